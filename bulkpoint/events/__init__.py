@@ -1,0 +1,1 @@
+"""What leaves the system: outbox, relay, messages."""

@@ -1,0 +1,1 @@
+"""What a fresh machine needs: an embedded PostgreSQL and the demo."""

@@ -1,0 +1,1 @@
+"""Pure decisions: plain values and a clock reading in, plain values out. Standard library only."""
