@@ -1,0 +1,42 @@
+"""The transactional outbox: an event is a row, written in the transaction that changed what it tells of."""
+
+from typing import Any
+
+import uuid_utils
+from psycopg.types.json import Jsonb
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+# The deployment itself: events that belong to no campaign.
+DEPLOYMENT = 0
+
+
+def write_event(
+    connection: Connection,
+    *,
+    campaign_id: int,
+    run: int | None,
+    type: str,
+    actor: str,
+    data: dict[str, Any],
+) -> int:
+    """Store one event and return its number, which counts a campaign's events without a gap.
+
+    Call it inside the transaction that makes the change. `campaign_id` 0 is the deployment (`tps.changed`),
+    `run` the run's number within its campaign. `data` holds counts and words, never a member id.
+    """
+    statement = "write_deployment_event" if campaign_id == DEPLOYMENT else "write_campaign_event"
+    row = connection.execute(
+        sql(statement),
+        {
+            "campaign_id": campaign_id,
+            "event_id": str(uuid_utils.uuid7()),
+            "type": type,
+            "run": run,
+            "actor": actor,
+            "data": Jsonb(data),
+        },
+    ).fetchone()
+    assert row is not None, f"an event of campaign {campaign_id}, which has no row to be numbered under"
+    return int(row[0])
