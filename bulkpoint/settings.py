@@ -1,0 +1,370 @@
+"""The settings: every name, its default, its rule and its explanation. Nothing else in the project reads BULKPOINT_*.
+
+An environment variable wins over the TOML file, the file over the default. The file is the one that BULKPOINT_CONF
+names, else conf/bulkpoint.toml of the working directory, else the shipped one, in which everything is commented out.
+The descriptions here are the documentation: `bulkpoint settings` and conf/bulkpoint.toml are made from them.
+"""
+
+import difflib
+import os
+import tomllib
+import zoneinfo
+from collections.abc import Iterable, Mapping
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from bulkpoint import addresses, files
+from bulkpoint.errors import UsageError
+
+_PREFIX = "BULKPOINT_"
+_NOT_SETTINGS = {"BULKPOINT_CONF"}  # where the settings are, so not one of them
+_SHOWN_MAX = 200  # characters of a value in a message: a longer one would hide the sentence
+_SECRET_BYTES_MAX = 16_384  # the longest token in use is a signed one of a few kB; a larger file is the wrong file
+
+
+def _not_a_boolean(value: object) -> object:
+    if isinstance(value, bool):  # TOML's true; pydantic would take it as 1
+        raise ValueError("must be a number")  # noqa: TRY004 (pydantic turns ValueError alone into an answer)
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    """Counted from the working directory now, so that a job started from here and running elsewhere means the same."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 (resolve() would replace symbolic links)
+
+
+def _timezone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("must be a time zone such as Asia/Seoul") from error
+    return name
+
+
+_Whole = Annotated[int, BeforeValidator(_not_a_boolean)]
+_Number = Annotated[float, BeforeValidator(_not_a_boolean)]
+_File = Annotated[Path, AfterValidator(_absolute)]
+_Points = Annotated[_Whole, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """What this deployment is set to. Read with load_settings(); an attribute here is BULKPOINT_<NAME> outside."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    # Where things are
+    database_url: Annotated[str, AfterValidator(addresses.database_url)] | None = Field(
+        None,
+        description="PostgreSQL as postgresql://user@host:port/name, password in PGPASSFILE; none: an embedded one",
+    )
+    data_dir: _File = Field(
+        Path(".bulkpoint"), validate_default=True, description="Folder of the embedded PostgreSQL and other local data"
+    )
+
+    # Money
+    money_url: Annotated[str, AfterValidator(addresses.money_url)] = Field(
+        "http://127.0.0.1:9090", description="Address of the money API; https unless it is on this machine"
+    )
+    money_token_file: _File | None = Field(None, description="File with the bearer token for money")
+    money_ca_file: _File | None = Field(None, description="File with the certificates money's is checked by (PEM)")
+    money_adapter: str | None = Field(
+        None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="Class for another money API, as module:Class"
+    )
+    money_transport: Literal["curl", "requests"] = Field("curl", description="HTTP client that calls money")
+    money_connect_timeout_s: _Number = Field(1, gt=0, le=60, description="Seconds to get a connection to money")
+    money_timeout_s: _Number = Field(5, gt=0, le=60, description="Seconds for a whole call to money")
+    money_key_retention_h: _Number = Field(
+        24, gt=0, description="Hours that money remembers an idempotency key; a row older than that is only looked up"
+    )
+
+    # The limit
+    tps: _Whole = Field(
+        1000, ge=0, le=1_000_000, description="Calls a second at most, until `tps set` says otherwise; 0: hold"
+    )
+    limit_counts_from: Literal["send", "answer"] = Field(
+        "send", description="When a call's second begins: send (fast), or answer (exact at money's clock)"
+    )
+    guard_ms: _Whole = Field(10, ge=0, le=1000, description="Milliseconds added to the second, for delay that varies")
+    partitions: _Whole | None = Field(
+        None, ge=1, le=10_000, description="Parts the limit is divided into; none: Spark's slots less one"
+    )
+    in_flight: _Whole | None = Field(
+        None, ge=1, le=1000, description="Calls in flight in one partition at most; none: from its rate"
+    )
+    wave_seconds: _Whole = Field(300, ge=1, le=86_400, description="Seconds of work in one wave (one Spark job)")
+
+    # Trouble
+    retries: _Whole = Field(3, ge=0, le=10, description="Times a failed call is repeated in one run")
+    backoff_s: _Number = Field(3, ge=0, le=3600, description="Seconds before a repeated call")
+    breaker_patience_s: _Number = Field(
+        120, ge=0, le=86_400, description="Seconds that money may be down before the run ends FAILED"
+    )
+    max_failed_ratio: _Number = Field(
+        0.5, ge=0, le=1, description="Share of FAILED among the first 500 rows that ends the run; 1: never"
+    )
+    auto_retry_runs: _Whole = Field(0, ge=0, le=10, description="Runs over the failed rows that follow by themselves")
+
+    # What may be paid
+    max_amount_per_row: _Points | None = Field(None, description="Points at most for one target; none: 10^12")
+    max_amount_per_campaign: _Points | None = Field(None, description="Points at most for one campaign; none: no bound")
+    require_approval: bool = Field(False, description="A campaign starts only after someone else approved it")
+
+    # People
+    progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
+    language: Literal["ko", "en"] = Field("ko", description="Language of messages to Slack: ko or en")
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "Asia/Seoul", description="Time zone of times shown to people"
+    )
+
+    # Spark
+    spark_master: str = Field(
+        "local",
+        pattern=r"^(local(\[[\d*]+(,\s*\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://\S+)$",
+        description="Spark's master: local (makes its own slots), yarn, spark://host:7077, k8s://https://host",
+    )
+    jdbc_jar: _File | None = Field(None, description="File of the PostgreSQL JDBC driver; none: fetched by set-up")
+
+    # Telling others
+    slack_token_file: _File | None = Field(None, description="File with Slack's bot token")
+    slack_channel: str | None = Field(None, description="Slack channel of the messages; none: no messages")
+    slack_base_url: Annotated[str, AfterValidator(addresses.slack_url)] | None = Field(
+        None, description="Address of Slack's Web API; none: Slack's own"
+    )
+    kafka_bootstrap_servers: str | None = Field(
+        None,
+        pattern=r"^[^\s,:/@]+:\d{1,5}(,[^\s,:/@]+:\d{1,5})*$",
+        description="Kafka's brokers as host:port,host:port; none: events stay in the outbox",
+    )
+    kafka_topic: str = Field(
+        "bulkpoint.events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic of events"
+    )
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (pydantic-settings passes all five by name)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Takes nothing by itself: load_settings lays the sources over each other, to know which value is whose."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _connecting_is_part_of_the_call(self) -> Self:
+        if self.money_connect_timeout_s > self.money_timeout_s:
+            raise ValueError(
+                f"{_PREFIX}MONEY_CONNECT_TIMEOUT_S ({self.money_connect_timeout_s:g}) must not be more than "
+                f"{_PREFIX}MONEY_TIMEOUT_S ({self.money_timeout_s:g}), which is for the whole call. Change one of them."
+            )
+        return self
+
+    def source_of(self, name: str) -> str:
+        """Where a value is from: "environment", "default" or the path of the TOML file."""
+        return self._sources.get(name, "default")
+
+
+class ShownSetting(NamedTuple):
+    """One line of `bulkpoint settings`."""
+
+    name: str
+    value: str
+    source: str
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Reads the settings from the environment (the process's, unless another is given), the TOML file, the defaults.
+
+    Raises:
+        UsageError: an unknown name or a value that breaks its rule, one sentence for each of them.
+    """
+    environ = os.environ if environ is None else environ
+    file = _settings_file(environ)
+    from_file = _read_toml(file)
+    from_environment = _read_environment(environ)
+    values = {**from_file, **from_environment}
+    sources = {name: "environment" if name in from_environment else str(file) for name in values}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise UsageError("\n".join(_sentence(detail, sources) for detail in error.errors())) from None
+    settings._sources.update(sources)
+    return settings
+
+
+def describe(settings: Settings) -> list[ShownSetting]:
+    """Every setting with its value as it may be shown (no secret in it) and its source, in the order they have here."""
+    return [
+        ShownSetting(_PREFIX + name.upper(), _shown(name, getattr(settings, name)), settings.source_of(name))
+        for name in Settings.model_fields
+    ]
+
+
+def example_toml() -> str:
+    """The text of conf/bulkpoint.toml: every setting commented out, at its default, under its explanation."""
+    lines = [
+        "# bulkpoint's settings. Take the # off a line to change it; an environment variable BULKPOINT_<NAME> wins.",
+        "# Secrets are never here: settings that end in _token_file name the file that holds one.",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if default is None:
+            example = "..."
+        elif isinstance(default, bool):
+            example = str(default).lower()
+        elif isinstance(default, int | float):
+            example = f"{default:g}"
+        else:
+            example = f'"{default}"'
+        lines += ["", f"# {field.description}", f"# {name} = {example}"]
+    return "\n".join(lines) + "\n"
+
+
+def read_secret(path: Path, name: str) -> str:
+    """The secret in a file, without the line end that editors add; a file is read anew, so a secret can be rotated.
+
+    Args:
+        path: the file.
+        name: the setting that names it, for the message, for example ``"BULKPOINT_MONEY_TOKEN_FILE"``.
+
+    Raises:
+        UsageError: the file is missing, unreadable, empty or not one line of printable ASCII. No message shows the
+            file's content, nor its own name where there is no such file: it may be the secret, put there by mistake.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_SECRET_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{name} names a file that is not there. Write the secret into a file and set {name} to the file's path."
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            f"{name} names {path}, which cannot be read: {error.strerror}. Make it a file that this account can read."
+        ) from None
+    secret = content.removesuffix(b"\n").removesuffix(b"\r")
+    if not secret.strip():
+        raise UsageError(f"{name} names {path}, which is empty. Write the secret into it, on one line.")
+    if len(content) > _SECRET_BYTES_MAX or any(not 0x21 <= byte <= 0x7E for byte in secret):
+        raise UsageError(
+            f"{name} names {path}, which is no secret: it must be one line of printable ASCII without spaces, "
+            f"{_SECRET_BYTES_MAX} bytes at most. Write only the secret into it."
+        )
+    return secret.decode("ascii")
+
+
+def _settings_file(environ: Mapping[str, str]) -> Path | Traversable:
+    if named := environ.get("BULKPOINT_CONF"):
+        file = _absolute(Path(named))
+        if not file.is_file():
+            raise UsageError(
+                f"BULKPOINT_CONF names {file}, which is no file. Correct the path, or remove the variable."
+            )
+        return file
+    here = Path.cwd() / "conf" / "bulkpoint.toml"
+    return here if here.is_file() else files.find("conf/bulkpoint.toml")
+
+
+def _read_toml(file: Path | Traversable) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = TomlConfigSettingsSource(Settings, file).toml_data
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not TOML: {error}. Correct that line, or remove the file.") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}. Make it readable for this account.") from None
+    _refuse_unknown(values, Settings.model_fields, f"in {file}")
+    return values
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    ours = {name for name in environ if name.startswith(_PREFIX)} - _NOT_SETTINGS
+    _refuse_unknown(ours, [_PREFIX + name.upper() for name in Settings.model_fields], "in the environment")
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): environ[name] for name in ours if environ[name]}
+    return source()
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    sentences = []
+    for name in sorted(set(names) - set(known)):
+        nearest = difflib.get_close_matches(name, list(known), n=1)
+        hint = f"Did you mean {nearest[0]}?" if nearest else "`bulkpoint settings` prints the names there are."
+        sentences.append(f"{name} {where} is no setting. {hint}")
+    if sentences:
+        raise UsageError("\n".join(sentences))
+
+
+def _sentence(detail: Any, sources: Mapping[str, str]) -> str:
+    """One of pydantic's answers, for people: which name, from where, which value, which rule, what to do."""
+    if not detail["loc"]:
+        return str(detail["ctx"]["error"])
+    name = str(detail["loc"][0])
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "value_error":
+            rule = str(context["error"])
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            rule = "must be a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            rule = "must be a number"
+        case "bool_parsing" | "bool_type":
+            rule = "must be true or false"
+        case "literal_error":
+            rule = f"must be {context['expected'].replace(chr(39), '')}"
+        case "greater_than_equal":
+            rule = f"must be {_shown(name, context['ge'])} or more"
+        case "less_than_equal":
+            rule = f"must be {_shown(name, context['le'])} or less"
+        case "greater_than":
+            rule = f"must be more than {_shown(name, context['gt'])}"
+        case "string_pattern_mismatch":
+            rule = f"does not have the right form ({Settings.model_fields[name].description})"
+        case _:
+            rule = detail["msg"].replace("Input should be", "must be")
+    outside = _PREFIX + name.upper() if sources[name] == "environment" else f"{name} in {sources[name]}"
+    default = _shown(name, Settings.model_fields[name].default)
+    remedy = "remove it" if default == "none" else f"remove it to have the default, {default}"
+    return f"{outside} is {_shown(name, detail['input'])}: it {rule}. Change it, or {remedy}."
+
+
+def _shown(name: str, value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+    if name.endswith("_token_file"):
+        return _shown_secret_file(Path(str(value)))
+    text = addresses.shown(str(value)) if name.endswith("_url") else str(value)
+    return text if text.isprintable() and len(text) <= _SHOWN_MAX else repr(text[:_SHOWN_MAX])
+
+
+def _shown_secret_file(path: Path) -> str:
+    """The path, if there is such a file: a token that was set in the place of a path must not be shown."""
+    return str(path) if path.exists() else "(no such file)"
+
+
+if __name__ == "__main__":
+    print(example_toml(), end="")
