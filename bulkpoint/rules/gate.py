@@ -1,0 +1,88 @@
+"""When may the next call leave? One share's part of the limit, decided from plain numbers.
+
+The gate remembers every call that may still count against the limit, whatever the rate was when it left: remembering
+"the last `rate` calls" would forget some of them when the rate falls and rises again within a second.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+CountsFrom = Literal["send", "answer"]
+
+WINDOW_S = 1.0
+# How far a late caller may catch up: a pause shorter than this costs no throughput, a longer one is not made up for.
+CATCH_UP_S = 1.0
+
+
+class Gate:
+    """At most `rate` calls in any sliding second, evenly spaced, with catch-up inside the second.
+
+    Counted from the send (default), a call keeps its slot for 1 s + guard after it left. Counted from the answer, it
+    keeps it until 1 s + guard after its answer, so that the limit holds at the receiver's clock whatever the network
+    does in between. Times are seconds of any clock that never goes back; the gate itself reads none.
+    """
+
+    def __init__(self, *, guard_s: float, counts_from: CountsFrom = "send", rate: int = 0) -> None:
+        assert guard_s >= 0
+        self._kept_s = WINDOW_S + guard_s
+        self._counts_from = counts_from
+        self._rate = rate
+        self._free_at: list[float] = []  # heap: when each remembered call stops counting
+        self._unanswered = 0  # counted from the answer: sent, and no answer yet
+        self._last_slot = -math.inf
+
+    @property
+    def rate(self) -> int:
+        """Calls a second; 0 holds everything."""
+        return self._rate
+
+    def set_rate(self, rate: int) -> None:
+        """Change the rate; what already left goes on counting."""
+        assert rate >= 0
+        self._rate = rate
+
+    def next_at(self, now: float) -> float:
+        """The earliest instant worth asking again; a call may leave at `now` when this is not later than `now`.
+
+        Infinite while held, and while every slot waits for an answer.
+        """
+        if self._rate == 0:
+            return math.inf
+        while self._free_at and self._free_at[0] <= now:
+            heapq.heappop(self._free_at)
+        if len(self._free_at) + self._unanswered >= self._rate:
+            return self._free_at[0] if self._free_at else math.inf
+        return max(now, self._last_slot + 1 / self._rate)
+
+    def leave(self, now: float) -> None:
+        """A call leaves at `now`, which `next_at` allowed."""
+        assert self.next_at(now) <= now, "a call left before the gate allowed it"
+        catch_up_s = CATCH_UP_S if math.isfinite(self._last_slot) else 0.0  # a first call has nothing to catch up
+        self._last_slot = max(self._last_slot + 1 / self._rate, now - catch_up_s)
+        if self._counts_from == "send":
+            heapq.heappush(self._free_at, now + self._kept_s)
+        else:
+            self._unanswered += 1
+
+    def answered(self, now: float, *, unknown_for_s: float = 0.0) -> None:
+        """A call that left was answered at `now`; one that timed out may still be on its way for `unknown_for_s`."""
+        if self._counts_from == "answer":
+            assert self._unanswered > 0
+            self._unanswered -= 1
+            heapq.heappush(self._free_at, now + unknown_for_s + self._kept_s)
+
+    def remembered(self, now: float) -> list[float]:
+        """When each call that still counts was sent, or answered, oldest first: what the next holder must know.
+
+        A call without an answer counts as answered now.
+        """
+        known = [at - self._kept_s for at in self._free_at if at > now]
+        return sorted(known + [now] * self._unanswered)
+
+    def remember(self, instants: Iterable[float]) -> None:
+        """Take over what an earlier holder of the share remembered."""
+        for instant in instants:
+            heapq.heappush(self._free_at, instant + self._kept_s)
+            self._last_slot = max(self._last_slot, instant)
