@@ -1,0 +1,149 @@
+"""Campaigns: the row itself, what it shows of its latest run, its counts, its runs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign and its latest run (`run` and what begins with it: none before the first start).
+
+    Amounts are points. target_count, target_amount and digest are none before the freeze.
+    """
+
+    campaign_id: int
+    name: str
+    note: str
+    state: str
+    expected_count: int
+    expected_amount: int
+    target_count: int | None
+    target_amount: int | None
+    digest: bytes | None
+    creator: str
+    created_at: datetime
+    not_before: datetime | None
+    frozen_at: datetime | None
+    run: int | None
+    run_kind: str | None
+    run_reason: str | None
+    run_started_at: datetime | None
+    run_finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class QueuedCampaign:
+    """A campaign that waits. `due` is false while its not_before has not come."""
+
+    campaign_id: int
+    name: str
+    expected_count: int
+    expected_amount: int
+    due: bool
+    not_before: datetime | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Payments and points by state. FAILED includes UNKNOWN; failed_* are the parts of it."""
+
+    pending: int
+    processing: int
+    success: int
+    failed: int
+    pending_amount: int
+    processing_amount: int
+    success_amount: int
+    failed_amount: int
+    failed_rejected: int
+    failed_mismatch: int
+    failed_unavailable: int
+    failed_unknown: int
+
+
+@dataclass(frozen=True)
+class CampaignRun:
+    """One execution over a campaign's payments; `run` counts from 1 in each campaign."""
+
+    run_id: int
+    run: int
+    kind: str
+    state: str
+    reason: str | None
+    actor: str
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def insert_campaign(
+    connection: Connection,
+    *,
+    name: str,
+    note: str,
+    expected_count: int,
+    expected_amount: int,
+    creator: str,
+    not_before: datetime | None,
+) -> int:
+    """Store a new campaign and return its id."""
+    row = connection.execute(
+        sql("insert_campaign"),
+        {
+            "name": name,
+            "note": note,
+            "expected_count": expected_count,
+            "expected_amount": expected_amount,
+            "creator": creator,
+            "not_before": not_before,
+        },
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
+    """Raises RefusedError where there is no such campaign."""
+    with connection.cursor(row_factory=class_row(Campaign)) as cursor:
+        campaign = cursor.execute(sql("get_campaign"), {"campaign_id": campaign_id}).fetchone()
+    if campaign is None:
+        raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
+    return campaign
+
+
+def list_campaigns(connection: Connection) -> list[Campaign]:
+    """All campaigns, oldest first."""
+    with connection.cursor(row_factory=class_row(Campaign)) as cursor:
+        return cursor.execute(sql("list_campaigns")).fetchall()
+
+
+def list_queue(connection: Connection) -> list[QueuedCampaign]:
+    """The campaigns that wait, oldest first."""
+    with connection.cursor(row_factory=class_row(QueuedCampaign)) as cursor:
+        return cursor.execute(sql("list_queue")).fetchall()
+
+
+def get_running_campaign(connection: Connection) -> tuple[int, str] | None:
+    """Id and name of the one that runs."""
+    row = connection.execute(sql("get_running_campaign")).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def get_counts(connection: Connection, campaign: Campaign) -> Counts:
+    """Counts by state; before the freeze everything expected is PENDING."""
+    with connection.cursor(row_factory=class_row(Counts)) as cursor:
+        counts = cursor.execute(sql("get_campaign_counts"), {"campaign_id": campaign.campaign_id}).fetchone()
+    if counts is None:
+        return Counts(campaign.expected_count, 0, 0, 0, campaign.expected_amount, 0, 0, 0, 0, 0, 0, 0)
+    return counts
+
+
+def list_campaign_runs(connection: Connection, campaign_id: int) -> list[CampaignRun]:
+    """The runs of a campaign, the first one first."""
+    with connection.cursor(row_factory=class_row(CampaignRun)) as cursor:
+        return cursor.execute(sql("list_campaign_runs"), {"campaign_id": campaign_id}).fetchall()

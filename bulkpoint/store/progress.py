@@ -1,0 +1,50 @@
+"""How far a campaign is: one look, and the samples that a run keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at a campaign. `at` is the database's time; amounts are points; FAILED includes UNKNOWN.
+
+    tps is none where no limit was ever set; tps_reason and tps_until are the words of who set it.
+    """
+
+    at: datetime
+    state: str
+    run: int | None
+    run_reason: str | None
+    total: int
+    processing: int
+    success: int
+    failed: int
+    unknown: int
+    success_amount: int
+    failed_amount: int
+    tps: int | None
+    tps_reason: str | None
+    tps_until: datetime | None
+
+    @property
+    def done(self) -> int:
+        """Payments that ended, either way."""
+        return self.success + self.failed
+
+
+def sample_progress(connection: Connection, campaign_id: int) -> Sample:
+    """Raises RefusedError where there is no such campaign."""
+    row = connection.execute(sql("sample_progress"), {"campaign_id": campaign_id}).fetchone()
+    if row is None:
+        raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
+    before, counts, limit = row[:5], row[5:11], row[11:]
+    return Sample(*before, *(count or 0 for count in counts), *limit)
+
+
+def keep_progress(connection: Connection, run_id: int) -> None:
+    """Store a sample of a run."""
+    connection.execute(sql("keep_progress"), {"run_id": run_id})

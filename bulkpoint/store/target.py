@@ -1,0 +1,33 @@
+"""Targets: loaded in one stream, counted for the check against the expected figures."""
+
+from collections.abc import Iterable
+
+import psycopg
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+
+def load_targets(connection: Connection, campaign_id: int, rows: Iterable[tuple[str, int, str]]) -> None:
+    """Stream (member_id, amount, reason) into a campaign's targets.
+
+    Call it in the transaction that creates the campaign: an error on the way, the caller's or the database's, then
+    leaves neither. Raises RefusedError for a row that breaks a rule of the table.
+    """
+    try:
+        with connection.cursor() as cursor, cursor.copy(sql("copy_targets")) as copy:
+            for member_id, amount, reason in rows:
+                copy.write_row((campaign_id, member_id, amount, reason))
+    except (psycopg.IntegrityError, psycopg.DataError) as error:
+        raise RefusedError(
+            f"The database refused the targets: {error.diag.message_primary} ({error.diag.context or 'no row named'})."
+            " Nothing was loaded."
+        ) from error
+
+
+def total_targets(connection: Connection, campaign_id: int) -> tuple[int, int]:
+    """Number of targets loaded, and the sum of their points."""
+    row = connection.execute(sql("total_targets"), {"campaign_id": campaign_id}).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])

@@ -1,0 +1,34 @@
+-- name: insert_campaign
+insert into campaign (name, note, expected_count, expected_amount, creator, not_before)
+values (%(name)s, %(note)s, %(expected_count)s, %(expected_amount)s, %(creator)s, %(not_before)s)
+returning campaign_id
+
+-- name: get_campaign
+select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
+       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at
+from campaign_overview where campaign_id = %(campaign_id)s
+
+-- name: list_campaigns
+-- Oldest first, as the queue goes.
+select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
+       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at
+from campaign_overview order by campaign_id
+
+-- name: list_queue
+-- The campaigns that wait, oldest first; `due` says whether not_before has passed.
+select campaign_id, name, expected_count, expected_amount,
+       not_before is null or not_before <= clock_timestamp() as due, not_before
+from campaign_overview where state = 'WAITING' order by campaign_id
+
+-- name: get_running_campaign
+select campaign_id, name from campaign_overview where state = 'RUNNING'
+
+-- name: get_campaign_counts
+-- A sum over the shares' counters: as cheap for a hundred million rows as for ten. No row before the freeze.
+select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
+       failed_rejected, failed_mismatch, failed_unavailable, failed_unknown
+from campaign_count where campaign_id = %(campaign_id)s
+
+-- name: list_campaign_runs
+select run_id, run, kind::text, state::text, reason, actor, started_at, finished_at
+from campaign_run where campaign_id = %(campaign_id)s order by run
