@@ -1,0 +1,130 @@
+"""Payments: claimed before the call, recorded after it, both under the fence of a share's token."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.share import RunToken, ShareToken
+from bulkpoint.store.sql import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A payment that is ours to send: `attempts` are the tries of this run so far."""
+
+    seq: int
+    attempts: int
+    maybe_credited: bool
+    never_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One wire send; times are seconds since 1970 by the sender's stamp."""
+
+    attempt_id: UUID
+    seq: int
+    sent_at: float
+    answered_at: float | None
+    http_status: int | None
+    outcome: str
+    code: str | None
+    transaction_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a payment becomes; applies under the claim's token, a SUCCESS always."""
+
+    seq: int
+    state: str
+    token: ShareToken
+    attempts: int
+    maybe_credited: bool
+    known_unsent: bool = False
+    next_attempt_at: float | None = None
+    transaction_id: str | None = None
+    failure_kind: str | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPayments:
+    """What a sweep would find: rows that are not final, and how long until the first may be claimed (seconds)."""
+
+    count: int
+    first: int
+    last: int
+    due_in_s: float
+
+
+def wave_query(campaign_id: int, first: int, last: int) -> str:
+    """The statement Spark reads one wave by; the three are numbers, so nothing can be smuggled in."""
+    text = sql("wave_of_payments").decode()
+    statement = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return statement.format(campaign_id=int(campaign_id), first=int(first), last=int(last))
+
+
+def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seqs: Sequence[int]) -> list[Claim]:
+    """Make these payments PROCESSING under the token; returns those that really became ours."""
+    rows = connection.execute(
+        sql("claim_payments"),
+        {
+            "campaign_id": run.campaign_id,
+            "run_id": run.run_id,
+            "driver_epoch": run.driver_epoch,
+            "share": token.share,
+            "epoch": token.epoch,
+            "holder": token.holder,
+            "seqs": list(seqs),
+        },
+    )
+    return [Claim(*row) for row in rows]
+
+
+def record_results(
+    connection: Connection, run: RunToken, share: int, attempts: Sequence[Attempt], changes: Sequence[Change]
+) -> None:
+    """Write attempts, payments and the share's counters in one statement; safe to repeat.
+
+    `changes` hold each payment once: the last word on it.
+    """
+    assert len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch"
+    connection.execute(
+        sql("record_results"),
+        {
+            "campaign_id": run.campaign_id,
+            "run_id": run.run_id,
+            "share": share,
+            "attempt_ids": [a.attempt_id for a in attempts],
+            "attempt_seqs": [a.seq for a in attempts],
+            "sent_ats": [a.sent_at for a in attempts],
+            "answered_ats": [a.answered_at for a in attempts],
+            "http_statuses": [a.http_status for a in attempts],
+            "outcomes": [a.outcome for a in attempts],
+            "attempt_codes": [a.code for a in attempts],
+            "attempt_transactions": [a.transaction_id for a in attempts],
+            "seqs": [c.seq for c in changes],
+            "states": [c.state for c in changes],
+            "claim_shares": [c.token.share for c in changes],
+            "claim_epochs": [c.token.epoch for c in changes],
+            "attempts": [c.attempts for c in changes],
+            "maybe_credited": [c.maybe_credited for c in changes],
+            "known_unsent": [c.known_unsent for c in changes],
+            "next_attempt_ats": [c.next_attempt_at for c in changes],
+            "transaction_ids": [c.transaction_id for c in changes],
+            "failure_kinds": [c.failure_kind for c in changes],
+            "failure_codes": [c.failure_code for c in changes],
+            "failure_messages": [c.failure_message for c in changes],
+        },
+    )
+
+
+def open_payments(connection: Connection, campaign_id: int) -> OpenPayments | None:
+    """What is left to pay, for the next sweep; None when every row is final. One scan of the campaign."""
+    row = connection.execute(sql("open_payments"), {"campaign_id": campaign_id}).fetchone()
+    assert row is not None
+    count, first, last, due_in_s = row
+    return OpenPayments(count, first, last, max(0.0, due_in_s or 0.0)) if count else None
