@@ -1,7 +1,9 @@
-"""How far a campaign is: one look, and the samples that a run keeps."""
+"""How far a campaign is: one look, the samples that a run keeps, how it ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.store.connect import Connection
@@ -36,6 +38,31 @@ class Sample:
         return self.success + self.failed
 
 
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
+
+    done_before: payments that earlier runs had ended, none where that was not kept.
+    """
+
+    campaign_id: int
+    name: str
+    run: int
+    kind: str
+    state: str
+    reason: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    open: int
+    success: int
+    failed: int
+    unknown: int
+    open_amount: int
+    success_amount: int
+    failed_amount: int
+    done_before: int | None
+
+
 def sample_progress(connection: Connection, campaign_id: int) -> Sample:
     """Raises RefusedError where there is no such campaign."""
     row = connection.execute(sql("sample_progress"), {"campaign_id": campaign_id}).fetchone()
@@ -48,3 +75,11 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
 def keep_progress(connection: Connection, run_id: int) -> None:
     """Store a sample of a run."""
     connection.execute(sql("keep_progress"), {"run_id": run_id})
+
+
+def summarize_run(connection: Connection, run_id: int) -> RunSummary:
+    """What the closing message tells of a run."""
+    with connection.cursor(row_factory=class_row(RunSummary)) as cursor:
+        summary = cursor.execute(sql("summarize_run"), {"run_id": run_id}).fetchone()
+    assert summary is not None, f"run {run_id} exists"
+    return summary

@@ -14,3 +14,17 @@ insert into campaign_progress (run_id, pending, processing, success, failed, tps
 select r.run_id, c.pending, c.processing, c.success, c.failed, l.tps
 from campaign_run r join campaign_count c using (campaign_id) join money_limit l on true
 where r.run_id = %(run_id)s
+
+-- name: summarize_run
+-- How a run ended. done_before: what earlier runs had ended, by the run's first sample; null where none was kept.
+select o.campaign_id, o.name, r.run, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
+       r.started_at, r.finished_at,
+       c.pending + c.processing as open, c.success, c.failed, c.failed_unknown as unknown,
+       c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
+       case when r.kind = 'INITIAL' then 0 else (
+           select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1
+       ) end as done_before
+from campaign_run r
+join campaign o using (campaign_id)
+join campaign_count c using (campaign_id)
+where r.run_id = %(run_id)s
