@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVarTuple
 
@@ -28,6 +28,8 @@ NO_ROUTE: Final = error_answer(404, "NOT_FOUND", "there is nothing under this pa
 NOT_JSON: Final = error_answer(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json")
 BROKEN: Final = error_answer(500, "INTERNAL", "something broke; whether it was before or after the credit is not said")
 UNREADABLE: Final = Answer(200, b'{"transaction_id": ')
+INSTEAD_OF_CREDIT: Final[Mapping[Fault | None, Answer]] = {Fault.CONFLICT: IN_PROGRESS, Fault.MISMATCH: MISMATCH}
+INSTEAD_OF_SUCCESS: Final[Mapping[Fault | None, Answer]] = {Fault.CREDIT_THEN_500: BROKEN, Fault.UNREADABLE: UNREADABLE}
 
 
 class SandboxMoney:
@@ -131,14 +133,11 @@ class SandboxMoney:
             order = read_order(request.body)
         except InvalidOrderError as error:
             return error_answer(400, "INVALID_REQUEST", str(error))
-        match fault:
-            case Fault.CLOSE_BEFORE_CREDIT:
-                self._after_latency(connection.reset)
-                return None
-            case Fault.CONFLICT:
-                return IN_PROGRESS
-            case Fault.MISMATCH:
-                return MISMATCH
+        if fault is Fault.CLOSE_BEFORE_CREDIT:
+            self._after_latency(connection.reset)
+            return None
+        if fault in INSTEAD_OF_CREDIT:
+            return INSTEAD_OF_CREDIT[fault]
         begun = self._in_progress.get(key)
         if begun is not None:
             return IN_PROGRESS if begun == order else MISMATCH
@@ -168,15 +167,10 @@ class SandboxMoney:
             return
         if key is not None:
             del self._in_progress[key]
-        match fault:
-            case Fault.CREDIT_THEN_CLOSE:
-                connection.close()
-            case Fault.CREDIT_THEN_500:
-                connection.answer(BROKEN)
-            case Fault.UNREADABLE:
-                connection.answer(UNREADABLE)
-            case _:
-                connection.answer(answer)
+        if fault is Fault.CREDIT_THEN_CLOSE:
+            connection.close()
+        else:
+            connection.answer(INSTEAD_OF_SUCCESS.get(fault, answer))
 
     def _after_latency(self, act: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
         latency_ms = self._faults.latency_ms

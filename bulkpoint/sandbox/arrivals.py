@@ -46,7 +46,9 @@ class Arrivals:
         """Count one request that arrived now, by the monotonic clock."""
         self.last_at = time.time()
         self.requests += 1
-        self.max_per_second = max(self.max_per_second, self._second.add(now_ns))
+        in_second = self._second.add(now_ns)
+        if in_second > self.max_per_second:  # noqa: PLR1730 (max() costs three times as much, on every request)
+            self.max_per_second = in_second
 
 
 class Stalls:

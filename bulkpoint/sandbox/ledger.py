@@ -36,12 +36,12 @@ class Credit(NamedTuple):
 
     def line(self) -> bytes:
         """One line of the file, at most LINE_BYTES_MAX long; the order of the fields matters to public_lines."""
-        order = self.order
+        key, order, transaction_id, credited_at = self
+        campaign_id, member_id, amount, reason = order
         return (
-            f'{{"key":"{key_text(self.key)}","campaign_id":{order.campaign_id},'
-            f'"member_id":{encode_basestring_ascii(order.member_id)},"amount":{order.amount},'
-            f'"transaction_id":"{self.transaction_id}","credited_at":"{self.credited_at}",'
-            f'"reason":{encode_basestring_ascii(order.reason)}}}\n'
+            f'{{"key":"{key_text(key)}","campaign_id":{campaign_id},"member_id":{encode_basestring_ascii(member_id)},'
+            f'"amount":{amount},"transaction_id":"{transaction_id}","credited_at":"{credited_at}",'
+            f'"reason":{encode_basestring_ascii(reason)}}}\n'
         ).encode()
 
     @classmethod
@@ -52,10 +52,7 @@ class Credit(NamedTuple):
         return cls(read_key(fields["key"]), order, fields["transaction_id"], fields["credited_at"])
 
 
-class _Waiting(NamedTuple):
-    credit: Credit
-    line: bytes
-    on_durable: Callable[[str], None]
+OnDurable = Callable[[str], None]  # takes the transaction id
 
 
 class Ledger:
@@ -78,7 +75,7 @@ class Ledger:
         self._offsets: list[dict[int, int]] = [{} for _ in range(SHARDS)]
         self._paid: list[set[str]] = [set() for _ in range(SHARDS)]
         self._size = 0  # bytes that are durable and indexed
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[tuple[int, Order, OnDurable]] = []
         self._writing: asyncio.Future[None] | None = None
         self._failed = False
         self._on_failure = on_failure
@@ -97,14 +94,10 @@ class Ledger:
         line, _, _ = os.pread(self._file, LINE_BYTES_MAX, offset).partition(b"\n")
         return Credit.read(line)
 
-    def credit(self, key: int, order: Order, on_durable: Callable[[str], None]) -> None:
+    def credit(self, key: int, order: Order, on_durable: OnDurable) -> None:
         """Make a credit with a key that has none, nor waits for one; tell its transaction id when it is durable."""
         assert key not in self._offsets[key % SHARDS], "the caller replays a known key"
-        self._transactions += 1
-        transaction_id = f"tx-{self._series}-{self._transactions:09d}"
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        credit = Credit(key, order, transaction_id, now)
-        self._waiting.append(_Waiting(credit, credit.line(), on_durable))
+        self._waiting.append((key, order, on_durable))
         if self._writing is None and len(self._waiting) == 1:
             # Not at once: what arrived in the same turn of the loop shares the sync.
             asyncio.get_running_loop().call_soon(self._write)
@@ -148,12 +141,12 @@ class Ledger:
                 self._index(credit, len(line))
 
     def _index(self, credit: Credit, line_bytes: int) -> None:
-        order = credit.order
-        self._offsets[credit.key % SHARDS][credit.key] = self._size
+        key, (campaign_id, member_id, amount, _), _, _ = credit
+        self._offsets[key % SHARDS][key] = self._size
         self._size += line_bytes
         self.credits += 1
-        self.amount += order.amount
-        payee = f"{order.campaign_id}:{order.member_id}"
+        self.amount += amount
+        payee = f"{campaign_id}:{member_id}"
         paid = self._paid[hash(payee) % SHARDS]
         if payee in paid:
             self.paid_twice += 1
@@ -162,8 +155,14 @@ class Ledger:
     def _write(self) -> None:
         if self._writing is not None or self._failed or not self._waiting:
             return
-        batch, self._waiting = self._waiting, []
-        data = b"".join([waiting.line for waiting in batch])
+        waiting, self._waiting = self._waiting, []
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        batch = []
+        for number, (key, order, on_durable) in enumerate(waiting, self._transactions + 1):
+            credit = Credit(key, order, f"tx-{self._series}-{number:09d}", now)
+            batch.append((credit, credit.line(), on_durable))
+        self._transactions += len(batch)
+        data = b"".join([line for _, line, _ in batch])
         self._writing = asyncio.get_running_loop().run_in_executor(self._disk, self._append, data)
         self._writing.add_done_callback(partial(self._written, batch))
 
@@ -175,7 +174,7 @@ class Ledger:
         if self._synced:
             os.fdatasync(self._file)
 
-    def _written(self, batch: list[_Waiting], writing: asyncio.Future[None]) -> None:
+    def _written(self, batch: list[tuple[Credit, bytes, OnDurable]], writing: asyncio.Future[None]) -> None:
         self._writing = None
         error = writing.exception()
         if error is not None:
@@ -184,9 +183,9 @@ class Ledger:
             assert isinstance(error, OSError), "only the disk can fail here"
             self._on_failure(error)
             return
-        for waiting in batch:
-            self._index(waiting.credit, len(waiting.line))
-            waiting.on_durable(waiting.credit.transaction_id)
+        for credit, line, on_durable in batch:
+            self._index(credit, len(line))
+            on_durable(credit.transaction_id)
         self._write()
 
 

@@ -12,7 +12,7 @@ FIELDS: Final = frozenset({"campaign_id", "member_id", "amount", "reason"})
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half of a character: no UTF-8 can carry it
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half of a character, which JSON can name and UTF-8 cannot carry
 
 
 class Order(NamedTuple):
@@ -44,7 +44,7 @@ def key_text(key: int) -> str:
 def read_order(body: bytes) -> Order:
     """The order in a request's body. Raises InvalidOrderError naming the field and the rule."""
     try:
-        fields = json.loads(body.decode(), object_pairs_hook=_without_repeats)
+        fields = _DECODER.decode(body.decode())
     except InvalidOrderError:
         raise
     except (ValueError, RecursionError) as error:
@@ -54,10 +54,10 @@ def read_order(body: bytes) -> Order:
     if fields.keys() != FIELDS:
         raise InvalidOrderError(f"the body must have exactly the fields {', '.join(sorted(FIELDS))}")
     return Order(
-        campaign_id=_whole("campaign_id", fields["campaign_id"], CAMPAIGN_ID_MAX),
-        member_id=_member_id(fields["member_id"]),
-        amount=_whole("amount", fields["amount"], AMOUNT_MAX),
-        reason=_text("reason", fields["reason"], REASON_CHARACTERS_MAX),
+        _whole("campaign_id", fields["campaign_id"], CAMPAIGN_ID_MAX),
+        _member_id(fields["member_id"]),
+        _whole("amount", fields["amount"], AMOUNT_MAX),
+        _text("reason", fields["reason"], REASON_CHARACTERS_MAX),
     )
 
 
@@ -68,6 +68,9 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_without_repeats)  # json.loads would make one for each request
+
+
 def _whole(name: str, value: object, most: int) -> int:
     if type(value) is not int or not 1 <= value <= most:
         raise InvalidOrderError(f"{name} must be a whole number from 1 to {most}")
@@ -75,13 +78,17 @@ def _whole(name: str, value: object, most: int) -> int:
 
 
 def _text(name: str, value: object, characters_max: int) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= characters_max or _SURROGATE.search(value):
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= characters_max
+        or (not value.isascii() and _SURROGATE.search(value))
+    ):
         raise InvalidOrderError(f"{name} must be text of 1 to {characters_max} characters")
     return value
 
 
 def _member_id(value: object) -> str:
     member_id = _text("member_id", value, MEMBER_ID_CHARACTERS_MAX)
-    if member_id != member_id.strip() or _CONTROL.search(member_id):
+    if member_id != member_id.strip() or (not member_id.isprintable() and _CONTROL.search(member_id)):
         raise InvalidOrderError("member_id must have no control characters and no space at its ends")
     return member_id
