@@ -1,0 +1,70 @@
+"""One HTTP call, as both clients do it: what goes in, what comes out, and what neither of them ever does.
+
+Neither follows a redirect, asks a proxy, reads a .netrc, keeps a cookie, repeats a call, or waits longer or reads more
+than it was told. Whatever happens on the way is an answer (a Reply with trouble), not an exception.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from bulkpoint import __version__
+from bulkpoint.rules.answers import Trouble
+from bulkpoint.settings import Settings
+
+# The contract's answers are some hundred bytes; an error page of a gateway is a few kB.
+ANSWER_BYTES_MAX = 65_536
+USER_AGENT = f"bulkpoint/{__version__}"
+
+# Asked at the moment a call is about to leave, with its connection ready; False keeps it here.
+OnWire = Callable[[], bool]
+
+
+class Request(NamedTuple):
+    """A call to be sent. `path` comes after the address in the settings. Headers are not shown: one is the token."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path})"
+
+
+class Reply(NamedTuple):
+    """What came back. `detail` is the client's own sentence about `trouble`.
+
+    status without trouble: a whole answer. status beside trouble: its head came, the rest did not. No status: nothing.
+    """
+
+    status: int | None
+    body: bytes = b""
+    retry_after: str | None = None
+    trouble: Trouble | None = None
+    detail: str | None = None
+
+
+class Transport(Protocol):
+    """One connection to money, kept open between calls. For one thread; closed by the thread that made it."""
+
+    def send(self, request: Request, *, on_wire: OnWire) -> Reply:
+        """Send one call and wait for its answer.
+
+        on_wire is called once, right before the call leaves; what it raises comes out of here, and the call stays. The
+        time limit of the call runs on in it. Nothing else is raised.
+        """
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def make_transport(settings: Settings) -> Transport:
+    """A new transport of the kind BULKPOINT_MONEY_TRANSPORT names. Raises UsageError for a CA file it cannot use."""
+    limits = {"connect_timeout_s": settings.money_connect_timeout_s, "timeout_s": settings.money_timeout_s}
+    if settings.money_transport == "curl":
+        from bulkpoint.money.curl_transport import CurlTransport
+
+        return CurlTransport(settings.money_url, ca_file=settings.money_ca_file, **limits)
+    from bulkpoint.money.requests_transport import RequestsTransport
+
+    return RequestsTransport(settings.money_url, ca_file=settings.money_ca_file, **limits)

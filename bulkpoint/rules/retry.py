@@ -1,0 +1,130 @@
+"""What becomes of a payment after a call, and when it may be sent again. Durations in seconds; no clock is read."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from bulkpoint.rules.answers import Action, Credited, Halt, Meaning
+from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+
+# Longer than this money cannot hold us back: the breaker's patience or a person decides then.
+RETRY_AFTER_S_MAX = 3600.0
+# A 429 without Retry-After: the next second is a new one at money, too.
+THROTTLED_WAIT_S = 1.0
+# How long after the last send money may still be working on it; before, "not found" proves nothing.
+ABSENCE_IS_PROOF_AFTER_S = 60.0
+
+# Tries so far in this run (1 or more) -> seconds to wait before the next one, or none: no more tries.
+NextTry = Callable[[int], float | None]
+
+
+class Decision(NamedTuple):
+    """The payment after the call: what the recorder writes.
+
+    state is SUCCESS, FAILED or PENDING. wait_s, of a PENDING one: seconds until it may be sent again; none: give it
+    back now, it was not this payment's turn. look_up_first: FAILED for want of an answer; a look-up may settle it.
+    """
+
+    state: PaymentState
+    attempts: int
+    maybe_credited: bool
+    wait_s: float | None = None
+    transaction_id: str | None = None
+    failure_kind: FailureKind | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    halt: Halt | None = None
+    look_up_first: bool = False
+
+
+def decide(meaning: Meaning, *, attempts: int, maybe_credited: bool, next_try: NextTry) -> Decision:
+    """What becomes of a payment after the answer to a POST.
+
+    attempts: tries of this run before this call. maybe_credited: as the payment had it. A payment that is perhaps
+    credited never ends FAILED of a kind other than UNKNOWN, whatever its last answer.
+    """
+    attempts += meaning.counts_as_try
+    if meaning.action is Action.SUCCEED:
+        return Decision(
+            PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=meaning.transaction_id, halt=meaning.halt
+        )
+    maybe_credited = maybe_credited or meaning.credited is Credited.PERHAPS
+    if meaning.action is Action.WAIT:
+        wait_s = max(THROTTLED_WAIT_S, meaning.retry_after_s or 0.0)
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s)
+    if meaning.action is Action.RETURN:
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, halt=meaning.halt)
+    if meaning.action is Action.RETRY:
+        backoff_s = next_try(attempts)
+        if backoff_s is not None:
+            return Decision(
+                PaymentState.PENDING, attempts, maybe_credited, max(backoff_s, meaning.retry_after_s or 0.0)
+            )
+    return Decision(
+        PaymentState.FAILED,
+        attempts,
+        maybe_credited,
+        failure_kind=FailureKind.UNKNOWN if maybe_credited else meaning.failure_kind,
+        failure_code=meaning.code or meaning.answer.value,
+        failure_message=meaning.message,
+        halt=meaning.halt,
+        look_up_first=maybe_credited and meaning.halt is None,
+    )
+
+
+def decide_look_up(meaning: Meaning, *, attempts: int) -> Decision | None:
+    """What becomes of a FAILED/UNKNOWN payment after the answer to a GET; none: it stays as it is.
+
+    Only here does a payment stop being maybe_credited: money itself said that it was not.
+    """
+    if meaning.credited is Credited.YES:
+        return Decision(PaymentState.SUCCESS, attempts, True, transaction_id=meaning.transaction_id)
+    if meaning.credited is Credited.NO:
+        return Decision(
+            PaymentState.FAILED,
+            attempts,
+            False,
+            failure_kind=meaning.failure_kind,
+            failure_code=meaning.answer.value,
+            failure_message=meaning.message,
+        )
+    return None
+
+
+def absence_is_proof(
+    *,
+    since_last_sent_s: float,
+    since_first_sent_s: float,
+    retention_s: float,
+    after_s: float = ABSENCE_IS_PROOF_AFTER_S,
+) -> bool:
+    """Whether "not found" means "not credited": every send has arrived or died, and money has not forgotten the key."""
+    return since_last_sent_s >= after_s and since_first_sent_s < retention_s
+
+
+def may_send(*, since_first_sent_s: float | None, retention_s: float) -> bool:
+    """Whether money still remembers the key, so that sending it again cannot pay twice; a first send always may."""
+    return since_first_sent_s is None or since_first_sent_s < retention_s
+
+
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """Seconds to wait, 0 to RETRY_AFTER_S_MAX, from a Retry-After header (RFC 9110, 10.2.3); none: it says nothing.
+
+    value: seconds or an HTTP-date. now: aware. A date that has passed is 0; a negative or garbled value is none.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        # A number of twenty digits is not worth reading, and one of 5,000 Python refuses to.
+        return RETRY_AFTER_S_MAX if len(value) > 9 else min(float(value), RETRY_AFTER_S_MAX)
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    if at.tzinfo is None:  # "-0000", and forms without a zone: HTTP-dates are GMT
+        at = at.replace(tzinfo=UTC)
+    try:
+        wait_s = (at - now).total_seconds()
+    except OverflowError:
+        return None
+    return min(max(wait_s, 0.0), RETRY_AFTER_S_MAX)

@@ -1,0 +1,129 @@
+"""What a target row must be. The one home of these rules; the constraints of campaign_target say the same."""
+
+import re
+from dataclasses import dataclass
+
+MEMBER_ID_CHARACTERS_MAX = 128
+AMOUNT_MAX = 10**12  # points
+REASON_CHARACTERS_MAX = 500
+
+_AMOUNT_DIGITS_MAX = len(str(AMOUNT_MAX))
+_SHOWN_MAX = 40  # characters of a wrong amount in a sentence
+
+# Most rows of most files; what does not match is looked at closely, and may be as good.
+_PLAIN_MEMBER_ID = re.compile(rf"[!-~]{{1,{MEMBER_ID_CHARACTERS_MAX}}}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL no PostgreSQL text can hold, half a character no UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that a row breaks: its name, for counting, and a sentence for whoever mends the file."""
+
+    rule: str
+    sentence: str
+
+
+def check_row(member_id: object, amount: object, reason: object, *, amount_max: int = AMOUNT_MAX) -> list[Violation]:
+    """Every rule that the row breaks, none for a good one.
+
+    amount: a whole number, or its text from a file, which must be ASCII digits and nothing else, so that int(amount)
+    is what everybody reads. A null of a file is none. amount_max: points, where the deployment allows less.
+    """
+    if (
+        type(member_id) is str
+        and type(reason) is str
+        and _PLAIN_MEMBER_ID.fullmatch(member_id)
+        and 0 < len(reason) <= REASON_CHARACTERS_MAX
+        and not _NOT_STORABLE.search(reason)
+        and (
+            0 < amount <= amount_max
+            if type(amount) is int
+            else type(amount) is str
+            and amount.isascii()
+            and amount.isdigit()
+            and len(amount) <= _AMOUNT_DIGITS_MAX
+            and 0 < int(amount) <= amount_max
+        )
+    ):
+        return []
+    return [*_check_member_id(member_id), *_check_amount(amount, amount_max), *_check_reason(reason)]
+
+
+def _check_member_id(member_id: object) -> list[Violation]:
+    if not isinstance(member_id, str) or member_id == "":
+        return [Violation("member_id_length", "member_id is empty.")]
+    if len(member_id) > MEMBER_ID_CHARACTERS_MAX:
+        sentence = f"member_id has {len(member_id)} characters, {MEMBER_ID_CHARACTERS_MAX} are allowed."
+        return [Violation("member_id_length", sentence)]
+    violations = []
+    if found := _CONTROL.search(member_id):
+        sentence = f"member_id has a control character ({_code_point(found[0])}), such as a line end: remove it."
+        violations.append(Violation("member_id_no_control_characters", sentence))
+    elif found := _NOT_STORABLE.search(member_id):
+        violations.append(_half_character("member_id", found[0]))
+    if member_id[0].isspace() or member_id[-1].isspace():
+        space = member_id[0] if member_id[0].isspace() else member_id[-1]
+        sentence = f"member_id has a space ({_code_point(space)}) at one of its ends: remove it."
+        violations.append(Violation("member_id_no_space_at_the_ends", sentence))
+    return violations
+
+
+def _check_amount(amount: object, amount_max: int) -> list[Violation]:
+    if isinstance(amount, str):
+        return _check_amount_text(amount, amount_max)
+    if type(amount) is not int:
+        sentence = "amount is empty." if amount is None else f"amount is {_shown(str(amount))}, not a whole number."
+        return [Violation("amount_form", sentence)]
+    if not 1 <= amount <= amount_max:
+        return [_out_of_range(f"{amount:,}" if abs(amount) < 10**30 else "far", amount_max)]
+    return []
+
+
+def _check_amount_text(amount: str, amount_max: int) -> list[Violation]:
+    if amount == "":
+        return [Violation("amount_form", "amount is empty.")]
+    if amount.isascii() and amount.isdigit():
+        digits = amount.lstrip("0") or "0"
+        if len(digits) > _AMOUNT_DIGITS_MAX or not 1 <= int(digits) <= amount_max:
+            return [_out_of_range(_shown(digits), amount_max)]
+        return []
+    if amount != amount.strip():
+        why = "it has a space at one of its ends"
+    elif amount[0] in "+-":
+        why = "it has a sign"
+    elif amount.isdigit():
+        why = "its digits are not 0 to 9"
+    elif "." in amount or "," in amount:
+        why = "points are whole, without a decimal point or separators"
+    else:
+        why = "it is not a whole number"
+    return [Violation("amount_form", f"amount is {_shown(amount)}: {why}. Write the digits 0 to 9 and nothing else.")]
+
+
+def _check_reason(reason: object) -> list[Violation]:
+    if not isinstance(reason, str) or reason == "":
+        return [Violation("reason_length", "reason is empty.")]
+    if len(reason) > REASON_CHARACTERS_MAX:
+        sentence = f"reason has {len(reason)} characters, {REASON_CHARACTERS_MAX} are allowed."
+        return [Violation("reason_length", sentence)]
+    if found := _NOT_STORABLE.search(reason):
+        return [_half_character("reason", found[0])]
+    return []
+
+
+def _half_character(column: str, character: str) -> Violation:
+    sentence = f"{column} has a character that cannot be stored ({_code_point(character)}): is the file really UTF-8?"
+    return Violation(f"{column}_storable", sentence)
+
+
+def _out_of_range(amount: str, amount_max: int) -> Violation:
+    return Violation("amount_range", f"amount is {amount}: it must be 1 to {amount_max:,} points.")
+
+
+def _code_point(character: str) -> str:
+    return f"U+{ord(character):04X}"
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "...")

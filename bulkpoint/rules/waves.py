@@ -1,0 +1,52 @@
+"""Which payments go into which Spark job: ranges of `seq`, so that nothing has to be listed or remembered."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+WAVE_ROWS_MAX = 1_000_000  # a failed wave is read again whole, and its plan is held by the driver
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """The payments first_seq..last_seq, both included; `number` counts a run's waves from 1."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+
+
+def wave_rows(tps: int, shares: int, wave_seconds: float, rows_max: int = WAVE_ROWS_MAX) -> int:
+    """Payments in one wave: `wave_seconds` of work, at least one row for each share."""
+    assert shares > 0
+    return max(shares, min(int(tps * wave_seconds), rows_max))
+
+
+def waves(first_seq: int, last_seq: int, rows: int) -> Iterator[Wave]:
+    """first_seq..last_seq in ranges of `rows`; the last one is what is left."""
+    assert rows > 0
+    for number, first in enumerate(range(first_seq, last_seq + 1, rows), start=1):
+        yield Wave(number, first, min(first + rows - 1, last_seq))
+
+
+def cut(open_counts: Iterable[tuple[int, int]], *, bucket_rows: int, rows: int) -> Iterator[Wave]:
+    """Ranges that hold about `rows` open payments each, and together every open payment once.
+
+    open_counts: (bucket, open payments in it), ascending; bucket b is seq b * bucket_rows + 1 to (b + 1) * bucket_rows.
+    A range is longer than `rows` only where a single bucket is. Gaps with nothing open are in no range, or inside one.
+    """
+    assert bucket_rows > 0
+    assert rows > 0
+    number = held = 0
+    first_bucket = last_bucket = -1
+    for bucket, count in open_counts:
+        assert bucket > last_bucket, "buckets come in ascending order, each once"
+        if held and held + count > rows:
+            number += 1
+            yield Wave(number, first_bucket * bucket_rows + 1, (last_bucket + 1) * bucket_rows)
+            held = 0
+        if held == 0:
+            first_bucket = bucket
+        held += count
+        last_bucket = bucket
+    if held:
+        yield Wave(number + 1, first_bucket * bucket_rows + 1, (last_bucket + 1) * bucket_rows)
