@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -69,8 +70,9 @@ class PostgresServer:
 
         Text sorts by code point (C) whatever the machine, so that the order of member ids is the same everywhere.
         """
-        unfinished = self._home.folder / "data.new"
-        self._remove(unfinished)
+        for left_over in self._home.folder.glob("data.new-*"):  # of a process that was killed while it did this
+            shutil.rmtree(left_over, ignore_errors=True)  # its initdb may still be writing there
+        unfinished = self._home.folder / f"data.new-{secrets.token_hex(4)}"
         with tempfile.NamedTemporaryFile("w", dir=self._home.folder) as password_file:
             password_file.write(password)
             password_file.flush()
@@ -101,7 +103,7 @@ class PostgresServer:
             if (server := self._settled()) is not None:
                 return server
             time.sleep(0.2 * attempt)
-            done = self._start(fresh_port=attempt > 0)
+            done = self._start()
             output = done.stdout
         if (server := self._settled()) is not None:
             return server
@@ -141,23 +143,31 @@ class PostgresServer:
             time.sleep(_POLL_S)
         return None
 
-    def _start(self, *, fresh_port: bool) -> "subprocess.CompletedProcess[str]":
+    def _start(self) -> "subprocess.CompletedProcess[str]":
         configuration = self._home.data / "bulkpoint.conf"
-        configuration.write_text(_CONFIGURATION.format(port=self._choose_port(configuration, fresh=fresh_port)))
+        configuration.write_text(_CONFIGURATION.format(port=self._choose_port(configuration)))
         self._home.own(configuration)
         if self._home.log.exists() and self._home.log.stat().st_size > _LOG_BYTES_MAX:
             self._home.log.rename(self._home.log.with_suffix(".log.1"))
-        (self._home.data / "postmaster.pid").unlink(missing_ok=True)  # stale: running() found no such server
+        self._remove_misleading_pid_file()
         return self._home.run(
             "pg_ctl", "start", "--wait", f"--timeout={_START_S_MAX:.0f}", f"--pgdata={self._home.data}",
             f"--log={self._home.log}",
         )  # fmt: skip
 
-    def _choose_port(self, configuration: Path, *, fresh: bool) -> int:
+    def _remove_misleading_pid_file(self) -> None:
+        """PostgreSQL sees by itself that a process is gone, but not that its number is another program's by now."""
+        pid_file = self._home.data / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+            pid = int(pid_file.read_text().splitlines()[0])
+            if _is_alive(pid) and not self._is_ours(pid):
+                pid_file.unlink()
+
+    def _choose_port(self, configuration: Path) -> int:
         """The port of last time, so that a restart finds its clients again, unless another program has it now."""
         remembered = re.search(r"^port = (\d+)", configuration.read_text(), re.M) if configuration.exists() else None
         candidates = random.sample(_PORTS, 50)
-        if remembered and not fresh:
+        if remembered:
             candidates.insert(0, int(remembered[1]))
         for port in candidates:
             if _is_free(port):
@@ -173,10 +183,6 @@ class PostgresServer:
                 return False
         command = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return str(self._home.data) in command.stdout
-
-    def _remove(self, folder: Path) -> None:
-        if folder.exists():
-            shutil.rmtree(folder)
 
     def _log_text(self) -> str:
         try:

@@ -1,0 +1,67 @@
+"""One embedded PostgreSQL for the session, and for each test a database of its own, cloned from a migrated one."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from bulkpoint.local.postgres import Database, embedded_postgres
+from bulkpoint.store.migrate import migrate
+
+_TEMPLATE = "bulkpoint_template"
+_clone_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_nobody() -> Iterator[None]:
+    """What the developer has set in the shell must not decide a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("BULKPOINT_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def reachable_tmp() -> Iterator[Path]:
+    """A folder that the server's account can reach also when the tests run as root; pytest's own cannot be reached."""
+    folder = Path(tempfile.mkdtemp(prefix="bulkpoint-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(reachable_tmp: Path) -> Iterator[Database]:
+    """The session's server, with PGPASSFILE set; it is stopped at the end."""
+    with embedded_postgres(reachable_tmp / "session") as database, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSFILE", str(database.passfile))
+        yield database
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_server: Database) -> str:
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+    migrate(_with_name(postgres_server.url, _TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres_server: Database, _template: str) -> Iterator[str]:
+    """The address of a migrated database of this test's own."""
+    name = sql.Identifier(f"test_{next(_clone_numbers)}")
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(_template)))
+        yield _with_name(postgres_server.url, name.as_string().strip('"'))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+def _with_name(url: str, database: str) -> str:
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
