@@ -156,11 +156,13 @@ class PostgresServer:
         )  # fmt: skip
 
     def _remove_misleading_pid_file(self) -> None:
-        """PostgreSQL sees by itself that a process is gone, but not that its number is another program's by now."""
+        """PostgreSQL believes that the process in the file is its own if there is any: also another program's that got
+        the number since, also a killed server that its parent has not collected."""
         pid_file = self._home.data / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError, ProcessLookupError):
             pid = int(pid_file.read_text().splitlines()[0])
-            if _is_alive(pid) and not self._is_ours(pid):
+            os.kill(pid, 0)
+            if not self._is_ours(pid):
                 pid_file.unlink()
 
     def _choose_port(self, configuration: Path) -> int:
