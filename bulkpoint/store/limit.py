@@ -5,6 +5,7 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
+from bulkpoint.rules.shares import permits
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import DEPLOYMENT, write_event
@@ -13,7 +14,7 @@ from bulkpoint.store.sql import sql
 
 @dataclass(frozen=True)
 class Limit:
-    """tps: calls a second at most, 0 holds everything. in_use: what the holders of live leases may send a second.
+    """tps: calls a second at most, 0 holds everything. leased: the numbers of the shares that someone holds.
 
     until and tps_afterwards: when the present figure ends, and what comes then.
     """
@@ -25,7 +26,12 @@ class Limit:
     reason: str | None
     until: datetime | None
     tps_afterwards: int | None
-    in_use: int
+    leased: list[int]
+
+    @property
+    def in_use(self) -> int:
+        """What the holders of shares may send a second, all together."""
+        return sum(permits(self.tps, self.shares, share) for share in self.leased)
 
 
 def ensure_limit(connection: Connection, *, tps: int, shares: int, actor: str) -> None:

@@ -83,3 +83,11 @@ def summarize_run(connection: Connection, run_id: int) -> RunSummary:
         summary = cursor.execute(sql("summarize_run"), {"run_id": run_id}).fetchone()
     assert summary is not None, f"run {run_id} exists"
     return summary
+
+
+def last_call(connection: Connection, campaign_id: int) -> datetime | None:
+    """When the latest recorded call of a campaign left."""
+    row = connection.execute(sql("last_call"), {"campaign_id": campaign_id}).fetchone()
+    assert row is not None
+    sent_at: datetime | None = row[0]
+    return sent_at

@@ -31,3 +31,10 @@ def total_targets(connection: Connection, campaign_id: int) -> tuple[int, int]:
     row = connection.execute(sql("total_targets"), {"campaign_id": campaign_id}).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
+
+
+def digest_targets(connection: Connection, campaign_id: int) -> bytes:
+    """SHA-256 over the targets in the order of the freeze: the same rows have the same digest."""
+    row = connection.execute(sql("digest_targets"), {"campaign_id": campaign_id}).fetchone()
+    assert row is not None
+    return bytes(row[0])

@@ -4,12 +4,9 @@ insert into money_limit (tps, shares, set_by, reason) values (%(tps)s, %(shares)
 on conflict (only_row) do nothing
 
 -- name: get_limit
--- in_use: what the holders of live leases may send a second; share i of N has tps / N, and one more while i < tps mod N.
+-- With the numbers of the shares that someone holds.
 select tps, shares, set_by, set_at, reason, until, tps_afterwards,
-       coalesce((
-           select sum(tps / shares + case when share < tps % shares then 1 else 0 end)
-           from money_share where leased_until > clock_timestamp() and share < shares
-       ), 0)::bigint as in_use
+       array(select share::int from money_share where leased_until > clock_timestamp() and share < shares) as leased
 from money_limit
 
 -- name: lock_limit

@@ -28,3 +28,10 @@ from campaign_run r
 join campaign o using (campaign_id)
 join campaign_count c using (campaign_id)
 where r.run_id = %(run_id)s
+
+-- name: last_call
+-- When the latest call of a campaign left. Attempt ids are made in order of time, before sending; so the last thousand of
+-- them hold it, whatever the campaign's size.
+select max(sent_at) from (
+    select sent_at from payment_attempt where campaign_id = %(campaign_id)s order by attempt_id desc limit 1000
+) latest

@@ -1,0 +1,183 @@
+"""Create a campaign, with its targets from a file or only with the figures that its targets must add up to."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bulkpoint.control.target_file import COLUMNS, Problems, duplicate_rows, read_rows, shorten
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.targets import AMOUNT_MAX, check_row
+from bulkpoint.store.audit import write_audit
+from bulkpoint.store.campaign import insert_campaign
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.outbox import write_event
+from bulkpoint.store.target import load_targets
+
+NAME_CHARACTERS_MAX = 200
+NOTE_CHARACTERS_MAX = 2_000
+BIGINT_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class NewCampaign:
+    """What a person says of a campaign; the expected figures may be left out where a file has the targets."""
+
+    name: str
+    note: str = ""
+    expected_count: int | None = None
+    expected_amount: int | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Points at most for one target and for one campaign, from the settings."""
+
+    amount_per_row: int | None = None
+    amount_per_campaign: int | None = None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Targets, and the sum of their points."""
+
+    count: int
+    amount: int
+
+
+def check_targets(path: Path, caps: Caps, errors_file: Path | None = None) -> Totals:
+    """Check every row of a file of targets and return what they add up to; touches no database.
+
+    Raises RefusedError naming the first 20 problems; all of them go to `errors_file`.
+    """
+    amount_max = AMOUNT_MAX if caps.amount_per_row is None else min(AMOUNT_MAX, caps.amount_per_row)
+    hashes = array("q")
+    amount = 0
+    with Problems(errors_file) as problems:
+        for row, member_id, points, reason in read_rows(path, problems):
+            hashes.append(hash(member_id))
+            if violations := check_row(member_id, points, reason, amount_max=amount_max):
+                values = dict(zip(COLUMNS, (member_id, points, reason), strict=True))
+                for violation in violations:
+                    column = next(name for name in COLUMNS if violation.rule.startswith(name))
+                    problems.add(row, column, violation.sentence, values[column])
+            else:
+                amount += int(points)
+        for member_id, rows in duplicate_rows(path, hashes).items():
+            for again in rows[1:]:
+                sentence = f"member_id {shorten(member_id)} is in row {rows[0]:,} already."
+                problems.add(again, "member_id", sentence, member_id)
+        if problems.count:
+            raise RefusedError(problems.refusal(path))
+    return Totals(len(hashes), amount)
+
+
+def create_campaign(
+    connection: Connection,
+    new: NewCampaign,
+    *,
+    actor: str,
+    caps: Caps,
+    targets: Path | None = None,
+    errors_file: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Store a campaign, with the targets of a file where one is given, and return its id. All of it, or nothing.
+
+    `say` hears of long work. Raises UsageError for a value that cannot be, RefusedError for what a file holds.
+    """
+    _check_words(new)
+    if targets is None:
+        totals = _expected(new)
+    else:
+        say(f"Checking {targets.name} ...")
+        totals = check_targets(targets, caps, errors_file)
+        _refuse_other_totals(new, totals, targets)
+    _refuse_too_much(totals, caps)
+    with connection.transaction():
+        campaign_id = insert_campaign(
+            connection,
+            name=new.name.strip(),
+            note=new.note.strip(),
+            expected_count=totals.count,
+            expected_amount=totals.amount,
+            creator=actor,
+            not_before=new.not_before,
+        )
+        if targets is not None:
+            say(f"Loading {totals.count:,} targets, {totals.amount:,} points in all ...")
+            loaded = _Counted(targets)
+            load_targets(connection, campaign_id, loaded)
+            if loaded.totals() != totals:
+                raise RefusedError(f"{targets.name} changed while it was read. Nothing was loaded; try again.")
+        figures = {
+            "name": new.name.strip(),
+            "expected_count": totals.count,
+            "expected_amount": totals.amount,
+            "not_before": None if new.not_before is None else new.not_before.isoformat(),
+        }
+        source = {"targets": None if targets is None else targets.name}
+        write_audit(
+            connection, action="create", campaign_id=campaign_id, run=None, actor=actor, detail=figures | source
+        )
+        write_event(connection, campaign_id=campaign_id, run=None, type="campaign.created", actor=actor, data=figures)
+    return campaign_id
+
+
+class _Counted:
+    """The rows of a file that was checked, counted once more as they go by."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = 0
+        self._amount = 0
+
+    def __iter__(self) -> Iterator[tuple[str, int, str]]:
+        for _, member_id, amount, reason in read_rows(self._path, Problems()):
+            points = int(amount)
+            self._count += 1
+            self._amount += points
+            yield member_id, points, reason
+
+    def totals(self) -> Totals:
+        return Totals(self._count, self._amount)
+
+
+def _check_words(new: NewCampaign) -> None:
+    name = new.name.strip()
+    if not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
+        raise UsageError(f"--name must have 1 to {NAME_CHARACTERS_MAX} characters, on one line.")
+    if len(new.note) > NOTE_CHARACTERS_MAX or "\0" in new.note:
+        raise UsageError(f"--note must have {NOTE_CHARACTERS_MAX:,} characters at most.")
+
+
+def _expected(new: NewCampaign) -> Totals:
+    if new.expected_count is None or new.expected_amount is None:
+        raise UsageError(
+            "Give --targets FILE, or --expect-count and --expect-amount: a campaign starts only when its targets add"
+            " up to what was expected."
+        )
+    return Totals(new.expected_count, new.expected_amount)
+
+
+def _refuse_other_totals(new: NewCampaign, totals: Totals, targets: Path) -> None:
+    for option, expected, found in (
+        ("--expect-count", new.expected_count, totals.count),
+        ("--expect-amount", new.expected_amount, totals.amount),
+    ):
+        if expected is not None and expected != found:
+            raise RefusedError(
+                f"{targets.name} does not match {option} {expected:,}: it has {found:,}. Nothing was loaded."
+            )
+
+
+def _refuse_too_much(totals: Totals, caps: Caps) -> None:
+    most = BIGINT_MAX if caps.amount_per_campaign is None else min(caps.amount_per_campaign, BIGINT_MAX)
+    if totals.amount > most:
+        setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == caps.amount_per_campaign else "what can be counted"
+        raise RefusedError(
+            f"The campaign would pay {totals.amount:,} points, more than {most:,} ({setting})."
+            " Nothing was loaded. Split it, or have the bound raised."
+        )

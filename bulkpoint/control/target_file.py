@@ -1,0 +1,250 @@
+"""Reads a file of targets, CSV or Parquet, as a stream: memory does not grow with the file, but for 8 bytes a row.
+
+A file is read twice: once to check it all, once to load it. So a bad file costs the database nothing, and the campaign
+is created with the figures of a file that is known to be good.
+
+Rows are named by the line of a CSV file (the header is line 1; the first line of a quoted field that goes over several)
+and by the position in a Parquet file (the first row is 1).
+"""
+
+import csv
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from bulkpoint.errors import RefusedError, UsageError
+
+COLUMNS = ("member_id", "amount", "reason")
+# The longest good line has some 2,600 bytes, quoted; this stops a file without line ends from being read as one line.
+LINE_BYTES_MAX = 65_536
+PROBLEMS_SHOWN = 20
+VALUE_CHARACTERS_SHOWN = 60
+PARQUET_BATCH_ROWS = 16_384
+
+# Row, then the values as the file has them: text from CSV, text and whole numbers from Parquet.
+RawRow = tuple[int, Any, Any, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong: the row, the column (empty: the row as a whole), the rule in a sentence, the value, short."""
+
+    row: int
+    column: str
+    rule: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"row {self.row:,}: {self.rule}"
+
+
+class Problems:
+    """Counts what is wrong, keeps the first 20, and writes all of them to a CSV file where one is named."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.count = 0
+        self.first: list[Problem] = []
+        self._file = file
+        self._stream: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def add(self, row: int, column: str, rule: str, value: object = "") -> None:
+        problem = Problem(row, column, rule, shorten(value))
+        self.count += 1
+        if len(self.first) < PROBLEMS_SHOWN:
+            self.first.append(problem)
+        if self._file is not None:
+            if self._stream is None:
+                self._stream = _open_for_writing(self._file)
+                csv.writer(self._stream).writerow(["row", "column", "rule", "value"])
+            csv.writer(self._stream).writerow([row, column, rule, problem.value])
+
+    def refusal(self, path: Path) -> str:
+        """The whole answer to a bad file."""
+        lines = [f"{path.name} has {self.count:,} {'error' if self.count == 1 else 'errors'}. Nothing was loaded."]
+        lines += [f"  {problem}" for problem in self.first]
+        if self._file is not None:
+            lines.append(f"All of them are in {self._file}.")
+        elif self.count > len(self.first):
+            lines.append(f"  ... and {self.count - len(self.first):,} more: --errors FILE writes all of them.")
+        return "\n".join(lines)
+
+
+def shorten(value: object) -> str:
+    """A value as it may be printed: quoted, control characters escaped, 60 characters at most."""
+    if value == "":
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    shown = repr(text[:VALUE_CHARACTERS_SHOWN])
+    return shown if len(text) <= VALUE_CHARACTERS_SHOWN else f"{shown}... ({len(text):,} characters)"
+
+
+def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
+    """The rows of a file, unchecked; a row that is not three values goes to `problems` instead.
+
+    Raises RefusedError for a file that cannot be read as what its name says: encoding, header, types, no rows.
+    """
+    reader = {".csv": _read_csv, ".parquet": _read_parquet}.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(f"{path} is neither .csv nor .parquet: name the file by what it holds.")
+    try:
+        yield from reader(path, problems)
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
+    with path.open("rb") as stream:
+        _refuse_other_encodings(path, stream.read(4))
+        stream.seek(0)
+        reader = csv.reader(_lines(path, stream, problems), strict=True)
+        try:
+            header = next(reader, None)
+        except csv.Error as error:
+            raise RefusedError(f"{path.name}, row 1: the header cannot be read: {error}.") from error
+        order = _order_of_columns(path, header)
+        rows = 0
+        row = reader.line_num + 1
+        while True:
+            try:
+                values = next(reader, None)
+            except csv.Error as error:
+                problems.add(row, "", f"The row cannot be read as CSV: {error}.")
+                values = []
+            if values is None:
+                break
+            if len(values) == len(COLUMNS):
+                rows += 1
+                yield row, values[order[0]], values[order[1]], values[order[2]]
+            elif values:  # an empty line holds no target
+                rows += 1
+                problems.add(row, "", f"The row has {len(values)} values, not {len(COLUMNS)}.", ",".join(values))
+            row = reader.line_num + 1
+        if not rows and not problems.count:
+            raise RefusedError(f"{path.name} has a header and no rows. There is nothing to pay.")
+
+
+def _lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[str]:
+    number = 0
+    while line := stream.readline(LINE_BYTES_MAX):
+        number += 1
+        if len(line) == LINE_BYTES_MAX:
+            raise RefusedError(
+                f"{path.name}, row {number:,}: the line is longer than {LINE_BYTES_MAX:,} bytes. Is this a CSV file"
+                " whose lines end in LF or CR LF?"
+            )
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            problems.add(number, "", f"The line is not UTF-8 from its byte {error.start + 1} on.")
+            text = "\n"  # reported; an empty line holds no target
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _refuse_other_encodings(path: Path, start: bytes) -> None:
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
+        raise RefusedError(
+            f'{path.name} is UTF-16, not UTF-8. Save it as "CSV UTF-8", or run: iconv -f UTF-16 -t UTF-8 ...'
+        )
+    if not start:
+        raise RefusedError(f"{path.name} is empty. Its first line must be: {','.join(COLUMNS)}")
+
+
+def _order_of_columns(path: Path, header: list[str] | None) -> tuple[int, int, int]:
+    """Where each of our three columns is; refuses any other set of them."""
+    wanted = f"The header must be exactly these columns, in any order: {','.join(COLUMNS)}"
+    names = header or []
+    for problem, found in (
+        ("is missing", [name for name in COLUMNS if name not in names]),
+        ("is there twice", sorted({name for name in names if names.count(name) > 1})),
+        ("is not one of ours", [name for name in names if name not in COLUMNS]),
+    ):
+        if found:
+            raise RefusedError(f"{path.name}, row 1: the column {shorten(found[0])} {problem}. {wanted}")
+    return names.index("member_id"), names.index("amount"), names.index("reason")
+
+
+def _read_parquet(path: Path, problems: Problems) -> Iterator[RawRow]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise RefusedError(f"{path.name} cannot be read as Parquet: {_first_line(error)}.") from error
+    with file:
+        _order_of_columns(path, file.schema_arrow.names)
+        _refuse_other_types(path, file.schema_arrow)
+        if file.metadata.num_rows == 0:
+            raise RefusedError(f"{path.name} has no rows. There is nothing to pay.")
+        row = 0
+        try:
+            for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=list(COLUMNS)):
+                columns = batch.to_pydict()
+                for values in zip(columns["member_id"], columns["amount"], columns["reason"], strict=True):
+                    row += 1
+                    if None in values:
+                        missing = [name for name, value in zip(COLUMNS, values, strict=True) if value is None]
+                        problems.add(row, missing[0], f"{missing[0]} is null.")
+                    else:
+                        member_id, amount, reason = values
+                        yield row, member_id, int(amount), reason
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            raise RefusedError(f"{path.name}, after row {row:,}: cannot be read: {_first_line(error)}.") from error
+
+
+def _refuse_other_types(path: Path, schema: Any) -> None:
+    from pyarrow import types
+
+    for name in COLUMNS:
+        kind = schema.field(name).type
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        if name == "amount":
+            good = types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0)
+            wanted = "int64, or a decimal without places"
+        else:
+            good = types.is_string(kind) or types.is_large_string(kind)
+            wanted = "string"
+        if not good:
+            raise RefusedError(f"{path.name}: the column {name} is {kind}; it must be {wanted}.")
+
+
+def duplicate_rows(path: Path, hashes: "array[int]") -> dict[str, list[int]]:
+    """Member ids that more than one row has, with their rows, found by hashes: 8 bytes a row instead of the ids.
+
+    `hashes` has hash(member_id) of each row in the file's order. Two ids of one hash are told apart by a third look at
+    the file, which is taken only where hashes meet.
+    """
+    import numpy as np
+
+    ordered = np.sort(np.frombuffer(hashes, dtype=np.int64))
+    suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    rows_of: dict[str, list[int]] = {}
+    if suspects:
+        for row, member_id, _, _ in read_rows(path, Problems()):
+            if hash(member_id) in suspects:
+                rows_of.setdefault(member_id, []).append(row)
+    return {member_id: rows for member_id, rows in rows_of.items() if len(rows) > 1}
+
+
+def _open_for_writing(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}. Name another file with --errors.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")
