@@ -56,11 +56,10 @@ def main() -> None:
             server.wait()
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         server_cpu_s = used.ru_utime + used.ru_stime
+        print(f"{answered} answers on {options.connections} connections: {answered / took_s:,.0f} a second")
         print(
-            f"{answered} answers in {took_s:.1f} s: {answered / took_s:,.0f} a second, {options.connections} connections"
-        )
-        print(
-            f"server: {server_cpu_s / answered * 1e6:.0f} us CPU an answer ({used.ru_stime / server_cpu_s:.0%} in the kernel, start included), {memory_mb:.0f} MB resident"
+            f"server: {server_cpu_s / answered * 1e6:.0f} us CPU an answer, start included "
+            f"({used.ru_stime / server_cpu_s:.0%} in the kernel); {memory_mb:.0f} MB resident"
         )
         print(f"generator: {cpu_s / took_s:.0%} of its core")
         print(f"stats: {stats}")
