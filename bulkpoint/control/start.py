@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def _refuse_another_digest(connection: Connection, campaign_id: int, digest: str
 class Job:
     """The job's process and its log. It is in a session of its own: a Ctrl-C at the terminal does not reach it."""
 
-    def __init__(self, settings: Settings, arguments: list[str], *, database_url: str, log: Path) -> None:
+    def __init__(self, arguments: list[str], *, environ: Mapping[str, str], log: Path) -> None:
         self.log = log
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +155,7 @@ class Job:
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
-                    env=_environment(settings, database_url),
+                    env=environ,
                     start_new_session=True,
                 )
         except OSError as error:
@@ -196,39 +197,44 @@ class Job:
 
     def failure(self) -> BulkpointError:
         """What a job that ended without a run said of it, and its exit code."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        sentences = [line.removeprefix(SENTENCE) for line in lines if line.startswith(SENTENCE)]
+        sentences = [line.removeprefix(SENTENCE) for line in self._lines() if line.startswith(SENTENCE)]
         if sentences:
             error = BulkpointError(sentences[-1])
         else:
-            last = "\n".join(f"  {line}" for line in lines[-LOG_LINES_SHOWN:])
-            error = UnreachableError(f"The job ended before it began its run. The end of {self.log}:\n{last}")
+            error = UnreachableError(f"The job ended before it began its run. Its log:\n{self.end_of_log()}")
         if self._process.returncode in set(ExitCode) - {ExitCode.DONE}:
             error.exit_code = ExitCode(self._process.returncode)
         return error
 
+    def end_of_log(self) -> str:
+        """The last lines, for a person to see what happened, and where there is more."""
+        last = "\n".join(f"  {line}" for line in self._lines()[-LOG_LINES_SHOWN:])
+        return f"{last}\n  (all of it: {self.log})"
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()
+
 
 def start_job(
-    settings: Settings, plan: Plan, *, database_url: str, actor: str, reason: str | None = None
+    settings: Settings,
+    plan: Plan,
+    *,
+    actor: str,
+    reason: str | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> tuple[Job, int]:
-    """Run scripts/submit.sh for a planned start; returns the job and the number its run will have."""
+    """Run scripts/submit.sh for a planned start; returns the job and the number its run will have.
+
+    The job reads its settings from `environ` as this process did, and looks after an embedded database by itself.
+    """
     campaign_id = plan.campaign.campaign_id
     run = (plan.campaign.run or 0) + 1
-    arguments = [str(campaign_id), "--kind", "INITIAL", "--actor", actor]
+    arguments = [str(campaign_id), "--checked", "--kind", "INITIAL", "--actor", actor]
     if reason is not None:
         arguments += ["--reason", reason]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}.log"
-    return Job(settings, arguments, database_url=database_url, log=log), run
-
-
-def _environment(settings: Settings, database_url: str) -> dict[str, str]:
-    """The job reads the same settings as this process, wherever it runs."""
-    return {
-        **os.environ,
-        "BULKPOINT_DATABASE_URL": database_url,
-        "BULKPOINT_DATA_DIR": str(settings.data_dir),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-    }
+    return Job(arguments, environ={**environ, "PATH": path}, log=log), run
 
 
 def check_force(*, force: bool, reason: str | None) -> None:

@@ -7,7 +7,7 @@ import json
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bulkpoint.report.words import duration, local_time, state_words, utc_time
@@ -51,8 +51,17 @@ class Ticker:
         return Progress(sample, rate, left_s)
 
 
-def notes(sample: Sample, timezone: str) -> list[str]:
-    """What holds or throttles, and who is to be asked: for the line below the figures."""
+def notes(progress: Progress, timezone: str, deadline: datetime | None = None) -> list[str]:
+    """What holds or throttles, and a deadline that will be missed: for the line below the figures."""
+    lines = _limit_notes(progress.sample, timezone)
+    if deadline is not None and progress.left_s is not None:
+        late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
+        if late_s > 0:
+            lines.append(f"at this rate it ends {duration(late_s)} after {local_time(deadline, timezone)}")
+    return lines
+
+
+def _limit_notes(sample: Sample, timezone: str) -> list[str]:
     if sample.tps is None:
         return []
     until = "" if sample.tps_until is None else f" until {local_time(sample.tps_until, timezone)}"
@@ -62,7 +71,7 @@ def notes(sample: Sample, timezone: str) -> list[str]:
     return [f"limit {sample.tps:,} TPS{until}{why}"] if sample.tps_until is not None else []
 
 
-def progress_line(progress: Progress, timezone: str) -> str:
+def progress_line(progress: Progress, timezone: str, deadline: datetime | None = None) -> str:
     """One line, for a log or where there is no terminal."""
     sample = progress.sample
     parts = [
@@ -75,7 +84,7 @@ def progress_line(progress: Progress, timezone: str) -> str:
     ]
     if progress.left_s is not None and sample.state == "RUNNING":
         parts.append(f"{duration(progress.left_s)} left")
-    return "  ".join([*parts, *notes(sample, timezone)])
+    return "  ".join([*parts, *notes(progress, timezone, deadline)])
 
 
 def progress_object(progress: Progress, campaign_id: int) -> dict[str, Any]:
@@ -107,6 +116,7 @@ def show_progress(
     every_s: float,
     stream: TextIO,
     as_json: bool = False,
+    deadline: datetime | None = None,
 ) -> Sample | None:
     """Show samples as they come, and return the last one.
 
@@ -114,11 +124,12 @@ def show_progress(
     time, the first and the last one always.
     """
     if not as_json and stream.isatty():
-        return _show_live(samples, title=f"Campaign {campaign_id}  {name}", timezone=timezone, stream=stream)
+        title = f"Campaign {campaign_id}  {name}"
+        return _show_live(samples, title=title, timezone=timezone, stream=stream, deadline=deadline)
 
     def show(progress: Progress) -> None:
         fields = progress_object(progress, campaign_id) if as_json else None
-        line = progress_line(progress, timezone) if fields is None else json.dumps(fields)
+        line = progress_line(progress, timezone, deadline) if fields is None else json.dumps(fields)
         print(line, file=stream, flush=True)
 
     ticker = Ticker()
@@ -133,7 +144,9 @@ def show_progress(
     return sample
 
 
-def _show_live(samples: Iterable[Sample], *, title: str, timezone: str, stream: TextIO) -> Sample | None:
+def _show_live(
+    samples: Iterable[Sample], *, title: str, timezone: str, stream: TextIO, deadline: datetime | None
+) -> Sample | None:
     from rich.console import Console
     from rich.live import Live
 
@@ -141,11 +154,11 @@ def _show_live(samples: Iterable[Sample], *, title: str, timezone: str, stream: 
     last = None
     with Live(console=Console(file=stream), auto_refresh=False) as live:
         for last in samples:
-            live.update(live_display(ticker.tick(last), title, timezone), refresh=True)
+            live.update(live_display(ticker.tick(last), title, timezone, deadline), refresh=True)
     return last
 
 
-def live_display(progress: Progress, title: str, timezone: str) -> "RenderableType":
+def live_display(progress: Progress, title: str, timezone: str, deadline: datetime | None = None) -> "RenderableType":
     """What a terminal shows, drawn anew for each sample."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -168,7 +181,7 @@ def live_display(progress: Progress, title: str, timezone: str) -> "RenderableTy
     if progress.left_s is not None and sample.state == "RUNNING":
         figures.append(f"   {duration(progress.left_s)} left")
     heading = Text.assemble((title, "bold"), "   ", (state_words(sample.state), colour))
-    return Group(heading, bar, figures, *(Text(note, style="yellow") for note in notes(sample, timezone)))
+    return Group(heading, bar, figures, *(Text(note, style="yellow") for note in notes(progress, timezone, deadline)))
 
 
 def _percent(sample: Sample) -> float:

@@ -1,0 +1,68 @@
+"""`bulkpoint db`, `bulkpoint settings`, `bulkpoint demo`: what this installation is, and a first look at it."""
+
+import json
+
+import click
+
+
+@click.group("db")
+def database() -> None:
+    """The database."""
+
+
+@database.command("migrate")
+def migrate_() -> None:
+    """Bring the database to this version's tables. Safe to repeat; an embedded database needs none of it.
+
+    \b
+    Example:
+      BULKPOINT_DATABASE_URL=postgresql://owner@db.example.com/bulkpoint bulkpoint db migrate
+    """
+    from bulkpoint.local.postgres import connection_target
+    from bulkpoint.settings import load_settings
+    from bulkpoint.store.migrate import migrate
+
+    with connection_target(load_settings()) as target:
+        applied = migrate(target.url)
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("up to date")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def settings(*, as_json: bool) -> None:
+    """Show every setting with its value and where that is from. Secrets are never shown.
+
+    \b
+    Example:
+      BULKPOINT_TPS=500 bulkpoint settings
+    """
+    from bulkpoint.settings import describe, load_settings
+
+    shown = describe(load_settings())
+    if as_json:
+        fields = {one.name: {"value": one.value, "source": one.source} for one in shown}
+        click.echo(json.dumps(fields, ensure_ascii=False))
+        return
+    names, values = (max(len(one[column]) for one in shown) for column in (0, 1))
+    for one in shown:
+        click.echo(f"{one.name:<{names}}  {one.value:<{values}}  {one.source}")
+
+
+@click.command()
+@click.option("--targets", type=click.IntRange(100, 1_000_000), default=20_000, show_default=True, metavar="N")
+@click.option("--tps", type=click.IntRange(10, 10_000), default=1_000, show_default=True, metavar="N")
+def demo(*, targets: int, tps: int) -> None:
+    """Pay a campaign on this machine, with a stand-in for money, and prove what was paid. About a minute.
+
+    Nothing outside is called. Everything is kept in a folder of its own, and made anew each time.
+
+    \b
+    Example:
+      bulkpoint demo
+    """
+    from bulkpoint.local.demo import run_demo
+
+    run_demo(targets=targets, tps=tps)

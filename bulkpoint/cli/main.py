@@ -1,0 +1,69 @@
+"""`bulkpoint`: every command, and how each of them ends."""
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from bulkpoint import __version__
+from bulkpoint.cli.campaign import campaign
+from bulkpoint.cli.deployment import database, demo, settings
+from bulkpoint.cli.sandbox import sandbox
+from bulkpoint.cli.signals import Terminated, raise_on_signals
+from bulkpoint.cli.tps import tps
+from bulkpoint.errors import BulkpointError, ExitCode
+
+# What a shell says of a program that a signal ended: 128 and the signal's number.
+SIGNALLED = 128
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bulkpoint")
+def bulkpoint() -> None:
+    """Pays points to a million members and more, each once, through a rate-limited money API.
+
+    \b
+    A first look, on this machine only:   bulkpoint demo
+    The usual way:
+      bulkpoint campaign create --name "Spring event" --targets members.csv
+      bulkpoint campaign start 1
+      bulkpoint campaign show 1
+    \b
+    Exit codes: 0 done; 2 wrong usage; 3 refused; 4 the run was stopped; 5 the run failed;
+    6 database, money or Spark out of reach; 128 + n ended by signal n.
+    """
+
+
+for command in (database, campaign, tps, settings, demo, sandbox):
+    bulkpoint.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run one command and exit with its documented code; nothing but a defect shows a traceback."""
+    raise_on_signals()
+    try:
+        result = bulkpoint.main(standalone_mode=False)
+        sys.stdout.flush()
+        code = result if isinstance(result, int) else ExitCode.DONE  # a number: of --help and --version
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except BulkpointError as error:
+        print(f"bulkpoint: {error}", file=sys.stderr)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print(file=sys.stderr)
+        code = SIGNALLED + signal.SIGINT
+    except Terminated as error:
+        code = SIGNALLED + error.number
+    except BrokenPipeError:
+        # Whoever read us has seen enough; the interpreter must not complain of it when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = SIGNALLED + signal.SIGPIPE
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

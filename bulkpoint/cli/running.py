@@ -1,0 +1,248 @@
+"""`bulkpoint campaign start`, `stop` and `watch`: what runs a campaign, and what follows it."""
+
+import signal
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from bulkpoint.cli.session import Session, open_session, say
+from bulkpoint.cli.signals import Terminated, hold_off_signals
+from bulkpoint.cli.times import parse_time
+from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bulkpoint.control.start import Job, Plan
+    from bulkpoint.store.progress import Sample
+
+EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
+
+
+@click.command()
+@click.argument("campaign", metavar="ID|next")
+@click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
+@click.option("--detach", is_flag=True, help="Return as soon as it runs.")
+@click.option("--digest", metavar="D", help="Refuse when the targets are not the ones with this digest.")
+@click.option("--force", is_flag=True, help="Jump the order of the queue; needs --reason, and is audited.")
+@click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+def start(*, campaign: str, yes: bool, detach: bool, digest: str | None, force: bool, reason: str | None) -> None:
+    """Start a campaign and follow it to its end. `next` is the oldest one that is ready.
+
+    Ctrl-C stops the campaign (exit code 4); closing the terminal leaves it running.
+
+    \b
+    Examples:
+      bulkpoint campaign start 3
+      bulkpoint campaign start next --yes
+      bulkpoint campaign start 5 --force --reason "apology, today"
+    """
+    from bulkpoint.control.start import check_force, find_next, plan_start, record_force, start_job
+    from bulkpoint.control.tps import show_limit
+
+    check_force(force=force, reason=reason)
+    with open_session() as session:
+        tps = show_limit(session.connection, session.settings, actor=session.actor).tps
+        if campaign == "next":
+            campaign_id, skipped = find_next(session.connection)
+            for one in skipped:
+                say(f"Campaign {one.campaign_id} ({one.name}) is passed by: {one.why}.")
+            if campaign_id is None:
+                click.echo("nothing to start")
+                return
+        else:
+            campaign_id = _campaign_id(campaign)
+        plan = plan_start(session.connection, campaign_id, tps=tps, digest=digest, force=force)
+        if not yes:
+            _ask(plan)
+        if force and reason:
+            record_force(session.connection, plan, actor=session.actor, reason=reason)
+        job, run = start_job(session.settings, plan, actor=session.actor, reason=reason)
+        say(f"Starting campaign {campaign_id}; the job's log is {job.log}")
+        _wait_until_run(session, job, campaign_id, run)
+        if detach:
+            click.echo(f"campaign {campaign_id} runs")
+            return
+        _follow_to_the_end(session, job, plan, run)
+
+
+@click.command()
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--reason", metavar="T", help="Why; kept in the audit log and in the message.")
+def stop(*, campaign_id: int, reason: str | None) -> None:
+    """Stop a running campaign: no call leaves a second later, answers that still come are recorded.
+
+    \b
+    Example:
+      bulkpoint campaign stop 3 --reason "wrong list"
+    """
+    from bulkpoint.control.stop import stop_campaign, wait_until_settled
+    from bulkpoint.report.words import local_time, state_words
+
+    with open_session() as session:
+        stop_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
+        say(f"Campaign {campaign_id} is stopped; waiting for the answers to calls under way ...")
+        stopped = wait_until_settled(session.connection, session.settings, campaign_id)
+    sample = stopped.sample
+    if not stopped.settled:
+        say(f"{sample.processing:,} payments are still under way; their answers are recorded when they come.")
+    last = "never" if stopped.last_call is None else local_time(stopped.last_call, session.settings.timezone)
+    click.echo(
+        f"campaign {campaign_id} {state_words(sample.state)}: paid {sample.success:,}, failed {sample.failed:,},"
+        f" unpaid {sample.total - sample.done:,}; last call {last}"
+    )
+
+
+@click.command()
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--deadline", metavar="TIME", help="Say so when it will not be done by then: 2026-01-31T18:00, or 18:00.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on stdout.")
+def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
+    """Follow a campaign until its run ends; exits as `start` does: 0 completed, 4 stopped, 5 failed.
+
+    Ctrl-C only leaves; the campaign goes on.
+
+    \b
+    Examples:
+      bulkpoint campaign watch 3 --deadline 18:00
+      bulkpoint campaign watch 3 --json
+    """
+    from bulkpoint.control.watch import follow_run
+    from bulkpoint.report.words import state_words
+    from bulkpoint.store.campaign import get_campaign
+
+    with open_session() as session:
+        zone = session.settings.timezone
+        due = None
+        if deadline is not None:
+            due = parse_time(deadline, option="--deadline", timezone=zone, now=datetime.now(UTC))
+        one = get_campaign(session.connection, campaign_id)
+        if one.run is None:
+            raise RefusedError(
+                f"Campaign {campaign_id} is {state_words(one.state)}: there is nothing to watch yet."
+                f" Start it with `bulkpoint campaign start {campaign_id}`."
+            )
+        try:
+            samples = follow_run(session.database_url, campaign_id)
+            _show(session, samples, campaign_id, one.name, as_json=as_json, deadline=due)
+        except (KeyboardInterrupt, Terminated):
+            say(f"Campaign {campaign_id} goes on without you: bulkpoint campaign watch {campaign_id}")
+            raise
+        _exit_as_the_run(session, campaign_id, one.run, quiet=as_json)
+
+
+def _campaign_id(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"{text!r} is no campaign: give its id, a whole number, or `next`.")
+    return int(text)
+
+
+def _ask(plan: "Plan") -> None:
+    from bulkpoint.report.words import duration
+
+    one = plan.campaign
+    if not sys.stdin.isatty():
+        raise UsageError("There is no terminal to ask at. Add --yes to start without being asked.")
+    if plan.expected_s is None:
+        time = "on hold: the limit is 0 TPS"
+    else:
+        time = f"about {duration(plan.expected_s)} at {plan.tps:,} TPS"
+    say(f"Campaign {one.campaign_id}  {one.name}")
+    say(f"  {one.expected_count:,} payments, {one.expected_amount:,} points, {time}")
+    click.confirm("Start it?", abort=True, err=True)
+
+
+def _wait_until_run(session: Session, job: "Job", campaign_id: int, run: int) -> None:
+    """Until the job has made its run; a signal before that ends the job, and nothing has begun."""
+    try:
+        job.wait_until_run(session.connection, campaign_id, run)
+    except (KeyboardInterrupt, Terminated) as error:
+        if isinstance(error, Terminated) and error.number == signal.SIGHUP:
+            raise
+        hold_off_signals()
+        say("Ending the job ...")
+        job.terminate()
+        job.wait()
+        say(f"Campaign {campaign_id} was not started.")
+        raise SystemExit(ExitCode.STOPPED) from None
+
+
+def _follow_to_the_end(session: Session, job: "Job", plan: "Plan", run: int) -> None:
+    from bulkpoint.control.stop import stop_campaign
+    from bulkpoint.control.watch import follow_run
+    from bulkpoint.store.connect import connect
+
+    campaign_id, name = plan.campaign.campaign_id, plan.campaign.name
+    try:
+        _show(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
+    except (KeyboardInterrupt, Terminated) as error:
+        if isinstance(error, Terminated) and error.number == signal.SIGHUP:
+            raise
+        hold_off_signals()
+        say(f"Stopping campaign {campaign_id}; waiting for the answers to calls under way ...")
+        # Refused where it ended by itself just now; its row says how.
+        with connect(session.database_url) as connection, suppress(RefusedError):
+            stop_campaign(connection, campaign_id, actor=session.actor, reason="stopped at the terminal")
+    job.wait()
+    _exit_as_the_run(session, campaign_id, run, job=job)
+
+
+def _show(
+    session: Session,
+    samples: "Iterable[Sample]",
+    campaign_id: int,
+    name: str,
+    *,
+    as_json: bool = False,
+    deadline: datetime | None = None,
+) -> None:
+    from bulkpoint.report.progress import show_progress
+
+    show_progress(
+        samples,
+        campaign_id=campaign_id,
+        name=name,
+        timezone=session.settings.timezone,
+        every_s=session.settings.progress_seconds,
+        stream=sys.stdout if as_json else sys.stderr,
+        as_json=as_json,
+        deadline=deadline,
+    )
+
+
+def _exit_as_the_run(
+    session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
+) -> None:
+    """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process."""
+    from bulkpoint.control.watch import state_of_run
+    from bulkpoint.report.words import state_words
+    from bulkpoint.store.campaign import get_campaign, get_counts
+    from bulkpoint.store.connect import connect
+
+    # A connection of its own: the session's may be older than a restart of the database.
+    with connect(session.database_url) as connection:
+        state, reason = state_of_run(connection, campaign_id, run)
+        counts = get_counts(connection, get_campaign(connection, campaign_id))
+    if state == "RUNNING":
+        assert job is not None, "only a job that died leaves a run behind that still says RUNNING"
+        raise _job_died(job, campaign_id)
+    if not quiet:
+        why = f" ({reason})" if reason else ""
+        click.echo(
+            f"campaign {campaign_id} {state_words(state)}{why}: success {counts.success:,}, failed {counts.failed:,},"
+            f" not processed {counts.pending + counts.processing:,}"
+        )
+    if state != "COMPLETED":
+        raise SystemExit(EXIT_CODES[state])
+
+
+def _job_died(job: "Job", campaign_id: int) -> BulkpointError:
+    error = BulkpointError(
+        f"The job of campaign {campaign_id} died and its run still says RUNNING; nothing is paid meanwhile."
+        f" End it with `bulkpoint campaign stop {campaign_id}`. The end of its log:\n{job.end_of_log()}"
+    )
+    error.exit_code = ExitCode.RUN_FAILED
+    return error

@@ -1,0 +1,48 @@
+"""What every command that needs the database begins with."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulkpoint.settings import Settings
+    from bulkpoint.store.connect import Connection
+
+
+@dataclass(frozen=True)
+class Session:
+    """The settings, the database they name, a connection to it, and who asks."""
+
+    settings: "Settings"
+    database_url: str
+    connection: "Connection"
+    actor: str
+
+
+@contextmanager
+def open_session() -> Iterator[Session]:
+    """The database stays up while the block runs; an embedded one is made and migrated as needed.
+
+    Raises what settings, database and connection raise: one sentence each.
+    """
+    from bulkpoint.local.postgres import connection_target
+    from bulkpoint.settings import load_settings
+    from bulkpoint.store.audit import os_user
+    from bulkpoint.store.connect import connect, reachable
+    from bulkpoint.store.migrate import migrate
+    from bulkpoint.store.version import refuse_other_version
+
+    settings = load_settings()
+    with connection_target(settings) as database:
+        if settings.database_url is None:
+            migrate(database.url)
+        with connect(database.url) as connection, reachable(database.url):
+            refuse_other_version(connection)
+            yield Session(settings, database.url, connection, os_user())
+
+
+def say(line: str) -> None:
+    """One line for people; stdout is for results."""
+    print(line, file=sys.stderr, flush=True)

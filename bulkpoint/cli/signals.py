@@ -1,0 +1,29 @@
+"""Signals that end a command become exceptions, so that every `finally` on the way is passed."""
+
+import signal
+from types import FrameType
+from typing import NoReturn
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP; SIGINT is Python's own KeyboardInterrupt."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def raise_on_signals() -> None:
+    """From now on SIGTERM and SIGHUP raise Terminated in the main thread."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _raise)
+
+
+def hold_off_signals() -> None:
+    """From now on SIGINT and SIGTERM do nothing: what they ask for is being done."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _raise(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated(number)

@@ -1,0 +1,32 @@
+"""Times as people type them."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bulkpoint.errors import UsageError
+
+
+def parse_time(text: str, *, option: str, timezone: str, now: datetime) -> datetime:
+    """`2026-01-31T18:00`, `2026-01-31 18:00:30`, either with an offset or Z, or `18:00`, the next time it is that.
+
+    A time without an offset is one of `timezone`. Raises UsageError for anything else.
+    """
+    zone = ZoneInfo(timezone)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _next(text, option, now.astimezone(zone))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC)
+
+
+def _next(text: str, option: str, now: datetime) -> datetime:
+    try:
+        clock = time.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text!r} is no time. Write it as 2026-01-31T18:00, or as 18:00 for the next time it is that."
+        ) from error
+    moment = datetime.combine(now.date(), clock, tzinfo=clock.tzinfo or now.tzinfo)
+    return moment if moment > now else moment + timedelta(days=1)

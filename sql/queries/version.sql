@@ -1,0 +1,2 @@
+-- name: list_migrations
+select name from migration
