@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -523,6 +524,32 @@ def test_a_ledger_belongs_to_one_sandbox_at_a_time(start: Start, tmp_path: Path)
     )
     assert ended.returncode == 3
     assert "in use" in ended.stderr
+
+
+def test_a_key_twice_in_a_ledger_is_refused(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    sandbox = start("--ledger", path)
+    sandbox.pay()
+    sandbox.end()
+    path.write_bytes(path.read_bytes() * 2)
+    ended = subprocess.run(command("--ledger", path), capture_output=True, text=True, timeout=START_S_MAX, check=False)
+    assert ended.returncode == 3
+    assert "line 2" in ended.stderr
+
+
+def test_a_full_disk_ends_it_without_an_answer_and_the_torn_line_is_no_credit(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    sandbox = start("--ledger", path)
+    resource.prlimit(sandbox.process.pid, resource.RLIMIT_FSIZE, (300, 300))
+    answered = sandbox.pay()
+    assert answered.status_code == 201
+    with pytest.raises(requests.ConnectionError):
+        sandbox.pay()
+    assert sandbox.process.wait(END_S_MAX) == 6
+    _, complaints = sandbox.process.communicate()
+    assert complaints.count("\n") == 1
+    assert len(path.read_bytes()) == 300
+    assert [line["transaction_id"] for line in start("--ledger", path).ledger()] == [answered.json()["transaction_id"]]
 
 
 # The process
