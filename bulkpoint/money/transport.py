@@ -4,15 +4,22 @@ Neither follows a redirect, asks a proxy, reads a .netrc, keeps a cookie, repeat
 than it was told. Whatever happens on the way is an answer (a Reply with trouble), not an exception.
 """
 
+import ssl
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import certifi
+
 from bulkpoint import __version__
+from bulkpoint.errors import UsageError
 from bulkpoint.rules.answers import Trouble
 from bulkpoint.settings import Settings
 
 # The contract's answers are some hundred bytes; an error page of a gateway is a few kB.
 ANSWER_BYTES_MAX = 65_536
+# Servers close a connection after 5 s of silence and more; one that closes just as it is used again costs a perhaps.
+IDLE_S_MAX = 4
 USER_AGENT = f"bulkpoint/{__version__}"
 
 # Asked at the moment a call is about to leave, with its connection ready; False keeps it here.
@@ -68,3 +75,18 @@ def make_transport(settings: Settings) -> Transport:
     from bulkpoint.money.requests_transport import RequestsTransport
 
     return RequestsTransport(settings.money_url, ca_file=settings.money_ca_file, **limits)
+
+
+def ca_bundle(ca_file: Path | None) -> str:
+    """Path of the certificates that money's is checked by: the settings' own, or the public ones for both clients.
+
+    Raises UsageError where the settings' file holds none.
+    """
+    if ca_file is None:
+        return certifi.where()
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        sentence = f"BULKPOINT_MONEY_CA_FILE is {ca_file}, which cannot be read as certificates in PEM form ({error})."
+        raise UsageError(sentence) from error
+    return str(ca_file)
