@@ -28,7 +28,8 @@ class Trouble(StrEnum):
     SENT_TWICE = "SENT_TWICE"  # it left, the connection died, and the client's own second send was refused
 
 
-_NEVER_LEFT = frozenset({Trouble.NOT_CONNECTED, Trouble.NOT_SENT})
+# Beside the others, a status is the head of money's own answer.
+_NO_HEAD = frozenset({Trouble.NOT_CONNECTED, Trouble.NOT_SENT, Trouble.GARBLED, Trouble.SENT_TWICE})
 
 
 class Credit(NamedTuple):
@@ -68,7 +69,7 @@ class Action(StrEnum):
     SUCCEED = "SUCCEED"
     FAIL = "FAIL"
     RETRY = "RETRY"  # again with the same key, while tries are left
-    WAIT = "WAIT"  # again with the same key; money only asked us to be slower
+    WAIT = "WAIT"  # again with the same key, however often: it says nothing about this payment; the patience bounds it
     RETURN = "RETURN"  # back to PENDING as if it had not been claimed
 
 
@@ -176,7 +177,8 @@ CALLS: dict[Answer, Row] = {
     Answer.NOT_TAKEN: Row(
         _NO, Action.RETRY, "money says it did not begin", FailureKind.UNAVAILABLE, strain=Strain.DOWN
     ),
-    Answer.NOT_CONNECTED: Row(_NO, Action.RETRY, "nothing left", FailureKind.UNAVAILABLE, strain=Strain.DOWN),
+    # connection refused, or none in time: no try of this payment, since one that was never sent is never FAILED
+    Answer.NOT_CONNECTED: Row(_NO, Action.WAIT, "nothing left", counts_as_try=False, strain=Strain.DOWN),
     Answer.NOT_SENT: Row(_NO, Action.RETURN, "nothing left: the gate was closed", counts_as_try=False),
     Answer.TIMED_OUT: Row(
         _PERHAPS, Action.RETRY, "it left, no answer in time", FailureKind.UNKNOWN, strain=Strain.DOWN
@@ -257,7 +259,7 @@ def understand_look_up(observed: Observed, *, asked: Credit, absence_is_proof: b
 
 def _answer_of_call(observed: Observed, known_transaction_id: str | None) -> Answer:
     status, trouble = observed.status, observed.trouble
-    if trouble is not None and (status is None or status < 400 or trouble in _NEVER_LEFT):
+    if trouble is not None and (status is None or status < 400 or trouble in _NO_HEAD):
         return _TROUBLES[trouble]
     if status in (200, 201) and observed.transaction_id:
         known = known_transaction_id
@@ -270,7 +272,7 @@ def _answer_of_call(observed: Observed, known_transaction_id: str | None) -> Ans
 
 
 def _answer_of_look_up(observed: Observed, asked: Credit, absence_is_proof: bool) -> Answer:
-    if observed.trouble in _NEVER_LEFT:
+    if observed.trouble in _NO_HEAD:
         return Answer.NOT_SENT if observed.trouble is Trouble.NOT_SENT else Answer.NO_ANSWER
     match observed.status:
         case 200 if observed.trouble is None and observed.transaction_id and observed.credit:

@@ -10,8 +10,8 @@ from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 
 # Longer than this money cannot hold us back: the breaker's patience or a person decides then.
 RETRY_AFTER_S_MAX = 3600.0
-# A 429 without Retry-After: the next second is a new one at money, too.
-THROTTLED_WAIT_S = 1.0
+# After a 429 without Retry-After, or no connection: the next second is a new one at money, too.
+WAIT_S_MIN = 1.0
 # How long after the last send money may still be working on it; before, "not found" proves nothing.
 ABSENCE_IS_PROOF_AFTER_S = 60.0
 
@@ -51,7 +51,7 @@ def decide(meaning: Meaning, *, attempts: int, maybe_credited: bool, next_try: N
         )
     maybe_credited = maybe_credited or meaning.credited is Credited.PERHAPS
     if meaning.action is Action.WAIT:
-        wait_s = max(THROTTLED_WAIT_S, meaning.retry_after_s or 0.0)
+        wait_s = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
         return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s)
     if meaning.action is Action.RETURN:
         return Decision(PaymentState.PENDING, attempts, maybe_credited, halt=meaning.halt)

@@ -1,0 +1,72 @@
+"""Which command may change which state, and what people are told when it may not."""
+
+import itertools
+import re
+
+import pytest
+
+from bulkpoint import files
+from bulkpoint.rules.lifecycle import (
+    KOREAN,
+    TRANSITIONS,
+    CampaignState,
+    Command,
+    FailureKind,
+    PaymentState,
+    RunKind,
+    RunState,
+    refusal,
+    transition,
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "commands"),
+    [
+        (CampaignState.WAITING, {Command.START, Command.APPROVE, Command.WITHDRAW}),
+        (CampaignState.WITHDRAWN, set()),
+        (CampaignState.RUNNING, {Command.STOP, Command.RESUME}),
+        (CampaignState.COMPLETED, {Command.RETRY}),
+        (CampaignState.FAILED, {Command.RESUME}),
+        (CampaignState.STOPPED, {Command.RESUME}),
+    ],
+)
+def test_each_state_takes_its_own_commands(state: CampaignState, commands: set[Command]) -> None:
+    assert {command for command in Command if transition(command, state)} == commands
+    assert {command for command in Command if refusal(command, state, 7) is None} == commands
+
+
+def test_what_opens_a_run_leads_to_running() -> None:
+    assert all((edge.opens is not None) == (edge.to is CampaignState.RUNNING) for edge in TRANSITIONS.values())
+
+
+@pytest.mark.parametrize(("command", "state"), list(itertools.product(Command, CampaignState)))
+def test_a_refusal_says_what_to_do_instead_and_that_is_allowed(command: Command, state: CampaignState) -> None:
+    sentence = refusal(command, state, 7)
+    if sentence is None:
+        return
+    assert f"Campaign 7 is {state}" in sentence
+    for word, campaign_id in re.findall(r"`bulkpoint campaign (\w+) (\S+?)`", sentence):
+        assert campaign_id == "7"
+        assert word == "watch" or transition(Command(word), state), sentence
+
+
+def test_every_state_has_its_korean_word() -> None:
+    assert KOREAN.keys() == set(CampaignState)
+    assert (KOREAN[CampaignState.RUNNING], KOREAN[CampaignState.STOPPED]) == ("진행", "중단")
+
+
+@pytest.mark.parametrize(
+    ("name", "enum"),
+    [
+        ("run_state", RunState),
+        ("run_kind", RunKind),
+        ("payment_state", PaymentState),
+        ("failure_kind", FailureKind),
+    ],
+)
+def test_the_enums_are_the_databases(name: str, enum: type[RunState]) -> None:
+    sql = "".join(files.read_text(f"sql/migrations/{file}") for file in files.list_names("sql/migrations"))
+    values = re.search(rf"create type {name} as enum \((.*?)\)", sql)
+    assert values is not None
+    assert re.findall(r"'(\w+)'", values[1]) == [member.value for member in enum]

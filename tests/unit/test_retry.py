@@ -1,0 +1,222 @@
+"""What becomes of a payment after a call: counted tries, waits, and never "failed" for what may have been credited."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bulkpoint.rules.answers import Credit, Halt, Observed, Trouble, understand, understand_look_up
+from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.rules.retry import (
+    RETRY_AFTER_S_MAX,
+    WAIT_S_MIN,
+    Decision,
+    absence_is_proof,
+    decide,
+    decide_look_up,
+    may_send,
+    parse_retry_after,
+)
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+ASKED = Credit(7, "member-1", 1500)
+RETRIES = 3
+
+observations = st.builds(
+    Observed,
+    status=st.none() | st.integers(100, 599),
+    trouble=st.none() | st.sampled_from(Trouble),
+    retry_after_s=st.none() | st.floats(0, RETRY_AFTER_S_MAX),
+    transaction_id=st.none() | st.just("t-1"),
+)
+
+
+def three_retries(attempts: int) -> float | None:
+    assert attempts >= 1
+    return 3.0 if attempts <= RETRIES else None
+
+
+def after(*observed: Observed, maybe_credited: bool = False) -> Decision:
+    """The payment after these answers, one after another."""
+    decision = Decision(PaymentState.PENDING, 0, maybe_credited)
+    for one in observed:
+        assert decision.state is PaymentState.PENDING, "nothing is sent for a payment that has its result"
+        decision = decide(
+            understand(one),
+            attempts=decision.attempts,
+            maybe_credited=decision.maybe_credited,
+            next_try=three_retries,
+        )
+    return decision
+
+
+def test_a_credit_is_a_success() -> None:
+    decision = after(Observed(200, transaction_id="t-1"))
+    assert (decision.state, decision.attempts, decision.transaction_id) == (PaymentState.SUCCESS, 1, "t-1")
+
+
+def test_a_payment_gets_one_call_and_three_retries() -> None:
+    down = Observed(503, retry_after_s=0.0, code="BUSY", message="later")
+    assert [after(*[down] * n).wait_s for n in (1, 2, 3)] == [3.0, 3.0, 3.0]
+    spent = after(*[down] * 4)
+    assert (spent.state, spent.attempts, spent.failure_kind) == (PaymentState.FAILED, 4, FailureKind.UNAVAILABLE)
+    assert (spent.failure_code, spent.failure_message, spent.look_up_first) == ("BUSY", "later", False)
+
+
+def test_a_rejection_is_final_at_once() -> None:
+    decision = after(Observed(400, code="NO_MEMBER"))
+    assert (decision.state, decision.failure_kind, decision.attempts) == (PaymentState.FAILED, FailureKind.REJECTED, 1)
+    assert decision.failure_code == "NO_MEMBER"
+
+
+def test_a_rejection_after_a_timeout_is_unknown() -> None:
+    decision = after(Observed(None, Trouble.TIMED_OUT), Observed(400))
+    assert (decision.state, decision.failure_kind) == (PaymentState.FAILED, FailureKind.UNKNOWN)
+    assert decision.look_up_first
+
+
+def test_a_mismatch_after_a_timeout_is_unknown_and_still_halts() -> None:
+    decision = after(Observed(500), Observed(422))
+    assert (decision.failure_kind, decision.halt) == (FailureKind.UNKNOWN, Halt.MISMATCH)
+    assert after(Observed(422)).failure_kind is FailureKind.MISMATCH
+
+
+def test_a_conflict_for_ever_ends_unknown() -> None:
+    decision = after(*[Observed(409)] * 4)
+    assert (decision.state, decision.failure_kind, decision.look_up_first) == (
+        PaymentState.FAILED,
+        FailureKind.UNKNOWN,
+        True,
+    )
+
+
+@pytest.mark.parametrize("observed", [Observed(429), Observed(None, Trouble.NOT_CONNECTED)])
+def test_what_is_not_the_payments_fault_never_spends_its_tries(observed: Observed) -> None:
+    decision = after(*[observed] * 50)
+    assert (decision.state, decision.attempts, decision.wait_s) == (PaymentState.PENDING, 0, WAIT_S_MIN)
+
+
+def test_no_right_to_pay_gives_the_payment_back_and_halts() -> None:
+    decision = after(Observed(500), Observed(401))
+    assert (decision.state, decision.wait_s, decision.halt) == (PaymentState.PENDING, None, Halt.UNAUTHORIZED)
+    assert decision.maybe_credited
+
+
+def test_a_call_that_never_left_gives_the_payment_back() -> None:
+    assert after(Observed(None, Trouble.NOT_SENT)) == Decision(PaymentState.PENDING, 0, False)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+def test_money_may_ask_for_a_longer_wait(status: int) -> None:
+    assert after(Observed(status, retry_after_s=20.0)).wait_s == 20.0
+    assert after(Observed(status, retry_after_s=0.5)).wait_s in {3.0, WAIT_S_MIN}
+
+
+@given(st.lists(observations, min_size=1, max_size=60), st.booleans())
+def test_what_may_have_been_credited_never_ends_failed_but_unknown(
+    observed: list[Observed], maybe_credited: bool
+) -> None:
+    decision = Decision(PaymentState.PENDING, 0, maybe_credited)
+    perhaps = maybe_credited
+    for one in observed:
+        meaning = understand(one)
+        perhaps = perhaps or meaning.credited == "PERHAPS"
+        decision = decide(
+            meaning, attempts=decision.attempts, maybe_credited=decision.maybe_credited, next_try=three_retries
+        )
+        assert decision.attempts <= 1 + RETRIES
+        if decision.state is not PaymentState.PENDING:
+            break
+    assert (decision.state is PaymentState.FAILED) == (decision.failure_kind is not None)
+    assert (decision.state is PaymentState.SUCCESS) == (decision.transaction_id is not None)
+    if decision.state is not PaymentState.SUCCESS:
+        assert decision.maybe_credited == perhaps
+    if decision.state is PaymentState.FAILED:
+        assert (decision.failure_kind is FailureKind.UNKNOWN) == perhaps
+        assert decision.attempts >= 1
+    assert decision.wait_s is None or decision.wait_s >= WAIT_S_MIN
+
+
+def look_up(observed: Observed, *, proof: bool = True) -> Decision | None:
+    return decide_look_up(understand_look_up(observed, asked=ASKED, absence_is_proof=proof), attempts=4)
+
+
+def test_a_look_up_turns_unknown_into_what_is_known() -> None:
+    found = look_up(Observed(200, transaction_id="t-1", credit=ASKED))
+    assert found is not None
+    assert (found.state, found.transaction_id, found.attempts) == (PaymentState.SUCCESS, "t-1", 4)
+    absent = look_up(Observed(404))
+    assert absent is not None
+    assert (absent.state, absent.failure_kind, absent.maybe_credited) == (
+        PaymentState.FAILED,
+        FailureKind.UNAVAILABLE,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [Observed(404), Observed(500), Observed(200), Observed(None, Trouble.RESET), Observed(401), Observed(429)],
+)
+def test_a_look_up_that_proves_nothing_changes_nothing(observed: Observed) -> None:
+    assert look_up(observed, proof=False) is None
+
+
+def test_absence_is_proof_only_between_the_last_send_and_moneys_forgetting() -> None:
+    def proof(last_s: float, first_s: float) -> bool:
+        return absence_is_proof(since_last_sent_s=last_s, since_first_sent_s=first_s, retention_s=86_400)
+
+    assert not proof(59.9, 70)
+    assert proof(60, 70)
+    assert not proof(60, 86_400)
+
+
+def test_a_key_that_money_may_have_forgotten_is_never_sent_again() -> None:
+    assert may_send(since_first_sent_s=None, retention_s=86_400)
+    assert may_send(since_first_sent_s=86_399.9, retention_s=86_400)
+    assert not may_send(since_first_sent_s=86_400, retention_s=86_400)
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        ("  7 ", 7.0),
+        ("3601", RETRY_AFTER_S_MAX),
+        ("9" * 5000, RETRY_AFTER_S_MAX),
+        ("Wed, 04 Mar 2026 05:06:37 GMT", 30.0),
+        ("Wednesday, 04-Mar-26 05:06:37 GMT", 30.0),  # the two older forms a client must still read
+        ("Wed Mar  4 05:06:37 2026", 30.0),
+        ("Wed, 04 Mar 2026 05:06:37 -0000", 30.0),
+        ("Wed, 04 Mar 2026 05:00:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_S_MAX),
+        ("-1", None),
+        ("", None),
+        ("soon", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("+5", None),
+        ("７", None),
+        ("٣", None),
+        ("Wed, 99 Mar 2026 05:06:37 GMT", None),
+        ("Wed, 04 Mar 2026 05:06:37 +99999999999999", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_a_date(value: str, wait_s: float | None) -> None:
+    assert parse_retry_after(value, NOW) == wait_s
+
+
+@given(st.text() | st.text("0123456789 :,-+GMTa") | st.from_regex(r"\A[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} .*\Z"))
+@example("Wed, 04 Mar 0001 00:00:00 +2359")
+def test_no_retry_after_is_refused_loudly_or_waits_for_ever(value: str) -> None:
+    wait_s = parse_retry_after(value, NOW)
+    assert wait_s is None or 0 <= wait_s <= RETRY_AFTER_S_MAX
+
+
+@given(st.integers(0, 3600), st.integers(-12, 14))
+def test_a_date_is_read_in_its_own_zone(seconds: int, zone_h: int) -> None:
+    at = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=zone_h)))
+    assert parse_retry_after(format_datetime(at), NOW) == seconds
