@@ -73,6 +73,7 @@ async def _serve(
     try:
         gc.freeze()  # the index of a long ledger need not be looked through again and again
         money = SandboxMoney(ledger, faults, token=token)
+        ticking = loop.create_task(_tick(money.stalls, parent, ended))
         connections: set[Connection] = set()
         new_connection = partial(Connection, money.arrived, money.handle, connections)
         try:
@@ -80,7 +81,6 @@ async def _serve(
         except (OSError, OverflowError) as error:
             raise UnreachableError(_why_not_listening(host, port, error)) from error
         print(f"sandbox money on http://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
-        ticking = loop.create_task(_tick(money.stalls, parent, ended))
         await ended.wait()
         ticking.cancel()
         server.close()

@@ -89,6 +89,10 @@ def post_bytes(key: str, member_id: str = "m-1") -> bytes:
     ).encode()
 
 
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 def command(*options: object) -> list[str]:
     return [sys.executable, "-c", RUN, "serve", "--port", "0", *map(str, options)]
 
@@ -249,6 +253,15 @@ def test_what_is_no_http_is_answered_and_closed(sandbox: Sandbox) -> None:
         client.sendall(b"hello\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_two_keys_on_one_request_are_refused(sandbox: Sandbox) -> None:
+    key = new_key()
+    twice = post_bytes(key).replace(b"Host: x\r\n", f"Idempotency-Key: {new_key()}\r\n".encode())
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as client:
+        client.sendall(twice)
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+    assert sandbox.find(key).status_code == 404
 
 
 # Connections
@@ -425,6 +438,7 @@ def test_stats_count_the_requests_under_v1_and_the_fullest_second(start: Start) 
 
 def test_a_frozen_server_says_how_long_it_stood_still(start: Start) -> None:
     sandbox = start()
+    assert sandbox.stats()["stall_ms_max"] < 400
     sandbox.process.send_signal(signal.SIGSTOP)
     time.sleep(0.5)
     sandbox.process.send_signal(signal.SIGCONT)
@@ -456,16 +470,24 @@ def test_the_ledger_is_a_json_line_a_credit(start: Start) -> None:
     assert line["credited_at"].endswith("Z")
 
 
-def test_a_long_ledger_streams_whole(start: Start, tmp_path: Path) -> None:
-    lines = [
-        f'{{"key":"{uuid.UUID(int=number)}","campaign_id":1,"member_id":"m-{number}","amount":1,'
-        f'"transaction_id":"tx-{number}","credited_at":"2026-11-22T00:00:00.000000Z","reason":"r"}}\n'
-        for number in range(20_000)
-    ]
-    (tmp_path / "ledger").write_text("".join(lines))
-    sandbox = start("--ledger", tmp_path / "ledger")
-    assert sandbox.stats()["credits"] == 20_000
-    assert [line["member_id"] for line in sandbox.ledger()] == [f"m-{number}" for number in range(20_000)]
+def test_a_long_ledger_streams_whole_and_waits_for_a_slow_reader(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    pad = "\\ud83d\\ude00" * 120  # 1.4 kB
+    with path.open("w") as ledger:
+        for number in range(12_000):
+            ledger.write(
+                f'{{"key":"{uuid.UUID(int=number)}","campaign_id":1,"member_id":"{number}-{pad}","amount":1,'
+                f'"transaction_id":"tx-{number}","credited_at":"2026-11-22T00:00:00.000000Z","reason":"r"}}\n'
+            )
+    sandbox = start("--ledger", path)
+    assert sandbox.stats()["credits"] == 12_000
+    before_bytes = resident_bytes(sandbox.process.pid)
+    with socket.create_connection(("127.0.0.1", sandbox.port), timeout=5) as client:
+        client.sendall(b"GET /sandbox/ledger HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.3)
+        assert resident_bytes(sandbox.process.pid) - before_bytes < path.stat().st_size / 2
+    members = [line["member_id"].partition("-")[0] for line in sandbox.ledger()]
+    assert members == [str(number) for number in range(12_000)]
 
 
 def test_every_answered_credit_survives_kill_9_and_a_torn_last_line_does_not(start: Start, tmp_path: Path) -> None:
