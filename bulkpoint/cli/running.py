@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -155,39 +154,45 @@ def _ask(plan: "Plan") -> None:
     click.confirm("Start it?", abort=True, err=True)
 
 
+def _leaves_the_job(error: BaseException) -> bool:
+    """A closed terminal does not stop a campaign; Ctrl-C and SIGTERM do."""
+    return isinstance(error, Terminated) and error.number == signal.SIGHUP
+
+
 def _wait_until_run(session: Session, job: "Job", campaign_id: int, run: int) -> None:
-    """Until the job has made its run; a signal before that ends the job, and nothing has begun."""
+    """Until the job has made its run."""
     try:
         job.wait_until_run(session.connection, campaign_id, run)
     except (KeyboardInterrupt, Terminated) as error:
-        if isinstance(error, Terminated) and error.number == signal.SIGHUP:
+        if _leaves_the_job(error):
             raise
-        hold_off_signals()
-        say("Ending the job ...")
-        job.terminate()
-        job.wait()
-        say(f"Campaign {campaign_id} was not started.")
-        raise SystemExit(ExitCode.STOPPED) from None
+        _end(session, job, campaign_id, run)
 
 
 def _follow_to_the_end(session: Session, job: "Job", plan: "Plan", run: int) -> None:
-    from bulkpoint.control.stop import stop_campaign
     from bulkpoint.control.watch import follow_run
-    from bulkpoint.store.connect import connect
 
     campaign_id, name = plan.campaign.campaign_id, plan.campaign.name
     try:
         _show(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
+        job.wait()
     except (KeyboardInterrupt, Terminated) as error:
-        if isinstance(error, Terminated) and error.number == signal.SIGHUP:
+        if _leaves_the_job(error):
             raise
-        hold_off_signals()
-        say(f"Stopping campaign {campaign_id}; waiting for the answers to calls under way ...")
-        # Refused where it ended by itself just now; its row says how.
-        with connect(session.database_url) as connection, suppress(RefusedError):
-            stop_campaign(connection, campaign_id, actor=session.actor, reason="stopped at the terminal")
-    job.wait()
+        _end(session, job, campaign_id, run)
     _exit_as_the_run(session, campaign_id, run, job=job)
+
+
+def _end(session: Session, job: "Job", campaign_id: int, run: int) -> None:
+    """Stop the campaign; where it had not begun, leave with exit code 4 as well."""
+    from bulkpoint.control.start import end_job
+
+    hold_off_signals()
+    say(f"Stopping campaign {campaign_id} ...")
+    reason = "stopped at the terminal that started it"
+    if not end_job(job, session.database_url, campaign_id, run, actor=session.actor, reason=reason):
+        say(f"Campaign {campaign_id} had not begun.")
+        raise SystemExit(ExitCode.STOPPED)
 
 
 def _show(

@@ -1,6 +1,6 @@
 """Times as people type them."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bulkpoint.errors import UsageError
@@ -23,10 +23,10 @@ def parse_time(text: str, *, option: str, timezone: str, now: datetime) -> datet
 
 def _next(text: str, option: str, now: datetime) -> datetime:
     try:
-        clock = time.fromisoformat(text)
+        clock = datetime.strptime(text, "%H:%M").time()
     except ValueError as error:
         raise UsageError(
             f"{option} {text!r} is no time. Write it as 2026-01-31T18:00, or as 18:00 for the next time it is that."
         ) from error
-    moment = datetime.combine(now.date(), clock, tzinfo=clock.tzinfo or now.tzinfo)
+    moment = datetime.combine(now.date(), clock, tzinfo=now.tzinfo)
     return moment if moment > now else moment + timedelta(days=1)

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bulkpoint import files
+from bulkpoint.control.stop import stop_campaign
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
 from bulkpoint.settings import Settings
@@ -25,7 +27,7 @@ from bulkpoint.store.campaign import (
     get_running_campaign,
     list_queue,
 )
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.target import digest_targets, total_targets
 
@@ -191,7 +193,7 @@ class Job:
             print(f"bulkpoint: The job is still closing down; its log is {self.log}.", file=sys.stderr)
 
     def terminate(self) -> None:
-        """Ask the job to end; it stops its run first."""
+        """End a job that has no run: Spark's processes and all."""
         if self.alive():
             os.killpg(self._process.pid, signal.SIGTERM)
 
@@ -235,6 +237,29 @@ def start_job(
     path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}.log"
     return Job(arguments, environ={**environ, "PATH": path}, log=log), run
+
+
+def end_job(job: Job, database_url: str, campaign_id: int, run: int, *, actor: str, reason: str) -> bool:
+    """Stop the job's run where it has made one, else end the job; return when its process is gone.
+
+    Returns whether there is a run. A run is stopped in the database: the job then records its answers and ends by
+    itself, which a signal to all of Spark's processes would not let it do.
+    """
+    with connect(database_url) as connection:
+
+        def stopped() -> bool:
+            if (get_campaign(connection, campaign_id).run or 0) < run:
+                return False
+            with suppress(RefusedError):  # it ended by itself just now
+                stop_campaign(connection, campaign_id, actor=actor, reason=reason)
+            return True
+
+        if stopped():
+            job.wait()
+            return True
+        job.terminate()
+        job.wait()
+        return stopped()  # it made its run at the last moment
 
 
 def check_force(*, force: bool, reason: str | None) -> None:

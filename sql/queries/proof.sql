@@ -1,0 +1,15 @@
+-- name: list_results
+-- Every payment of a campaign, to be laid beside money's own ledger.
+select member_id, amount, state::text, transaction_id, coalesce(failure_kind::text, '') from payment
+where campaign_id = %(campaign_id)s
+
+-- name: list_sends
+-- When each call left, in seconds since 1970, and for which payment, in the order of leaving.
+select extract(epoch from sent_at)::float8, seq from payment_attempt
+where campaign_id = %(campaign_id)s order by sent_at
+
+-- name: drop_everything
+drop schema public cascade
+
+-- name: create_schema
+create schema public

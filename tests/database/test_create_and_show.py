@@ -1,0 +1,196 @@
+"""Campaigns in the database: created whole or not at all, each with its audit row and its event."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.control.start import find_next, plan_start
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.outbox import write_event
+from bulkpoint.store.progress import sample_progress
+from bulkpoint.store.run import begin_run, stop_run
+from bulkpoint.store.target import digest_targets, load_targets, total_targets
+
+
+@pytest.fixture
+def connection(database_url: str) -> Connection:
+    return connect(database_url)
+
+
+@pytest.fixture
+def targets(tmp_path: Path) -> Path:
+    path = tmp_path / "targets.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("member_id", "amount", "reason"))
+        writer.writerows((f"m{number}", 100 + number, '추석 \\ 선물\tof "1"') for number in range(10))
+    return path
+
+
+def create(connection: Connection, path: Path | None = None, caps: Caps = Caps(), **fields: Any) -> int:  # noqa: B008 (frozen)
+    new = NewCampaign(**({"name": "추석"} | fields))
+    return create_campaign(connection, new, actor="alice", caps=caps, targets=path)
+
+
+def count(connection: Connection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_campaign_is_created_with_its_targets_its_audit_row_and_its_event(
+    connection: Connection, targets: Path
+) -> None:
+    campaign_id = create(connection, targets, note="n", expected_count=10)
+    campaign = get_campaign(connection, campaign_id)
+    assert (campaign.state, campaign.expected_count, campaign.expected_amount) == ("WAITING", 10, 1_045)
+    assert total_targets(connection, campaign_id) == (10, 1_045)
+    stored = connection.execute("select member_id, amount, reason from campaign_target order by amount").fetchall()
+    assert stored[3] == ("m3", 103, '추석 \\ 선물\tof "1"')
+    event = connection.execute("select campaign_id, event_no, type, run, actor, data from outbox_event").fetchall()
+    figures = {"name": "추석", "expected_count": 10, "expected_amount": 1_045, "not_before": None}
+    assert event == [(campaign_id, 1, "campaign.created", None, "alice", figures)]
+    audit = connection.execute("select action, actor, detail from audit_event").fetchall()
+    assert audit == [("create", "alice", figures | {"targets": "targets.csv"})]
+
+
+def test_a_bad_file_leaves_nothing_behind(connection: Connection, targets: Path) -> None:
+    targets.write_text(targets.read_text() + "m1,5,again\n")
+    with pytest.raises(RefusedError, match="row 12: member_id 'm1' is in row 3 already"):
+        create(connection, targets)
+    assert [count(connection, table) for table in ("campaign", "campaign_target", "audit_event", "outbox_event")] == [
+        0
+    ] * 4
+
+
+def test_a_file_that_changes_between_check_and_load_leaves_nothing_behind(
+    connection: Connection, targets: Path
+) -> None:
+    def say(line: str) -> None:
+        if line.startswith("Loading"):
+            targets.write_text(targets.read_text() + "m11,5,late\n")
+
+    with pytest.raises(RefusedError, match="changed while it was read"):
+        create_campaign(connection, NewCampaign("T"), actor="a", caps=Caps(), targets=targets, say=say)
+    assert count(connection, "campaign") + count(connection, "campaign_target") == 0
+
+
+def test_a_row_that_only_the_database_refuses_leaves_nothing_behind(connection: Connection) -> None:
+    campaign_id = create(connection, expected_count=2, expected_amount=3)
+    with pytest.raises(RefusedError, match="Nothing was loaded"), connection.transaction():
+        load_targets(connection, campaign_id, [("m1", 1, "a"), ("m1", 2, "b")])
+    assert count(connection, "campaign_target") == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"expected_count": 11}, "--expect-count 11: it has 10"),
+        ({"expected_amount": 1}, "--expect-amount 1: it has 1,045"),
+    ],
+)
+def test_expected_figures_must_match_the_file(
+    connection: Connection, targets: Path, fields: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(RefusedError, match=sentence):
+        create(connection, targets, **fields)
+    assert count(connection, "campaign") == 0
+
+
+def test_the_settings_caps_hold(connection: Connection, targets: Path) -> None:
+    with pytest.raises(RefusedError, match=r"1,045 points, more than 1,044 .*MAX_AMOUNT_PER_CAMPAIGN"):
+        create(connection, targets, caps=Caps(amount_per_campaign=1_044))
+    with pytest.raises(RefusedError, match="row 11: amount is '109'"):
+        create(connection, targets, caps=Caps(amount_per_row=108))
+    create(connection, targets, caps=Caps(amount_per_row=109, amount_per_campaign=1_045))
+
+
+@pytest.mark.parametrize("fields", [{"name": " "}, {"name": "x" * 201}, {"name": "a\nb"}, {"note": "x" * 2_001}])
+def test_words_that_cannot_be_are_refused(connection: Connection, targets: Path, fields: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        create(connection, targets, **fields)
+
+
+def test_without_a_file_the_expected_figures_are_required(connection: Connection) -> None:
+    with pytest.raises(UsageError, match="--expect-count and --expect-amount"):
+        create(connection, expected_count=5)
+
+
+def test_before_the_freeze_everything_expected_is_pending(connection: Connection) -> None:
+    campaign = get_campaign(connection, create(connection, expected_count=5, expected_amount=50))
+    counts = get_counts(connection, campaign)
+    assert (counts.pending, counts.pending_amount, counts.success, counts.failed) == (5, 50, 0, 0)
+
+
+def test_a_campaign_shows_its_latest_runs_state_and_counts(connection: Connection, targets: Path) -> None:
+    campaign_id = create(connection, targets)
+    assert sample_progress(connection, campaign_id).total == 10
+    connection.execute("insert into money_limit (tps, shares, set_by) values (100, 2, 'a')")
+    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
+    sample = sample_progress(connection, campaign_id)
+    assert (sample.state, sample.run, sample.done, sample.total, sample.tps) == ("RUNNING", 1, 0, 10, 100)
+    stop_run(connection, campaign_id, actor="carol", reason="wrong list")
+    campaign = get_campaign(connection, campaign_id)
+    assert (campaign.state, campaign.run_reason, campaign.target_count) == ("STOPPED", "wrong list", 10)
+    assert campaign.digest == digest_targets(connection, campaign_id)
+    [run] = list_campaign_runs(connection, campaign_id)
+    assert (run.kind, run.state, run.actor) == ("INITIAL", "STOPPED", "bob")
+    assert [one.campaign_id for one in list_campaigns(connection)] == [campaign_id]
+
+
+def test_an_unknown_campaign_is_refused(connection: Connection) -> None:
+    with pytest.raises(RefusedError, match="There is no campaign 7"):
+        get_campaign(connection, 7)
+    with pytest.raises(RefusedError, match="There is no campaign 7"):
+        sample_progress(connection, 7)
+
+
+def test_events_are_numbered_without_a_gap_also_over_a_rolled_back_one(connection: Connection) -> None:
+    campaign_id = create(connection, expected_count=1, expected_amount=1)
+    with connection.transaction(force_rollback=True):
+        write_event(connection, campaign_id=campaign_id, run=1, type="campaign.started", actor="a", data={})
+    assert write_event(connection, campaign_id=campaign_id, run=1, type="campaign.started", actor="a", data={}) == 2
+
+
+def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Connection, targets: Path) -> None:
+    later = create(connection, targets, not_before=datetime.now(UTC) + timedelta(hours=1))
+    unloaded = create(connection, expected_count=5, expected_amount=50)
+    ready = create(connection, targets)
+    younger = create(connection, targets)
+    found, skipped = find_next(connection)
+    assert found == ready
+    assert [(one.campaign_id, one.why) for one in skipped] == [
+        (later, "its time has not come"),
+        (unloaded, "its targets do not add up to what is expected yet"),
+    ]
+    assert plan_start(connection, ready, tps=2).expected_s == 5
+    with pytest.raises(RefusedError, match=f"campaign {ready} is older and ready"):
+        plan_start(connection, younger, tps=100)
+    with pytest.raises(RefusedError, match="its time has not come"):
+        plan_start(connection, later, tps=100)
+    assert plan_start(connection, younger, tps=100, force=True).campaign.campaign_id == younger
+
+
+def test_a_start_is_refused_for_totals_digest_state_and_another_that_runs(
+    connection: Connection, targets: Path
+) -> None:
+    unloaded = create(connection, expected_count=5, expected_amount=50)
+    with pytest.raises(RefusedError, match="expects 5 targets and 50 points, but 0 and 0 are loaded"):
+        plan_start(connection, unloaded, tps=100, force=True)
+    campaign_id, other = create(connection, targets), create(connection, targets)
+    with pytest.raises(RefusedError, match="digest"):
+        plan_start(connection, campaign_id, tps=100, digest="00" * 32)
+    digest = digest_targets(connection, campaign_id).hex().upper()
+    plan_start(connection, campaign_id, tps=100, digest=digest)
+    connection.execute("insert into money_limit (tps, shares, set_by) values (100, 2, 'a')")
+    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
+    with pytest.raises(RefusedError, match=f"Campaign {campaign_id} is RUNNING"):
+        plan_start(connection, campaign_id, tps=100)
+    with pytest.raises(RefusedError, match=f"while campaign {campaign_id} .* is RUNNING"):
+        plan_start(connection, other, tps=100, force=True)

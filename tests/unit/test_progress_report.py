@@ -1,0 +1,147 @@
+"""Progress: the figures that follow from samples, and how they are shown."""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bulkpoint.report.progress import Ticker, live_display, progress_line, progress_object, show_progress
+from bulkpoint.report.words import duration
+from bulkpoint.store.progress import Sample
+
+START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
+
+
+def sample(second: float, success: int = 0, **changes: Any) -> Sample:
+    at_start = Sample(
+        at=START + timedelta(seconds=second),
+        state="RUNNING",
+        run=1,
+        run_reason=None,
+        total=100_000,
+        processing=0,
+        success=success,
+        failed=0,
+        unknown=0,
+        success_amount=0,
+        failed_amount=0,
+        tps=1_000,
+        tps_reason=None,
+        tps_until=None,
+    )
+    return replace(at_start, **changes)
+
+
+def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
+    ticker = Ticker()
+    for second in range(31):
+        progress = ticker.tick(sample(second, success=100 * second))
+    for second in range(31, 42):
+        progress = ticker.tick(sample(second, success=3_000 + 1_000 * (second - 30)))
+    assert progress.rate == 1_000
+    assert progress.left_s == (100_000 - 14_000) / 1_000
+
+
+def test_one_sample_gives_no_rate() -> None:
+    progress = Ticker().tick(sample(0, success=500))
+    assert (progress.rate, progress.left_s) == (None, None)
+
+
+def test_a_standstill_has_a_rate_of_nothing_and_no_end() -> None:
+    ticker = Ticker()
+    ticker.tick(sample(0, success=500))
+    progress = ticker.tick(sample(12, success=500))
+    assert (progress.rate, progress.left_s) == (0, None)
+
+
+def test_a_new_run_begins_its_own_rate() -> None:
+    ticker = Ticker()
+    ticker.tick(sample(0, success=0))
+    ticker.tick(sample(1, success=5_000))
+    assert ticker.tick(sample(2, success=5_000, run=2)).rate is None
+
+
+def test_the_line_has_counts_rate_and_time_left() -> None:
+    ticker = Ticker()
+    ticker.tick(sample(0, success=10_000))
+    progress = ticker.tick(sample(5, success=14_000, failed=990, unknown=2))
+    assert progress_line(progress, "Asia/Seoul") == (
+        "2026-01-31 18:00:05  RUNNING 진행  14,990/100,000 (15.0 %)  success 14,000  failed 990 (unknown 2)"
+        "  998 of 1,000 TPS  1 min 25 s left"
+    )
+
+
+def test_a_hold_and_a_throttle_say_who_wanted_it_and_until_when() -> None:
+    held = Ticker().tick(sample(0, tps=0, tps_reason="money asked"))
+    assert progress_line(held, "Asia/Seoul").endswith("0 of 0 TPS  on hold, the limit is 0 TPS: money asked")
+    throttled = Ticker().tick(sample(0, tps=50, tps_until=START + timedelta(hours=1)))
+    assert progress_line(throttled, "UTC").endswith("limit 50 TPS until 2026-01-31 10:00:00")
+
+
+def test_a_deadline_that_will_be_missed_is_said() -> None:
+    ticker = Ticker()
+    ticker.tick(sample(0))
+    progress = ticker.tick(sample(10, success=10_000))
+    assert "ends 30 s after 2026-01-31 09:01:10" in progress_line(progress, "UTC", START + timedelta(seconds=70))
+    assert "after" not in progress_line(progress, "UTC", START + timedelta(seconds=101))
+
+
+def test_the_object_has_times_in_utc() -> None:
+    assert progress_object(Ticker().tick(sample(0.25, success=7)), 3) == {
+        "campaign_id": 3,
+        "run": 1,
+        "state": "RUNNING",
+        "at": "2026-01-31T09:00:00.250Z",
+        "total": 100_000,
+        "done": 7,
+        "success": 7,
+        "failed": 0,
+        "unknown": 0,
+        "processing": 0,
+        "rate": None,
+        "tps": 1_000,
+        "left_s": None,
+    }
+
+
+def shown(samples: Iterable[Sample], **options: Any) -> list[str]:
+    stream = io.StringIO()
+    show_progress(samples, campaign_id=3, name="T", timezone="UTC", stream=stream, every_s=5, **options)
+    return stream.getvalue().splitlines()
+
+
+def test_without_a_terminal_a_line_every_few_seconds_and_one_for_the_end() -> None:
+    lines = shown([*(sample(second, success=second) for second in range(12)), sample(11.5, 11, state="COMPLETED")])
+    assert [line.split()[1] for line in lines] == ["09:00:00", "09:00:05", "09:00:10", "09:00:11"]
+    assert "COMPLETED 완료" in lines[-1]
+
+
+def test_the_last_sample_is_shown_even_if_it_comes_early() -> None:
+    assert len(shown([sample(0), sample(1)])) == 2
+
+
+def test_as_json_it_is_one_object_a_line() -> None:
+    lines = shown([sample(0), sample(6, success=60)], as_json=True)
+    assert [json.loads(line)["done"] for line in lines] == [0, 60]
+
+
+def test_a_terminal_gets_a_display_with_the_name_and_a_bar() -> None:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, record=True)
+    console.print(live_display(Ticker().tick(sample(0, success=50_000)), "Campaign 3  설 이벤트", "UTC"))
+    text = console.export_text()
+    assert "Campaign 3  설 이벤트   RUNNING 진행" in text
+    assert "50.0 %" in text
+    assert "50,000 of 100,000" in text
+
+
+def test_durations_read_well() -> None:
+    assert [duration(seconds) for seconds in (0.4, 59.6, 1_002, 7_500)] == [
+        "0 s",
+        "1 min 0 s",
+        "16 min 42 s",
+        "2 h 5 min",
+    ]

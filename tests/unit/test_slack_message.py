@@ -1,0 +1,245 @@
+"""The closing message: what it says, in both languages, and how it gets to Slack."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from bulkpoint.events import slack
+from bulkpoint.events.slack import announce, build_message
+from bulkpoint.settings import load_settings
+from bulkpoint.store.progress import RunSummary
+
+STARTED = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
+COMPLETED = RunSummary(
+    campaign_id=12,
+    name="설 이벤트",
+    run=1,
+    kind="INITIAL",
+    state="COMPLETED",
+    reason=None,
+    started_at=STARTED,
+    finished_at=STARTED + timedelta(seconds=1_002),
+    open=0,
+    success=970_000,
+    failed=30_000,
+    unknown=0,
+    open_amount=0,
+    success_amount=970_000_000,
+    failed_amount=30_000_000,
+    done_before=0,
+)
+STOPPED = replace(
+    COMPLETED, state="STOPPED", reason="명단이 <잘못> & 다름", open=400_000, open_amount=400_000_000, success=570_000
+)
+
+
+def test_the_korean_message_of_a_completed_campaign() -> None:
+    assert build_message(COMPLETED, language="ko").text == (
+        "📢 지급 완료\n"
+        "설 이벤트 (캠페인 12 · 실행 1)\n"
+        "성공: 970,000건 / 실패: 30,000건\n"
+        "지급 970,000,000P / 미지급 30,000,000P\n"
+        "소요 시간 16분 42초 · 평균 998 TPS\n"
+        "실패 건 재처리: `bulkpoint campaign retry 12`"
+    )
+
+
+def test_the_english_message_of_a_completed_campaign() -> None:
+    assert build_message(COMPLETED, language="en").text == (
+        "📢 Payment completed\n"
+        "설 이벤트 (campaign 12 · run 1)\n"
+        "Succeeded: 970,000 / Failed: 30,000\n"
+        "Paid 970,000,000 P / not paid 30,000,000 P\n"
+        "Duration 16 min 42 s · mean 998 TPS\n"
+        "Process the failed ones again: `bulkpoint campaign retry 12`"
+    )
+
+
+def test_a_stopped_campaign_says_why_and_how_to_go_on() -> None:
+    text = build_message(STOPPED, language="ko").text
+    assert text.splitlines()[0] == "⏸️ 지급 중단"
+    assert "미처리: 400,000건" in text
+    assert "사유: 명단이 <잘못> & 다름" in text
+    assert "이어서 지급: `bulkpoint campaign resume 12`" in text
+    assert "retry" not in text
+
+
+def test_unknown_payments_are_shown_apart_and_are_looked_up_not_retried() -> None:
+    text = build_message(replace(COMPLETED, failed=3, unknown=3), language="ko").text
+    assert "그중 확인 필요(UNKNOWN): 3건" in text
+    assert "`bulkpoint reconcile 12`" in text
+    assert "retry" not in text
+
+
+def test_slack_gets_its_three_characters_escaped_and_the_console_does_not() -> None:
+    message = build_message(replace(STOPPED, name="A&B <!channel>"), language="ko")
+    body = json.dumps(message.blocks, ensure_ascii=False)
+    assert "A&amp;B &lt;!channel&gt;" in body
+    assert "&lt;잘못&gt; &amp; 다름" in body
+    assert "<!channel>" not in body + message.notice
+    assert "A&B <!channel>" in message.text
+
+
+def test_the_blocks_are_a_header_a_body_and_the_small_print() -> None:
+    message = build_message(COMPLETED, language="ko")
+    assert message.notice == "📢 지급 완료: 설 이벤트, 성공: 970,000건 / 실패: 30,000건"
+    assert message.blocks == [
+        {"type": "header", "text": {"type": "plain_text", "text": "📢 지급 완료", "emoji": True}},
+        {
+            "type": "section",
+            "text": {
+                "type": "mrkdwn",
+                "text": "*설 이벤트*\n성공: 970,000건 / 실패: 30,000건\n지급 970,000,000P / 미지급 30,000,000P",
+            },
+        },
+        {
+            "type": "context",
+            "elements": [
+                {
+                    "type": "mrkdwn",
+                    "text": "캠페인 12 · 실행 1\n소요 시간 16분 42초 · 평균 998 TPS\n"
+                    "실패 건 재처리: `bulkpoint campaign retry 12`",
+                }
+            ],
+        },
+    ]
+
+
+def test_a_long_reason_and_a_name_of_several_lines_stay_within_bounds() -> None:
+    message = build_message(replace(STOPPED, name="a\nb", reason="x" * 5_000), language="ko")
+    assert message.text.splitlines()[1].startswith("a b (")
+    assert len(message.blocks[1]["text"]["text"]) < 1_000
+
+
+def test_a_retry_does_not_claim_the_first_runs_payments_in_its_rate() -> None:
+    retry = replace(COMPLETED, kind="RETRY", done_before=970_000)
+    assert "평균 30 TPS" in build_message(retry, language="ko").text
+    assert "TPS" not in build_message(replace(retry, done_before=None), language="ko").text
+
+
+def test_both_languages_say_the_same_things() -> None:
+    assert slack._WORDS["ko"].keys() == slack._WORDS["en"].keys()
+
+
+def test_without_slack_the_message_goes_to_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    announce(load_settings({}), COMPLETED)
+    assert capsys.readouterr().out == build_message(COMPLETED, language="ko").text + "\n"
+
+
+class _Slack(BaseHTTPRequestHandler):
+    """Answers as it is told to, and remembers what it was sent."""
+
+    answers: list[tuple[int, dict[str, str], bytes]]
+    posts: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.posts.append(
+            {"path": self.path, "token": self.headers["Authorization"], "body": body.decode("utf-8", "replace")}
+        )
+        status, headers, content = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+OK: tuple[int, dict[str, str], bytes] = (200, {}, b'{"ok": true}')
+
+
+@contextmanager
+def slack_that_answers(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    class Handler(_Slack):
+        pass
+
+    Handler.answers, Handler.posts = list(answers), []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api", Handler.posts
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("xoxb-canary\n")
+    return file
+
+
+def settings_for(url: str, token_file: Path) -> Any:
+    return load_settings(
+        {
+            "BULKPOINT_SLACK_TOKEN_FILE": str(token_file),
+            "BULKPOINT_SLACK_CHANNEL": "#points",
+            "BULKPOINT_SLACK_BASE_URL": url,
+        }
+    )
+
+
+def test_slack_gets_the_message_in_the_channel_with_the_token(
+    token_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with slack_that_answers(OK) as (url, posts):
+        announce(settings_for(url, token_file), COMPLETED)
+    assert [(post["path"], post["token"]) for post in posts] == [("/api/chat.postMessage", "Bearer xoxb-canary")]
+    assert json.loads(posts[0]["body"])["channel"] == "#points"
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
+
+
+def test_slacks_429_is_waited_out_and_the_message_sent_once_more(token_file: Path) -> None:
+    busy = (429, {"Retry-After": "0"}, b'{"ok": false, "error": "ratelimited"}')
+    with slack_that_answers(busy, OK) as (url, posts):
+        announce(settings_for(url, token_file), COMPLETED)
+    assert len(posts) == 2
+
+
+def test_a_refusal_is_one_warning_and_no_exception(token_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with slack_that_answers((200, {}, b'{"ok": false, "error": "channel_not_found"}')) as (url, posts):
+        announce(settings_for(url, token_file), COMPLETED)
+    warning = capsys.readouterr().err
+    assert len(posts) == 1
+    assert warning.count("\n") == 1
+    assert "channel_not_found" in warning
+    assert "canary" not in warning
+
+
+def test_a_slack_that_fails_for_ever_is_given_up(
+    token_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack, "RETRY_WAIT_S_MAX", 0.01)
+    monkeypatch.setattr(slack, "_post", slack._post_now)
+    with slack_that_answers((500, {}, b"<html>oops</html>")) as (url, posts):
+        announce(settings_for(url, token_file), COMPLETED)
+    assert len(posts) == slack.TRIES
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unreachable_slack_and_a_missing_token_file_are_warnings(
+    tmp_path: Path, token_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack, "RETRY_WAIT_S_MAX", 0.01)
+    monkeypatch.setattr(slack, "_post", slack._post_now)
+    with slack_that_answers(OK) as (url, _):
+        pass
+    announce(settings_for(url, token_file), COMPLETED)
+    assert "cannot be reached" in capsys.readouterr().err
+    announce(settings_for(url, tmp_path / "none"), COMPLETED)
+    assert "SLACK_TOKEN_FILE" in capsys.readouterr().err
