@@ -1,11 +1,16 @@
 """Connections to PostgreSQL, and the one place where its refusals become sentences."""
 
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bulkpoint.errors import UnreachableError
 
@@ -47,6 +52,27 @@ def reachable(conninfo: str) -> Iterator[None]:
         raise UnreachableError(f"The database {where(conninfo)} went away: {_first_line(error)}.") from error
 
 
+@contextmanager
+def answered_within(connection: Connection, seconds: float) -> Iterator[None]:
+    """Break the connection when the statements inside the block are not answered in time.
+
+    The kernel's time-outs see a dead peer, not a link that takes bytes and brings none back. The block then ends in
+    psycopg.OperationalError, and the connection is of no more use.
+    """
+    timer = threading.Timer(seconds, _break, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _break(connection: Connection) -> None:
+    with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as link:
+        link.shutdown(socket.SHUT_RDWR)
+
+
 def where(conninfo: str) -> str:
     """Host, port and database for people; never a password."""
     parts = conninfo_to_dict(conninfo)
@@ -56,3 +82,16 @@ def where(conninfo: str) -> str:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def with_passfile(conninfo: str, passfile: Path) -> str:
+    """The same database, with the file that holds its password named: for processes without our environment."""
+    return make_conninfo(conninfo, passfile=str(passfile))
+
+
+def jdbc_url(conninfo: str) -> str:
+    """The same database for Spark's reader; the password comes from PGPASSFILE there too."""
+    parts = conninfo_to_dict(conninfo)
+    passed_on = {"user": "user", "sslmode": "sslmode", "sslrootcert": "sslrootcert"}
+    options = urlencode({name: str(parts[key]) for key, name in passed_on.items() if key in parts})
+    return f"jdbc:postgresql://{where(conninfo)}?{options}"

@@ -1,11 +1,9 @@
 -- name: lock_campaign
 -- First lock of every change of state; a loader that is still open is waited for.
-select campaign_id, name, frozen_at is not null, expected_count, expected_amount, withdrawn_at, digest, key_namespace
-from campaign where campaign_id = %(campaign_id)s for update
+select campaign_id from campaign where campaign_id = %(campaign_id)s for update
 
 -- name: latest_run
-select run_id, run, kind, state, halt, reason, started_at, finished_at, driver_until > clock_timestamp()
-from campaign_run where campaign_id = %(campaign_id)s order by run desc limit 1
+select run_id from campaign_run where campaign_id = %(campaign_id)s order by run desc limit 1
 
 -- name: target_totals
 select count(*), coalesce(sum(amount), 0)::bigint from campaign_target where campaign_id = %(campaign_id)s
@@ -22,7 +20,7 @@ from campaign_run where campaign_id = %(campaign_id)s
 returning run_id, run, driver_epoch
 
 -- name: frozen_campaign
-select name, key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
+select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
 
 -- name: begin_driver_lease
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s', started_at = clock_timestamp()
@@ -47,16 +45,5 @@ where run_id = %(run_id)s and state = 'RUNNING'
   and (%(holder)s::uuid is null or driver_holder = %(holder)s and driver_until > clock_timestamp())
 returning run, reason, started_at, finished_at
 
--- name: campaign_counts
-select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
-       failed_rejected, failed_mismatch, failed_unavailable, failed_unknown
-from campaign_count where campaign_id = %(campaign_id)s
-
 -- name: open_rows_exist
 select exists (select from payment where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING'))
-
--- name: sample_progress
-insert into campaign_progress (run_id, pending, processing, success, failed, tps)
-select %(run_id)s, c.pending, c.processing, c.success, c.failed, l.tps
-from campaign_count c, money_limit l where c.campaign_id = %(campaign_id)s
-on conflict do nothing

@@ -1,0 +1,92 @@
+"""The rows of a partition: read from Spark's batches as they come, claimed a little ahead of the senders."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from bulkpoint.pay.job import Payment
+from bulkpoint.rules.keys import idempotency_key
+from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.payment import claim_payments
+from bulkpoint.store.share import RunToken, ShareToken
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# One statement's worth.
+CLAIM_ROWS_MAX = 500
+ANSWER_S_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A payment as Spark read it; the frozen part never changes, so it may be as old as the wave."""
+
+    seq: int
+    member_id: str
+    amount: int
+    reason: str
+
+
+class Rows:
+    """The rows not yet claimed: those given back first, then the rest of Spark's batches."""
+
+    def __init__(self, batches: Iterable["pa.RecordBatch"]) -> None:
+        self._given_back: deque[Row] = deque()
+        self._coming = _rows_of(batches)
+        self._ended = False
+
+    def take(self, count: int) -> list[Row]:
+        """Up to `count` rows; none left when empty."""
+        taken: list[Row] = []
+        while len(taken) < count and self._given_back:
+            taken.append(self._given_back.popleft())
+        while len(taken) < count and not self._ended:
+            row = next(self._coming, None)
+            if row is None:
+                self._ended = True
+            else:
+                taken.append(row)
+        return taken
+
+    def give_back(self, payments: Iterable[Payment]) -> None:
+        """Payments that were claimed and not sent, for the next hold of a share."""
+        self._given_back.extend(Row(p.seq, p.member_id, p.amount, p.reason) for p in payments)
+
+    @property
+    def ended(self) -> bool:
+        return self._ended and not self._given_back
+
+
+def claim(
+    connection: Connection, run: RunToken, token: ShareToken, namespace: UUID, rows: Sequence[Row]
+) -> list[Payment]:
+    """Make rows ours; those that are final, not yet due or held by somebody alive are left out."""
+    by_seq = {row.seq: row for row in rows}
+    with answered_within(connection, ANSWER_S_MAX):
+        claims = claim_payments(connection, run, token, sorted(by_seq))
+    payments = []
+    for got in claims:
+        row = by_seq[got.seq]
+        payments.append(
+            Payment(
+                seq=row.seq,
+                member_id=row.member_id,
+                amount=row.amount,
+                reason=row.reason,
+                key=idempotency_key(namespace, row.member_id),
+                attempts=got.attempts,
+                maybe_credited=got.maybe_credited,
+                never_sent=got.never_sent,
+            )
+        )
+    return payments
+
+
+def _rows_of(batches: Iterable["pa.RecordBatch"]) -> Iterator[Row]:
+    for batch in batches:
+        columns = (batch.column(name).to_pylist() for name in ("seq", "member_id", "amount", "reason"))
+        for values in zip(*columns, strict=True):
+            yield Row(*values)

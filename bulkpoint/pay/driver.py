@@ -1,0 +1,247 @@
+"""One run of one campaign, from RUNNING to its end. Read this first.
+
+    pay_campaign   starts Spark, makes the run RUNNING (freezing the targets at the first start), pays, ends the run
+    pay_waves      the payments in ranges of seq, each range one Spark job; two are in flight, so that the tail of one
+                   does not idle the limit
+    sweep          later waves over rows that came back: retries that were not yet due, what a lost worker held
+    pay_wave       one Spark job: JDBC read, repartition to one partition a share, pay_partition in each
+
+Spark only spreads the work. What a payment is, and whether it was paid, PostgreSQL remembers; when a call may leave,
+the gate decides (pay/partition.py). So this file holds no result: it asks the database what is left, and stops when
+nothing is.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from bulkpoint.errors import ExitCode, RefusedError, UnreachableError, UsageError
+from bulkpoint.events.slack import announce
+from bulkpoint.local.postgres import Database
+from bulkpoint.pay.heartbeat import Heartbeat
+from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
+from bulkpoint.pay.partition import pay_partition
+from bulkpoint.rules.waves import Wave, wave_rows, waves
+from bulkpoint.settings import Settings
+from bulkpoint.store.connect import Connection, connect, jdbc_url, with_passfile
+from bulkpoint.store.limit import ensure_limit, get_limit
+from bulkpoint.store.payment import open_payments, wave_query
+from bulkpoint.store.progress import RunSummary, summarize_run
+from bulkpoint.store.run import Run, begin_run, check_startable, end_run
+
+WAVES_IN_FLIGHT = 2
+# Waves that raise in a row, with nothing recorded in between, before the run is given up.
+FAILED_WAVES_MAX = 3
+# Rows a JDBC fetch brings at a time.
+FETCH_ROWS = 10_000
+EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for: one campaign, and who asked."""
+
+    campaign_id: int
+    kind: str
+    actor: str
+    reason: str | None = None
+
+
+def pay_campaign(request: Request, settings: Settings, database: Database) -> ExitCode:
+    """Pay one campaign and return how the run ended.
+
+    Raises RefusedError when it may not start, UnreachableError when the database or Spark is out of reach; the
+    campaign is as it was then.
+    """
+    conninfo = database.url
+    if settings.database_url is None:
+        # Workers of the embedded database are on this machine, but not all of this process's environment.
+        conninfo = with_passfile(database.url, database.passfile)
+    with connect(conninfo, name="bulkpoint driver") as connection:
+        check_startable(connection, request.campaign_id, kind=request.kind)
+        spark = start_spark(request.campaign_id, database)
+        try:
+            shares = count_shares(spark, settings)
+            ensure_limit(connection, tps=settings.tps, shares=shares, actor=request.actor)
+            run = begin_run(
+                connection,
+                request.campaign_id,
+                kind=request.kind,
+                actor=request.actor,
+                reason=request.reason,
+                shares=shares,
+            )
+            say(f"campaign {request.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} partitions")
+            summary = Driver(spark, connection, run, settings, conninfo, shares).pay()
+        finally:
+            spark.stop()
+        if summary is None:
+            say("this run was taken over by another driver; nothing more is written here")
+            return ExitCode.RUN_FAILED
+        announce(settings, summary)
+        return EXIT_CODES[summary.state]
+
+
+def start_spark(campaign_id: int, database: Database) -> SparkSession:
+    """The session that spark-submit configured; refuses speculation, which would send calls twice."""
+    try:
+        spark = SparkSession.builder.appName(f"bulkpoint campaign {campaign_id}").getOrCreate()
+    except (Py4JError, PySparkException, RuntimeError) as error:
+        raise UnreachableError(f"Spark did not start: {error}. Check BULKPOINT_SPARK_MASTER and Java.") from error
+    if spark.conf.get("spark.speculation", "false") != "false":
+        spark.stop()
+        raise RefusedError("spark.speculation is true: a second copy of a task would only wait. Set it to false.")
+    # An exchange that adapts would merge partitions, and show a wave as two jobs.
+    spark.conf.set("spark.sql.adaptive.enabled", "false")
+    # The JVM may have been started before the embedded database had a password file.
+    jvm = spark.sparkContext._jvm  # the one way to a system property of a JVM that runs already
+    assert jvm is not None
+    jvm.java.lang.System.setProperty("org.postgresql.pgpassfile", str(database.passfile))
+    return spark
+
+
+def count_shares(spark: SparkSession, settings: Settings) -> int:
+    """N, the partitions that send side by side: the slots less one, which lets the next wave read ahead."""
+    slots = spark.sparkContext.defaultParallelism
+    shares = settings.partitions or max(1, slots - 1)
+    if shares > slots:
+        raise UsageError(
+            f"BULKPOINT_PARTITIONS is {shares}, but Spark has {slots} slots: a partition without a slot would never"
+            " send its part of the limit. Lower it, or give Spark more cores."
+        )
+    return shares
+
+
+class Driver:
+    """The course of one run."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        connection: Connection,
+        run: Run,
+        settings: Settings,
+        conninfo: str,
+        shares: int,
+    ) -> None:
+        self._spark = spark
+        self._connection = connection
+        self._run = run
+        self._settings = settings
+        self._conninfo = conninfo
+        self._shares = shares
+        self._job = PartitionJob(run.token, run.key_namespace, conninfo, settings)
+        self._heartbeat = Heartbeat(
+            partial(connect, conninfo, name="bulkpoint heartbeat"),
+            run,
+            settings,
+            cancel=spark.sparkContext.cancelAllJobs,
+        )
+
+    def pay(self) -> RunSummary | None:
+        """Pay everything that is open and end the run; None when another driver took it over."""
+        with signals_stop(self._heartbeat):
+            trouble = self._pay_waves() or self._sweep()
+        self._heartbeat.stop()
+        if self._heartbeat.lost:
+            return None
+        return self._end(trouble)
+
+    def _pay_waves(self) -> str | None:
+        """The campaign in ranges of seq; the reason to fail the run, or None."""
+        left = open_payments(self._connection, self._run.token.campaign_id)
+        if left is None:
+            return None
+        rows = wave_rows(get_limit(self._connection).tps, self._shares, self._settings.wave_seconds)
+        plan = list(waves(left.first, left.last, rows))
+        failed = 0
+        with ThreadPoolExecutor(WAVES_IN_FLIGHT, thread_name_prefix="wave") as in_flight:
+            for paid in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
+                failed = 0 if paid else failed + 1
+                if failed >= FAILED_WAVES_MAX:
+                    return f"{failed} waves in a row failed in Spark; the job's log has the cause"
+        return None
+
+    def _sweep(self) -> str | None:
+        """Rows that came back, until none is open; the reason to fail the run, or None."""
+        failed, number = 0, 0
+        while not self._heartbeat.over.is_set():
+            left = open_payments(self._connection, self._run.token.campaign_id)
+            if left is None:
+                return None
+            if self._heartbeat.over.wait(left.due_in_s):
+                return None
+            number += 1
+            say(f"sweep {number}: {left.count:,} payments that came back")
+            paid = self._pay_wave(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
+            failed = 0 if paid else failed + 1
+            if failed >= FAILED_WAVES_MAX:
+                return f"{failed} sweeps in a row failed in Spark; the job's log has the cause"
+        return None
+
+    def _pay_wave_if_running(self, wave: Wave, *, of: int) -> bool:
+        if self._heartbeat.over.is_set():
+            return True
+        return self._pay_wave(wave, f"wave {wave.number} of {of}: payments {wave.first_seq:,} to {wave.last_seq:,}")
+
+    def _pay_wave(self, wave: Wave, name: str) -> bool:
+        """One Spark job; False when Spark gave it up. What it did pay is recorded all the same."""
+        context = self._spark.sparkContext
+        context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run}", name)
+        payments = (
+            self._spark.read.format("jdbc")
+            .option("driver", "org.postgresql.Driver")
+            .option("url", jdbc_url(self._conninfo))
+            .option("dbtable", wave_query(self._run.token.campaign_id, wave.first_seq, wave.last_seq))
+            .option("partitionColumn", "seq")
+            .option("lowerBound", wave.first_seq)
+            .option("upperBound", wave.last_seq + 1)
+            .option("numPartitions", self._shares)
+            .option("fetchsize", FETCH_ROWS)
+            .load()
+        )
+        try:
+            payments.repartition(self._shares).mapInArrow(partial(pay_partition, self._job), REPORT_SCHEMA).collect()
+        except (Py4JError, PySparkException) as error:
+            if not self._heartbeat.over.is_set():
+                say(f"{name} failed: {str(error).strip().splitlines()[0]}")
+            return False
+        return True
+
+    def _end(self, trouble: str | None) -> RunSummary | None:
+        if self._heartbeat.state == "STOPPED":
+            return summarize_run(self._connection, self._run.token.run_id)
+        if self._heartbeat.halt is not None or trouble is not None:
+            return end_run(self._connection, self._run, "FAILED", trouble)
+        return end_run(self._connection, self._run, "COMPLETED")
+
+
+class signals_stop:  # noqa: N801 (used as a function, in a with statement)
+    """SIGINT and SIGTERM stop the run: claimed rows go back, answers are recorded, the job ends with exit code 4."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        self._before: dict[int, Callable[..., object] | int | None] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, _: object) -> None:
+        self._heartbeat.ask_to_stop(f"signal {signal.Signals(number).name}")
+
+
+def say(line: str) -> None:
+    """One line for the log of the job."""
+    sys.stderr.write(f"bulkpoint: {line}\n")

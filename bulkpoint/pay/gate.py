@@ -1,0 +1,134 @@
+"""The gate as sender threads meet it: one share's permits, open only while what the worker knows is fresh."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from bulkpoint.rules.gate import CountsFrom, Gate
+
+# How long a call may wait inside, connection in hand: short beside the HTTP timeout, which goes on counting.
+INSIDE_WAIT_S_MAX = 0.5
+# A call goes inside when its permit is at most this far away.
+NEAR_S = 0.2
+# Nobody sleeps longer without looking again at what the worker knows.
+LOOK_AGAIN_S = 0.05
+
+
+def boot_clock() -> float:
+    """Seconds that never go back and go on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class LeasedGate:
+    """Lets calls out one at a time: `enter` before the connection is made, `pass_out` when the bytes would leave.
+
+    `pass_out` belongs where the wire send really happens, so that a client's silent re-send passes it too.
+    """
+
+    def __init__(
+        self,
+        *,
+        guard_s: float,
+        counts_from: CountsFrom,
+        clock: Callable[[], float] = boot_clock,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
+        self._clock = clock
+        self._sleep = sleep
+        self._leaving = threading.Lock()  # one thread at a time waits for the next permit
+        self._state = threading.Condition()  # guards everything below, and the gate
+        self._inside = 0
+        self._fresh_until = -math.inf
+        self._closed = False
+
+    def learn(self, *, rate: int, fresh_until: float) -> None:
+        """An answered renewal: the present permits, and how long they may be relied on."""
+        with self._state:
+            self._fresh_until = fresh_until
+            if rate != self._gate.rate:
+                self._gate.set_rate(rate)
+            self._state.notify_all()
+
+    def remember(self, instants: list[float]) -> None:
+        """Take over the sends of the share's last holder."""
+        with self._state:
+            self._gate.remember(instants)
+
+    def remembered(self) -> list[float]:
+        """The sends that still count, for the share's next holder."""
+        with self._state:
+            return self._gate.remembered(self._clock())
+
+    def close(self) -> None:
+        """For good: the share is lost, or the run is over. Nothing leaves any more."""
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def rate(self) -> int:
+        return self._gate.rate
+
+    def starved(self) -> bool:
+        """Whether a permit is free now and nobody is inside to use it."""
+        with self._state:
+            now = self._clock()
+            return self._inside == 0 and self._is_open(now) and self._gate.next_at(now) <= now
+
+    def enter(self) -> bool:
+        """Wait outside until a permit is near; False when the gate closed. Every True is followed by one `leave`."""
+        with self._state:
+            while not self._closed:
+                now = self._clock()
+                wait_s = LOOK_AGAIN_S
+                if self._is_open(now) and self._inside < self._inside_max():
+                    wait_s = self._gate.next_at(now) - now - NEAR_S
+                    if wait_s <= 0:
+                        self._inside += 1
+                        return True
+                self._state.wait(min(wait_s, LOOK_AGAIN_S))
+            return False
+
+    def leave(self) -> None:
+        """The call went out, or will not: make room for the next."""
+        with self._state:
+            self._inside -= 1
+            self._state.notify()
+
+    def pass_out(self) -> float | None:
+        """Wait for the next permit and take it: the instant of the send, or None when it must not be sent now."""
+        with self._leaving:
+            patience_ends = self._clock() + INSIDE_WAIT_S_MAX
+            while True:
+                with self._state:
+                    now = self._clock()
+                    if not self._is_open(now):
+                        return None
+                    at = self._gate.next_at(now)
+                    if at <= now:
+                        self._gate.leave(now)
+                        return now
+                if at > patience_ends:
+                    return None
+                self._sleep(min(at - now, LOOK_AGAIN_S))
+
+    def answered(self, *, unknown_for_s: float = 0.0) -> None:
+        """A call that passed out has its answer, or none within the timeout."""
+        with self._state:
+            self._gate.answered(self._clock(), unknown_for_s=unknown_for_s)
+
+    def _is_open(self, now: float) -> bool:
+        return not self._closed and now < self._fresh_until and self._gate.rate > 0
+
+    def _inside_max(self) -> int:
+        """So many that the last of them gets its permit within about a quarter of a second."""
+        return max(1, self._gate.rate // 4)

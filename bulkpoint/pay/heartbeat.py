@@ -1,0 +1,117 @@
+"""The driver's pulse: holds the run's lease, learns of its end, keeps the samples, cancels what will not end."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from bulkpoint.errors import RefusedError, UnreachableError
+from bulkpoint.settings import Settings
+from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.progress import Sample, keep_progress, sample_progress
+from bulkpoint.store.run import Run, halt_run, renew_driver, stop_run
+
+BEAT_S = 1.0
+ANSWER_S_MAX = 5.0
+# What partitions need to end by themselves after a stop, beyond the HTTP timeout of the last calls.
+DRAIN_S = 5.0
+# The list or money is wrong when this many results are in and most of them are FAILED.
+EARLY_CHECK_ROWS = 500
+
+
+class Heartbeat:
+    """Beats every second from its own thread until `stop`.
+
+    `state` is the run's as last seen; `lost` that the run is no longer this driver's, which then must not write.
+    `over` is set as soon as no more work should be begun.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        run: Run,
+        settings: Settings,
+        *,
+        cancel: Callable[[], None],
+    ) -> None:
+        self.state = "RUNNING"
+        self.halt: str | None = None
+        self.lost = False
+        self.over = threading.Event()
+        self._connect = connect
+        self._run = run
+        self._settings = settings
+        self._cancel = cancel
+        self._early_check_due = run.kind == "INITIAL" and settings.max_failed_ratio < 1
+        self._stop_asked: str | None = None
+        self._over_since: float | None = None
+        self._next_sample_at = 0.0
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def ask_to_stop(self, reason: str) -> None:
+        """From a signal handler: end the run STOPPED at the next beat."""
+        self._stop_asked = reason
+
+    def stop(self) -> None:
+        """End beating."""
+        self._finished.set()
+        self._thread.join()
+
+    def _beat_for_ever(self) -> None:
+        connection: Connection | None = None
+        while not self._finished.is_set():
+            try:
+                connection = connection or self._connect()
+                with answered_within(connection, ANSWER_S_MAX):
+                    self._beat(connection)
+            except (psycopg.OperationalError, UnreachableError):
+                # The lease says how long this may last: the next beat that gets through learns whether it did.
+                if connection is not None:
+                    connection.close()
+                connection = None
+            self._cancel_what_will_not_end()
+            self._finished.wait(BEAT_S)
+        if connection is not None:
+            connection.close()
+
+    def _beat(self, connection: Connection) -> None:
+        if self._stop_asked is not None and self.state == "RUNNING":
+            with suppress(RefusedError):  # it ended by itself just now
+                stop_run(connection, self._run.token.campaign_id, actor=self._run.actor, reason=self._stop_asked)
+        renewed = renew_driver(connection, self._run)
+        if renewed is None:
+            self.lost = True
+            self.over.set()
+            return
+        self.state, self.halt = renewed
+        if self.state != "RUNNING" or self.halt is not None:
+            self.over.set()
+            return
+        if time.monotonic() >= self._next_sample_at:
+            self._next_sample_at = time.monotonic() + self._settings.progress_seconds
+            keep_progress(connection, self._run.token.run_id)
+        if self._early_check_due:
+            self._check_early(connection, sample_progress(connection, self._run.token.campaign_id))
+
+    def _check_early(self, connection: Connection, sample: Sample) -> None:
+        if sample.done < EARLY_CHECK_ROWS:
+            return
+        self._early_check_due = False
+        if sample.failed / sample.done > self._settings.max_failed_ratio:
+            reason = (
+                f"{sample.failed:,} of the first {sample.done:,} payments FAILED, more than BULKPOINT_MAX_FAILED_RATIO"
+                f" ({self._settings.max_failed_ratio:g}) allows: check the list and money's answers"
+            )
+            halt_run(connection, self._run.token, "TOO_MANY_FAILURES", reason)
+
+    def _cancel_what_will_not_end(self) -> None:
+        if not self.over.is_set():
+            return
+        now = time.monotonic()
+        self._over_since = self._over_since or now
+        if now > self._over_since + self._settings.money_timeout_s + DRAIN_S:
+            self._cancel()

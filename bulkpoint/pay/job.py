@@ -1,0 +1,35 @@
+"""What the driver and a partition tell each other: plain values that travel. Nothing secret is among them."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from bulkpoint.settings import Settings
+from bulkpoint.store.share import RunToken
+
+# What a partition reports when it ends, for the log; the results are in the database.
+REPORT_SCHEMA = "taken bigint, sent bigint"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionJob:
+    """One run's part of a task. `settings` name the files that hold secrets; executors read them themselves."""
+
+    run: RunToken
+    key_namespace: UUID
+    conninfo: str
+    settings: Settings
+
+
+@dataclass(slots=True)
+class Payment:
+    """A claimed payment on its way through a partition; changed only by the thread that has it."""
+
+    seq: int
+    member_id: str
+    amount: int
+    reason: str
+    key: UUID
+    attempts: int
+    maybe_credited: bool
+    never_sent: bool
+    throttled_since: float | None = None

@@ -1,0 +1,177 @@
+"""A worker's hold on one share of the limit: taken, renewed on a connection of its own, lost, or released."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from bulkpoint.errors import UnreachableError
+from bulkpoint.pay.gate import LeasedGate, boot_clock
+from bulkpoint.rules.shares import permits
+from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.share import (
+    Renewal,
+    RunToken,
+    ShareToken,
+    acquire_share,
+    release_share,
+    renew_share,
+)
+
+RENEW_EVERY_S = 0.3
+# Counted from before the last answered renewal was asked. Sending rests on fresh knowledge (stop, throttle) ...
+FRESH_S = 0.9
+# ... the share itself is kept longer: a hiccup of the database does not cost it.
+OWN_S = 3.0
+# A renewal that takes longer would come too late to send by; another connection may do better.
+ANSWER_S_MAX = 2.0
+# A call that passed the gate in the last moment of the lease is answered, or given up, within timeout + 1 s.
+GRACE_AFTER_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """What a lease must outlast: the HTTP timeout of calls made under it."""
+
+    http_timeout_s: float
+
+    @property
+    def in_database_s(self) -> float:
+        """How long the row stays taken after a renewal: the hold, and the calls that may still be on their way."""
+        return OWN_S + self.http_timeout_s + GRACE_AFTER_TIMEOUT_S
+
+
+class Lease:
+    """One hold. The gate opens and closes by what renewals bring back; `stop` ends renewing, `release` gives it back.
+
+    Deadlines run on this machine's clock from the moment *before* a renewal was asked, so a slow answer can only
+    shorten them.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        run: RunToken,
+        token: ShareToken,
+        gate: LeasedGate,
+        times: LeaseTimes,
+        *,
+        acquired_at: float,
+        database_ahead_s: float,
+    ) -> None:
+        self.token = token
+        self.gate = gate
+        self.run_over = False
+        self.lost = False
+        self.moved_away = False  # the share has no permits while others have: hand it back
+        self._connect = connect
+        self._run = run
+        self._times = times
+        self._owned_until = acquired_at + OWN_S
+        self._database_ahead_s = database_ahead_s
+        self._stopping = threading.Event()
+        self._first_answer = threading.Event()
+        self._thread = threading.Thread(target=self._renew_for_ever, name=f"renew-{token.share}", daemon=True)
+        self._thread.start()
+        self._first_answer.wait(OWN_S)
+
+    def stamp(self, instant: float) -> float:
+        """An instant of this worker's clock as seconds since 1970 by the database's clock.
+
+        The distance between the two is measured once a lease: stamps of one share never jump.
+        """
+        return instant + self._database_ahead_s
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is sent under this hold."""
+        return self.lost or self.run_over or self.moved_away or boot_clock() >= self._owned_until
+
+    def stop(self) -> None:
+        """End renewing; the gate is closed."""
+        self.gate.close()
+        self._stopping.set()
+        self._thread.join()
+
+    def release(self, connection: Connection) -> None:
+        """Give the share back with the sends of the last second, so that its next holder loses and doubles none."""
+        if self.lost or boot_clock() >= self._owned_until:
+            return
+        handover: dict[str, Any] = {"sent_at": [self.stamp(at) for at in self.gate.remembered()]}
+        release_share(connection, self.token, handover)
+
+    def _renew_for_ever(self) -> None:
+        connection: Connection | None = None
+        try:
+            while not self._stopping.is_set() and not self.over:
+                asked_at = boot_clock()
+                try:
+                    connection = connection or self._connect()
+                    with answered_within(connection, ANSWER_S_MAX):
+                        renewal = renew_share(connection, self._run, self.token, lease_s=self._times.in_database_s)
+                except (psycopg.OperationalError, UnreachableError):
+                    # The gate shuts by itself 0.9 s after the last answer, the hold ends by `over` 3 s after it.
+                    _close(connection)
+                    connection = None
+                else:
+                    self._learn(renewal, asked_at)
+                    self._first_answer.set()
+                self._stopping.wait(RENEW_EVERY_S)
+        finally:
+            _close(connection)
+
+    def _learn(self, renewal: Renewal, asked_at: float) -> None:
+        if not renewal.held or boot_clock() >= self._owned_until:
+            self._lose()
+            return
+        self._owned_until = asked_at + OWN_S
+        if not renewal.run_live:
+            self.run_over = True
+            self.gate.close()
+            return
+        rate = permits(renewal.tps, renewal.shares, self.token.share)
+        if rate == 0 and renewal.tps > 0:
+            self.moved_away = True
+            self.gate.close()
+            return
+        self.gate.learn(rate=rate, fresh_until=asked_at + FRESH_S)
+
+    def _lose(self) -> None:
+        self.lost = True
+        self.gate.close()
+
+
+def take_share(
+    connection: Connection,
+    connect: Callable[[], Connection],
+    run: RunToken,
+    times: LeaseTimes,
+    make_gate: Callable[[], LeasedGate],
+) -> Lease | None:
+    """Acquire a free share and begin renewing it; None while no share is to be had."""
+    asked_at = boot_clock()
+    acquired = acquire_share(connection, run, uuid4(), lease_s=times.in_database_s)
+    answered_at = boot_clock()
+    if acquired is None:
+        return None
+    gate = make_gate()
+    if acquired.handover:
+        # Errs to the safe side: the stamps are placed as late as the answer allows.
+        gate.remember([answered_at - (acquired.database_now - at) for at in acquired.handover["sent_at"]])
+    return Lease(
+        connect,
+        run,
+        acquired.token,
+        gate,
+        times,
+        acquired_at=asked_at,
+        database_ahead_s=acquired.database_now - answered_at,
+    )
+
+
+def _close(connection: Connection | None) -> None:
+    if connection is not None:
+        connection.close()

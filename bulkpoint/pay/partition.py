@@ -1,0 +1,243 @@
+"""One partition of a wave, in an executor: takes a share of the limit, claims, sends, records, gives everything back.
+
+    main thread    reads Spark's batches, claims about a second ahead, brings retries back when they are due
+    senders        call money through the gate (sender.py)
+    recorder       writes attempts, payments and counters (recorder.py)
+    renewer        keeps the share and closes the gate when the run ends or the link stalls (lease.py)
+
+Every thread is joined before pay_partition returns, also on error. Trouble that concerns the run is written on the run,
+and the partition returns normally: the driver ends the run.
+"""
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from bulkpoint.money.adapter import load_adapter
+from bulkpoint.money.transport import Transport, make_transport
+from bulkpoint.pay.claims import CLAIM_ROWS_MAX, Row, Rows, claim
+from bulkpoint.pay.gate import LeasedGate, boot_clock
+from bulkpoint.pay.job import PartitionJob, Payment
+from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
+from bulkpoint.pay.recorder import Recorder
+from bulkpoint.pay.sender import Desk, Patience, Sender, retry_policy
+from bulkpoint.rules.lifecycle import PaymentState
+from bulkpoint.settings import read_secret
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.payment import Change
+from bulkpoint.store.run import halt_run
+from bulkpoint.store.share import run_is_live
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The main thread looks after its queues this often.
+TICK_S = 0.01
+SHARE_POLL_S = 0.3
+# Claimed and not yet sent: about a second of permits, and never more than this.
+AHEAD_ROWS_MAX = 4_000
+# Waiting to be sent again; beyond this they go back for a sweep (a bound on memory during an outage).
+AGAIN_ROWS_MAX = 5_000
+SENDERS_MAX = 64
+SENDERS_AT_A_TIME = 4
+
+
+def pay_partition(job: PartitionJob, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    """Pay the rows of one partition; yields one report row."""
+    import pyarrow as pa
+
+    with Partition(job) as partition:
+        partition.pay(Rows(batches))
+        report = {"taken": [partition.taken], "sent": [partition.sent]}
+    yield pa.RecordBatch.from_pydict(report)
+
+
+class Partition:
+    """What one partition keeps from hold to hold of a share."""
+
+    def __init__(self, job: PartitionJob) -> None:
+        settings = job.settings
+        self.taken = 0
+        self.sent = 0
+        self._job = job
+        self._times = LeaseTimes(settings.money_timeout_s)
+        self._connect = partial(connect, job.conninfo, name=f"bulkpoint worker of run {job.run.run_id}")
+        self._connection = self._connect()
+        self._recorder = Recorder(self._connect, job.run)
+        self._next_try = retry_policy(settings)
+        self._patience = Patience(settings.breaker_patience_s)
+        token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
+        self._adapter = load_adapter(settings.money_adapter, token)
+        self._make_transport = partial(make_transport, settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._recorder.close()
+        finally:
+            self._connection.close()
+
+    def pay(self, rows: Rows) -> None:
+        """Hold a share, and another when that one is lost or moves away, until the rows or the run are at an end."""
+        while not rows.ended:
+            lease = self._wait_for_share()
+            if lease is None:
+                return
+            hold = Hold(self._job, lease, self._recorder, self._desk(lease), self._make_transport)
+            try:
+                hold.pay(rows, self._connection)
+            finally:
+                self._give_up(hold, rows)
+            if lease.run_over or hold.halted:
+                return
+
+    def _wait_for_share(self) -> Lease | None:
+        """The next share to be had; None when the run is over."""
+        while True:
+            lease = take_share(self._connection, self._connect, self._job.run, self._times, self._make_gate)
+            if lease is not None:
+                return lease
+            if not run_is_live(self._connection, self._job.run):
+                return None
+            time.sleep(SHARE_POLL_S)
+
+    def _make_gate(self) -> LeasedGate:
+        settings = self._job.settings
+        return LeasedGate(guard_s=settings.guard_ms / 1000, counts_from=settings.limit_counts_from)
+
+    def _desk(self, lease: Lease) -> Desk:
+        return Desk(self._job.run.campaign_id, lease, self._recorder, self._adapter, self._next_try, self._patience)
+
+    def _give_up(self, hold: "Hold", rows: Rows) -> None:
+        """Join the senders, write what came of their calls, and only then let the next holder in."""
+        self.taken += hold.taken
+        try:
+            rows.give_back(hold.close())
+            self.sent += hold.sent
+            self._recorder.flush()
+            if hold.desk.halt is not None:
+                halt_run(self._connection, self._job.run, *hold.desk.halt)
+        finally:
+            hold.lease.stop()
+        hold.lease.release(self._connection)
+
+
+class Hold:
+    """The work under one hold of one share."""
+
+    def __init__(
+        self, job: PartitionJob, lease: Lease, recorder: Recorder, desk: Desk, make_transport: Callable[[], Transport]
+    ) -> None:
+        self.lease = lease
+        self.desk = desk
+        self.taken = 0
+        self._job = job
+        self._recorder = recorder
+        self._make_transport = make_transport
+        self._senders: list[Sender] = []
+        self._senders_max = job.settings.in_flight or SENDERS_MAX
+        self._again: list[tuple[float, int, Payment]] = []  # heap: due at, seq
+        self._brought_back = 0  # payments handed to the senders a second time
+
+    @property
+    def halted(self) -> bool:
+        return self.desk.halt is not None
+
+    @property
+    def sent(self) -> int:
+        return sum(sender.sent for sender in self._senders)
+
+    def pay(self, rows: Rows, connection: Connection) -> None:
+        """Keep the senders busy until the rows are sent, or the hold is over."""
+        while not self.lease.over and not self.halted:
+            self._bring_back_what_is_due()
+            room = self._ahead_max() - self._in_hand()
+            if room >= min(CLAIM_ROWS_MAX, max(1, self._ahead_max() // 4)) and not rows.ended:
+                self._claim(rows.take(min(room, CLAIM_ROWS_MAX)), connection)
+                continue
+            if rows.ended and self._in_hand() == 0 and not self.desk.again:
+                return
+            self._add_senders()
+            time.sleep(TICK_S)
+
+    def close(self) -> list[Payment]:
+        """Let no more calls out, join the senders, write back what is unsent or not yet due.
+
+        Returns the payments that were claimed and not sent; they are PENDING again.
+        """
+        self.lease.gate.close()
+        for _ in self._senders:
+            self.desk.ready.put(None)
+        for sender in self._senders:
+            sender.join()
+        while not self.desk.ready.empty():
+            payment = self.desk.ready.get()
+            if payment is not None:
+                self.desk.unsent.append(payment)
+        self._collect_again()
+        now, wall = boot_clock(), self.lease.stamp
+        for due_at, _, payment in self._again:
+            self._return(payment, due_at=wall(due_at) if due_at > now else None)
+        unsent = list(self.desk.unsent)
+        for payment in unsent:
+            self._return(payment, due_at=None)
+        return unsent
+
+    def _claim(self, taken: list[Row], connection: Connection) -> None:
+        if not taken:
+            return
+        payments = claim(connection, self._job.run, self.lease.token, self._job.key_namespace, taken)
+        self.taken += len(payments)
+        for payment in payments:
+            self.desk.ready.put(payment)
+        self._add_senders()
+
+    def _in_hand(self) -> int:
+        """With the senders: queued for them, or in flight."""
+        return self.taken + self._brought_back - sum(sender.done for sender in self._senders)
+
+    def _ahead_max(self) -> int:
+        return min(AHEAD_ROWS_MAX, max(1, self.lease.gate.rate) + len(self._senders))
+
+    def _add_senders(self) -> None:
+        """As many as the rate needs: more only while a permit is free, work is there and nobody takes it."""
+        if len(self._senders) >= self._senders_max or self.desk.ready.empty() or not self.lease.gate.starved():
+            return
+        for _ in range(min(SENDERS_AT_A_TIME, self._senders_max - len(self._senders))):
+            sender = Sender(self.desk, self._make_transport, http_timeout_s=self._job.settings.money_timeout_s)
+            sender.start()
+            self._senders.append(sender)
+
+    def _bring_back_what_is_due(self) -> None:
+        self._collect_again()
+        now = boot_clock()
+        while self._again and self._again[0][0] <= now:
+            _, _, payment = heapq.heappop(self._again)
+            self._brought_back += 1
+            self.desk.ready.put(payment)
+        while len(self._again) > AGAIN_ROWS_MAX:
+            due_at, _, payment = self._again.pop()
+            self._return(payment, due_at=self.lease.stamp(due_at))
+
+    def _collect_again(self) -> None:
+        while self.desk.again:
+            due_at, payment = self.desk.again.popleft()
+            heapq.heappush(self._again, (due_at, payment.seq, payment))
+
+    def _return(self, payment: Payment, *, due_at: float | None) -> None:
+        self._recorder.add(
+            None,
+            Change(
+                seq=payment.seq,
+                state=PaymentState.PENDING.value,
+                token=self.lease.token,
+                attempts=payment.attempts,
+                maybe_credited=payment.maybe_credited,
+                known_unsent=payment.never_sent,
+                next_attempt_at=due_at,
+            ),
+        )

@@ -1,0 +1,209 @@
+"""Sender threads: each takes a claimed payment, passes the gate, calls money, and says what became of it."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from queue import SimpleQueue
+
+import uuid_utils
+from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_fixed, wait_random
+
+from bulkpoint.money.adapter import Adapter
+from bulkpoint.money.contract import PointsCall
+from bulkpoint.money.transport import Transport
+from bulkpoint.pay.gate import boot_clock
+from bulkpoint.pay.job import Payment
+from bulkpoint.pay.lease import Lease
+from bulkpoint.pay.recorder import Recorder
+from bulkpoint.rules.answers import Answer, Meaning, Strain, understand
+from bulkpoint.rules.lifecycle import PaymentState
+from bulkpoint.rules.retry import Decision, NextTry, decide
+from bulkpoint.settings import Settings
+from bulkpoint.store.payment import Attempt, Change
+
+# Rows that failed together must not come back together.
+JITTER_S = 0.3
+
+
+def retry_policy(settings: Settings) -> NextTry:
+    """At most `retries` repeated calls, `backoff_s` apart: tenacity's stop and wait, asked instead of obeyed."""
+    stop = stop_after_attempt(1 + settings.retries)
+    wait = wait_fixed(settings.backoff_s) + wait_random(0, JITTER_S)
+    retrying = Retrying()
+
+    def next_try(attempts: int) -> float | None:
+        state = RetryCallState(retrying, None, (), {})
+        state.attempt_number = attempts
+        return None if stop(state) else wait(state)
+
+    return next_try
+
+
+class Patience:
+    """How long money has given nothing but trouble; shared by the senders of a partition."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._trouble_since: float | None = None
+
+    def note(self, strain: Strain, now: float) -> bool:
+        """Take in one answer; True when the trouble has lasted longer than the patience."""
+        if strain is Strain.NONE:
+            self._trouble_since = None
+            return False
+        self._trouble_since = self._trouble_since or now
+        return now - self._trouble_since > self._patience_s
+
+
+class Desk:
+    """What the senders of one hold share with the main thread; every queue is one-way."""
+
+    def __init__(
+        self,
+        campaign_id: int,
+        lease: Lease,
+        recorder: Recorder,
+        adapter: Adapter,
+        next_try: NextTry,
+        patience: Patience,
+    ) -> None:
+        self.campaign_id = campaign_id
+        self.lease = lease
+        self.recorder = recorder
+        self.adapter = adapter
+        self.next_try = next_try
+        self.patience = patience
+        self.ready: SimpleQueue[Payment | None] = SimpleQueue()
+        self.again: deque[tuple[float, Payment]] = deque()  # due at, to be sent again
+        self.unsent: deque[Payment] = deque()  # the gate closed before they left
+        self.halt: tuple[str, str] | None = None
+
+    def halt_run(self, halt: str, reason: str) -> None:
+        """Trouble that concerns the whole run: nothing more leaves here; the main thread tells the others."""
+        self.halt = self.halt or (halt, reason)
+        self.lease.gate.close()
+
+
+class Sender(threading.Thread):
+    """One call at a time, over one connection; `done` counts payments that left its hands, `sent` the wire sends."""
+
+    def __init__(self, desk: Desk, make_transport: Callable[[], Transport], *, http_timeout_s: float) -> None:
+        super().__init__(name="sender", daemon=True)
+        self.done = 0
+        self.sent = 0
+        self._desk = desk
+        self._gate = desk.lease.gate
+        self._make_transport = make_transport
+        self._http_timeout_s = http_timeout_s
+        self._inside = False
+        self._sent_at: float | None = None
+
+    def run(self) -> None:
+        try:
+            with closing(self._make_transport()) as transport:
+                while (payment := self._desk.ready.get()) is not None:
+                    self._pay(payment, transport)
+                    self.done += 1
+        except BaseException as error:
+            self._desk.halt_run("DEFECT", f"a sender broke: {type(error).__name__}; the executor's log has the rest")
+            raise
+
+    def _pay(self, payment: Payment, transport: Transport) -> None:
+        desk = self._desk
+        if not self._gate.enter():
+            desk.unsent.append(payment)
+            return
+        self._inside, self._sent_at = True, None
+        attempt_id = str(uuid_utils.uuid7())
+        try:
+            reply = transport.send(desk.adapter.pay(self._call(payment)), on_wire=self._on_wire)
+        finally:
+            if self._inside:
+                self._gate.leave()
+        answered_at = boot_clock()
+        observed = desk.adapter.read_pay(reply, datetime.now(UTC))
+        meaning = understand(observed)
+        if self._sent_at is None:
+            self._not_sent(payment, meaning, answered_at)
+            return
+        self.sent += 1
+        timed_out = meaning.answer is Answer.TIMED_OUT
+        self._gate.answered(unknown_for_s=self._http_timeout_s if timed_out else 0.0)
+        stamp = desk.lease.stamp
+        attempt = Attempt(
+            attempt_id=attempt_id,
+            seq=payment.seq,
+            sent_at=stamp(self._sent_at),
+            answered_at=None if reply.trouble else stamp(answered_at),
+            http_status=observed.status,
+            outcome=meaning.answer.value,
+            code=meaning.code,
+            transaction_id=meaning.transaction_id,
+        )
+        payment.never_sent = False
+        self._settle(payment, attempt, meaning, answered_at)
+
+    def _call(self, payment: Payment) -> PointsCall:
+        return PointsCall(payment.key, self._desk.campaign_id, payment.member_id, payment.amount, payment.reason)
+
+    def _on_wire(self) -> bool:
+        sent_at = self._gate.pass_out()
+        if sent_at is None:
+            return False
+        self._sent_at = sent_at
+        self._inside = False
+        self._gate.leave()
+        return True
+
+    def _not_sent(self, payment: Payment, meaning: Meaning, now: float) -> None:
+        """No try of the payment: the gate was closed, or money could not be reached at all."""
+        desk = self._desk
+        if meaning.answer is Answer.NOT_SENT:
+            if self._gate.closed:
+                desk.unsent.append(payment)
+            else:
+                desk.again.append((now, payment))
+            return
+        self._note(meaning, now)
+        wait_s = desk.next_try(1)
+        desk.again.append((now + (wait_s or 0.0), payment))
+
+    def _settle(self, payment: Payment, attempt: Attempt, meaning: Meaning, now: float) -> None:
+        desk = self._desk
+        decision = decide(
+            meaning, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.next_try
+        )
+        payment.attempts = decision.attempts
+        payment.maybe_credited = decision.maybe_credited
+        if decision.halt is not None:
+            desk.halt_run(decision.halt.value, meaning.message or meaning.code or meaning.answer.value)
+        self._note(meaning, now)
+        comes_again = decision.state is PaymentState.PENDING and decision.wait_s is not None
+        desk.recorder.add(attempt, change_of(payment, decision, desk.lease, keeps_claim=comes_again))
+        if decision.wait_s is not None and comes_again:
+            desk.again.append((now + decision.wait_s, payment))
+
+    def _note(self, meaning: Meaning, now: float) -> None:
+        if self._desk.patience.note(meaning.strain, now):
+            self._desk.halt_run(
+                "MONEY_UNAVAILABLE",
+                f"money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
+                f" (last: {meaning.answer.value})",
+            )
+
+
+def change_of(payment: Payment, decision: Decision, lease: Lease, *, keeps_claim: bool) -> Change:
+    """What the recorder writes; a payment that comes again in this partition stays claimed."""
+    return Change(
+        seq=payment.seq,
+        state=PaymentState.PROCESSING.value if keeps_claim else decision.state.value,
+        token=lease.token,
+        attempts=decision.attempts,
+        maybe_credited=decision.maybe_credited,
+        transaction_id=decision.transaction_id,
+        failure_kind=decision.failure_kind,
+        failure_code=decision.failure_code,
+        failure_message=decision.failure_message,
+    )
