@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.share import RunToken, ShareToken
@@ -23,7 +22,7 @@ class Claim:
 class Attempt:
     """One wire send; times are seconds since 1970 by the sender's stamp."""
 
-    attempt_id: UUID
+    attempt_id: str
     seq: int
     sent_at: float
     answered_at: float | None
