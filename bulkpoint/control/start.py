@@ -193,7 +193,7 @@ class Job:
             print(f"bulkpoint: The job is still closing down; its log is {self.log}.", file=sys.stderr)
 
     def terminate(self) -> None:
-        """End a job that has no run: Spark's processes and all."""
+        """Ask the job to end."""
         if self.alive():
             os.killpg(self._process.pid, signal.SIGTERM)
 
@@ -234,16 +234,16 @@ def start_job(
     arguments = [str(campaign_id), "--checked", "--kind", "INITIAL", "--actor", actor]
     if reason is not None:
         arguments += ["--reason", reason]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    python = environ.get("PYSPARK_PYTHON", sys.executable)  # the one that has bulkpoint
     log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}.log"
-    return Job(arguments, environ={**environ, "PATH": path}, log=log), run
+    return Job(arguments, environ={**environ, "PYSPARK_PYTHON": python}, log=log), run
 
 
 def end_job(job: Job, database_url: str, campaign_id: int, run: int, *, actor: str, reason: str) -> bool:
     """Stop the job's run where it has made one, else end the job; return when its process is gone.
 
-    Returns whether there is a run. A run is stopped in the database: the job then records its answers and ends by
-    itself, which a signal to all of Spark's processes would not let it do.
+    Returns whether there is a run. A run is stopped in the database, with who and why; the job then records its answers
+    and ends by itself.
     """
     with connect(database_url) as connection:
 

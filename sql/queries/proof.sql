@@ -1,6 +1,6 @@
 -- name: list_results
 -- Every payment of a campaign, to be laid beside money's own ledger.
-select member_id, amount, state::text, transaction_id, coalesce(failure_kind::text, '') from payment
+select member_id, amount, state::text, transaction_id, coalesce(failure_kind::text, '') as failure_kind from payment
 where campaign_id = %(campaign_id)s
 
 -- name: list_sends
