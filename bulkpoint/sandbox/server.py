@@ -85,7 +85,7 @@ async def _serve(
         ticking.cancel()
         server.close()
         for connection in list(connections):
-            connection.reset()
+            connection.reset()  # further requests would keep the ledger from ever being done
     finally:
         await ledger.close()
     if disk_errors:
