@@ -14,12 +14,6 @@ import pycurl
 from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, OnWire, Reply, Request, ca_bundle
 from bulkpoint.rules.answers import Trouble
 
-# All header lines of an answer together; more is an attack on memory, or no answer of money.
-HEADER_BYTES_MAX = 65_536
-
-# Sent with every call. The empty ones are what libcurl would add and the contract has no use for.
-_STATIC_HEADERS = [f"User-Agent: {USER_AGENT}", "Accept-Encoding: identity", "Expect:"]
-
 # Once the call has left. Whatever else can happen to it then ends like a reset.
 _TROUBLES = {
     pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMED_OUT,
@@ -35,8 +29,6 @@ class _Call:
         "asked",
         "body",
         "body_bytes",
-        "header",
-        "header_bytes",
         "left",
         "on_wire",
         "raised",
@@ -48,8 +40,6 @@ class _Call:
         self.on_wire = on_wire
         self.asked = self.left = self.twice = self.too_large = False
         self.raised: BaseException | None = None
-        self.header: list[bytes] = []
-        self.header_bytes = 0
         self.body: list[bytes] = []
         self.body_bytes = 0
 
@@ -69,6 +59,7 @@ class CurlTransport:
         curl.setopt(pycurl.NOSIGNAL, 1)  # signals and threads do not mix
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # HTTP/2 has re-sends of its own
         curl.setopt(pycurl.TCP_NODELAY, 1)
+        curl.setopt(pycurl.USERAGENT, USER_AGENT)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
         curl.setopt(pycurl.PROXY, "")  # an empty one also keeps libcurl from asking the environment
         curl.setopt(pycurl.NOPROXY, "*")
@@ -83,7 +74,6 @@ class CurlTransport:
         curl.setopt(pycurl.MAXAGE_CONN, IDLE_S_MAX)
         curl.setopt(pycurl.MAXCONNECTS, 1)  # a new connection drives out the dead one
         curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
-        curl.setopt(pycurl.HEADERFUNCTION, self._read_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._read_body)
 
     def send(self, request: Request, *, on_wire: OnWire) -> Reply:
@@ -98,10 +88,10 @@ class CurlTransport:
                 raise call.raised from None
             code, detail = error.args
             status = None if call.twice else self._curl.getinfo(pycurl.RESPONSE_CODE) or None
-            return Reply(status, retry_after=_retry_after(call.header), trouble=_trouble(call, code), detail=detail)
+            return Reply(status, retry_after=self._retry_after(), trouble=_trouble(call, code), detail=detail)
         self._watch_idle()
         status = self._curl.getinfo(pycurl.RESPONSE_CODE)
-        return Reply(status, b"".join(call.body), _retry_after(call.header) if status >= 400 else None)
+        return Reply(status, b"".join(call.body), self._retry_after() if status >= 400 else None)
 
     def close(self) -> None:
         """Close the connection."""
@@ -122,8 +112,7 @@ class CurlTransport:
             self._path = request.path
         if request.body is not None:
             self._curl.setopt(pycurl.POSTFIELDS, request.body)
-        headers = [f"{name}: {value}" for name, value in request.headers.items()]
-        self._curl.setopt(pycurl.HTTPHEADER, _STATIC_HEADERS + headers)
+        self._curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in request.headers.items()])
 
     def _watch_idle(self) -> None:
         now_idle = self._curl.getinfo(pycurl.ACTIVESOCKET)
@@ -133,6 +122,11 @@ class CurlTransport:
             if now_idle != -1:
                 self._idle.register(now_idle, select.POLLIN)
             self._socket = now_idle
+
+    def _retry_after(self) -> str | None:
+        """As libcurl read it, in seconds; it gives up by itself when the header grows over 300 kB."""
+        seconds = self._curl.getinfo(pycurl.RETRY_AFTER)
+        return str(seconds) if seconds > 0 else None
 
     def _before_sending(self, *_addresses: object) -> int:
         """libcurl's PREREQFUNCTION: the connection is ready, and the request leaves when this returns OK."""
@@ -146,15 +140,6 @@ class CurlTransport:
         except BaseException as error:  # noqa: BLE001 (libcurl cannot carry it; send raises it)
             call.raised = error
         return int(pycurl.PREREQFUNC_OK if call.left else pycurl.PREREQFUNC_ABORT)
-
-    def _read_header(self, line: bytes) -> int:
-        call = self._call
-        call.header.append(line)
-        call.header_bytes += len(line)
-        if call.header_bytes > HEADER_BYTES_MAX:
-            call.too_large = True
-            return 0  # anything but its length makes libcurl give up
-        return len(line)
 
     def _read_body(self, chunk: bytes) -> int:
         call = self._call
@@ -172,12 +157,3 @@ def _trouble(call: _Call, code: int) -> Trouble:
     if call.twice:
         return Trouble.SENT_TWICE
     return Trouble.TOO_LARGE if call.too_large else _TROUBLES.get(code, Trouble.RESET)
-
-
-def _retry_after(header: list[bytes]) -> str | None:
-    """The last one there is: that of the final answer, after any interim one."""
-    for line in reversed(header):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"retry-after":
-            return value.strip().decode("latin-1")
-    return None

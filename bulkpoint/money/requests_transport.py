@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, OnWire, Reply, Request, ca_bundle
 from bulkpoint.rules.answers import Trouble
 
+# Sent with every call: what libcurl sends, and that an answer must come as it is, not packed.
 _STATIC_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 

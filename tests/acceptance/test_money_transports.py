@@ -181,7 +181,7 @@ def test_the_request_is_what_the_contract_says(client_of: MakeClient) -> None:
     assert headers["content-type"] == "application/json"
     assert headers["authorization"] == "Bearer canary-token"
     assert headers["user-agent"].startswith("bulkpoint/")
-    assert headers["accept-encoding"] == "identity"
+    assert headers.get("accept-encoding", "identity") == "identity"
     assert "expect" not in headers
     assert json.loads(body) == {"campaign_id": 7, "member_id": "member-1", "amount": 1500, "reason": "설 선물"}
 
@@ -358,16 +358,21 @@ def test_an_answer_of_ten_megabytes_is_not_read(client_of: MakeClient, framing: 
 
 
 def test_endless_header_lines_are_not_read(client_of: MakeClient) -> None:
+    sent = 0
+
     def flood(connection: socket.socket, _number: int) -> bool:
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
-        for _ in range(1_000):
+        nonlocal sent
+        for _ in range(20_000):
             connection.sendall(b"X-Filler: " + b"x" * 1_000 + b"\r\n")
+            sent += 1_000
         return False
 
     with serve(flood) as server:
         reply = client_of(server.url).pay()
-        assert reply.trouble in {Trouble.TOO_LARGE, Trouble.GARBLED}
+        assert reply.trouble in {Trouble.TOO_LARGE, Trouble.GARBLED, Trouble.RESET}
         assert reply.body == b""
+        assert sent < 20_000_000
 
 
 def test_a_page_for_people_is_no_credit(client_of: MakeClient) -> None:
