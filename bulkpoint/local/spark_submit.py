@@ -1,0 +1,204 @@
+"""Runs spark-submit with what the settings say, passes signals on to the job, and ends with the job's exit code.
+
+Measured with Spark 4.3: a JVM that gets SIGINT or SIGTERM is gone in 0.6 s and takes Spark with it, while the Python
+driver, its child, hears of it only when it shares the process group, and else goes on alone. Neither leaves room to
+stop in order. So the JVM starts with both signals ignored, which it and its launcher keep; it is in a session of its
+own, out of the terminal's reach; and this process, which stays its parent, passes each signal to that session, where
+the Python driver is the only one that listens. The executors' Python workers are in process groups of their own.
+"""
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bulkpoint import files
+from bulkpoint.errors import BulkpointError, UnreachableError, UsageError
+from bulkpoint.settings import Settings, load_settings
+
+_LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
+_LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
+_POLL_S = 0.1
+_REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again
+_STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to money and its recording
+
+
+def main(arguments: list[str]) -> int:
+    """Submits the job; `arguments` are the job's own. Returns the exit code."""
+    try:
+        settings = load_settings()
+        command = submit_command(settings, arguments)
+        environment = submit_environment(settings)
+    except BulkpointError as error:
+        print(f"bulkpoint: {error}", file=sys.stderr)
+        return error.exit_code
+    return _run(command, environment)
+
+
+def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
+    """spark-submit's command line. Makes the zip of the package, which takes milliseconds when nothing has changed."""
+    zip_file = files.build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
+    command = [
+        str(_spark_home() / "bin" / "spark-submit"),
+        *("--master", _master(settings)),
+        *("--name", "bulkpoint"),
+        *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
+        *("--driver-java-options", _java_options(settings)),
+        *("--py-files", str(zip_file)),
+        *_jdbc_options(settings),
+    ]
+    if _is_local(settings):  # elsewhere the daemon starts before it has our zip
+        command += ["--conf", "spark.python.daemon.module=bulkpoint.pay.daemon"]
+    else:
+        command.append("--load-spark-defaults")  # what the cluster's administrator has set, below our own
+    return [*command, str(files.path_of("jobs/pay_campaign.py")), *arguments]
+
+
+def submit_environment(settings: Settings) -> dict[str, str]:
+    """The environment for spark-submit: who listens where, which Python, and where the database's password is."""
+    environment = {**os.environ, "SPARK_HOME": str(_spark_home())}
+    environment.setdefault("PYSPARK_PYTHON", sys.executable)
+    if _is_local(settings):
+        environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+    if settings.database_url is None:  # the JVM's JDBC driver reads it, so it must be there before the driver runs
+        environment["PGPASSFILE"] = str(settings.data_dir / "pgpass")
+    return environment
+
+
+def fetch_jdbc_driver() -> None:
+    """Fetches the JDBC driver into the user's cache with Spark's own resolver, for set-up; nothing to do the next time.
+
+    Raises:
+        UnreachableError: it cannot be fetched.
+    """
+    if _cached_jar().is_file():
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as empty_job:
+        done = subprocess.run(
+            [
+                str(_spark_home() / "bin" / "spark-submit"),
+                *("--master", "local[1]"),
+                *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
+                *("--conf", f"spark.jars.ivy={_ivy_folder()}"),
+                empty_job.name,
+            ],
+            env={**os.environ, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode != 0 or not _cached_jar().is_file():
+        print(done.stderr, file=sys.stderr)
+        raise UnreachableError(
+            "The JDBC driver could not be fetched. Check the network and try again, "
+            "or name a file that holds it in BULKPOINT_JDBC_JAR."
+        )
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    asked: list[int] = []
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda number, _frame: asked.append(number))
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_ignore_signals,  # noqa: PLW1509 (safe: this process has one thread)
+    )
+    tell_at = 0.0
+    while True:
+        try:
+            exit_code = process.wait(_POLL_S)
+            break
+        except subprocess.TimeoutExpired:
+            if asked and time.monotonic() >= tell_at:
+                _tell(process.pid, asked[-1])
+                tell_at = time.monotonic() + _REPEAT_S
+    _end_stragglers(process.pid)
+    return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def _ignore_signals() -> None:
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, signal.SIG_IGN)
+
+
+def _tell(session: int, number: int) -> bool:
+    """Sends a signal to every process of the job's session; false when there is none."""
+    try:
+        os.killpg(session, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end_stragglers(session: int) -> None:
+    """A killed JVM leaves its Python driver behind: it gets the time to write down what it knows."""
+    _tell(session, signal.SIGTERM)
+    deadline = time.monotonic() + _STRAGGLERS_S_MAX
+    while _tell(session, 0) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    _tell(session, signal.SIGKILL)
+
+
+def _master(settings: Settings) -> str:
+    if settings.spark_master != "local":
+        return settings.spark_master
+    return f"local[{(settings.partitions or _LOCAL_PARTITIONS) + 1},{_LOCAL_TASK_TRIES}]"
+
+
+def _java_options(settings: Settings) -> str:
+    options = [f"-Dlog4j2.configurationFile={files.path_of('conf/log4j2.properties').as_uri()}"]
+    if _is_local(settings):
+        # The JVM only reads rows and hands them on: the quick compiler is enough, and two cores are better spent on
+        # paying (a job of 3,000 payments: 25 s of CPU instead of 36).
+        options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    return " ".join(options)
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.spark_master.startswith("local")
+
+
+def _jdbc_options(settings: Settings) -> list[str]:
+    """The driver's jar: the one that is named, the one in the cache, else Spark fetches it now (and says so)."""
+    jar = settings.jdbc_jar or _cached_jar()
+    if settings.jdbc_jar is not None and not jar.is_file():
+        raise UsageError(f"BULKPOINT_JDBC_JAR names {jar}, which is no file. Correct the path, or remove it.")
+    if not jar.is_file():
+        return ["--conf", f"spark.jars.ivy={_ivy_folder()}"]
+    return ["--jars", str(jar), "--conf", "spark.jars.packages="]  # resolving again would cost 0.5 s and 20 lines
+
+
+def _cached_jar() -> Path:
+    coordinates = re.search(
+        r"^spark\.jars\.packages\s+(\S+):(\S+):(\S+)$", files.read_text("conf/spark-defaults.conf"), re.M
+    )
+    assert coordinates, "conf/spark-defaults.conf names the JDBC driver"
+    group, artifact, version = coordinates.groups()
+    return _ivy_folder() / "jars" / f"{group}_{artifact}-{version}.jar"
+
+
+def _ivy_folder() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "bulkpoint" / "ivy"
+
+
+def _spark_home() -> Path:
+    if named := os.environ.get("SPARK_HOME"):
+        return Path(named)
+    package = importlib.util.find_spec("pyspark")
+    if package is None or package.origin is None:
+        raise UnreachableError("Spark is not installed. Install pyspark (make setup), or name a Spark in SPARK_HOME.")
+    return Path(package.origin).parent
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
