@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from bulkpoint import files
-from bulkpoint.errors import BulkpointError, UnreachableError, UsageError
+from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
 from bulkpoint.settings import Settings, load_settings
 
 _LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
@@ -31,6 +31,9 @@ _STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a cal
 def main(arguments: list[str]) -> int:
     """Submits the job; `arguments` are the job's own. Returns the exit code."""
     try:
+        if arguments == ["--fetch-jdbc-driver"]:  # scripts/setup.sh
+            fetch_jdbc_driver()
+            return ExitCode.DONE
         settings = load_settings()
         command = submit_command(settings, arguments)
         environment = submit_environment(settings)

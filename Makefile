@@ -1,0 +1,48 @@
+# What people and CI do with a checkout. `make` alone prints this help; `make demo` is where to begin.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: help setup demo test lint format bench-quick wheel lock clean
+
+help: ## Print this help
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+
+setup: .venv/.set-up ## Make .venv, install the locked packages, fetch the JDBC driver (first time: a minute or two)
+
+.venv/.set-up: requirements.lock requirements-bootstrap.lock pyproject.toml conf/spark-defaults.conf scripts/setup.sh
+	@scripts/setup.sh
+
+demo: .venv/.set-up ## Pay a small campaign on this machine and watch it
+	@$(BIN)/bulkpoint demo
+
+test: lint ## Check the code, run all tests (what CI does)
+	@$(BIN)/python -m pytest
+
+lint: .venv/.set-up ## Check format, style, types and the direction of imports
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/.set-up ## Format the code and repair what can be repaired
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench-quick: .venv/.set-up ## Measure the main figures in a few minutes
+	@$(BIN)/python -m bench.quick
+
+wheel: .venv/.set-up ## Build the wheel into dist/
+	@$(BIN)/hatchling build -t wheel
+
+UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -q
+
+lock: .venv/.set-up ## Take the newest packages that pyproject.toml allows into the lock files
+	@$(UV_COMPILE) pyproject.toml --extra dev -o requirements.lock
+	@echo uv | $(UV_COMPILE) - -o requirements-bootstrap.lock
+
+clean: ## Remove what set-up and tools made; .bulkpoint, which holds data, stays
+	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

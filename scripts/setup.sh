@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Makes the checkout ready: .venv with the locked packages, bulkpoint itself (editable), the PostgreSQL JDBC driver.
+# Wanted on the machine: Python 3.11 or later, Java 17 or later; root on Debian or Ubuntu gets Java by itself.
+# `make setup` runs it when something it depends on has changed; running it twice does no harm.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+say() { echo "setup: $*" >&2; }
+give_up() {
+  say "$*"
+  exit 1
+}
+
+is_root_on_debian() { [[ "$(id -u)" == 0 ]] && command -v apt-get >/dev/null; }
+apt_install() {
+  say "installing $*"
+  { DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 ||
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null; }; }
+}
+
+# --- Python ---------------------------------------------------------------------------------------------------------
+
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+    if is_new_enough "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+}
+
+if ! [[ -x .venv/bin/python ]] || ! is_new_enough .venv/bin/python; then # none, or its Python has moved away
+  python="$(find_python)"
+  [[ -n "$python" ]] || give_up "Python 3.11 or later is needed and none is on PATH. Install it, or name it: make setup PYTHON=/path/to/python3"
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    if is_root_on_debian; then
+      apt_install python3-venv
+    fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+      give_up "$python cannot make a virtual environment. Install its venv module (Debian, Ubuntu: apt-get install python3-venv)."
+  fi
+  say "making .venv with $("$python" --version)"
+  rm -rf .venv
+  "$python" -m venv .venv
+fi
+
+# --- Java -----------------------------------------------------------------------------------------------------------
+
+java_version() { "$1" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1; }
+has_java() {
+  local version
+  version="$(java_version "${JAVA_HOME:+$JAVA_HOME/bin/}java" || true)"
+  [[ "${version:-0}" -ge 17 ]]
+}
+
+if ! has_java; then
+  [[ -z "${JAVA_HOME:-}" ]] || give_up "JAVA_HOME names $JAVA_HOME, which is no Java 17 or later. Correct it, or unset it to use the java on PATH."
+  if is_root_on_debian; then
+    apt_install openjdk-17-jre-headless || apt_install default-jre-headless
+  fi
+  has_java || give_up "Java 17 or later is needed by Spark and none is on PATH. Install it (Debian, Ubuntu: apt-get install default-jre-headless), or set JAVA_HOME."
+fi
+
+# --- Packages -------------------------------------------------------------------------------------------------------
+
+pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+
+# uv installs the lock in a third of pip's time; where it cannot (a proxy that only pip knows), pip does it.
+install() {
+  .venv/bin/uv --quiet pip install "$@" || {
+    say "uv could not do it; trying pip, which takes longer"
+    pip install "$@"
+  }
+}
+
+export VIRTUAL_ENV="$PWD/.venv"
+if [[ -n "${PIP_INDEX_URL:-}" ]]; then
+  export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"
+fi
+say "installing packages"
+pip install --require-hashes -r requirements-bootstrap.lock
+install --require-hashes -r requirements.lock
+install --no-deps --no-build-isolation --editable .
+
+# --- JDBC driver ----------------------------------------------------------------------------------------------------
+
+if [[ -z "${BULKPOINT_JDBC_JAR:-}" ]]; then
+  .venv/bin/python -m bulkpoint.local.spark_submit --fetch-jdbc-driver
+fi
+touch .venv/.set-up
+say "ready"
