@@ -4,6 +4,7 @@ Knows neither the database nor the job: it takes samples from whoever has them.
 """
 
 import json
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,8 +83,8 @@ def progress_line(progress: Progress, timezone: str, deadline: datetime | None =
         _failed_words(sample),
         _rate_words(progress),
     ]
-    if progress.left_s is not None and sample.state == "RUNNING":
-        parts.append(f"{duration(progress.left_s)} left")
+    if left := _left_words(progress):
+        parts.append(left)
     return "  ".join([*parts, *notes(progress, timezone, deadline)])
 
 
@@ -169,7 +170,9 @@ def live_display(progress: Progress, title: str, timezone: str, deadline: dateti
     colour = {"RUNNING": "cyan", "COMPLETED": "green", "STOPPED": "yellow"}.get(sample.state, "red")
     bar = Table.grid(padding=(0, 1), expand=False)
     bar.add_row(
-        ProgressBar(total=max(sample.total, 1), completed=sample.done, width=48),
+        ProgressBar(
+            total=max(sample.total, 1), completed=sample.done, width=48, complete_style=colour, finished_style=colour
+        ),
         f"{_percent(sample):5.1f} %",
         f"{sample.done:,} of {sample.total:,}",
     )
@@ -178,18 +181,24 @@ def live_display(progress: Progress, title: str, timezone: str, deadline: dateti
         (_failed_words(sample), "red" if sample.failed else "dim"), "   ",
         _rate_words(progress),
     )  # fmt: skip
-    if progress.left_s is not None and sample.state == "RUNNING":
-        figures.append(f"   {duration(progress.left_s)} left")
+    figures.append(f"   {_left_words(progress)}")
     heading = Text.assemble((title, "bold"), "   ", (state_words(sample.state), colour))
     return Group(heading, bar, figures, *(Text(note, style="yellow") for note in notes(progress, timezone, deadline)))
 
 
 def _percent(sample: Sample) -> float:
-    return 100 * sample.done / sample.total if sample.total else 0.0
+    """Rounded down: 100.0 only when all is done."""
+    return math.floor(1_000 * sample.done / sample.total) / 10 if sample.total else 0.0
 
 
 def _failed_words(sample: Sample) -> str:
     return f"failed {sample.failed:,}" + (f" (unknown {sample.unknown:,})" if sample.unknown else "")
+
+
+def _left_words(progress: Progress) -> str:
+    if progress.left_s is None or progress.left_s < 1 or progress.sample.state != "RUNNING":
+        return ""
+    return f"{duration(progress.left_s)} left"
 
 
 def _rate_words(progress: Progress) -> str:
