@@ -67,13 +67,7 @@ fi
 
 pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
 
-# uv installs the lock in a third of pip's time; where it cannot (a proxy that only pip knows), pip does it.
-install() {
-  .venv/bin/uv --quiet pip install "$@" || {
-    say "uv could not do it; trying pip, which takes longer"
-    pip install "$@"
-  }
-}
+uv() { .venv/bin/uv --quiet "$@"; }
 
 export VIRTUAL_ENV="$PWD/.venv"
 if [[ -n "${PIP_INDEX_URL:-}" ]]; then
@@ -81,8 +75,12 @@ if [[ -n "${PIP_INDEX_URL:-}" ]]; then
 fi
 say "installing packages"
 pip install --require-hashes -r requirements-bootstrap.lock
-install --require-hashes -r requirements.lock
-install --no-deps --no-build-isolation --editable .
+# uv installs the lock in a third of pip's time; where it cannot (a proxy that only pip knows), pip does it.
+if ! uv pip install --require-hashes -r requirements.lock; then
+  say "uv could not install them; trying pip, which takes longer"
+  pip install --require-hashes -r requirements.lock
+fi
+uv pip install --no-deps --no-build-isolation --editable .
 
 # --- JDBC driver ----------------------------------------------------------------------------------------------------
 
