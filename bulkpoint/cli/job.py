@@ -1,6 +1,7 @@
 """The job's own command line, as spark-submit runs it; people use `bulkpoint campaign start` or scripts/submit.sh."""
 
 import sys
+from uuid import UUID
 
 import click
 
@@ -23,7 +24,9 @@ from bulkpoint.store.migrate import migrate
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 @click.option("--actor", default=os_user, help="Who asks; default: the operating system's user.")
 @click.option("--kind", type=click.Choice(["INITIAL"]), default="INITIAL", hidden=True)
-@click.option("--checked", is_flag=True, hidden=True, help="`bulkpoint campaign start` has made these checks.")
+@click.option(
+    "--holder", type=click.UUID, hidden=True, help="Of `bulkpoint campaign start`, which has made the checks."
+)
 def pay(
     campaign: str,
     *,
@@ -33,7 +36,7 @@ def pay(
     reason: str | None,
     actor: str,
     kind: str,
-    checked: bool,
+    holder: UUID | None,
 ) -> int:
     """Pay campaign ID, or the next one that is ready."""
     settings = load_settings()
@@ -53,13 +56,13 @@ def pay(
                 campaign_id = int(campaign)
             else:
                 raise UsageError(f"{campaign} is not a campaign's id: give a number, or `next`.")
-            if not checked:
+            if holder is None:
                 ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
                 tps = get_limit(connection).tps
                 plan = plan_start(connection, campaign_id, tps=tps, digest=digest, force=force)
                 if force and reason:
                     record_force(connection, plan, actor=actor, reason=reason)
-        return pay_campaign(Request(campaign_id, kind, actor, reason), settings, database)
+        return pay_campaign(Request(campaign_id, kind, actor, reason, holder), settings, database)
 
 
 def main() -> int:

@@ -61,7 +61,7 @@ def start(*, campaign: str, yes: bool, detach: bool, digest: str | None, force: 
             record_force(session.connection, plan, actor=session.actor, reason=reason)
         job, run = start_job(session.settings, plan, actor=session.actor, reason=reason)
         say(f"Starting campaign {campaign_id}; the job's log is {job.log}")
-        _wait_until_run(session, job, campaign_id, run)
+        _wait_until_run(session, job, campaign_id)
         if detach:
             click.echo(f"campaign {campaign_id} runs")
             return
@@ -159,14 +159,14 @@ def _leaves_the_job(error: BaseException) -> bool:
     return isinstance(error, Terminated) and error.number == signal.SIGHUP
 
 
-def _wait_until_run(session: Session, job: "Job", campaign_id: int, run: int) -> None:
+def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:
     """Until the job has made its run."""
     try:
-        job.wait_until_run(session.connection, campaign_id, run)
+        job.wait_until_run(session.connection)
     except (KeyboardInterrupt, Terminated) as error:
         if _leaves_the_job(error):
             raise
-        _end(session, job, campaign_id, run)
+        _end(session, job, campaign_id)
 
 
 def _follow_to_the_end(session: Session, job: "Job", plan: "Plan", run: int) -> None:
@@ -179,18 +179,18 @@ def _follow_to_the_end(session: Session, job: "Job", plan: "Plan", run: int) -> 
     except (KeyboardInterrupt, Terminated) as error:
         if _leaves_the_job(error):
             raise
-        _end(session, job, campaign_id, run)
+        _end(session, job, campaign_id)
     _exit_as_the_run(session, campaign_id, run, job=job)
 
 
-def _end(session: Session, job: "Job", campaign_id: int, run: int) -> None:
+def _end(session: Session, job: "Job", campaign_id: int) -> None:
     """Stop the campaign; where it had not begun, leave with exit code 4 as well."""
     from bulkpoint.control.start import end_job
 
     hold_off_signals()
     say(f"Stopping campaign {campaign_id} ...")
     reason = "stopped at the terminal that started it"
-    if not end_job(job, session.database_url, campaign_id, run, actor=session.actor, reason=reason):
+    if not end_job(job, session.database_url, campaign_id, actor=session.actor, reason=reason):
         say(f"Campaign {campaign_id} had not begun.")
         raise SystemExit(ExitCode.STOPPED)
 
@@ -222,26 +222,28 @@ def _exit_as_the_run(
     session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
 ) -> None:
     """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process."""
-    from bulkpoint.control.watch import state_of_run
+    from bulkpoint.events.slack import build_message
     from bulkpoint.report.words import state_words
-    from bulkpoint.store.campaign import get_campaign, get_counts
     from bulkpoint.store.connect import connect
+    from bulkpoint.store.progress import summarize_run_number
 
     # A connection of its own: the session's may be older than a restart of the database.
     with connect(session.database_url) as connection:
-        state, reason = state_of_run(connection, campaign_id, run)
-        counts = get_counts(connection, get_campaign(connection, campaign_id))
-    if state == "RUNNING":
+        summary = summarize_run_number(connection, campaign_id, run)
+    if summary.state == "RUNNING":
         assert job is not None, "only a job that died leaves a run behind that still says RUNNING"
         raise _job_died(job, campaign_id)
+    settings = session.settings
+    if job is not None and settings.slack_channel is None:  # the job's own copy went to its log
+        say(f"\n{build_message(summary, language=settings.language).text}\n")
     if not quiet:
-        why = f" ({reason})" if reason else ""
+        why = f" ({summary.reason})" if summary.reason else ""
         click.echo(
-            f"campaign {campaign_id} {state_words(state)}{why}: success {counts.success:,}, failed {counts.failed:,},"
-            f" not processed {counts.pending + counts.processing:,}"
+            f"campaign {campaign_id} {state_words(summary.state)}{why}: success {summary.success:,},"
+            f" failed {summary.failed:,}, not processed {summary.open:,}"
         )
-    if state != "COMPLETED":
-        raise SystemExit(EXIT_CODES[state])
+    if summary.state != "COMPLETED":
+        raise SystemExit(EXIT_CODES[summary.state])
 
 
 def _job_died(job: "Job", campaign_id: int) -> BulkpointError:

@@ -12,7 +12,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from bulkpoint import files
 from bulkpoint.control.stop import stop_campaign
@@ -29,6 +31,7 @@ from bulkpoint.store.campaign import (
 )
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.outbox import write_event
+from bulkpoint.store.run import run_of_holder
 from bulkpoint.store.target import digest_targets, total_targets
 
 # Spark, the freeze of a hundred million targets, and the first lease.
@@ -149,11 +152,12 @@ class Job:
 
     def __init__(self, arguments: list[str], *, environ: Mapping[str, str], log: Path) -> None:
         self.log = log
+        self.holder = uuid4()  # the run of this very job carries it: another start may make the same campaign's run
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as stream:
                 self._process = subprocess.Popen(
-                    [str(files.path_of("scripts/submit.sh")), *arguments],
+                    [str(files.path_of("scripts/submit.sh")), *arguments, "--holder", str(self.holder)],
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -166,7 +170,11 @@ class Job:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def wait_until_run(self, connection: Connection, campaign_id: int, run: int) -> None:
+    def has_run(self, connection: Connection) -> bool:
+        """Whether the job has made its run."""
+        return run_of_holder(connection, self.holder) is not None
+
+    def wait_until_run(self, connection: Connection) -> None:
         """Return when the job has made its run.
 
         Raises the job's own sentence with its exit code when it ends before.
@@ -174,7 +182,7 @@ class Job:
         deadline = time.monotonic() + RUN_APPEARS_S_MAX
         while True:
             alive = self.alive()
-            if (get_campaign(connection, campaign_id).run or 0) >= run:
+            if self.has_run(connection):
                 return
             if not alive:
                 raise self.failure()
@@ -231,15 +239,16 @@ def start_job(
     """
     campaign_id = plan.campaign.campaign_id
     run = (plan.campaign.run or 0) + 1
-    arguments = [str(campaign_id), "--checked", "--kind", "INITIAL", "--actor", actor]
+    arguments = [str(campaign_id), "--actor", actor]
     if reason is not None:
         arguments += ["--reason", reason]
     python = environ.get("PYSPARK_PYTHON", sys.executable)  # the one that has bulkpoint
-    log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}.log"
+    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}-{started}-{os.getpid()}.log"
     return Job(arguments, environ={**environ, "PYSPARK_PYTHON": python}, log=log), run
 
 
-def end_job(job: Job, database_url: str, campaign_id: int, run: int, *, actor: str, reason: str) -> bool:
+def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason: str) -> bool:
     """Stop the job's run where it has made one, else end the job; return when its process is gone.
 
     Returns whether there is a run. A run is stopped in the database, with who and why; the job then records its answers
@@ -248,7 +257,7 @@ def end_job(job: Job, database_url: str, campaign_id: int, run: int, *, actor: s
     with connect(database_url) as connection:
 
         def stopped() -> bool:
-            if (get_campaign(connection, campaign_id).run or 0) < run:
+            if not job.has_run(connection):
                 return False
             with suppress(RefusedError):  # it ended by itself just now
                 stop_campaign(connection, campaign_id, actor=actor, reason=reason)

@@ -217,7 +217,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
     plan = plan_start(connection, campaign_id, tps=settings.tps)
     job, run = start_job(settings, plan, actor=os_user(), environ=environ)
     try:
-        job.wait_until_run(connection, campaign_id, run)
+        job.wait_until_run(connection)
         show_progress(
             follow_run(url, campaign_id, alive=job.alive),
             campaign_id=campaign_id,
@@ -228,7 +228,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
         )
         job.wait()
     except BaseException:
-        end_job(job, url, campaign_id, run, actor=os_user(), reason="the demo was ended")
+        end_job(job, url, campaign_id, actor=os_user(), reason="the demo was ended")
         raise
     state, reason = state_of_run(connection, campaign_id, run)
     if state != "COMPLETED":

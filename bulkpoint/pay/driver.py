@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -46,12 +47,13 @@ EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED":
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for: one campaign, and who asked."""
+    """What was asked for: one campaign, and who asked. `holder`: what the asker knows this driver by."""
 
     campaign_id: int
     kind: str
     actor: str
     reason: str | None = None
+    holder: UUID | None = None
 
 
 def pay_campaign(request: Request, settings: Settings, database: Database) -> ExitCode:
@@ -77,9 +79,10 @@ def pay_campaign(request: Request, settings: Settings, database: Database) -> Ex
                 actor=request.actor,
                 reason=request.reason,
                 shares=shares,
+                holder=request.holder,
             )
             say(f"campaign {request.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} partitions")
-            summary = Driver(spark, connection, run, settings, conninfo, shares).pay()
+            summary = Driver(spark, connection, run, settings, conninfo=conninfo, shares=shares).pay()
         finally:
             spark.stop()
         if summary is None:
@@ -128,6 +131,7 @@ class Driver:
         connection: Connection,
         run: Run,
         settings: Settings,
+        *,
         conninfo: str,
         shares: int,
     ) -> None:

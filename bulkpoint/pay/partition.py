@@ -110,7 +110,14 @@ class Partition:
         return LeasedGate(guard_s=settings.guard_ms / 1000, counts_from=settings.limit_counts_from)
 
     def _desk(self, lease: Lease) -> Desk:
-        return Desk(self._job.run.campaign_id, lease, self._recorder, self._adapter, self._next_try, self._patience)
+        return Desk(
+            self._job.run.campaign_id,
+            lease,
+            self._recorder,
+            adapter=self._adapter,
+            next_try=self._next_try,
+            patience=self._patience,
+        )
 
     def _give_up(self, hold: "Hold", rows: Rows) -> None:
         """Join the senders, write what came of their calls, and only then let the next holder in."""

@@ -65,6 +65,7 @@ class Desk:
         campaign_id: int,
         lease: Lease,
         recorder: Recorder,
+        *,
         adapter: Adapter,
         next_try: NextTry,
         patience: Patience,

@@ -91,3 +91,10 @@ def last_call(connection: Connection, campaign_id: int) -> datetime | None:
     assert row is not None
     sent_at: datetime | None = row[0]
     return sent_at
+
+
+def summarize_run_number(connection: Connection, campaign_id: int, run: int) -> RunSummary:
+    """The same, of a campaign's run by its number."""
+    row = connection.execute(sql("run_id_of_number"), {"campaign_id": campaign_id, "run": run}).fetchone()
+    assert row is not None, f"campaign {campaign_id} has a run {run}"
+    return summarize_run(connection, row[0])

@@ -36,14 +36,23 @@ class Run:
 
 
 def begin_run(
-    connection: Connection, campaign_id: int, *, kind: str, actor: str, reason: str | None, shares: int
+    connection: Connection,
+    campaign_id: int,
+    *,
+    kind: str,
+    actor: str,
+    reason: str | None,
+    shares: int,
+    holder: UUID | None = None,
 ) -> Run:
     """Freeze the campaign at its first start and make its run RUNNING, in one transaction.
+
+    `holder` is the driver's name for itself, random where none is given.
 
     Raises RefusedError when the campaign is unknown, withdrawn, already run, does not match its totals, or when
     another run is RUNNING; nothing is changed then.
     """
-    holder = uuid4()
+    holder = holder or uuid4()
     with connection.transaction():
         connection.execute(sql("lock_campaign"), {"campaign_id": campaign_id})
         campaign = check_startable(connection, campaign_id, kind=kind)
@@ -106,6 +115,12 @@ def _freeze(connection: Connection, campaign: Campaign) -> None:
             " Load the rest, or create it anew with the right totals."
         )
     connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id})
+
+
+def run_of_holder(connection: Connection, holder: UUID) -> int | None:
+    """The number of the run that this driver made; none while it has made none."""
+    row = connection.execute(sql("run_of_holder"), {"holder": holder}).fetchone()
+    return None if row is None else int(row[0])
 
 
 def renew_driver(connection: Connection, run: Run) -> tuple[str, str | None] | None:

@@ -35,3 +35,6 @@ where r.run_id = %(run_id)s
 select max(sent_at) from (
     select sent_at from payment_attempt where campaign_id = %(campaign_id)s order by attempt_id desc limit 1000
 ) latest
+
+-- name: run_id_of_number
+select run_id from campaign_run where campaign_id = %(campaign_id)s and run = %(run)s

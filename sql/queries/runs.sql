@@ -8,6 +8,9 @@ select run_id from campaign_run where campaign_id = %(campaign_id)s order by run
 -- name: target_totals
 select count(*), coalesce(sum(amount), 0)::bigint from campaign_target where campaign_id = %(campaign_id)s
 
+-- name: run_of_holder
+select run from campaign_run where driver_holder = %(holder)s
+
 -- name: freeze_campaign
 select freeze_campaign(%(campaign_id)s)
 

@@ -1,0 +1,216 @@
+"""The real job: spark-submit, PostgreSQL, JDBC, and money in a process of its own that keeps the only ledger that counts."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.deployment import Deployment, end, environment_of, sandbox, worst_second
+
+TPS = 400
+
+
+@contextmanager
+def deployed(database_url: str, folder: Path, *options: str, **changes: str) -> Iterator[Deployment]:
+    with sandbox("--latency-ms", "20", *options) as money:
+        environment = environment_of(database_url, money, folder, BULKPOINT_TPS=str(TPS), **changes)
+        yield Deployment(environment, folder, money, database_url)
+
+
+def assert_promises_kept(deployment: Deployment, campaign: str) -> None:
+    """Whatever happened: paid once with the frozen amount, never over the limit, nothing lost, sums hold."""
+    ledger = deployment.money.ledger()
+    frozen = dict(deployment.query(b"select member_id, amount from payment"))
+    paid = {row["member_id"]: row["amount"] for row in ledger}
+    assert len(ledger) == len(paid), "a member was credited twice"
+    assert deployment.money.stats()["paid_twice"] == 0
+    assert paid.items() <= frozen.items(), "a credit that nobody asked for, or of another amount"
+    by_state = {
+        state: {
+            member: transaction
+            for member, transaction in deployment.query(
+                b"select member_id, transaction_id from payment where state = '%s'" % state.encode()
+            )
+        }
+        for state in ("SUCCESS", "FAILED", "PENDING", "PROCESSING")
+    }
+    credited = {row["member_id"]: row["transaction_id"] for row in ledger}
+    assert by_state["SUCCESS"].items() <= credited.items(), "SUCCESS without money's credit"
+    perhaps = {row[0] for row in deployment.query(b"select member_id from payment where maybe_credited")}
+    assert credited.keys() - by_state["SUCCESS"].keys() <= perhaps, "a credit that we do not know of"
+    shown = deployment.show(campaign)
+    assert shown["counts"] == {state: len(members) for state, members in by_state.items()}
+    assert sum(shown["counts"].values()) == shown["target_count"]
+    sends = [row[0] for row in deployment.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]
+    assert worst_second(sends) <= TPS
+    assert deployment.money.stats()["requests"] == len(sends), "one recorded attempt a wire send"
+
+
+def test_all_are_paid(database_url: str, tmp_path: Path) -> None:
+    with deployed(database_url, tmp_path) as deployment:
+        campaign = deployment.create(3_000)
+        done = deployment.run("campaign", "start", campaign, "--yes")
+        assert done.returncode == 0, done.stderr
+        shown = deployment.show(campaign)
+        assert shown["state"] == "COMPLETED"
+        assert shown["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 3_000, "FAILED": 0}
+        assert_promises_kept(deployment, campaign)
+        events = [row[0] for row in deployment.query(b"select type from outbox_event order by event_no")]
+        assert events == ["campaign.created", "campaign.started", "campaign.completed"]
+
+        again = deployment.run("campaign", "start", campaign, "--yes")
+        assert again.returncode == 3
+        assert "COMPLETED" in again.stderr
+        assert len(deployment.money.ledger()) == 3_000
+
+
+def test_started_twice_at_once_pays_nothing_twice(database_url: str, tmp_path: Path) -> None:
+    with deployed(database_url, tmp_path) as deployment:
+        campaign = deployment.create(800)
+        both = [deployment.begin("campaign", "start", campaign, "--yes") for _ in range(2)]
+        codes = []
+        for process in both:
+            process.communicate(timeout=240)
+            codes.append(process.returncode)
+        assert sorted(codes) == [0, 3]
+        assert deployment.show(campaign)["counts"]["SUCCESS"] == 800
+        assert_promises_kept(deployment, campaign)
+
+
+def test_transient_failures_are_retried_to_the_end(database_url: str, tmp_path: Path) -> None:
+    faults = ("--fault", "unavailable=0.02", "--fault", "close_before_credit=0.01", "--fault", "credit_then_500=0.02")
+    with deployed(database_url, tmp_path, *faults) as deployment:
+        campaign = deployment.create(1_500)
+        done = deployment.run("campaign", "start", campaign, "--yes")
+        assert done.returncode == 0, done.stderr
+        shown = deployment.show(campaign)
+        assert shown["state"] == "COMPLETED"
+        assert shown["counts"]["SUCCESS"] >= 1_490, "0.05^4 of the rows fail four times in a row"
+        assert deployment.query(b"select count(*) > 1500 from payment_attempt") == [(True,)]
+        assert_promises_kept(deployment, campaign)
+
+
+def test_rejected_rows_fail_and_the_campaign_completes_with_both_counts(database_url: str, tmp_path: Path) -> None:
+    with deployed(database_url, tmp_path, "--fault", "rejected=0.03") as deployment:
+        campaign = deployment.create(1_000)
+        done = deployment.run("campaign", "start", campaign, "--yes")
+        assert done.returncode == 0, done.stderr
+        shown = deployment.show(campaign)
+        failed = shown["counts"]["FAILED"]
+        assert shown["state"] == "COMPLETED"
+        assert 5 <= failed <= 80
+        assert shown["failure_kinds"]["REJECTED"] == failed
+        assert f"성공: {1_000 - failed}건 / 실패: {failed}건" in done.stderr
+        assert deployment.query(b"select max(attempts) from payment where state = 'FAILED'") == [(1,)]
+        assert_promises_kept(deployment, campaign)
+
+
+def test_a_reply_lost_after_the_credit_ends_as_one_credit_and_success(database_url: str, tmp_path: Path) -> None:
+    """Money reads the POST on a reused connection, credits, and hangs up: libcurl would silently send it again."""
+    with deployed(database_url, tmp_path, "--fault", "credit_then_close=0.1") as deployment:
+        campaign = deployment.create(1_000)
+        done = deployment.run("campaign", "start", campaign, "--yes", BULKPOINT_RETRIES="8")
+        assert done.returncode == 0, done.stderr
+        assert deployment.show(campaign)["counts"]["SUCCESS"] == 1_000
+        lost = deployment.query(b"select count(*) from payment_attempt where outcome = 'LOST'")[0][0]
+        assert lost > 30, "the fault was never met"
+        assert_promises_kept(deployment, campaign)
+
+
+def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_path: Path) -> None:
+    with deployed(database_url, tmp_path) as deployment:
+        campaign = deployment.create(20_000)
+        job = deployment.begin("campaign", "start", campaign, "--yes")
+        deployment.wait_for(b"select count(*) > 300 from payment_attempt")
+        stopped = deployment.run("campaign", "stop", campaign, "--reason", "the test says so")
+        assert stopped.returncode == 0, stopped.stderr
+        job.communicate(timeout=120)
+        assert job.returncode == 4
+        ((late_s,),) = deployment.query(
+            b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8 from payment_attempt a, campaign_run r"
+        )
+        assert late_s <= 1.0
+        arrivals = deployment.money.stats()["requests"]
+        time.sleep(1)
+        assert deployment.money.stats()["requests"] == arrivals, "a call after the end"
+        shown = deployment.show(campaign)
+        assert shown["state"] == "STOPPED"
+        assert shown["counts"]["PROCESSING"] == 0
+        assert shown["counts"]["PENDING"] > 10_000
+        assert_promises_kept(deployment, campaign)
+
+
+def test_a_signal_to_start_stops_the_run(database_url: str, tmp_path: Path) -> None:
+    with deployed(database_url, tmp_path) as deployment:
+        campaign = deployment.create(20_000)
+        job = deployment.begin("campaign", "start", campaign, "--yes")
+        deployment.wait_for(b"select count(*) > 100 from payment_attempt")
+        code, _, _ = end(job)
+        assert code == 4
+        assert deployment.show(campaign)["state"] == "STOPPED"
+        assert_promises_kept(deployment, campaign)
+
+
+def test_an_embedded_database_serves_the_same_job_from_a_scheduler(tmp_path: Path, reachable_tmp: Path) -> None:
+    """scripts/submit.sh alone, with no database configured: it starts one, pays, and leaves no process behind."""
+    with sandbox("--latency-ms", "5") as money:
+        folder = reachable_tmp / "embedded"
+        folder.mkdir()
+        environment = environment_of(None, money, folder)
+        environment.pop("PGPASSFILE", None)
+        deployment = Deployment(environment, tmp_path, money, "")
+        campaign = deployment.create(300)
+        submit = Path(__file__).parents[2] / "scripts" / "submit.sh"
+        done = subprocess.run(
+            [str(submit), "next"],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert deployment.show(campaign)["counts"]["SUCCESS"] == 300
+        assert len(money.ledger()) == 300
+        assert processes_of(folder) == []
+        nothing = subprocess.run(
+            [str(submit), "next"],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert nothing.returncode == 0, nothing.stderr
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of processes that name the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid():
+            continue
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("campaign", ["0", "77", "abc", "-1"])
+def test_a_campaign_that_is_none_is_refused_before_anything_starts(
+    campaign: str, database_url: str, tmp_path: Path
+) -> None:
+    with deployed(database_url, tmp_path) as deployment:
+        refused = deployment.run("campaign", "start", "--yes", "--", campaign)
+        assert refused.returncode in (2, 3)
+        assert refused.stderr.strip()
+        assert "Traceback" not in refused.stderr
