@@ -1,4 +1,4 @@
-"""The real job: spark-submit, PostgreSQL, JDBC, and money in a process of its own that keeps the only ledger that counts."""
+"""The real job: spark-submit, PostgreSQL, JDBC, and money in a process of its own with a ledger of its own."""
 
 import os
 import subprocess
@@ -29,15 +29,9 @@ def assert_promises_kept(deployment: Deployment, campaign: str) -> None:
     assert len(ledger) == len(paid), "a member was credited twice"
     assert deployment.money.stats()["paid_twice"] == 0
     assert paid.items() <= frozen.items(), "a credit that nobody asked for, or of another amount"
-    by_state = {
-        state: {
-            member: transaction
-            for member, transaction in deployment.query(
-                b"select member_id, transaction_id from payment where state = '%s'" % state.encode()
-            )
-        }
-        for state in ("SUCCESS", "FAILED", "PENDING", "PROCESSING")
-    }
+    by_state: dict[str, dict[str, str]] = {"SUCCESS": {}, "FAILED": {}, "PENDING": {}, "PROCESSING": {}}
+    for state, member, transaction in deployment.query(b"select state::text, member_id, transaction_id from payment"):
+        by_state[state][member] = transaction
     credited = {row["member_id"]: row["transaction_id"] for row in ledger}
     assert by_state["SUCCESS"].items() <= credited.items(), "SUCCESS without money's credit"
     perhaps = {row[0] for row in deployment.query(b"select member_id from payment where maybe_credited")}
@@ -131,7 +125,8 @@ def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_
         job.communicate(timeout=120)
         assert job.returncode == 4
         ((late_s,),) = deployment.query(
-            b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8 from payment_attempt a, campaign_run r"
+            b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8"
+            b" from payment_attempt a, campaign_run r"
         )
         assert late_s <= 1.0
         arrivals = deployment.money.stats()["requests"]

@@ -1,4 +1,4 @@
-"""Claims and records as PostgreSQL keeps them: whose row it is, what a repeated or late record changes, that sums hold."""
+"""Claims and records as PostgreSQL keeps them: whose row it is, what a late record changes, that sums hold."""
 
 from collections.abc import Iterator
 from uuid import UUID, uuid4

@@ -26,7 +26,9 @@ def campaign_of(connection: Connection, count: int, *, expected: int | None = No
         (expected or count, expected or count),
     ).fetchone()
     assert row is not None
-    connection.execute("insert into campaign_target select %s, 'm' || i, 1, 'r' from generate_series(1, %s) i", (row[0], count))
+    connection.execute(
+        "insert into campaign_target select %s, 'm' || i, 1, 'r' from generate_series(1, %s) i", (row[0], count)
+    )
     return int(row[0])
 
 

@@ -1,6 +1,7 @@
 """The gate under random stalls, rate changes and hand-overs: the sum in any sliding second never passes the limit."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,7 @@ def test_a_late_caller_catches_up_inside_the_second() -> None:
 
 def test_calls_are_spaced_evenly() -> None:
     sends = drain(Gate(guard_s=0.0, rate=10), start=50.0, until=60.0)
-    gaps = [later - earlier for earlier, later in zip(sends, sends[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(sends)]
     assert max(gaps) < 0.2
 
 
