@@ -115,8 +115,7 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
     """
     value = value.strip()
     if value.isascii() and value.isdigit():
-        # A number of twenty digits is not worth reading, and one of 5,000 Python refuses to.
-        return RETRY_AFTER_S_MAX if len(value) > 9 else min(float(value), RETRY_AFTER_S_MAX)
+        return min(float(value), RETRY_AFTER_S_MAX)
     try:
         at = parsedate_to_datetime(value)
     except (ValueError, OverflowError, TypeError, IndexError):

@@ -24,6 +24,7 @@ from bulkpoint.money.transport import Reply, Transport, make_transport
 from bulkpoint.rules.answers import Trouble
 from bulkpoint.settings import load_settings
 
+CONNECT_TIMEOUT_S = 0.4
 TIMEOUT_S = 0.6
 LATE_S = 0.5  # what a loaded machine may add
 KEY = UUID("6f1a2b3c-0000-5000-8000-000000000001")
@@ -127,9 +128,13 @@ class Client:
     """A transport, and a gate that counts the wire sends it was asked for."""
 
     def __init__(
-        self, make: type[CurlTransport] | type[RequestsTransport], url: str, ca_file: Path | None = None
+        self,
+        make: type[CurlTransport] | type[RequestsTransport],
+        url: str,
+        ca_file: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.transport: Transport = make(url, ca_file=ca_file, connect_timeout_s=0.4, timeout_s=TIMEOUT_S)
+        self.transport: Transport = make(url, ca_file=ca_file, connect_timeout_s=CONNECT_TIMEOUT_S, timeout_s=timeout_s)
         self.asked = 0
         self.granted = 0
         self.open = True
@@ -153,8 +158,8 @@ MakeClient = Callable[..., Client]
 def client_of(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
     made: list[Client] = []
 
-    def make(url: str, ca_file: Path | None = None) -> Client:
-        made.append(Client(request.param, url, ca_file))
+    def make(url: str, ca_file: Path | None = None, timeout_s: float = TIMEOUT_S) -> Client:
+        made.append(Client(request.param, url, ca_file, timeout_s))
         return made[-1]
 
     yield make
@@ -292,10 +297,10 @@ def test_a_name_that_does_not_resolve_sends_nothing(client_of: MakeClient) -> No
 
 def test_a_server_that_never_shakes_hands_sends_nothing(client_of: MakeClient) -> None:
     with serve(nothing_more) as server:
-        client = client_of(server.url.replace("http:", "https:"))
+        client = client_of(server.url.replace("http:", "https:"), timeout_s=5)
         began = time.monotonic()
         assert client.pay().trouble is Trouble.NOT_CONNECTED
-        assert time.monotonic() - began < TIMEOUT_S + LATE_S
+        assert time.monotonic() - began < CONNECT_TIMEOUT_S + LATE_S
         assert client.asked == 0
 
 

@@ -80,6 +80,7 @@ def test_a_rejection_after_a_timeout_is_unknown() -> None:
 def test_a_mismatch_after_a_timeout_is_unknown_and_still_halts() -> None:
     decision = after(Observed(500), Observed(422))
     assert (decision.failure_kind, decision.halt) == (FailureKind.UNKNOWN, Halt.MISMATCH)
+    assert not decision.look_up_first, "a halted run sends nothing more"
     assert after(Observed(422)).failure_kind is FailureKind.MISMATCH
 
 
