@@ -10,7 +10,6 @@ import io
 import socket
 import time
 from collections.abc import Iterator
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ class RequestsTransport:
         self._idle_since = time.monotonic()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy, no .netrc, no CA file from the environment
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(self._departure))
 
@@ -50,6 +48,7 @@ class RequestsTransport:
         departure.begin(on_wire, deadline=now + self._timeouts_s[1])
         response = None
         try:
+            # Prepared apart from the session, which would add its cookies.
             response = self._session.send(
                 requests.Request(
                     request.method,
@@ -61,7 +60,6 @@ class RequestsTransport:
                 timeout=self._timeouts_s,
                 verify=self._ca_bundle,
                 allow_redirects=False,
-                proxies={},
             )
             body = _read_body(response)
         except (_HeldBackError, requests.RequestException, urllib3.exceptions.HTTPError) as error:

@@ -84,6 +84,7 @@ def test_a_token_that_no_header_can_carry_is_refused_unseen(token: str) -> None:
 @example(200, b"[" * 60_000, None, None)
 @example(200, b'{"transaction_id":' + b"9" * 5_000 + b"}", None, None)
 @example(200, b'{"transaction_id":"\\ud800"}', None, None)
+@example(200, b'{"transaction_id":"t-1"}', None, Trouble.RESET)
 def test_no_answer_makes_the_reader_raise(
     status: int | None, body: bytes, retry_after: str | None, trouble: Trouble | None
 ) -> None:
