@@ -1,10 +1,12 @@
 """The job's own command line, as spark-submit runs it; people use `bulkpoint campaign start` or scripts/submit.sh."""
 
+import signal
 import sys
 from uuid import UUID
 
 import click
 
+from bulkpoint.cli.signals import Terminated, raise_on_signals
 from bulkpoint.control.start import find_next, plan_start, record_force
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
 from bulkpoint.local.postgres import connection_target
@@ -66,12 +68,17 @@ def pay(
 
 
 def main() -> int:
-    """Run the job; returns the exit code."""
+    """Run the job; returns the exit code. Before the run is made a signal just ends the job."""
+    raise_on_signals()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher hands it down ignored
     try:
         return int(pay.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except (KeyboardInterrupt, Terminated):
+        sys.stderr.write("bulkpoint: ended by a signal before the run began; nothing was changed\n")
+        return ExitCode.STOPPED
     except BulkpointError as error:
         sys.stderr.write(f"bulkpoint: {error}\n")
         return error.exit_code

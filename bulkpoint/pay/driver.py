@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 from uuid import UUID
 
 from py4j.protocol import Py4JError
@@ -72,17 +73,19 @@ def pay_campaign(request: Request, settings: Settings, database: Database) -> Ex
         try:
             shares = count_shares(spark, settings)
             ensure_limit(connection, tps=settings.tps, shares=shares, actor=request.actor)
-            run = begin_run(
-                connection,
-                request.campaign_id,
-                kind=request.kind,
-                actor=request.actor,
-                reason=request.reason,
-                shares=shares,
-                holder=request.holder,
-            )
-            say(f"campaign {request.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} partitions")
-            summary = Driver(spark, connection, run, settings, conninfo=conninfo, shares=shares).pay()
+            with StopSignals() as signals:
+                run = begin_run(
+                    connection,
+                    request.campaign_id,
+                    kind=request.kind,
+                    actor=request.actor,
+                    reason=request.reason,
+                    shares=shares,
+                    holder=request.holder,
+                )
+                say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
+                driver = Driver(spark, connection, run, settings, conninfo=conninfo, shares=shares, signals=signals)
+                summary = driver.pay()
         finally:
             spark.stop()
         if summary is None:
@@ -134,6 +137,7 @@ class Driver:
         *,
         conninfo: str,
         shares: int,
+        signals: "StopSignals",
     ) -> None:
         self._spark = spark
         self._connection = connection
@@ -147,12 +151,12 @@ class Driver:
             run,
             settings,
             cancel=spark.sparkContext.cancelAllJobs,
+            asked_to_stop=lambda: signals.asked,
         )
 
     def pay(self) -> RunSummary | None:
         """Pay everything that is open and end the run; None when another driver took it over."""
-        with signals_stop(self._heartbeat):
-            trouble = self._pay_waves() or self._sweep()
+        trouble = self._pay_waves() or self._sweep()
         self._heartbeat.stop()
         if self._heartbeat.lost:
             return None
@@ -227,23 +231,27 @@ class Driver:
         return end_run(self._connection, self._run, "COMPLETED")
 
 
-class signals_stop:  # noqa: N801 (used as a function, in a with statement)
-    """SIGINT and SIGTERM stop the run: claimed rows go back, answers are recorded, the job ends with exit code 4."""
+class StopSignals:
+    """SIGINT and SIGTERM stop the run: claimed rows go back, answers are recorded, the job ends with exit code 4.
 
-    def __init__(self, heartbeat: Heartbeat) -> None:
-        self._heartbeat = heartbeat
+    In force from before the run is made, so that no signal finds a run without somebody to end it.
+    """
+
+    def __init__(self) -> None:
+        self.asked: str | None = None
         self._before: dict[int, Callable[..., object] | int | None] = {}
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._stop)
+            self._before[number] = signal.signal(number, self._ask)
+        return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _stop(self, number: int, _: object) -> None:
-        self._heartbeat.ask_to_stop(f"signal {signal.Signals(number).name}")
+    def _ask(self, number: int, _: object) -> None:
+        self.asked = f"signal {signal.Signals(number).name}"
 
 
 def say(line: str) -> None:

@@ -35,6 +35,7 @@ class Heartbeat:
         settings: Settings,
         *,
         cancel: Callable[[], None],
+        asked_to_stop: Callable[[], str | None],
     ) -> None:
         self.state = "RUNNING"
         self.halt: str | None = None
@@ -45,16 +46,12 @@ class Heartbeat:
         self._settings = settings
         self._cancel = cancel
         self._early_check_due = run.kind == "INITIAL" and settings.max_failed_ratio < 1
-        self._stop_asked: str | None = None
+        self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
         self._next_sample_at = 0.0
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         self._thread.start()
-
-    def ask_to_stop(self, reason: str) -> None:
-        """From a signal handler: end the run STOPPED at the next beat."""
-        self._stop_asked = reason
 
     def stop(self) -> None:
         """End beating."""
@@ -79,9 +76,10 @@ class Heartbeat:
             connection.close()
 
     def _beat(self, connection: Connection) -> None:
-        if self._stop_asked is not None and self.state == "RUNNING":
+        reason = self._asked_to_stop()
+        if reason is not None and self.state == "RUNNING":
             with suppress(RefusedError):  # it ended by itself just now
-                stop_run(connection, self._run.token.campaign_id, actor=self._run.actor, reason=self._stop_asked)
+                stop_run(connection, self._run.token.campaign_id, actor=self._run.actor, reason=reason)
         renewed = renew_driver(connection, self._run)
         if renewed is None:
             self.lost = True
