@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -98,6 +98,16 @@ def server_pid(data_dir: Path) -> int:
     return server.pid
 
 
+def servers_in(folder: Path) -> list[int]:
+    """Every process that works in the folder, also one that no file names."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == folder.resolve():
+                found.append(int(process.name))
+    return found
+
+
 def is_gone(pid: int) -> bool:
     """Also when it still waits for its parent, which is the machine's first process, to collect it."""
     try:
@@ -175,6 +185,21 @@ def test_the_one_that_started_it_may_leave_by_ctrl_c_while_the_other_goes_on(dat
         os.killpg(other.pid, signal.SIGINT)
         other.wait(10)
         assert is_gone(pid)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1])
+def test_ctrl_c_in_the_middle_of_the_start_leaves_no_server_behind(data_dir: Path, delay_s: float) -> None:
+    configuration = data_dir / "postgres" / "data" / "bulkpoint.conf"
+    configuration.unlink()  # it is written just before the server starts
+    starter = subprocess.Popen(
+        [sys.executable, "-c", USER_PROGRAM, str(data_dir)], stdout=subprocess.DEVNULL, process_group=0
+    )
+    wait_until(configuration.exists)
+    time.sleep(delay_s)
+    os.killpg(starter.pid, signal.SIGINT)
+    starter.wait(20)
+    time.sleep(0.3)  # for a server that nobody knows of to come up
+    assert servers_in(data_dir / "postgres" / "data") == []
 
 
 def test_a_killed_user_leaves_a_server_that_the_next_one_adopts_and_stops(data_dir: Path) -> None:

@@ -103,6 +103,7 @@ def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path: Path) -> None:
         ("MONEY_URL", "money.example.com", "must be an address such as https"),
         ("MONEY_URL", "http://money.example.com", "must be https"),
         ("MONEY_URL", "http://127.0.0.1.example.com", "must be https"),
+        ("MONEY_URL", "https://user:pass@h", "user or password"),
         ("MONEY_URL", "https://h?a=b", "query"),
         ("MONEY_URL", "https://h#", "fragment"),
         ("MONEY_URL", "https://h:99999", "port"),
