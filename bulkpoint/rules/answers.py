@@ -3,7 +3,7 @@
 The rule behind both: only what money clearly refused is not credited. Where money may have credited without our
 knowing it, the same key is sent again, and the row is never called failed, but unknown.
 
-These values are named tuples: a payment makes three of them, and a frozen dataclass costs four times as much to make.
+These values are named tuples: a payment makes three of them, and a frozen dataclass costs three times as much to make.
 """
 
 from dataclasses import dataclass

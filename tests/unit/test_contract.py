@@ -129,6 +129,11 @@ def test_an_answer_is_read_whole() -> None:
     assert (credited.status, credited.transaction_id) == (201, "t-1")
 
 
+def test_one_wrong_field_does_not_hide_the_others() -> None:
+    observed = MONEY.read_pay(Reply(200, b'{"transaction_id":"t-1","code":7,"message":["?"]}'), NOW)
+    assert (observed.transaction_id, observed.code, observed.message) == ("t-1", None, None)
+
+
 def test_trouble_is_explained_in_the_clients_words() -> None:
     observed = MONEY.read_pay(Reply(None, trouble=Trouble.RESET, detail="Connection reset by peer"), NOW)
     assert observed.message == "Connection reset by peer"
