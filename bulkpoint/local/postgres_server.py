@@ -42,7 +42,7 @@ log_timezone = 'UTC'
 max_wal_size = '4GB'                # a run without a limit writes 1.4 GB a million payments: with the default of 1GB
 checkpoint_timeout = '15min'        # it would checkpoint, and so log whole pages again, every minute or so
 
-# Left as they are, because it was measured (1M rows frozen, 400,000 claimed and recorded, 2 cores): shared_buffers 256MB
+# Left alone, because it was measured (1M rows frozen, 400,000 claimed and recorded, 2 cores): shared_buffers 256MB
 # and jit off change nothing; wal_compression saves 16 % of the log and costs a quarter more CPU.
 """
 
