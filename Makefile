@@ -25,7 +25,7 @@ lint: .venv/.set-up ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: .venv/.set-up ## Format the code and repair what can be repaired
 	@$(BIN)/ruff format .
