@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from bulkpoint.pay.job import Payment
@@ -20,8 +20,7 @@ CLAIM_ROWS_MAX = 500
 ANSWER_S_MAX = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A payment as Spark read it; the frozen part never changes, so it may be as old as the wave."""
 
     seq: int
@@ -43,13 +42,10 @@ class Rows:
         taken: list[Row] = []
         while len(taken) < count and self._given_back:
             taken.append(self._given_back.popleft())
-        while len(taken) < count and not self._ended:
-            row = next(self._coming, None)
-            if row is None:
-                self._ended = True
-            else:
-                taken.append(row)
-        return taken
+        wanted = count - len(taken)
+        coming = list(islice(self._coming, wanted))
+        self._ended = self._ended or len(coming) < wanted
+        return taken + coming
 
     def give_back(self, payments: Iterable[Payment]) -> None:
         """Payments that were claimed and not sent, for the next hold of a share."""
@@ -68,25 +64,14 @@ def claim(
     with answered_within(connection, ANSWER_S_MAX):
         claims = claim_payments(connection, run, token, sorted(by_seq))
     payments = []
-    for got in claims:
-        row = by_seq[got.seq]
-        payments.append(
-            Payment(
-                seq=row.seq,
-                member_id=row.member_id,
-                amount=row.amount,
-                reason=row.reason,
-                key=idempotency_key(namespace, row.member_id),
-                attempts=got.attempts,
-                maybe_credited=got.maybe_credited,
-                never_sent=got.never_sent,
-            )
-        )
+    for seq, attempts, maybe_credited, never_sent in claims:
+        _, member_id, amount, reason = by_seq[seq]
+        key = idempotency_key(namespace, member_id)
+        payments.append(Payment(seq, member_id, amount, reason, key, attempts, maybe_credited, never_sent))
     return payments
 
 
 def _rows_of(batches: Iterable["pa.RecordBatch"]) -> Iterator[Row]:
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("seq", "member_id", "amount", "reason"))
-        for values in zip(*columns, strict=True):
-            yield Row(*values)
+        yield from map(Row._make, zip(*columns, strict=True))

@@ -24,6 +24,7 @@ from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import Desk, Patience, Sender, retry_policy
 from bulkpoint.rules.lifecycle import PaymentState
+from bulkpoint.rules.senders import Crew
 from bulkpoint.settings import read_secret
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import Change
@@ -40,8 +41,7 @@ SHARE_POLL_S = 0.3
 AHEAD_ROWS_MAX = 4_000
 # Waiting to be sent again; beyond this they go back for a sweep (a bound on memory during an outage).
 AGAIN_ROWS_MAX = 5_000
-SENDERS_MAX = 64
-SENDERS_AT_A_TIME = 4
+SENDERS_MAX = 128
 
 
 def pay_partition(job: PartitionJob, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
@@ -146,7 +146,7 @@ class Hold:
         self._recorder = recorder
         self._make_transport = make_transport
         self._senders: list[Sender] = []
-        self._senders_max = job.settings.in_flight or SENDERS_MAX
+        self._crew = Crew(job.settings.in_flight or SENDERS_MAX)
         self._again: list[tuple[float, int, Payment]] = []  # heap: due at, seq
         self._brought_back = 0  # payments handed to the senders a second time
 
@@ -168,7 +168,7 @@ class Hold:
                 continue
             if rows.ended and self._in_hand() == 0 and not self.desk.again:
                 return
-            self._add_senders()
+            self._match_senders()
             time.sleep(TICK_S)
 
     def close(self) -> list[Payment]:
@@ -201,23 +201,27 @@ class Hold:
         self.taken += len(payments)
         for payment in payments:
             self.desk.ready.put(payment)
-        self._add_senders()
 
     def _in_hand(self) -> int:
         """With the senders: queued for them, or in flight."""
-        return self.taken + self._brought_back - sum(sender.done for sender in self._senders)
+        return self.taken + self._brought_back - self._done()
+
+    def _done(self) -> int:
+        return sum(sender.done for sender in self._senders)
 
     def _ahead_max(self) -> int:
-        return min(AHEAD_ROWS_MAX, max(1, self.lease.gate.rate) + len(self._senders))
+        return min(AHEAD_ROWS_MAX, max(1, self.lease.gate.rate) + self._crew.senders)
 
-    def _add_senders(self) -> None:
-        """As many as the rate needs: more only while a permit is free, work is there and nobody takes it."""
-        if len(self._senders) >= self._senders_max or self.desk.ready.empty() or not self.lease.gate.starved():
-            return
-        for _ in range(min(SENDERS_AT_A_TIME, self._senders_max - len(self._senders))):
+    def _match_senders(self) -> None:
+        """As many as bring more calls through (rules/senders.py)."""
+        starved = not self.desk.ready.empty() and self.lease.gate.starved()
+        change = self._crew.change(boot_clock(), done=self._done(), rate=self.lease.gate.rate, starved=starved)
+        for _ in range(change):
             sender = Sender(self.desk, self._make_transport, http_timeout_s=self._job.settings.money_timeout_s)
             sender.start()
             self._senders.append(sender)
+        for _ in range(-change):
+            self.desk.ready.put(None)
 
     def _bring_back_what_is_due(self) -> None:
         self._collect_again()

@@ -39,7 +39,7 @@ create table campaign_target (
     member_id   text collate "C" not null
         constraint member_id_length check (length(member_id) between 1 and 128)
         constraint member_id_no_control_characters check (member_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]')
-        constraint member_id_no_space_at_the_ends check (member_id !~ '^[\s\u00A0\u3000]|[\s\u00A0\u3000]$'),
+        constraint member_id_no_space_at_the_ends check (member_id !~ '^[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]|[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]$'),
     amount      bigint not null constraint amount_range check (amount between 1 and 1000000000000),
     reason      text not null constraint reason_length check (length(reason) between 1 and 500),
     primary key (campaign_id, member_id)
