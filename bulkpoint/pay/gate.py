@@ -38,11 +38,13 @@ class LeasedGate:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
+        self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
         self._leaving = threading.Lock()  # one thread at a time waits for the next permit
         self._state = threading.Condition()  # guards everything below, and the gate
         self._inside = 0
+        self._waiting = 0
         self._fresh_until = -math.inf
         self._closed = False
 
@@ -85,12 +87,15 @@ class LeasedGate:
             return self._inside == 0 and self._is_open(now) and self._gate.next_at(now) <= now
 
     def enter(self) -> bool:
-        """Wait outside until a permit is near; False when the gate closed. Every True is followed by one `leave`."""
+        """Wait outside until a permit is near; False when the gate closed.
+
+        Every True is followed by one `pass_out` that gives an instant, or by one `leave`.
+        """
         with self._state:
             while not self._closed:
                 now = self._clock()
                 wait_s = LOOK_AGAIN_S
-                if self._is_open(now) and self._inside < self._inside_max():
+                if self._inside < self._inside_max() and self._is_open(now):
                     wait_s = self._gate.next_at(now) - now - NEAR_S
                     if wait_s <= 0:
                         self._inside += 1
@@ -99,32 +104,53 @@ class LeasedGate:
             return False
 
     def leave(self) -> None:
-        """The call went out, or will not: make room for the next."""
+        """The call will not go out: make room for the next."""
         with self._state:
-            self._inside -= 1
-            self._state.notify()
+            self._make_room()
 
     def pass_out(self) -> float | None:
         """Wait for the next permit and take it: the instant of the send, or None when it must not be sent now."""
-        with self._leaving:
-            patience_ends = self._clock() + INSIDE_WAIT_S_MAX
-            while True:
-                with self._state:
-                    now = self._clock()
-                    if not self._is_open(now):
-                        return None
-                    at = self._gate.next_at(now)
-                    if at <= now:
-                        self._gate.leave(now)
-                        return now
-                if at > patience_ends:
-                    return None
-                self._sleep(min(at - now, LOOK_AGAIN_S))
+        with self._state:
+            if not self._waiting:  # the usual case costs one lock; nobody is overtaken
+                now = self._clock()
+                if self._is_open(now) and self._gate.next_at(now) <= now:
+                    return self._let_out(now)
+            self._waiting += 1
+        try:
+            with self._leaving:
+                return self._wait_and_pass()
+        finally:
+            with self._state:
+                self._waiting -= 1
 
     def answered(self, *, unknown_for_s: float = 0.0) -> None:
         """A call that passed out has its answer, or none within the timeout."""
-        with self._state:
-            self._gate.answered(self._clock(), unknown_for_s=unknown_for_s)
+        if self._counts_from == "answer":
+            with self._state:
+                self._gate.answered(self._clock(), unknown_for_s=unknown_for_s)
+
+    def _wait_and_pass(self) -> float | None:
+        patience_ends = self._clock() + INSIDE_WAIT_S_MAX
+        while True:
+            with self._state:
+                now = self._clock()
+                if not self._is_open(now):
+                    return None
+                at = self._gate.next_at(now)
+                if at <= now:
+                    return self._let_out(now)
+            if at > patience_ends:
+                return None
+            self._sleep(min(at - now, LOOK_AGAIN_S))
+
+    def _let_out(self, now: float) -> float:
+        self._gate.leave(now)
+        self._make_room()
+        return now
+
+    def _make_room(self) -> None:
+        self._inside -= 1
+        self._state.notify()
 
     def _is_open(self, now: float) -> bool:
         return not self._closed and now < self._fresh_until and self._gate.rate > 0

@@ -155,7 +155,6 @@ class Sender(threading.Thread):
             return False
         self._sent_at = sent_at
         self._inside = False
-        self._gate.leave()
         return True
 
     def _not_sent(self, payment: Payment, meaning: Meaning, now: float) -> None:
