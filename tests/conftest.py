@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bulkpoint.local.postgres import Database, embedded_postgres
+from bulkpoint.local.postgres import embedded_postgres
+from bulkpoint.store.connect import Database
 from bulkpoint.store.migrate import migrate
 
 _TEMPLATE = "bulkpoint_template"

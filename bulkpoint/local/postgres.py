@@ -16,24 +16,16 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.local.postgres_home import find_home
 from bulkpoint.local.postgres_server import DATABASE, HOST, USER, PostgresServer, RunningServer
 from bulkpoint.settings import Settings
+from bulkpoint.store.connect import Database
 
 _LOCK_S_MAX = 300.0  # making a cluster, or a start that recovers, by another process
 _POLL_S = 0.02
-
-
-@dataclass(frozen=True)
-class Database:
-    """How to connect: an address without password, and the file that holds the password."""
-
-    url: str
-    passfile: Path
 
 
 @contextmanager

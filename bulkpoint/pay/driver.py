@@ -26,13 +26,12 @@ from pyspark.sql import SparkSession
 
 from bulkpoint.errors import ExitCode, RefusedError, UnreachableError, UsageError
 from bulkpoint.events.slack import announce
-from bulkpoint.local.postgres import Database
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.rules.waves import Wave, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, connect, jdbc_url, with_passfile
+from bulkpoint.store.connect import Connection, Database, connect, jdbc_url, with_passfile
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, summarize_run

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,14 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_TIMEOUT_S = 5
 # A peer that vanished is noticed by the kernel after this long, also in the middle of a statement.
 TCP_USER_TIMEOUT_MS = 3_000
+
+
+@dataclass(frozen=True)
+class Database:
+    """How to connect: an address without password, and the file that holds the password."""
+
+    url: str
+    passfile: Path
 
 
 def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:

@@ -18,8 +18,9 @@ import pytest
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.local import postgres, postgres_home
-from bulkpoint.local.postgres import Database, connection_target, embedded_postgres, embedded_server
+from bulkpoint.local.postgres import connection_target, embedded_postgres, embedded_server
 from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import Database
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about running as root")
 
