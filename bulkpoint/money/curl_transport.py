@@ -78,31 +78,43 @@ class CurlTransport:
 
     def send(self, request: Request, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer; see Transport.send."""
-        self._prepare(request)
-        call = self._call = _Call(on_wire)
+        # An idle connection has nothing to say: if there is something to read, it is its end.
+        dead = self._socket != -1 and bool(self._idle.poll(0))
+        if dead != self._fresh:
+            self._curl.setopt(pycurl.FRESH_CONNECT, dead)
+            self._fresh = dead
+        curl = self.begin(request, on_wire=on_wire)
+        error: tuple[int, str] | None = None
         try:
-            self._curl.perform()
-        except pycurl.error as error:
-            self._watch_idle()
-            if call.raised is not None:
-                raise call.raised from None
-            code, detail = error.args
-            status = None if call.twice else self._curl.getinfo(pycurl.RESPONSE_CODE) or None
-            return Reply(status, retry_after=self._retry_after(), trouble=_trouble(call, code), detail=detail)
+            curl.perform()
+        except pycurl.error as failure:
+            error = failure.args
         self._watch_idle()
+        return self.end(error)
+
+    def begin(self, request: Request, *, on_wire: OnWire) -> "pycurl.Curl":
+        """The handle, ready to perform this call; for CurlCalls, which performs many side by side."""
+        self._prepare(request)
+        self._call = _Call(on_wire)
+        return self._curl
+
+    def end(self, error: tuple[int, str] | None) -> Reply:
+        """What came of the call that was begun; `error` is libcurl's code and sentence, none where it has none."""
+        call = self._call
+        if call.raised is not None:
+            raise call.raised from None
         status = self._curl.getinfo(pycurl.RESPONSE_CODE)
-        return Reply(status, b"".join(call.body), self._retry_after() if status >= 400 else None)
+        if error is None:
+            return Reply(status, b"".join(call.body), self._retry_after() if status >= 400 else None)
+        code, detail = error
+        status = None if call.twice else status or None
+        return Reply(status, retry_after=self._retry_after(), trouble=_trouble(call, code), detail=detail)
 
     def close(self) -> None:
         """Close the connection."""
         self._curl.close()
 
     def _prepare(self, request: Request) -> None:
-        # An idle connection has nothing to say: if there is something to read, it is its end.
-        dead = self._socket != -1 and bool(self._idle.poll(0))
-        if dead != self._fresh:
-            self._curl.setopt(pycurl.FRESH_CONNECT, dead)
-            self._fresh = dead
         if request.method != self._method:
             self._curl.setopt(pycurl.HTTPGET if request.body is None else pycurl.POST, 1)
             self._curl.setopt(pycurl.CUSTOMREQUEST, request.method)

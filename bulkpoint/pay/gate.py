@@ -1,4 +1,4 @@
-"""The gate as sender threads meet it: one share's permits, open only while what the worker knows is fresh."""
+"""The gate as a worker meets it: one share's permits, open only while what the worker knows is fresh."""
 
 import math
 import threading
@@ -10,7 +10,7 @@ from bulkpoint.rules.gate import CountsFrom, Gate
 # How long a call may wait inside, connection in hand: short beside the HTTP timeout, which goes on counting.
 INSIDE_WAIT_S_MAX = 0.5
 # A call goes inside when its permit is at most this far away.
-NEAR_S = 0.2
+NEAR_S = 0.02
 # Nobody sleeps longer without looking again at what the worker knows.
 LOOK_AGAIN_S = 0.05
 
@@ -24,7 +24,7 @@ _CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LeasedGate:
-    """Lets calls out one at a time: `enter` before the connection is made, `pass_out` when the bytes would leave.
+    """Lets calls out one at a time: `try_enter` before the connection is made, `pass_out` when the bytes would leave.
 
     `pass_out` belongs where the wire send really happens, so that a client's silent re-send passes it too.
     """
@@ -42,7 +42,7 @@ class LeasedGate:
         self._clock = clock
         self._sleep = sleep
         self._leaving = threading.Lock()  # one thread at a time waits for the next permit
-        self._state = threading.Condition()  # guards everything below, and the gate
+        self._state = threading.Lock()  # guards everything below, and the gate
         self._inside = 0
         self._waiting = 0
         self._fresh_until = -math.inf
@@ -54,7 +54,6 @@ class LeasedGate:
             self._fresh_until = fresh_until
             if rate != self._gate.rate:
                 self._gate.set_rate(rate)
-            self._state.notify_all()
 
     def remember(self, instants: list[float]) -> None:
         """Take over the sends of the share's last holder."""
@@ -70,7 +69,6 @@ class LeasedGate:
         """For good: the share is lost, or the run is over. Nothing leaves any more."""
         with self._state:
             self._closed = True
-            self._state.notify_all()
 
     @property
     def closed(self) -> bool:
@@ -80,33 +78,25 @@ class LeasedGate:
     def rate(self) -> int:
         return self._gate.rate
 
-    def starved(self) -> bool:
-        """Whether a permit is free now and nobody is inside to use it."""
-        with self._state:
-            now = self._clock()
-            return self._inside == 0 and self._is_open(now) and self._gate.next_at(now) <= now
+    def try_enter(self) -> float:
+        """Go inside if a permit is near: 0, else how many seconds it is worth waiting before asking again.
 
-    def enter(self) -> bool:
-        """Wait outside until a permit is near; False when the gate closed.
-
-        Every True is followed by one `pass_out` that gives an instant, or by one `leave`.
+        Every 0 is followed by one `pass_out` that gives an instant, or by one `leave`.
         """
         with self._state:
-            while not self._closed:
-                now = self._clock()
-                wait_s = LOOK_AGAIN_S
-                if self._inside < self._inside_max() and self._is_open(now):
-                    wait_s = self._gate.next_at(now) - now - NEAR_S
-                    if wait_s <= 0:
-                        self._inside += 1
-                        return True
-                self._state.wait(min(wait_s, LOOK_AGAIN_S))
-            return False
+            now = self._clock()
+            if self._inside >= self._inside_max() or not self._is_open(now):
+                return LOOK_AGAIN_S
+            wait_s = self._gate.next_at(now) - now - NEAR_S
+            if wait_s > 0:
+                return wait_s
+            self._inside += 1
+            return 0.0
 
     def leave(self) -> None:
         """The call will not go out: make room for the next."""
         with self._state:
-            self._make_room()
+            self._inside -= 1
 
     def pass_out(self) -> float | None:
         """Wait for the next permit and take it: the instant of the send, or None when it must not be sent now."""
@@ -145,16 +135,12 @@ class LeasedGate:
 
     def _let_out(self, now: float) -> float:
         self._gate.leave(now)
-        self._make_room()
-        return now
-
-    def _make_room(self) -> None:
         self._inside -= 1
-        self._state.notify()
+        return now
 
     def _is_open(self, now: float) -> bool:
         return not self._closed and now < self._fresh_until and self._gate.rate > 0
 
     def _inside_max(self) -> int:
-        """So many that the last of them gets its permit within about a quarter of a second."""
-        return max(1, self._gate.rate // 4)
+        """So many that all of them together wait about a fiftieth of a second: their thread waits with each."""
+        return max(1, self._gate.rate // 50)

@@ -1,7 +1,7 @@
 """One partition of a wave, in an executor: takes a share of the limit, claims, sends, records, gives everything back.
 
     main thread    reads Spark's batches, claims about a second ahead, brings retries back when they are due
-    senders        call money through the gate (sender.py)
+    sender         keeps calls to money under way, each through the gate (sender.py)
     recorder       writes attempts, payments and counters (recorder.py)
     renewer        keeps the share and closes the gate when the run ends or the link stalls (lease.py)
 
@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from bulkpoint.money.adapter import load_adapter
-from bulkpoint.money.transport import Transport, make_transport
+from bulkpoint.money.transport import Calls, make_calls
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, Row, Rows, claim
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.job import PartitionJob, Payment
@@ -24,7 +24,6 @@ from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import Desk, Patience, Sender, retry_policy
 from bulkpoint.rules.lifecycle import PaymentState
-from bulkpoint.rules.senders import Crew
 from bulkpoint.settings import read_secret
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import Change
@@ -41,7 +40,8 @@ SHARE_POLL_S = 0.3
 AHEAD_ROWS_MAX = 4_000
 # Waiting to be sent again; beyond this they go back for a sweep (a bound on memory during an outage).
 AGAIN_ROWS_MAX = 5_000
-SENDERS_MAX = 128
+# Calls under way in one partition: at 250 calls a second, enough for money that takes a second to answer.
+IN_FLIGHT_MAX = 256
 
 
 def pay_partition(job: PartitionJob, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
@@ -70,7 +70,7 @@ class Partition:
         self._patience = Patience(settings.breaker_patience_s)
         token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
         self._adapter = load_adapter(settings.money_adapter, token)
-        self._make_transport = partial(make_transport, settings)
+        self._open_calls = partial(make_calls, settings)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +87,7 @@ class Partition:
             lease = self._wait_for_share()
             if lease is None:
                 return
-            hold = Hold(self._job, lease, self._recorder, self._desk(lease), self._make_transport)
+            hold = Hold(self._job, lease, self._recorder, self._desk(lease), self._open_calls)
             try:
                 hold.pay(rows, self._connection)
             finally:
@@ -120,7 +120,7 @@ class Partition:
         )
 
     def _give_up(self, hold: "Hold", rows: Rows) -> None:
-        """Join the senders, write what came of their calls, and only then let the next holder in."""
+        """Join the sender, write what came of their calls, and only then let the next holder in."""
         self.taken += hold.taken
         try:
             rows.give_back(hold.close())
@@ -137,16 +137,20 @@ class Hold:
     """The work under one hold of one share."""
 
     def __init__(
-        self, job: PartitionJob, lease: Lease, recorder: Recorder, desk: Desk, make_transport: Callable[[], Transport]
+        self, job: PartitionJob, lease: Lease, recorder: Recorder, desk: Desk, open_calls: Callable[[], Calls]
     ) -> None:
         self.lease = lease
         self.desk = desk
         self.taken = 0
         self._job = job
         self._recorder = recorder
-        self._make_transport = make_transport
-        self._senders: list[Sender] = []
-        self._crew = Crew(job.settings.in_flight or SENDERS_MAX)
+        self._sender = Sender(
+            desk,
+            open_calls,
+            in_flight_max=job.settings.in_flight or IN_FLIGHT_MAX,
+            http_timeout_s=job.settings.money_timeout_s,
+        )
+        self._sender.start()
         self._again: list[tuple[float, int, Payment]] = []  # heap: due at, seq
         self._brought_back = 0  # payments handed to the senders a second time
 
@@ -156,10 +160,10 @@ class Hold:
 
     @property
     def sent(self) -> int:
-        return sum(sender.sent for sender in self._senders)
+        return self._sender.sent
 
     def pay(self, rows: Rows, connection: Connection) -> None:
-        """Keep the senders busy until the rows are sent, or the hold is over."""
+        """Keep the sender busy until the rows are sent, or the hold is over."""
         while not self.lease.over and not self.halted:
             self._bring_back_what_is_due()
             room = self._ahead_max() - self._in_hand()
@@ -168,23 +172,17 @@ class Hold:
                 continue
             if rows.ended and self._in_hand() == 0 and not self.desk.again:
                 return
-            self._match_senders()
             time.sleep(TICK_S)
 
     def close(self) -> list[Payment]:
-        """Let no more calls out, join the senders, write back what is unsent or not yet due.
+        """Let no more calls out, join the sender, write back what is unsent or not yet due.
 
         Returns the payments that were claimed and not sent; they are PENDING again.
         """
         self.lease.gate.close()
-        for _ in self._senders:
-            self.desk.ready.put(None)
-        for sender in self._senders:
-            sender.join()
-        while not self.desk.ready.empty():
-            payment = self.desk.ready.get()
-            if payment is not None:
-                self.desk.unsent.append(payment)
+        self._sender.end()
+        self._sender.join()
+        self.desk.unsent.extend(self.desk.ready)
         self._collect_again()
         now, wall = boot_clock(), self.lease.stamp
         for due_at, _, payment in self._again:
@@ -200,28 +198,14 @@ class Hold:
         payments = claim(connection, self._job.run, self.lease.token, self._job.key_namespace, taken)
         self.taken += len(payments)
         for payment in payments:
-            self.desk.ready.put(payment)
+            self.desk.ready.append(payment)
 
     def _in_hand(self) -> int:
-        """With the senders: queued for them, or in flight."""
-        return self.taken + self._brought_back - self._done()
-
-    def _done(self) -> int:
-        return sum(sender.done for sender in self._senders)
+        """With the sender: queued for it, or in flight."""
+        return self.taken + self._brought_back - self._sender.done
 
     def _ahead_max(self) -> int:
-        return min(AHEAD_ROWS_MAX, max(1, self.lease.gate.rate) + self._crew.senders)
-
-    def _match_senders(self) -> None:
-        """As many as bring more calls through (rules/senders.py)."""
-        starved = not self.desk.ready.empty() and self.lease.gate.starved()
-        change = self._crew.change(boot_clock(), done=self._done(), rate=self.lease.gate.rate, starved=starved)
-        for _ in range(change):
-            sender = Sender(self.desk, self._make_transport, http_timeout_s=self._job.settings.money_timeout_s)
-            sender.start()
-            self._senders.append(sender)
-        for _ in range(-change):
-            self.desk.ready.put(None)
+        return min(AHEAD_ROWS_MAX, max(1, self.lease.gate.rate) + self._sender.under_way)
 
     def _bring_back_what_is_due(self) -> None:
         self._collect_again()
@@ -229,7 +213,7 @@ class Hold:
         while self._again and self._again[0][0] <= now:
             _, _, payment = heapq.heappop(self._again)
             self._brought_back += 1
-            self.desk.ready.put(payment)
+            self.desk.ready.append(payment)
         while len(self._again) > AGAIN_ROWS_MAX:
             due_at, _, payment = self._again.pop()
             self._return(payment, due_at=self.lease.stamp(due_at))

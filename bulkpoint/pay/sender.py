@@ -1,19 +1,18 @@
-"""Sender threads: each takes a claimed payment, passes the gate, calls money, and says what became of it."""
+"""The sender: takes claimed payments, lets them through the gate, calls money, and says what became of each."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from queue import SimpleQueue
 
 import uuid_utils
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_fixed, wait_random
 
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.contract import PointsCall
-from bulkpoint.money.transport import Transport
-from bulkpoint.pay.gate import boot_clock
+from bulkpoint.money.transport import Calls, Reply
+from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.job import Payment
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
@@ -23,6 +22,8 @@ from bulkpoint.rules.retry import Decision, NextTry, decide
 from bulkpoint.settings import Settings
 from bulkpoint.store.payment import Attempt, Change
 
+# With nothing to do, and with nothing answered, look for new payments this often.
+LOOK_AGAIN_S = 0.01
 # Rows that failed together must not come back together.
 JITTER_S = 0.3
 
@@ -58,7 +59,7 @@ class Patience:
 
 
 class Desk:
-    """What the senders of one hold share with the main thread; every queue is one-way."""
+    """What the sender of one hold shares with the main thread; every queue is one-way."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Desk:
         self.adapter = adapter
         self.next_try = next_try
         self.patience = patience
-        self.ready: SimpleQueue[Payment | None] = SimpleQueue()
+        self.ready: deque[Payment] = deque()
         self.again: deque[tuple[float, Payment]] = deque()  # due at, to be sent again
         self.unsent: deque[Payment] = deque()  # the gate closed before they left
         self.halt: tuple[str, str] | None = None
@@ -87,46 +88,83 @@ class Desk:
         self.lease.gate.close()
 
 
-class Sender(threading.Thread):
-    """One call at a time, over one connection; `done` counts payments that left its hands, `sent` the wire sends."""
+class Sending:
+    """One call under way. `sent_at` is set when it passes the gate, at the moment its bytes may leave."""
 
-    def __init__(self, desk: Desk, make_transport: Callable[[], Transport], *, http_timeout_s: float) -> None:
+    __slots__ = ("attempt_id", "gate", "inside", "payment", "sent_at")
+
+    def __init__(self, payment: Payment, gate: LeasedGate) -> None:
+        self.payment = payment
+        self.attempt_id = str(uuid_utils.uuid7())
+        self.gate = gate
+        self.inside = True
+        self.sent_at: float | None = None
+
+    def on_wire(self) -> bool:
+        """Called by the client for the wire send: may it leave now?"""
+        self.sent_at = self.gate.pass_out()
+        self.inside = self.sent_at is None
+        return not self.inside
+
+
+class Sender(threading.Thread):
+    """Keeps calls under way side by side, from one thread, until the gate closes or it is told to end.
+
+    `done` counts payments that left its hands, `sent` the wire sends, `under_way` the calls it waits for.
+    """
+
+    def __init__(
+        self, desk: Desk, open_calls: Callable[[], Calls], *, in_flight_max: int, http_timeout_s: float
+    ) -> None:
         super().__init__(name="sender", daemon=True)
         self.done = 0
         self.sent = 0
+        self.under_way = 0
         self._desk = desk
         self._gate = desk.lease.gate
-        self._make_transport = make_transport
+        self._open_calls = open_calls
+        self._in_flight_max = in_flight_max
         self._http_timeout_s = http_timeout_s
-        self._inside = False
-        self._sent_at: float | None = None
+        self._ending = False
+
+    def end(self) -> None:
+        """Begin no more calls; the thread ends when those under way have."""
+        self._ending = True
 
     def run(self) -> None:
         try:
-            with closing(self._make_transport()) as transport:
-                while (payment := self._desk.ready.get()) is not None:
-                    self._pay(payment, transport)
-                    self.done += 1
+            with closing(self._open_calls()) as calls:
+                while not self._ending or calls.under_way:
+                    wait_s = self._begin_calls(calls)
+                    self.under_way = calls.under_way
+                    for sending, reply in calls.ended(wait_s):
+                        self._settle(sending, reply)
         except BaseException as error:
             self._desk.halt_run("DEFECT", f"a sender broke: {type(error).__name__}; the executor's log has the rest")
             raise
 
-    def _pay(self, payment: Payment, transport: Transport) -> None:
-        desk = self._desk
-        if not self._gate.enter():
-            desk.unsent.append(payment)
-            return
-        self._inside, self._sent_at = True, None
-        attempt_id = str(uuid_utils.uuid7())
-        try:
-            reply = transport.send(desk.adapter.pay(self._call(payment)), on_wire=self._on_wire)
-        finally:
-            if self._inside:
-                self._gate.leave()
+    def _begin_calls(self, calls: Calls) -> float:
+        """Begin what may go now; how long to wait for an answer before looking again, in seconds."""
+        ready = self._desk.ready
+        while ready and calls.under_way < self._in_flight_max and not self._ending:
+            opens_in_s = self._gate.try_enter()
+            if opens_in_s > 0:
+                return min(opens_in_s, LOOK_AGAIN_S)
+            sending = Sending(ready.popleft(), self._gate)
+            payment = sending.payment
+            call = PointsCall(payment.key, self._desk.campaign_id, payment.member_id, payment.amount, payment.reason)
+            calls.begin(sending, self._desk.adapter.pay(call), on_wire=sending.on_wire)
+        return LOOK_AGAIN_S
+
+    def _settle(self, sending: Sending, reply: Reply) -> None:
+        desk, payment = self._desk, sending.payment
         answered_at = boot_clock()
+        if sending.inside:
+            self._gate.leave()
+        self.done += 1
         observed = desk.adapter.read_pay(reply, datetime.now(UTC))
         meaning = understand(observed)
-        if self._sent_at is None:
+        if sending.sent_at is None:
             self._not_sent(payment, meaning, answered_at)
             return
         self.sent += 1
@@ -134,9 +172,9 @@ class Sender(threading.Thread):
         self._gate.answered(unknown_for_s=self._http_timeout_s if timed_out else 0.0)
         stamp = desk.lease.stamp
         attempt = Attempt(
-            attempt_id=attempt_id,
+            attempt_id=sending.attempt_id,
             seq=payment.seq,
-            sent_at=stamp(self._sent_at),
+            sent_at=stamp(sending.sent_at),
             answered_at=None if reply.trouble else stamp(answered_at),
             http_status=observed.status,
             outcome=meaning.answer.value,
@@ -144,18 +182,7 @@ class Sender(threading.Thread):
             transaction_id=meaning.transaction_id,
         )
         payment.never_sent = False
-        self._settle(payment, attempt, meaning, answered_at)
-
-    def _call(self, payment: Payment) -> PointsCall:
-        return PointsCall(payment.key, self._desk.campaign_id, payment.member_id, payment.amount, payment.reason)
-
-    def _on_wire(self) -> bool:
-        sent_at = self._gate.pass_out()
-        if sent_at is None:
-            return False
-        self._sent_at = sent_at
-        self._inside = False
-        return True
+        self._decide(payment, attempt, meaning, answered_at)
 
     def _not_sent(self, payment: Payment, meaning: Meaning, now: float) -> None:
         """No try of the payment: the gate was closed, or money could not be reached at all."""
@@ -170,7 +197,7 @@ class Sender(threading.Thread):
         wait_s = desk.next_try(1)
         desk.again.append((now + (wait_s or 0.0), payment))
 
-    def _settle(self, payment: Payment, attempt: Attempt, meaning: Meaning, now: float) -> None:
+    def _decide(self, payment: Payment, attempt: Attempt, meaning: Meaning, now: float) -> None:
         desk = self._desk
         decision = decide(
             meaning, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.next_try

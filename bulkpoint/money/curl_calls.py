@@ -1,0 +1,79 @@
+"""Many calls side by side in libcurl's own loop (its "multi" interface), driven by one thread."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pycurl
+
+from bulkpoint.money.curl_transport import CurlTransport
+from bulkpoint.money.transport import OnWire, Reply, Request
+
+# While libcurl has no socket to wait for (it connects, or resolves a name in a thread of its own).
+NO_SOCKET_WAIT_S = 0.002
+# Connections kept open for the next calls; libcurl's own default is four a handle.
+CONNECTIONS_MAX = 256
+
+
+class CurlCalls:
+    """Calls over one pool of connections; see transport.Calls. A handle is made when all others are in use."""
+
+    def __init__(self, make_transport: Callable[[], CurlTransport]) -> None:
+        self._make_transport = make_transport
+        self._idle: list[CurlTransport] = []
+        self._busy: dict[pycurl.Curl, tuple[object, CurlTransport]] = {}
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, CONNECTIONS_MAX)
+
+    @property
+    def under_way(self) -> int:
+        """Calls begun and not yet ended."""
+        return len(self._busy)
+
+    def begin(self, tag: object, request: Request, *, on_wire: OnWire) -> None:
+        """Begin a call; it leaves while `ended` is at work."""
+        transport = self._idle.pop() if self._idle else self._make_transport()
+        curl = transport.begin(request, on_wire=on_wire)
+        self._multi.add_handle(curl)
+        self._busy[curl] = (tag, transport)
+
+    def ended(self, wait_s: float) -> list[tuple[Any, Reply]]:
+        """The calls that ended since the last time; waits up to `wait_s` for one."""
+        if not self._busy:
+            time.sleep(wait_s)
+            return []
+        self._multi.perform()
+        replies = self._collect()
+        if not replies and wait_s > 0:
+            if self._multi.select(wait_s) == -1:
+                time.sleep(min(wait_s, NO_SOCKET_WAIT_S))
+            self._multi.perform()
+            replies = self._collect()
+        return replies
+
+    def close(self) -> None:
+        """Close every connection; calls under way are given up."""
+        for curl, (_, transport) in self._busy.items():
+            self._multi.remove_handle(curl)
+            self._idle.append(transport)
+        self._busy.clear()
+        self._multi.close()
+        for transport in self._idle:
+            transport.close()
+
+    def _collect(self) -> list[tuple[Any, Reply]]:
+        replies = []
+        more = 1
+        while more:
+            more, succeeded, failed = self._multi.info_read()
+            for curl in succeeded:
+                replies.append(self._end(curl, None))
+            for curl, code, detail in failed:
+                replies.append(self._end(curl, (code, detail)))
+        return replies
+
+    def _end(self, curl: "pycurl.Curl", error: tuple[int, str] | None) -> tuple[Any, Reply]:
+        tag, transport = self._busy.pop(curl)
+        self._multi.remove_handle(curl)
+        self._idle.append(transport)
+        return tag, transport.end(error)

@@ -1,0 +1,63 @@
+"""Many calls side by side over a client that makes one at a time: a thread for each call under way."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from bulkpoint.money.transport import OnWire, Reply, Request, Transport
+
+
+class ThreadedCalls:
+    """Calls over blocking transports; see transport.Calls. A thread is started when all others are in use."""
+
+    def __init__(self, make_transport: Callable[[], Transport]) -> None:
+        self._make_transport = make_transport
+        self._begun: SimpleQueue[tuple[object, Request, OnWire] | None] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[object, Reply | BaseException]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._under_way = 0
+
+    @property
+    def under_way(self) -> int:
+        """Calls begun and not yet ended."""
+        return self._under_way
+
+    def begin(self, tag: object, request: Request, *, on_wire: OnWire) -> None:
+        """Begin a call."""
+        self._under_way += 1
+        if self._under_way > len(self._threads):
+            thread = threading.Thread(target=self._work, name="call", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._begun.put((tag, request, on_wire))
+
+    def ended(self, wait_s: float) -> list[tuple[Any, Reply]]:
+        """The calls that ended since the last time; waits up to `wait_s` for one."""
+        replies: list[tuple[Any, Reply]] = []
+        try:
+            while True:
+                tag, reply = self._ended.get(timeout=wait_s) if wait_s > 0 and not replies else self._ended.get_nowait()
+                self._under_way -= 1
+                if isinstance(reply, BaseException):
+                    raise reply
+                replies.append((tag, reply))
+        except Empty:
+            return replies
+
+    def close(self) -> None:
+        """Join the threads: calls under way end first, which their time limit sees to."""
+        for _ in self._threads:
+            self._begun.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        with closing(self._make_transport()) as transport:
+            while (call := self._begun.get()) is not None:
+                tag, request, on_wire = call
+                try:
+                    self._ended.put((tag, transport.send(request, on_wire=on_wire)))
+                except BaseException as error:  # noqa: BLE001 (raised again in the thread that asks for what ended)
+                    self._ended.put((tag, error))
