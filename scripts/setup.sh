@@ -75,8 +75,9 @@ if [[ -n "${PIP_INDEX_URL:-}" ]]; then
 fi
 say "installing packages"
 pip install --require-hashes -r requirements-bootstrap.lock
-# uv installs the lock in a third of pip's time; where it cannot (a proxy that only pip knows), pip does it.
-if ! uv pip install --require-hashes -r requirements.lock; then
+# uv installs the lock in a third of pip's time; where it cannot (a proxy that only pip knows), pip does it. Compiled now, or
+# else each of a job's processes would compile for itself where Python may not keep what it compiled.
+if ! uv pip install --compile-bytecode --require-hashes -r requirements.lock; then
   say "uv could not install them; trying pip, which takes longer"
   pip install --require-hashes -r requirements.lock
 fi
