@@ -15,6 +15,7 @@ REASON_CHARACTERS_MAX = 500
 def show_limit(connection: Connection, settings: Settings, *, actor: str) -> Limit:
     """The limit that is in force; the first look makes the settings' figure the first limit."""
     store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
+    store.restore_tps_if_due(connection)
     return store.get_limit(connection)
 
 

@@ -10,6 +10,7 @@ import psycopg
 from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.limit import restore_tps_if_due
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
 from bulkpoint.store.run import Run, halt_run, renew_driver, stop_run
 
@@ -89,6 +90,7 @@ class Heartbeat:
         if self.state != "RUNNING" or self.halt is not None:
             self.over.set()
             return
+        restore_tps_if_due(connection)
         if time.monotonic() >= self._next_sample_at:
             self._next_sample_at = time.monotonic() + self._settings.progress_seconds
             keep_progress(connection, self._run.token.run_id)

@@ -75,3 +75,17 @@ def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None,
         write_audit(connection, action="tps.set", campaign_id=None, run=None, actor=actor, detail=change)
         write_event(connection, campaign_id=DEPLOYMENT, run=None, type="tps.changed", actor=actor, data=change)
     return get_limit(connection)
+
+
+def restore_tps_if_due(connection: Connection) -> bool:
+    """Bring back the figure that a temporary one stood in for, once its `until` has passed; whoever looks first does it.
+
+    A running job looks every second, and so does every command that shows the limit.
+    """
+    with connection.transaction():
+        row = connection.execute(sql("lock_limit_that_is_over")).fetchone()
+        if row is None:
+            return False
+        tps, set_by = row
+        set_tps(connection, tps=tps, actor=set_by, reason="the temporary limit is over", until=None)
+    return True

@@ -12,6 +12,9 @@ from money_limit
 -- name: lock_limit
 select tps, tps_afterwards from money_limit for update
 
+-- name: lock_limit_that_is_over
+select tps_afterwards, set_by from money_limit where until <= clock_timestamp() for update
+
 -- name: set_limit
 update money_limit
 set tps = %(tps)s, set_by = %(actor)s, set_at = clock_timestamp(), reason = %(reason)s, until = %(until)s,

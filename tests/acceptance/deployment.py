@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -138,13 +137,6 @@ def environment_of(database_url: str | None, money: Money, folder: Path, **chang
     if database_url is not None:
         ours["BULKPOINT_DATABASE_URL"] = database_url
     return kept | ours | changes
-
-
-def end(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[int, str, str]:
-    """Send a signal and wait for the end: exit code, stdout, stderr."""
-    process.send_signal(number)
-    out, err = process.communicate(timeout=JOB_S_MAX)
-    return process.returncode, out, err
 
 
 def worst_second(stamps: list[float]) -> int:

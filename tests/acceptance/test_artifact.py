@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.deployment import Deployment, environment_of, sandbox
+
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -96,3 +98,75 @@ def test_the_wheel_holds_nothing_but_the_package_and_its_files(unpacked_wheel: P
     assert {path.name for path in (unpacked_wheel / "bulkpoint" / "_files").iterdir()} == {
         "sql", "jobs", "conf", "scripts",
     }  # fmt: skip
+
+
+# Python imports it by itself at its start: each process leaves, at its end, a line of where its bulkpoint came from.
+SITECUSTOMIZE = """
+import atexit, os, sys
+
+@atexit.register
+def say_where_from():
+    if "bulkpoint" in sys.modules:
+        program = getattr(sys.modules["__main__"], "__spec__", None)
+        name = program.name if program else os.path.basename(sys.argv[0])
+        with open(os.environ["WITNESSES"], "a") as witnesses:
+            print("process", name, sys.modules["bulkpoint"].__file__, file=witnesses)
+"""
+# Loaded where a partition works, and nowhere else: says what that worker has imported, and reads SQL from.
+WITNESS = """
+import os
+from bulkpoint import files
+from bulkpoint.money.contract import MoneyV1
+from bulkpoint.pay import partition
+
+class Witness(MoneyV1):
+    def __init__(self, token):
+        super().__init__(token)
+        with open(os.environ["WITNESSES"], "a") as witnesses:
+            print("worker code", partition.__file__, file=witnesses)
+            print("worker sql", files.find("sql/queries/payments.sql"), file=witnesses)
+"""
+
+
+def test_a_campaign_is_paid_by_the_wheel_alone(unpacked_wheel: Path, database_url: str, tmp_path: Path) -> None:
+    probes = tmp_path / "probes"
+    probes.mkdir()
+    (probes / "sitecustomize.py").write_text(SITECUSTOMIZE)
+    (probes / "witness.py").write_text(WITNESS)
+    witnesses = tmp_path / "witnesses.txt"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with sandbox("--latency-ms", "5") as money:
+        environment = environment_of(
+            database_url,
+            money,
+            tmp_path,
+            BULKPOINT_PARTITIONS="1",
+            BULKPOINT_MONEY_ADAPTER="witness:Witness",
+            PYTHONPATH=f"{unpacked_wheel}{os.pathsep}{probes}",
+            WITNESSES=str(witnesses),
+        )
+        deployment = Deployment(environment, elsewhere, money, database_url)
+        campaign = deployment.create(50)
+        done = deployment.run("campaign", "start", campaign, "--yes")
+        assert done.returncode == 0, done.stderr
+        assert deployment.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 50, "FAILED": 0}
+        assert len(money.ledger()) == 50
+
+    seen = {tuple(line.rsplit(" ", 1)) for line in witnesses.read_text().splitlines()}
+    package = unpacked_wheel / "bulkpoint"
+    programs = {what.removeprefix("process ") for what, _ in seen if what.startswith("process ")}
+    assert {"bulkpoint.cli.main", "bulkpoint.local.spark_submit", "pay_campaign.py"} <= programs, "one was not heard"
+    assert {where for what, where in seen if what.startswith("process ")} == {str(package / "__init__.py")}
+    zip_file = tmp_path / "data" / "py-files" / "bulkpoint.zip"
+    for what, file in (("worker code", "pay/partition.py"), ("worker sql", "_files/sql/queries/payments.sql")):
+        told = {where for told, where in seen if told == what}
+        assert told, f"{what}: no worker was heard"
+        assert all(where == str(package / file) or in_zip(where, zip_file, file) for where in told), told
+
+
+def in_zip(where: str, zip_file: Path, file: str) -> bool:
+    """Spark hands executors a copy of the zip under its own name; it is ours when that copy has our bytes."""
+    copy, found, inside = where.partition(f"{zip_file.name}/")
+    same = found and Path(copy + zip_file.name).read_bytes() == zip_file.read_bytes()
+    return bool(same) and inside == f"bulkpoint/{file}"

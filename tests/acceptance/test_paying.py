@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.deployment import Deployment, end, environment_of, sandbox, worst_second
+from tests.acceptance.deployment import Deployment, environment_of, sandbox, worst_second
 
 TPS = 400
 
@@ -136,17 +136,6 @@ def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_
         assert shown["state"] == "STOPPED"
         assert shown["counts"]["PROCESSING"] == 0
         assert shown["counts"]["PENDING"] > 10_000
-        assert_promises_kept(deployment, campaign)
-
-
-def test_a_signal_to_start_stops_the_run(database_url: str, tmp_path: Path) -> None:
-    with deployed(database_url, tmp_path) as deployment:
-        campaign = deployment.create(20_000)
-        job = deployment.begin("campaign", "start", campaign, "--yes")
-        deployment.wait_for(b"select count(*) > 100 from payment_attempt")
-        code, _, _ = end(job)
-        assert code == 4
-        assert deployment.show(campaign)["state"] == "STOPPED"
         assert_promises_kept(deployment, campaign)
 
 

@@ -8,6 +8,7 @@ from bulkpoint.control.tps import change_limit, show_limit
 from bulkpoint.errors import UsageError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import restore_tps_if_due
 
 SETTINGS = load_settings({"BULKPOINT_TPS": "800", "BULKPOINT_PARTITIONS": "3"})
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -66,3 +67,15 @@ def test_a_figure_that_cannot_be_is_refused_and_changes_nothing(connection: Conn
 def test_a_time_that_has_passed_is_refused(connection: Connection) -> None:
     with pytest.raises(UsageError, match="in the past"):
         set_tps(connection, 5, until=datetime.now(UTC) - timedelta(minutes=1))
+
+
+def test_a_temporary_figure_gives_way_to_the_former_one_when_its_time_is_over(connection: Connection) -> None:
+    set_tps(connection, 200, "settlement", LATER)
+    assert not restore_tps_if_due(connection)
+    assert show_limit(connection, SETTINGS, actor="bob").tps == 200
+    connection.execute("update money_limit set until = clock_timestamp() - interval '1 ms'")
+    limit = show_limit(connection, SETTINGS, actor="bob")
+    assert (limit.tps, limit.until, limit.tps_afterwards) == (800, None, None)
+    last = connection.execute("select data from outbox_event order by event_no desc limit 1").fetchone()
+    assert last is not None
+    assert (last[0]["tps_before"], last[0]["tps"]) == (200, 800)
