@@ -78,7 +78,7 @@ def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None,
 
 
 def restore_tps_if_due(connection: Connection) -> bool:
-    """Bring back the figure that a temporary one stood in for, once its `until` has passed; whoever looks first does it.
+    """Bring back the figure that a temporary one stood in for, once its `until` has passed; the first look does it.
 
     A running job looks every second, and so does every command that shows the limit.
     """

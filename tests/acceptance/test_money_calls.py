@@ -35,6 +35,17 @@ def calls(request: pytest.FixtureRequest, money: Money) -> Iterator[Calls]:
     calls.close()
 
 
+class Counter:
+    """A gate that lets everything out and counts."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def ask(self) -> bool:
+        self.times += 1
+        return True
+
+
 def begin(calls: Calls, tag: object, on_wire: Callable[[], bool]) -> None:
     call = PointsCall(uuid.uuid4(), 1, f"member-{tag}", 5, "적립")
     calls.begin(tag, MONEY.pay(call), on_wire=on_wire)
@@ -53,14 +64,14 @@ def all_ended(calls: Calls) -> dict[Any, Reply]:
 
 def test_many_calls_are_under_way_at_once_and_each_ends_once(calls: Calls, money: Money) -> None:
     before = money.stats()["credits"]
-    asked: list[int] = []
+    asked = Counter()
     began = time.monotonic()
     for tag in range(40):
-        begin(calls, tag, lambda: asked.append(1) is None)
+        begin(calls, tag, asked.ask)
     ended = all_ended(calls)
     assert sorted(ended) == list(range(40))
     assert {reply.status for reply in ended.values()} == {201}
-    assert len(asked) == 40
+    assert asked.times == 40
     assert money.stats()["credits"] == before + 40
     assert time.monotonic() - began < 40 * 0.05, "one after the other would take longer"
 
@@ -85,15 +96,15 @@ def test_a_reply_lost_on_a_reused_connection_is_sent_once(calls: Calls, money: M
     before = money.stats()["requests"]
     money.change(credit_then_close=1.0)
     try:
-        asked: list[int] = []
+        asked = Counter()
         for tag in range(8):
-            begin(calls, tag, lambda: asked.append(1) is None)
+            begin(calls, tag, asked.ask)
         ended = all_ended(calls)
     finally:
         money.change(credit_then_close=0.0)
     assert {reply.trouble for reply in ended.values()} <= {Trouble.RESET, Trouble.SENT_TWICE}
-    assert money.stats()["requests"] == before + len(asked)
-    assert len(asked) == 8
+    assert money.stats()["requests"] == before + asked.times
+    assert asked.times == 8
 
 
 def test_a_slow_answer_ends_with_the_time_limit_and_holds_up_nobody(calls: Calls, money: Money) -> None:
