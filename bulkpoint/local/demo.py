@@ -294,16 +294,16 @@ def _print_proof(
 
 
 def _print_next(console: Console, folder: Path) -> None:
-    steps = Table.grid(padding=(0, 3))
-    for command, what in (
-        (f"BULKPOINT_DATA_DIR={_short(folder)} bulkpoint campaign show 1", "this campaign, until the next demo"),
-        ("bulkpoint sandbox serve --fault unavailable=0.05", "a stand-in for money, to try things on"),
-        ("bulkpoint campaign create --name T --targets FILE.csv", "a campaign of your own; then: campaign start"),
-        ("bulkpoint tps set 100", "the limit, live, while one runs"),
-    ):
-        steps.add_row(f"  {command}", f"[dim]{what}[/]")
+    program = _short(Path(sys.argv[0]).absolute()) if Path(sys.argv[0]).name == "bulkpoint" else "bulkpoint"
     console.print("\n[bold]What to try next[/]")
-    console.print(steps)
+    for what, command in (
+        ("this campaign, until the next demo", f"BULKPOINT_DATA_DIR={_short(folder)} {program} campaign show 1"),
+        ("a stand-in for money, to try things on", f"{program} sandbox serve --fault unavailable=0.05"),
+        ("a campaign of your own", f"{program} campaign create --name Spring --targets members.csv"),
+        ("pay it, live", f"{program} campaign start 1"),
+        ("the limit, while it runs", f"{program} tps set 100"),
+    ):
+        console.print(f"  [dim]{what:<40}[/]{command}", soft_wrap=True, highlight=False)
 
 
 def _short(path: Path) -> Path:

@@ -12,13 +12,18 @@ import pytest
 from tests.acceptance.deployment import Deployment, environment_of, sandbox, worst_second
 
 TPS = 400
+# Money's token in every deployment here; it must be found in the one file that holds it and nowhere else.
+CANARY = "canary-5f2d9c"
 
 
 @contextmanager
 def deployed(database_url: str, folder: Path, *options: str, **changes: str) -> Iterator[Deployment]:
-    with sandbox("--latency-ms", "20", *options) as money:
-        environment = environment_of(database_url, money, folder, BULKPOINT_TPS=str(TPS), **changes)
-        yield Deployment(environment, folder, money, database_url)
+    token = folder / "token"
+    token.write_text(CANARY)
+    token.chmod(0o600)
+    with sandbox("--latency-ms", "20", "--token-file", str(token), *options) as money:
+        changes |= {"BULKPOINT_TPS": str(TPS), "BULKPOINT_MONEY_TOKEN_FILE": str(token)}
+        yield Deployment(environment_of(database_url, money, folder, **changes), folder, money, database_url)
 
 
 def assert_promises_kept(deployment: Deployment, campaign: str) -> None:
@@ -55,6 +60,8 @@ def test_all_are_paid(database_url: str, tmp_path: Path) -> None:
         assert_promises_kept(deployment, campaign)
         events = [row[0] for row in deployment.query(b"select type from outbox_event order by event_no")]
         assert events == ["campaign.created", "campaign.started", "campaign.completed"]
+
+        assert files_with(CANARY, tmp_path) == [tmp_path / "token"]
 
         again = deployment.run("campaign", "start", campaign, "--yes")
         assert again.returncode == 3
@@ -120,6 +127,8 @@ def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_
         campaign = deployment.create(20_000)
         job = deployment.begin("campaign", "start", campaign, "--yes")
         deployment.wait_for(b"select count(*) > 300 from payment_attempt")
+        assert processes_of(str(tmp_path)), "the job is not seen"
+        assert processes_of(CANARY) == []
         stopped = deployment.run("campaign", "stop", campaign, "--reason", "the test says so")
         assert stopped.returncode == 0, stopped.stderr
         job.communicate(timeout=120)
@@ -161,7 +170,7 @@ def test_an_embedded_database_serves_the_same_job_from_a_scheduler(tmp_path: Pat
         assert done.returncode == 0, done.stderr
         assert deployment.show(campaign)["counts"]["SUCCESS"] == 300
         assert len(money.ledger()) == 300
-        assert processes_of(folder) == []
+        assert processes_of(str(folder)) == []
         nothing = subprocess.run(
             [str(submit), "next"],
             env=environment,
@@ -174,8 +183,13 @@ def test_an_embedded_database_serves_the_same_job_from_a_scheduler(tmp_path: Pat
         assert nothing.returncode == 0, nothing.stderr
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that name the folder."""
+def files_with(word: str, folder: Path) -> list[Path]:
+    """The files below a folder in which a word stands."""
+    return [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+
+
+def processes_of(word: str) -> list[str]:
+    """Command lines in which a word stands."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         if int(process.name) == os.getpid():
@@ -184,7 +198,7 @@ def processes_of(folder: Path) -> list[str]:
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if str(folder) in line:
+        if word in line:
             found.append(line)
     return found
 
