@@ -13,11 +13,13 @@ nothing is.
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Literal, Self, TypeVar
 from uuid import UUID
 
 from py4j.protocol import Py4JError
@@ -31,15 +33,20 @@ from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.rules.waves import Wave, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, Database, connect, jdbc_url, with_passfile
+from bulkpoint.store.connect import Connection, Database, connect, jdbc_url, reachable, with_passfile
 from bulkpoint.store.limit import ensure_limit, get_limit
-from bulkpoint.store.payment import open_payments, wave_query
+from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, summarize_run
 from bulkpoint.store.run import Run, begin_run, check_startable, end_run
+
+T = TypeVar("T")
 
 WAVES_IN_FLIGHT = 2
 # Waves that raise in a row, with nothing recorded in between, before the run is given up.
 FAILED_WAVES_MAX = 3
+# A database that restarts or fails over is back within this; nothing is sent meanwhile.
+DATABASE_PATIENCE_S = 120.0
+ASK_AGAIN_S = 1.0
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -163,16 +170,17 @@ class Driver:
 
     def _pay_waves(self) -> str | None:
         """The campaign in ranges of seq; the reason to fail the run, or None."""
-        left = open_payments(self._connection, self._run.token.campaign_id)
+        left = self._ask(self._what_is_open)
         if left is None:
             return None
-        rows = wave_rows(get_limit(self._connection).tps, self._shares, self._settings.wave_seconds)
+        rows = wave_rows(self._ask(get_limit).tps, self._shares, self._settings.wave_seconds)
         plan = list(waves(left.first, left.last, rows))
         failed = 0
         with ThreadPoolExecutor(WAVES_IN_FLIGHT, thread_name_prefix="wave") as in_flight:
             for paid in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
                 failed = 0 if paid else failed + 1
                 if failed >= FAILED_WAVES_MAX:
+                    self._heartbeat.over.set()  # the waves still planned are not begun
                     return f"{failed} waves in a row failed in Spark; the job's log has the cause"
         return None
 
@@ -180,7 +188,7 @@ class Driver:
         """Rows that came back, until none is open; the reason to fail the run, or None."""
         failed, number = 0, 0
         while not self._heartbeat.over.is_set():
-            left = open_payments(self._connection, self._run.token.campaign_id)
+            left = self._ask(self._what_is_open)
             if left is None:
                 return None
             if self._heartbeat.over.wait(left.due_in_s):
@@ -223,11 +231,32 @@ class Driver:
         return True
 
     def _end(self, trouble: str | None) -> RunSummary | None:
-        if self._heartbeat.state == "STOPPED":
-            return summarize_run(self._connection, self._run.token.run_id)
-        if self._heartbeat.halt is not None or trouble is not None:
-            return end_run(self._connection, self._run, "FAILED", trouble)
-        return end_run(self._connection, self._run, "COMPLETED")
+        """End the run, unless a stop has; None when it is another driver's by now."""
+        if self._heartbeat.state == "RUNNING":
+            state: Literal["COMPLETED", "FAILED"] = "FAILED" if self._heartbeat.halt or trouble else "COMPLETED"
+            ended = self._ask(lambda connection: end_run(connection, self._run, state, trouble))
+            if ended is not None:
+                return ended
+        # It was ended by a stop, perhaps just now; or by us, and the reply to the commit was lost.
+        summary = self._ask(lambda connection: summarize_run(connection, self._run.token.run_id))
+        return None if summary.state == "RUNNING" else summary
+
+    def _what_is_open(self, connection: Connection) -> OpenPayments | None:
+        return open_payments(connection, self._run.token.campaign_id)
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        """Ask the database; over a restart of it, on a new connection. Questions here may be asked twice."""
+        gives_up_at = time.monotonic() + DATABASE_PATIENCE_S
+        while True:
+            try:
+                with reachable(self._conninfo):
+                    return question(self._connection)
+            except UnreachableError:
+                if time.monotonic() > gives_up_at:
+                    raise
+                time.sleep(ASK_AGAIN_S)
+                with suppress(UnreachableError):
+                    self._connection = connect(self._conninfo, name="bulkpoint driver")
 
 
 class StopSignals:
