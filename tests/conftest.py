@@ -3,8 +3,10 @@
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +29,12 @@ def _settings_of_nobody() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("BULKPOINT_")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sigint_is_heard() -> None:
+    """A shell that runs the tests in the background hands SIGINT down ignored, to what the tests start too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +65,23 @@ def _template(postgres_server: Database) -> str:
 @pytest.fixture
 def database_url(postgres_server: Database, _template: str) -> Iterator[str]:
     """The address of a migrated database of this test's own."""
+    with _clone(postgres_server.url, _template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def database_url_of_module(postgres_server: Database, _template: str) -> Iterator[str]:
+    """The same, for tests that look at one run from several sides."""
+    with _clone(postgres_server.url, _template) as url:
+        yield url
+
+
+@contextmanager
+def _clone(server_url: str, template: str) -> Iterator[str]:
     name = sql.Identifier(f"test_{next(_clone_numbers)}")
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(_template)))
-        yield _with_name(postgres_server.url, name.as_string().strip('"'))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+        yield _with_name(server_url, name.as_string().strip('"'))
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
