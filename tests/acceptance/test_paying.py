@@ -139,9 +139,12 @@ def test_rejected_rows_fail_and_the_campaign_completes_with_both_counts(faulty: 
 
 def test_a_refusal_is_final_unless_an_earlier_call_may_have_credited(faulty: FaultyRun) -> None:
     ended = faulty.deployment.query(
-        b"select failure_kind::text, maybe_credited, max(attempts) from payment where state = 'FAILED' group by 1, 2"
+        b"select p.failure_kind::text, p.maybe_credited, max(a.refusals) from payment p join ("
+        b" select seq, count(*) filter (where outcome = 'REJECTED') as refusals from payment_attempt group by seq"
+        b") a using (seq) where p.state = 'FAILED' group by 1, 2"
     )
     assert ("REJECTED", False, 1) in ended
+    assert {refusals for _, _, refusals in ended} == {1}, "a refused payment was asked for again"
     assert all(kind == "UNKNOWN" for kind, maybe_credited, _ in ended if maybe_credited)
 
 

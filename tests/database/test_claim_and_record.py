@@ -159,7 +159,9 @@ def test_a_success_is_terminal(connection: Connection, run: Run) -> None:
     record_results(connection, run.token, token.share, [attempt(1)], [success(1, token)])
     record_results(connection, run.token, token.share, [], [failed(1, token)])
     record_results(connection, run.token, token.share, [], [Change(1, "PENDING", token, 0, False)])
+    record_results(connection, run.token, token.share, [], [success(1, token)._replace(transaction_id="another")])
     assert states(connection)[1] == "SUCCESS"
+    assert connection.execute("select transaction_id from payment where seq = 1").fetchone() == ("t-1",)
     assert claim_payments(connection, run.token, token, [1]) == []
     assert_sums_hold(connection, run)
 
