@@ -15,6 +15,7 @@ from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import RunSummary, summarize_run
 from bulkpoint.store.share import RunToken, lay_out_shares
 from bulkpoint.store.sql import sql
+from bulkpoint.store.target import total_targets
 
 # The driver's lease: a driver that was frozen or cut off for longer has lost its run.
 DRIVER_LEASE_S = 15.0
@@ -105,13 +106,12 @@ _OPENED_BY = {"INITIAL": Command.START, "RESUME": Command.RESUME, "RETRY": Comma
 
 def _freeze(connection: Connection, campaign: Campaign) -> None:
     campaign_id = campaign.campaign_id
-    row = connection.execute(sql("target_totals"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    if tuple(row) != (campaign.expected_count, campaign.expected_amount):
+    count, amount = total_targets(connection, campaign_id)
+    if (count, amount) != (campaign.expected_count, campaign.expected_amount):
         raise RefusedError(
             f"Campaign {campaign_id} expects {campaign.expected_count:,} targets and"
             f" {campaign.expected_amount:,} points,"
-            f" but campaign_target holds {row[0]:,} and {row[1]:,}."
+            f" but campaign_target holds {count:,} and {amount:,}."
             " Load the rest, or create it anew with the right totals."
         )
     connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id})

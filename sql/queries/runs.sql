@@ -5,9 +5,6 @@ select campaign_id from campaign where campaign_id = %(campaign_id)s for update
 -- name: latest_run
 select run_id from campaign_run where campaign_id = %(campaign_id)s order by run desc limit 1
 
--- name: target_totals
-select count(*), coalesce(sum(amount), 0)::bigint from campaign_target where campaign_id = %(campaign_id)s
-
 -- name: run_of_holder
 select run from campaign_run where driver_holder = %(holder)s
 
