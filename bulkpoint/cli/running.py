@@ -151,7 +151,8 @@ def _ask(plan: "Plan") -> None:
         time = f"about {duration(plan.expected_s)} at {plan.tps:,} TPS"
     say(f"Campaign {one.campaign_id}  {one.name}")
     say(f"  {one.expected_count:,} payments, {one.expected_amount:,} points, {time}")
-    click.confirm("Start it?", abort=True, err=True)
+    if not click.confirm("Start it?", err=True):
+        raise RefusedError("Not started, as you said; nothing was changed.")
 
 
 def _leaves_the_job(error: BaseException) -> bool:
@@ -189,7 +190,7 @@ def _end(session: Session, job: "Job", campaign_id: int) -> None:
 
     hold_off_signals()
     say(f"Stopping campaign {campaign_id} ...")
-    reason = "stopped at the terminal that started it"
+    reason = "stopped from where it was started"
     if not end_job(job, session.database_url, campaign_id, actor=session.actor, reason=reason):
         say(f"Campaign {campaign_id} had not begun.")
         raise SystemExit(ExitCode.STOPPED)

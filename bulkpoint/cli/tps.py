@@ -34,7 +34,7 @@ def show(*, as_json: bool) -> None:
     _print(limit, session.settings.timezone, as_json=as_json)
 
 
-@tps.command("set")
+@tps.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a figure, if a wrong one
 @click.argument("tps", type=int)
 @click.option("--reason", metavar="T", help="Why; shown to whoever watches, kept in the audit log.")
 @click.option("--until", metavar="TIME", help="When the figure of before comes back: 2026-01-31T18:00, or 18:00.")

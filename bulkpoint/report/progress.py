@@ -48,7 +48,8 @@ class Ticker:
         if elapsed_s <= 0:
             return Progress(sample, None, None)
         rate = max(0.0, (sample.done - first.done) / elapsed_s)  # a retry takes rows back
-        left_s = (sample.total - sample.done) / rate if rate > 0 else None
+        goes_on = sample.state == "RUNNING" and sample.tps != 0
+        left_s = (sample.total - sample.done) / rate if rate > 0 and goes_on else None
         return Progress(sample, rate, left_s)
 
 

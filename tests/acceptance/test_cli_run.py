@@ -93,7 +93,7 @@ def test_sigterm_on_start_stops_the_run_and_ends_with_4(
         starting.send_signal(signal.SIGTERM)
         result, _ = starting.communicate(timeout=60)
     assert starting.returncode == 4
-    assert result.startswith("campaign 1 STOPPED 중단 (stopped at the terminal that started it): success ")
+    assert result.startswith("campaign 1 STOPPED 중단 (stopped from where it was started): success ")
     shown = json.loads(bulkpoint("campaign", "show", "1", "--json").stdout)
     assert shown["counts"]["PROCESSING"] == 0
     assert shown["counts"]["PENDING"] + shown["counts"]["SUCCESS"] == 20_000
