@@ -132,7 +132,7 @@ _REFUSALS: dict[CampaignState, str] = {
     CampaignState.WITHDRAWN: "it was withdrawn, and that is final: create a new campaign",
     CampaignState.RUNNING: "it is running: follow it with `bulkpoint campaign watch {id}`, "
     "or end it with `bulkpoint campaign stop {id}`",
-    CampaignState.COMPLETED: "every payment has its result; pay any FAILED ones again by `bulkpoint campaign retry {id}`",
+    CampaignState.COMPLETED: "every payment has its result; pay any FAILED again by `bulkpoint campaign retry {id}`",
     CampaignState.FAILED: "its last run failed with payments open: go on with `bulkpoint campaign resume {id}`",
     CampaignState.STOPPED: "it was stopped with payments open: go on with `bulkpoint campaign resume {id}`",
 }
