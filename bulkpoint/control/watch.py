@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 
 from bulkpoint.errors import UnreachableError
-from bulkpoint.store.campaign import list_campaign_runs
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.progress import Sample, sample_progress
 
@@ -69,11 +68,3 @@ def follow_run(
             time.sleep(look_s)
     finally:
         onlooker.close()
-
-
-def state_of_run(connection: Connection, campaign_id: int, run: int) -> tuple[str, str | None]:
-    """State and reason of one run of a campaign."""
-    for row in list_campaign_runs(connection, campaign_id):
-        if row.run == run:
-            return row.state, row.reason
-    raise AssertionError(f"campaign {campaign_id} has no run {run}")

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bulkpoint.control.create import Caps, NewCampaign, create_campaign
 from bulkpoint.control.start import end_job, plan_start, start_job
-from bulkpoint.control.watch import follow_run, state_of_run
+from bulkpoint.control.watch import follow_run
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
 from bulkpoint.events.slack import build_message
 from bulkpoint.local.postgres import connection_target
@@ -36,7 +36,7 @@ from bulkpoint.store.campaign import list_campaign_runs
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import migrate
-from bulkpoint.store.progress import summarize_run
+from bulkpoint.store.progress import summarize_run, summarize_run_number
 from bulkpoint.store.proof import Result, drop_everything, list_results, list_sends
 
 NAME = "가을 감사 이벤트 / Thank-you points"
@@ -230,11 +230,11 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
     except BaseException:
         end_job(job, url, campaign_id, actor=os_user(), reason="the demo was ended")
         raise
-    state, reason = state_of_run(connection, campaign_id, run)
-    if state != "COMPLETED":
+    summary = summarize_run_number(connection, campaign_id, run)
+    if summary.state != "COMPLETED":
         error = BulkpointError(
-            f"The demo's run is {state_words(state)} ({reason or 'no reason given'}). The end of its log:\n"
-            f"{job.end_of_log()}"
+            f"The demo's run is {state_words(summary.state)} ({summary.reason or 'no reason given'})."
+            f" The end of its log:\n{job.end_of_log()}"
         )
         error.exit_code = ExitCode.RUN_FAILED
         raise error

@@ -1,4 +1,4 @@
-"""The rows of a partition: read from Spark's batches as they come, claimed a little ahead of the senders."""
+"""The rows of a partition: read from Spark's batches as they come, claimed a little ahead of the sender."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence

@@ -152,7 +152,7 @@ class Hold:
         )
         self._sender.start()
         self._again: list[tuple[float, int, Payment]] = []  # heap: due at, seq
-        self._brought_back = 0  # payments handed to the senders a second time
+        self._brought_back = 0  # payments handed to the sender a second time
 
     @property
     def halted(self) -> bool:

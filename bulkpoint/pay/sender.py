@@ -43,7 +43,7 @@ def retry_policy(settings: Settings) -> NextTry:
 
 
 class Patience:
-    """How long money has given nothing but trouble; shared by the senders of a partition."""
+    """How long money has given nothing but trouble; from hold to hold of a partition."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s

@@ -15,6 +15,7 @@ from typing import Any
 
 from bulkpoint.store.connect import connect
 
+SUBMIT = Path(__file__).parents[2] / "scripts" / "submit.sh"
 COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]
 # Spark's start, the payments and its end, on two busy cores.
 JOB_S_MAX = 240
@@ -98,6 +99,19 @@ class Deployment:
             text=True,
         )
 
+    def submit(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """As a scheduler does it."""
+        return subprocess.run(
+            [str(SUBMIT), *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=JOB_S_MAX,
+            check=False,
+        )
+
     def create(self, count: int) -> str:
         """A campaign of `count` targets, each with its own amount and reason; returns its id."""
         targets = self.folder / f"targets-{count}.csv"
@@ -137,14 +151,3 @@ def environment_of(database_url: str | None, money: Money, folder: Path, **chang
     if database_url is not None:
         ours["BULKPOINT_DATABASE_URL"] = database_url
     return kept | ours | changes
-
-
-def worst_second(stamps: list[float]) -> int:
-    """The largest number of sends in any half-open sliding second."""
-    stamps = sorted(stamps)
-    worst = first = 0
-    for last, at in enumerate(stamps):
-        while stamps[first] <= at - 1.0:
-            first += 1
-        worst = max(worst, last - first + 1)
-    return worst

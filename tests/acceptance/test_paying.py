@@ -1,7 +1,6 @@
 """The real job: spark-submit, PostgreSQL, JDBC, and money in a process of its own with a ledger of its own."""
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.deployment import Deployment, environment_of, sandbox, worst_second
+from tests.acceptance.deployment import Deployment, environment_of, sandbox
+from tests.sliding_second import worst_second
 
 TPS = 400
 # Money's token in every deployment here; it must be found in the one file that holds it and nowhere else.
@@ -192,29 +192,12 @@ def test_an_embedded_database_serves_the_same_job_from_a_scheduler(tmp_path: Pat
         environment.pop("PGPASSFILE", None)
         deployment = Deployment(environment, tmp_path, money, "")
         campaign = deployment.create(300)
-        submit = Path(__file__).parents[2] / "scripts" / "submit.sh"
-        done = subprocess.run(
-            [str(submit), "next"],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        done = deployment.submit("next")
         assert done.returncode == 0, done.stderr
         assert deployment.show(campaign)["counts"]["SUCCESS"] == 300
         assert len(money.ledger()) == 300
         assert processes_of(str(folder)) == []
-        nothing = subprocess.run(
-            [str(submit), "next"],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        nothing = deployment.submit("next")
         assert nothing.returncode == 0, nothing.stderr
 
 

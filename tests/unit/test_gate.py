@@ -9,17 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bulkpoint.rules.gate import Gate
-
-
-def sent_in_worst_second(sends: list[float]) -> int:
-    """The largest number of sends in any half-open second that begins with one of them."""
-    sends = sorted(sends)
-    worst = first = 0
-    for last, at in enumerate(sends):
-        while sends[first] <= at - 1.0:
-            first += 1
-        worst = max(worst, last - first + 1)
-    return worst
+from tests.sliding_second import worst_second
 
 
 def drain(gate: Gate, *, start: float, until: float, step: float = 0.0) -> list[float]:
@@ -37,7 +27,7 @@ def drain(gate: Gate, *, start: float, until: float, step: float = 0.0) -> list[
 
 def test_a_full_second_holds_exactly_the_rate() -> None:
     sends = drain(Gate(guard_s=0.0, rate=125), start=100.0, until=110.0)
-    assert sent_in_worst_second(sends) == 125
+    assert worst_second(sends) == 125
     assert len(sends) >= 1250 - 1
 
 
@@ -51,7 +41,7 @@ def test_a_late_caller_catches_up_inside_the_second() -> None:
     first = drain(gate, start=0.0, until=0.5)
     after_a_stall = drain(gate, start=0.9, until=1.0)
     assert len(first) + len(after_a_stall) >= 99
-    assert sent_in_worst_second(first + after_a_stall) <= 100
+    assert worst_second(first + after_a_stall) <= 100
 
 
 def test_calls_are_spaced_evenly() -> None:
@@ -67,7 +57,7 @@ def test_a_rate_that_falls_and_rises_again_is_not_forgotten() -> None:
     sends += drain(gate, start=10.5, until=10.6)
     gate.set_rate(125)
     sends += drain(gate, start=10.6, until=13.0)
-    assert sent_in_worst_second(sends) <= 125
+    assert worst_second(sends) <= 125
 
 
 def test_rate_zero_holds_for_ever() -> None:
@@ -118,7 +108,7 @@ def test_counted_from_the_answer_arrivals_never_pass_the_limit(
             open_until.append(now + latency)
         else:
             now = min([at, *open_until])
-    assert sent_in_worst_second(arrivals) <= rate
+    assert worst_second(arrivals) <= rate
 
 
 class SharesOfOneLimit(RuleBasedStateMachine):
