@@ -1,0 +1,516 @@
+"""What a worker must survive (docs of the design: faults 1, 6, 11 to 19, 21), without Spark but with all else real.
+
+When a `crew` block ends, every test has looked at the promises: paid once, never over the limit, nothing lost, sums.
+"""
+
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, NamedTuple, Self, cast
+
+import pytest
+
+from tests.acceptance.deployment import Money, sandbox
+from tests.acceptance.stalling_proxy import StallingProxy
+from tests.acceptance.workers import Crew, crew
+
+LATENCY_MS = "20"
+# What a claim and a record look like on the wire.
+CLAIM = b"claimed as ("
+RECORD = b"insert into payment_attempt"
+SESSIONS_OF_WORKERS = (
+    b"select pid from pg_stat_activity where datname = current_database() and application_name like 'bulkpoint worker%'"
+)
+
+
+@pytest.fixture
+def money() -> Iterator[Money]:
+    with sandbox("--latency-ms", LATENCY_MS) as money:
+        yield money
+
+
+@pytest.fixture
+def link(database_url: str) -> Iterator[StallingProxy]:
+    """A way to the database that can be told to stall, break or lose."""
+    with StallingProxy(database_url) as link:
+        yield link
+
+
+# Workers that die or sleep
+
+
+def test_workers_killed_at_random_moments_leave_everybody_paid_once(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed of the kills: {seed}")
+    dice = random.Random(seed)
+    money.change(latency_ms=100)  # so that a kill is always in mid-call
+    with crew(database_url, money, tmp_path, members=900, tps=300, shares=3) as its:
+        its.hire_each(None, None, None)
+        its.wait_for_sends(1)
+        for _ in range(3):
+            time.sleep(dice.uniform(0.1, 0.6))
+            victim = dice.choice([worker for worker in its.workers if not worker.killed])
+            victim.kill()
+            its.hire(victim.rows)
+        its.finish()
+        assert its.count("SUCCESS") == 900
+        assert its.query(b"select count(*) > 10 from payment where maybe_credited") == [(True,)], "nothing was killed"
+
+
+def test_a_worker_that_slept_through_its_lease_changes_nothing_that_others_claimed(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    """Asleep it holds refusals not yet written and rows not yet sent; by then all of them are another's."""
+    with (
+        StallingProxy(money.url) as its_money,
+        crew(database_url, money, tmp_path, members=500, tps=200, shares=1) as its,
+    ):
+        sleeper = its.hire(money=its_money.url)
+        its.wait_for_sends(40)
+        money.change(rejected=1)
+        # It writes every quarter of a second: now some refusals are written, a moment later more are not yet.
+        its.wait_for(b"select count(*) > 0 from payment where state = 'FAILED'")
+        time.sleep(0.15)
+        sleeper.freeze()
+        money.change(rejected=0, latency_ms=600)  # what the other sends now stays in flight for a while
+        refused_in_time = its.count("FAILED")
+        known = its.query(b"select count(*) from payment_attempt")[0][0]
+        gone_out = its_money.passed_to_server(b"POST ")
+        assert gone_out > known + 10, "nothing is waiting to be written"
+
+        other = its.hire()
+        its.wait_for(b"select count(*) > 100 from payment where state = 'PROCESSING' and claim_epoch = 2")
+        others = [row[0] for row in its.query(b"select seq from payment where claim_epoch = 2")]
+        sleeper.thaw()
+        woken_at = time.monotonic()
+        while time.monotonic() < woken_at + 1.0:
+            states = its.query(b"select distinct state::text from payment where seq = any(%s)", others)
+            assert {state for (state,) in states} <= {"PROCESSING", "SUCCESS"}, "a row of the other was touched"
+            time.sleep(0.01)
+        # One thread sends: at most one call had passed the gate and not left.
+        assert its_money.passed_to_server(b"POST ") <= gone_out + 1
+        its.wait_for(b"select count(*) > %d from payment_attempt where outcome = 'REJECTED'" % refused_in_time)
+        money.change(latency_ms=20)
+        other.assert_ends_well()
+        sleeper.assert_ends_well()
+        assert its_money.passed_to_server(b"POST ") <= gone_out + 1
+        its.finish()
+        assert its.count("FAILED") == refused_in_time
+        assert its.count("SUCCESS") == 500 - refused_in_time
+
+
+# The database, and the way to it
+
+
+def test_workers_whose_sessions_are_terminated_again_and_again_go_on_and_pay_everything(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=800, tps=200, shares=2) as its:
+        first_two = its.hire_each(None, None)
+        its.wait_for_sends(1)
+        terminated: set[int] = set()
+        for _ in range(12):
+            for pid in sorted({pid for (pid,) in its.query(SESSIONS_OF_WORKERS)} - terminated)[:1]:
+                its.query(b"select pg_terminate_backend(%s)", pid)
+                terminated.add(pid)
+            time.sleep(0.15)
+        assert len(terminated) >= 6, "claims, records and renewals of two workers"
+        for worker in first_two:
+            worker.assert_ends_well()
+        assert its.count("SUCCESS") > 400, "they went on by themselves"
+        its.finish()
+        assert its.count("SUCCESS") == 800
+
+
+def test_a_stop_while_a_workers_link_hangs_lets_no_call_out_later_than_a_second(
+    database_url: str, money: Money, link: StallingProxy, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=2_000, tps=300, shares=2) as its:
+        its.hire_each(None, link.url)
+        wait_for_both(its)
+        link.stall()
+        stopped_at = its.stop()
+        time.sleep(1.5)
+        assert stopped_at < money.last_arrival().timestamp() <= stopped_at + 1.0
+        requests = money.stats()["requests"]
+        time.sleep(0.5)
+        assert money.stats()["requests"] == requests
+        link.pass_on()
+        its.wait_for_workers()
+        assert max(its.sends()) <= stopped_at + 1.0
+        assert its.count("PROCESSING") == 0
+        assert its.count("PENDING") > 500
+
+
+@pytest.mark.parametrize("tps", [10, 0])
+def test_a_throttle_while_a_workers_link_hangs_is_kept_within_a_second(
+    tps: int, database_url: str, money: Money, link: StallingProxy, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=2_500, tps=1_000, shares=2) as its:
+        its.hire_each(None, link.url)
+        wait_for_both(its)
+        link.stall()
+        set_at = its.set_tps(tps)
+        sleep_until(set_at + 1.0)
+        after_a_second = money.stats()["requests"]
+        sleep_until(set_at + 2.5)
+        assert money.stats()["requests"] - after_a_second <= tps * 1.5 + 1
+        assert its.count("PENDING") > 300, "there was no more to send"
+        link.pass_on()
+        its.set_tps(1_000)
+        its.finish()
+        assert its.count("SUCCESS") == 2_500
+
+
+@pytest.mark.parametrize("statement", [pytest.param(RECORD, id="record"), pytest.param(CLAIM, id="claim")])
+def test_a_lost_reply_to_a_commit_costs_nothing_and_doubles_nothing(
+    statement: bytes, database_url: str, money: Money, link: StallingProxy, tmp_path: Path
+) -> None:
+    """The promises have it that counters are exact; here, that every row is paid, and no worker failed."""
+    with crew(database_url, money, tmp_path, members=700, tps=300, shares=2) as its:
+        link.lose_answers_to(statement, times=3)
+        its.hire_each(None, link.url)
+        its.finish()
+        assert link.lost == 3
+        assert its.count("SUCCESS") == 700
+
+
+def test_while_the_database_stays_away_nothing_is_sent_and_when_it_is_back_the_workers_go_on(
+    database_url: str, money: Money, link: StallingProxy, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=1_500, tps=300, shares=2) as its:
+        first_two = its.hire_each(link.url, link.url)
+        wait_for_both(its)
+        link.cut(refuse=True)
+        away_at = time.time()
+        sleep_until(away_at + 4.0)  # longer than a share is owned
+        assert money.last_arrival().timestamp() <= away_at + 1.0
+        link.accept()
+        for worker in first_two:
+            worker.assert_ends_well()
+        assert its.count("SUCCESS") > 1_000, "they went on by themselves"
+        its.finish()
+        assert its.count("SUCCESS") == 1_500
+
+
+# Money
+
+
+def test_replies_lost_after_the_credit_end_as_one_credit_each(database_url: str, money: Money, tmp_path: Path) -> None:
+    money.change(credit_then_close=0.3)
+    with crew(database_url, money, tmp_path, members=400, tps=300, shares=2, BULKPOINT_RETRIES="10") as its:
+        its.hire_each(None, None)
+        its.finish()
+        assert its.count("SUCCESS") == 400
+        assert outcomes(its)["LOST"] > 80
+
+
+def test_an_answer_slower_than_the_timeout_is_asked_for_again_until_it_is_there(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    """While the first call is under way at money the same key gets a 409."""
+    money.change(slow=0.1, slow_s=2)
+    with crew(database_url, money, tmp_path, members=200, tps=200, shares=2, BULKPOINT_RETRIES="10") as its:
+        its.hire_each(None, None)
+        its.finish()
+        assert its.count("SUCCESS") == 200
+        assert outcomes(its)["TIMED_OUT"] > 5
+        assert outcomes(its)["IN_PROGRESS"] > 5
+
+
+def test_409_for_ever_ends_in_bounded_time_as_unknown(database_url: str, money: Money, tmp_path: Path) -> None:
+    money.change(conflict=1)
+    with crew(database_url, money, tmp_path, members=60, tps=200, shares=2, BULKPOINT_RETRIES="2") as its:
+        its.hire_each(None, None)
+        its.finish(seconds=15)
+        assert its.query(b"select distinct state::text, failure_kind::text from payment") == [("FAILED", "UNKNOWN")]
+        assert outcomes(its)["IN_PROGRESS"] == 60 * 3
+        assert money.ledger() == []
+
+
+def test_a_401_in_the_middle_halts_the_run_at_once_and_the_rows_go_back(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=1_000, tps=300, shares=2) as its:
+        its.hire_each(None, None)
+        wait_for_both(its)
+        money.change(unauthorized=1)
+        refused_at = time.time()
+        its.wait_for_workers()
+        assert time.time() < refused_at + 3.0
+        assert its.halt() == "UNAUTHORIZED"
+        assert max(its.sends()) < refused_at + 1.0
+        assert its.count("FAILED") == its.count("PROCESSING") == 0
+        assert its.count("PENDING") > 300
+
+
+def test_a_mismatch_fails_its_row_and_halts_the_run(database_url: str, money: Money, tmp_path: Path) -> None:
+    with crew(database_url, money, tmp_path, members=1_000, tps=300, shares=2) as its:
+        its.hire_each(None, None)
+        wait_for_both(its)
+        money.change(mismatch=1)
+        mismatched_at = time.time()
+        its.wait_for_workers()
+        assert time.time() < mismatched_at + 3.0
+        assert its.halt() == "MISMATCH"
+        assert max(its.sends()) < mismatched_at + 1.0
+        assert outcomes(its)["MISMATCH"] == its.count("FAILED") > 0
+        assert its.count("PROCESSING") == 0
+        assert its.count("PENDING") > 300
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait_s"),
+    [
+        pytest.param(lambda: "2", 2.0, id="seconds"),
+        pytest.param(lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True), 1.0, id="date"),
+        pytest.param(lambda: "-5", 1.0, id="negative"),
+        pytest.param(lambda: None, 1.0, id="absent"),
+    ],
+)
+def test_a_429_is_waited_out_as_money_asks_and_costs_no_try(
+    retry_after: Callable[[], str | None], wait_s: float, database_url: str, money: Money, tmp_path: Path
+) -> None:
+    throttle(money, 0.2, retry_after())
+    with crew(database_url, money, tmp_path, members=150, tps=300, shares=1, BULKPOINT_RETRIES="0") as its:
+        its.hire()
+        its.wait_for_sends(150)
+        throttle(money, 0.0, None)
+        its.finish(seconds=15)
+        assert its.count("SUCCESS") == 150
+        assert outcomes(its)["THROTTLED"] > 10
+        assert min(waits_after(its, "THROTTLED")) >= wait_s
+        assert max(waits_after(its, "THROTTLED")) < 8.0
+
+
+def test_a_429_that_names_an_absurd_time_holds_its_row_for_an_hour_at_most_and_no_other(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    throttle(money, 0.1, "99999999999")
+    with crew(database_url, money, tmp_path, members=300, tps=300, shares=1) as its:
+        its.hire().assert_ends_well(15)
+        throttled = outcomes(its)["THROTTLED"]
+        assert throttled > 10
+        assert (its.count("SUCCESS"), its.count("PENDING")) == (300 - throttled, throttled)
+        ((soonest, latest),) = its.query(
+            b"select extract(epoch from min(next_attempt_at) - clock_timestamp())::float8,"
+            b" extract(epoch from max(next_attempt_at) - clock_timestamp())::float8"
+            b" from payment where state = 'PENDING'"
+        )
+        assert soonest > 0
+        assert latest <= 3_600
+
+
+class Odd(NamedTuple):
+    """An answer no contract knows, and what the row it is given to must end as."""
+
+    ends: str
+    status: int
+    body: bytes
+    location: str | None = None
+
+
+ODD_ANSWERS = {
+    "odd-large": Odd("UNKNOWN", 200, b'{"transaction_id": "t", "note": "' + b"x" * 11_000_000 + b'"}'),
+    "odd-html": Odd("UNKNOWN", 200, b"<!doctype html><title>Maintenance</title>"),
+    "odd-redirect": Odd("UNKNOWN", 307, b"", location="/v1/points"),
+    "odd-nul-transaction": Odd("UNKNOWN", 201, rb'{"transaction_id": "t\u0000"}'),
+    "odd-surrogate-transaction": Odd("UNKNOWN", 201, rb'{"transaction_id": "\ud800"}'),
+    "odd-nul": Odd("REJECTED", 404, rb'{"code": "NO\u0000BODY", "message": "a\u0000b"}'),
+    "odd-surrogate": Odd("REJECTED", 400, rb'{"code": "\ud800", "message": "\udfff!"}'),
+    "odd-large-refusal": Odd("REJECTED", 404, b'{"code": "' + b"x" * 11_000_000 + b'"}'),
+}
+
+
+def test_an_answer_that_no_contract_knows_costs_its_own_row_only(database_url: str, tmp_path: Path) -> None:
+    members = [f"member-{number:03}" for number in range(80)] + list(ODD_ANSWERS)
+    with (
+        StandIn() as stand_in,
+        crew(database_url, stand_in, tmp_path, members=members, tps=200, shares=1, BULKPOINT_RETRIES="1") as its,
+    ):
+        its.hire()
+        its.finish()
+        ended = dict(its.query(b"select member_id, failure_kind::text from payment where state = 'FAILED'"))
+        assert ended == {member: odd.ends for member, odd in ODD_ANSWERS.items()}
+        assert its.count("SUCCESS") == 80
+        assert stand_in.asked["odd-redirect"] == 2, "a redirect was followed"
+
+
+# The limit
+
+
+def test_the_limit_is_changed_up_and_down_to_nothing_and_back_while_paying(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=1_300, tps=400, shares=3) as its:
+        its.hire_each(None, None, None)
+        its.wait_for_sends(200)
+        slowed_at = its.set_tps(40)
+        sleep_until(slowed_at + 2.5)
+        held_at = its.set_tps(0)
+        sleep_until(held_at + 2.0)
+        assert money.last_arrival().timestamp() <= held_at + 1.0
+        assert its.count("SUCCESS") < 1_300
+        its.set_tps(400)
+        its.finish()
+        assert its.count("SUCCESS") == 1_300
+        ((slow, least),) = its.query(
+            b"select count(*), min(sent_at) from payment_attempt where extract(epoch from sent_at) between %s and %s",
+            its.tps_set[1][0] + 1.0,
+            held_at,
+        )
+        assert slow > 30, f"40 a second were allowed from {least} on"
+
+
+def test_with_fewer_calls_a_second_than_workers_the_limit_is_kept_and_nobody_starves(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    """The third share has no permits any more: its holder must hand it back, with its rows, and wait for another."""
+    with crew(database_url, money, tmp_path, members=45, tps=30, shares=3) as its:
+        its.hire_each(None, None, None)
+        its.wait_for_sends(28)
+        assert its.query(b"select share from money_share where leased_until is not null order by share") == [
+            (0,),
+            (1,),
+            (2,),
+        ]
+        its.set_tps(2)
+        its.finish(seconds=25)
+        assert its.count("SUCCESS") == 45
+
+
+def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_stands_still(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    """Calls that wait in its buffers arrive all at once when it wakes."""
+    settings = {"BULKPOINT_LIMIT_COUNTS_FROM": "answer", "BULKPOINT_MONEY_TIMEOUT_S": "3"}
+    with crew(database_url, money, tmp_path, members=1_000, tps=200, shares=2, **settings) as its:
+        its.hire_each(None, None)
+        its.wait_for_sends(200)
+        (sandboxed,) = children(b"sandbox")
+        os.kill(sandboxed, signal.SIGSTOP)
+        time.sleep(1.0)
+        os.kill(sandboxed, signal.SIGCONT)
+        its.finish()
+        stats = money.stats()
+        assert stats["stall_ms_max"] > 900
+        assert stats["max_per_second"] <= 200
+        assert its.count("SUCCESS") == 1_000
+
+
+# What the tests need
+
+
+def wait_for_both(its: Crew) -> None:
+    """Until both workers hold a share and their calls are recorded."""
+    its.wait_for(b"select count(distinct share) = 2 from campaign_counter where success > 0")
+
+
+def sleep_until(at: float) -> None:
+    time.sleep(max(0.0, at - time.time()))
+
+
+def outcomes(its: Crew) -> Counter[str]:
+    return Counter(row[0] for row in its.query(b"select outcome from payment_attempt"))
+
+
+def waits_after(its: Crew, outcome: str) -> list[float]:
+    """Seconds between each call with this outcome and the next one of the same payment."""
+    return [
+        row[0]
+        for row in its.query(
+            b"select extract(epoch from next_at - sent_at)::float8 from (select outcome, sent_at,"
+            b" lead(sent_at) over (partition by seq order by sent_at) as next_at from payment_attempt) as call"
+            b" where outcome = %s and next_at is not null",
+            outcome,
+        )
+    ]
+
+
+def throttle(money: Money, ratio: float, retry_after: str | None) -> None:
+    # The sandbox takes a header's text here, or null; all its other settings are numbers.
+    money.change(too_many=ratio, retry_after=cast("float", retry_after))
+
+
+def children(word: bytes) -> list[int]:
+    """Processes started by this thread, with this word in their command line."""
+    pids = [int(pid) for pid in Path("/proc/thread-self/children").read_text().split()]
+    return [pid for pid in pids if word in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+class StandIn(ThreadingHTTPServer):
+    """Money as the contract has it, but for the members in ODD_ANSWERS. Its judge's pages are methods here."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _StandInHandler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.asked: Counter[str] = Counter()
+        self.requests = 0
+        self._credits: dict[str, dict[str, Any]] = {}
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def ledger(self) -> list[dict[str, Any]]:
+        return list(self._credits.values())
+
+    def stats(self) -> dict[str, Any]:
+        return {"requests": self.requests, "paid_twice": 0}
+
+    def take(self, key: str, order: dict[str, Any]) -> Odd:
+        """The answer to one POST."""
+        member = order["member_id"]
+        with self._lock:
+            self.asked[member] += 1
+            if member in ODD_ANSWERS:
+                return ODD_ANSWERS[member]
+            credit = self._credits.setdefault(key, order | {"transaction_id": f"t-{len(self._credits)}"})
+        return Odd("SUCCESS", 200, json.dumps({"transaction_id": credit["transaction_id"]}).encode())
+
+    def handle_error(self, *_: object) -> None:
+        """A client that has read enough hangs up: that is what is tested."""
+
+
+class _StandInHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: StandIn
+
+    def do_POST(self) -> None:
+        self.server.requests += 1
+        order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = self.server.take(self.headers["Idempotency-Key"], order)
+        self.send_response(answer.status)
+        if answer.location is not None:
+            self.send_header("Location", answer.location)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def do_GET(self) -> None:
+        """No key is known: a look-up of what was never credited."""
+        self.server.requests += 1
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test tells."""

@@ -1,0 +1,309 @@
+"""Workers without Spark: processes that run pay_partition for a run whose driver is played by a thread.
+
+A test begins a run with `crew`, hires workers, does something to them, and calls `finish`. When the block is left, the
+promises are looked at with code of the tests' own.
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from bulkpoint.pay.claims import Row
+from bulkpoint.pay.job import PartitionJob
+from bulkpoint.pay.partition import pay_partition
+from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.payment import open_payments
+from bulkpoint.store.run import Run, begin_run, end_run, renew_driver, stop_run
+from tests.sliding_second import worst_second
+
+# Two busy cores, and a lease or two that must end first.
+WAIT_S_MAX = 40.0
+
+# As Spark's daemon does it: a worker is forked from a process that has loaded everything and runs nothing.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([__name__])
+
+
+class Judge(Protocol):
+    """Money, as far as it tells what it has seen."""
+
+    url: str
+
+    def stats(self) -> dict[str, Any]: ...
+
+    def ledger(self) -> list[dict[str, Any]]: ...
+
+
+class Worker:
+    """One process that pays its rows."""
+
+    def __init__(self, job: PartitionJob, rows: list[Row], log: Path) -> None:
+        self.rows = rows
+        self.killed = False
+        self._log = log
+        self._process = _PROCESSES.Process(target=_work, args=(job, rows, log), daemon=True)
+        self._process.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """As kill -9 does it: nothing of it can be tidied up."""
+        self.killed = True
+        self._process.kill()
+        self._process.join()
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def assert_ends_well(self, seconds: float = WAIT_S_MAX) -> None:
+        """It ends in time by itself, and without an error, unless it was killed."""
+        self._process.join(seconds)
+        assert not self._process.is_alive(), f"a worker goes on and on{self._said()}"
+        assert self.killed or self._process.exitcode == 0, f"a worker failed its task{self._said()}"
+
+    def _signal(self, number: int) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def _said(self) -> str:
+        return ":\n" + self._log.read_text()
+
+
+def _work(job: PartitionJob, rows: list[Row], log: Path) -> None:
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    batch = pa.RecordBatch.from_pydict(dict(zip(Row._fields, columns, strict=True)))
+    for _ in pay_partition(job, [batch]):
+        pass
+
+
+@dataclass
+class Crew:
+    """A run, and the workers hired for it."""
+
+    connection: Connection
+    database_url: str
+    money: Judge
+    run: Run
+    folder: Path
+    settings: dict[str, str]
+    tps_set: list[tuple[float, int]]  # since when, by the database's clock
+    workers: list[Worker] = field(default_factory=list)
+
+    # Paying
+
+    def hire(
+        self, rows: Sequence[Row] | None = None, *, database: str | None = None, money: str | None = None
+    ) -> Worker:
+        """A worker for these rows, else for all that are open; by way of other addresses where they are given."""
+        changes = {} if money is None else {"BULKPOINT_MONEY_URL": money}
+        settings = load_settings(self.settings | changes)
+        job = PartitionJob(self.run.token, self.run.key_namespace, database or self.database_url, settings)
+        rows = self.open_rows() if rows is None else list(rows)
+        worker = Worker(job, list(rows), self.folder / f"worker-{len(self.workers)}.log")
+        self.workers.append(worker)
+        return worker
+
+    def hire_each(self, *databases: str | None) -> list[Worker]:
+        """So many workers, the rows dealt out among them; None is the database's own address."""
+        rows = self.open_rows()
+        return [
+            self.hire(rows[number :: len(databases)], database=database) for number, database in enumerate(databases)
+        ]
+
+    def set_tps(self, tps: int) -> float:
+        """Change the limit for all; returns when that was committed."""
+        set_tps(self.connection, tps=tps, actor="tester", reason="the test says so", until=None)
+        self.tps_set.append((time.time(), tps))
+        return self.tps_set[-1][0]
+
+    def stop(self) -> float:
+        """Stop the run by hand; returns when that was committed."""
+        stop_run(self.connection, self.run.token.campaign_id, actor="tester")
+        return time.time()
+
+    def finish(self, seconds: float = WAIT_S_MAX) -> None:
+        """As the driver does it: wait for the workers, sweep until nothing is open, end the run COMPLETED."""
+        deadline = time.monotonic() + seconds
+        self.wait_for_workers()
+        while (left := open_payments(self.connection, self.run.token.campaign_id)) is not None:
+            assert self.halt() is None, "the run was halted"
+            assert time.monotonic() + left.due_in_s < deadline, f"{left.count} payments are still open"
+            time.sleep(left.due_in_s)
+            self.hire().assert_ends_well(max(1.0, deadline - time.monotonic()))
+        assert end_run(self.connection, self.run, "COMPLETED") is not None
+
+    def wait_for_workers(self) -> None:
+        for worker in self.workers:
+            worker.assert_ends_well()
+
+    # Looking
+
+    def query(self, statement: bytes, *parameters: object) -> list[tuple[Any, ...]]:
+        return self.connection.execute(statement, parameters or None).fetchall()
+
+    def wait_for(self, statement: bytes, *, seconds: float = WAIT_S_MAX) -> None:
+        """Until the statement's first value is true."""
+        deadline = time.monotonic() + seconds
+        while not self.query(statement)[0][0]:
+            assert time.monotonic() < deadline, f"never true: {statement.decode()}"
+            time.sleep(0.01)
+
+    def wait_for_sends(self, count: int) -> None:
+        """Until so many calls are recorded."""
+        self.wait_for(b"select count(*) >= %d from payment_attempt" % count)
+
+    def open_rows(self) -> list[Row]:
+        return [
+            Row(*row)
+            for row in self.query(
+                b"select seq, member_id, amount, reason from payment"
+                b" where state in ('PENDING', 'PROCESSING') order by seq"
+            )
+        ]
+
+    def count(self, state: str) -> int:
+        return int(self.query(b"select count(*) from payment where state = %s", state)[0][0])
+
+    def halt(self) -> str | None:
+        """What a worker wrote on the run."""
+        ((halt,),) = self.query(b"select halt from campaign_run where run_id = %s", self.run.token.run_id)
+        return None if halt is None else str(halt)
+
+    def sends(self) -> list[float]:
+        """When calls left by their sender's stamp, seconds since 1970."""
+        return [row[0] for row in self.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]
+
+    # What holds whatever happened
+
+    def assert_promises_kept(self) -> None:
+        """Paid once with the frozen amount, never over the limit, nothing lost, sums hold."""
+        self._assert_paid_once()
+        self._assert_never_over()
+        self._assert_sums_hold()
+
+    def _assert_paid_once(self) -> None:
+        ledger, stats = self.money.ledger(), self.money.stats()
+        frozen = dict(self.query(b"select member_id, amount from payment"))
+        credited = {row["member_id"]: row["amount"] for row in ledger}
+        assert len(ledger) == len(credited), "a member was credited twice"
+        assert stats["paid_twice"] == 0
+        assert credited.items() <= frozen.items(), "a credit that nobody asked for, or of another amount"
+        transactions = {row["member_id"]: row["transaction_id"] for row in ledger}
+        paid = dict(self.query(b"select member_id, transaction_id from payment where state = 'SUCCESS'"))
+        assert paid.items() <= transactions.items(), "SUCCESS without money's credit"
+        perhaps = {row[0] for row in self.query(b"select member_id from payment where maybe_credited")}
+        # A row that somebody was killed over is in nobody's hands until the next one takes it.
+        held = {row[0] for row in self.query(b"select member_id from payment where state = 'PROCESSING'")}
+        assert credited.keys() - paid.keys() <= perhaps | held, "a credit that we do not know of"
+        recorded = len(self.sends())
+        if any(worker.killed for worker in self.workers):
+            assert recorded <= stats["requests"]
+        else:
+            assert recorded == stats["requests"], "one recorded attempt a wire send"
+
+    def _assert_never_over(self) -> None:
+        sends = self.sends()
+        assert worst_second(sends) <= max(tps for _, tps in self.tps_set)
+        for (since, tps), (until, _) in pairwise([*self.tps_set, (math.inf, 0)]):
+            meanwhile = [at for at in sends if since + 1.0 <= at < until]
+            assert worst_second(meanwhile) <= tps, f"over {tps} a second"
+
+    def _assert_sums_hold(self) -> None:
+        rows = self.query(b"select state::text, failure_kind::text, amount from payment")
+        by_state = {state: [row[2] for row in rows if row[0] == state] for state in STATES}
+        kinds = [[row[1] for row in rows].count(kind) for kind in KINDS]
+        ((*counted,),) = self.query(
+            b"select pending, processing, success, failed, pending_amount, processing_amount, success_amount,"
+            b" failed_amount, failed_rejected, failed_mismatch, failed_unavailable, failed_unknown from campaign_count"
+        )
+        expected = [*(len(amounts) for amounts in by_state.values()), *(sum(amounts) for amounts in by_state.values())]
+        assert counted == expected + kinds, "the counters are not what the rows are"
+
+
+STATES = ("PENDING", "PROCESSING", "SUCCESS", "FAILED")
+KINDS = ("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")
+
+
+class _Driver(threading.Thread):
+    """Keeps the driver's lease alive, each second."""
+
+    def __init__(self, database_url: str, run: Run) -> None:
+        super().__init__(name="driver", daemon=True)
+        self.lost = False
+        self._database_url = database_url
+        self._run = run
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        with connect(self._database_url, name="the test's driver") as connection:
+            while not self._ending.wait(1.0):
+                self.lost = self.lost or renew_driver(connection, self._run) is None
+
+    def end(self) -> None:
+        self._ending.set()
+        self.join()
+
+
+@contextmanager
+def crew(
+    database_url: str,
+    money: Judge,
+    folder: Path,
+    *,
+    members: Sequence[str] | int,
+    tps: int,
+    shares: int,
+    **settings: str,
+) -> Iterator[Crew]:
+    """A begun run over these members, or so many; when the block ends well, workers must have too, promises kept."""
+    names = [f"member-{number:05}" for number in range(members)] if isinstance(members, int) else list(members)
+    targets = [(name, 100 + number % 900, f"적립 보상 {number % 7}") for number, name in enumerate(names)]
+    ours = {
+        "BULKPOINT_MONEY_URL": money.url,
+        "BULKPOINT_MONEY_TIMEOUT_S": "1",  # a lease outlives its holder by this and 4 s
+        "BULKPOINT_BACKOFF_S": "0.1",
+    }
+    with connect(database_url, name="the test") as connection:
+        ((campaign_id,),) = connection.execute(
+            "insert into campaign (name, expected_count, expected_amount, creator) values ('crew', %s, %s, 'tester')"
+            " returning campaign_id",
+            (len(targets), sum(amount for _, amount, _ in targets)),
+        )
+        with connection.cursor() as cursor, cursor.copy("copy campaign_target from stdin") as copy:
+            for target in targets:
+                copy.write_row((campaign_id, *target))
+        ensure_limit(connection, tps=tps, shares=shares, actor="tester")
+        run = begin_run(connection, campaign_id, kind="INITIAL", actor="tester", reason=None, shares=shares)
+        driver = _Driver(database_url, run)
+        driver.start()
+        its = Crew(connection, database_url, money, run, folder, ours | settings, [(-math.inf, tps)])
+        try:
+            yield its
+            its.wait_for_workers()
+            assert not driver.lost, "the test's own driver was late"
+            its.assert_promises_kept()
+        finally:
+            driver.end()
+            for worker in its.workers:
+                if worker.alive:
+                    worker.kill()
