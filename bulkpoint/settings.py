@@ -94,6 +94,13 @@ class Settings(BaseSettings):
         24, gt=0, description="Hours that money remembers an idempotency key; a row older than that is only looked up"
     )
 
+    money_settle_s: _Number = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description="Seconds until money surely knows of a call: from then on a look-up that finds nothing is proof",
+    )
+
     # The limit
     tps: _Whole = Field(
         1000, ge=0, le=1_000_000, description="Calls a second at most, until `tps set` says otherwise; 0: hold"

@@ -6,9 +6,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.job import Payment
 from bulkpoint.rules.keys import idempotency_key
-from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import claim_payments
 from bulkpoint.store.share import RunToken, ShareToken
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 # One statement's worth.
 CLAIM_ROWS_MAX = 500
-ANSWER_S_MAX = 5.0
 
 
 class Row(NamedTuple):
@@ -61,13 +61,21 @@ def claim(
 ) -> list[Payment]:
     """Make rows ours; those that are final, not yet due or held by somebody alive are left out."""
     by_seq = {row.seq: row for row in rows}
-    with answered_within(connection, ANSWER_S_MAX):
-        claims = claim_payments(connection, run, token, sorted(by_seq))
+    claims = claim_payments(connection, run, token, sorted(by_seq))
+    now = boot_clock()
     payments = []
-    for seq, attempts, maybe_credited, never_sent in claims:
+    for seq, attempts, maybe_credited, failure_code, since_first_s, since_last_s in claims:
         _, member_id, amount, reason = by_seq[seq]
         key = idempotency_key(namespace, member_id)
-        payments.append(Payment(seq, member_id, amount, reason, key, attempts, maybe_credited, never_sent))
+        first_sent_at = last_sent_at = None
+        if since_last_s is not None:
+            last_sent_at = now - since_last_s
+            first_sent_at = last_sent_at if since_first_s is None else now - since_first_s
+        payments.append(
+            Payment(
+                seq, member_id, amount, reason, key, attempts, maybe_credited, failure_code, first_sent_at, last_sent_at
+            )
+        )
     return payments
 
 

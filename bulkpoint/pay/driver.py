@@ -13,10 +13,8 @@ nothing is.
 
 import signal
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Self, TypeVar
@@ -33,7 +31,7 @@ from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.rules.waves import Wave, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, Database, connect, jdbc_url, reachable, with_passfile
+from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, summarize_run
@@ -44,9 +42,8 @@ T = TypeVar("T")
 WAVES_IN_FLIGHT = 2
 # Waves that raise in a row, with nothing recorded in between, before the run is given up.
 FAILED_WAVES_MAX = 3
-# A database that restarts or fails over is back within this; nothing is sent meanwhile.
-DATABASE_PATIENCE_S = 120.0
-ASK_AGAIN_S = 1.0
+# One scan of a campaign of a hundred million payments.
+ANSWER_S_MAX = 600.0
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -90,7 +87,7 @@ def pay_campaign(request: Request, settings: Settings, database: Database) -> Ex
                     holder=request.holder,
                 )
                 say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
-                driver = Driver(spark, connection, run, settings, conninfo=conninfo, shares=shares, signals=signals)
+                driver = Driver(spark, run, settings, conninfo=conninfo, shares=shares, signals=signals)
                 summary = driver.pay()
         finally:
             spark.stop()
@@ -137,7 +134,6 @@ class Driver:
     def __init__(
         self,
         spark: SparkSession,
-        connection: Connection,
         run: Run,
         settings: Settings,
         *,
@@ -146,7 +142,7 @@ class Driver:
         signals: "StopSignals",
     ) -> None:
         self._spark = spark
-        self._connection = connection
+        self._link = Link(conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
         self._run = run
         self._settings = settings
         self._conninfo = conninfo
@@ -162,18 +158,19 @@ class Driver:
 
     def pay(self) -> RunSummary | None:
         """Pay everything that is open and end the run; None when another driver took it over."""
-        trouble = self._pay_waves() or self._sweep()
-        self._heartbeat.stop()
-        if self._heartbeat.lost:
-            return None
-        return self._end(trouble)
+        try:
+            trouble = self._pay_waves() or self._sweep()
+            self._heartbeat.stop()
+            return None if self._heartbeat.lost else self._end(trouble)
+        finally:
+            self._link.close()
 
     def _pay_waves(self) -> str | None:
         """The campaign in ranges of seq; the reason to fail the run, or None."""
-        left = self._ask(self._what_is_open)
+        left = self._link.ask(self._what_is_open)
         if left is None:
             return None
-        rows = wave_rows(self._ask(get_limit).tps, self._shares, self._settings.wave_seconds)
+        rows = wave_rows(self._link.ask(get_limit).tps, self._shares, self._settings.wave_seconds)
         plan = list(waves(left.first, left.last, rows))
         failed = 0
         with ThreadPoolExecutor(WAVES_IN_FLIGHT, thread_name_prefix="wave") as in_flight:
@@ -188,7 +185,7 @@ class Driver:
         """Rows that came back, until none is open; the reason to fail the run, or None."""
         failed, number = 0, 0
         while not self._heartbeat.over.is_set():
-            left = self._ask(self._what_is_open)
+            left = self._link.ask(self._what_is_open)
             if left is None:
                 return None
             if self._heartbeat.over.wait(left.due_in_s):
@@ -234,29 +231,15 @@ class Driver:
         """End the run, unless a stop has; None when it is another driver's by now."""
         if self._heartbeat.state == "RUNNING":
             state: Literal["COMPLETED", "FAILED"] = "FAILED" if self._heartbeat.halt or trouble else "COMPLETED"
-            ended = self._ask(lambda connection: end_run(connection, self._run, state, trouble))
+            ended = self._link.ask(lambda connection: end_run(connection, self._run, state, trouble))
             if ended is not None:
                 return ended
         # It was ended by a stop, perhaps just now; or by us, and the reply to the commit was lost.
-        summary = self._ask(lambda connection: summarize_run(connection, self._run.token.run_id))
+        summary = self._link.ask(lambda connection: summarize_run(connection, self._run.token.run_id))
         return None if summary.state == "RUNNING" else summary
 
     def _what_is_open(self, connection: Connection) -> OpenPayments | None:
         return open_payments(connection, self._run.token.campaign_id)
-
-    def _ask(self, question: Callable[[Connection], T]) -> T:
-        """Ask the database; over a restart of it, on a new connection. Questions here may be asked twice."""
-        gives_up_at = time.monotonic() + DATABASE_PATIENCE_S
-        while True:
-            try:
-                with reachable(self._conninfo):
-                    return question(self._connection)
-            except UnreachableError:
-                if time.monotonic() > gives_up_at:
-                    raise
-                time.sleep(ASK_AGAIN_S)
-                with suppress(UnreachableError):
-                    self._connection = connect(self._conninfo, name="bulkpoint driver")
 
 
 class StopSignals:

@@ -5,7 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from bulkpoint.rules.answers import Strain
 from bulkpoint.rules.gate import CountsFrom, Gate
+from bulkpoint.rules.pressure import PROBE_EVERY_S, Pressure, Told
 
 # How long a call may wait inside, connection in hand: short beside the HTTP timeout, which goes on counting.
 INSIDE_WAIT_S_MAX = 0.5
@@ -34,10 +36,12 @@ class LeasedGate:
         *,
         guard_s: float,
         counts_from: CountsFrom,
+        patience_s: float = math.inf,
         clock: Callable[[], float] = boot_clock,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
+        self._pressure = Pressure(patience_s=patience_s)
         self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
@@ -47,13 +51,33 @@ class LeasedGate:
         self._waiting = 0
         self._fresh_until = -math.inf
         self._closed = False
+        self._next_probe_at = -math.inf
 
     def learn(self, *, rate: int, fresh_until: float) -> None:
         """An answered renewal: the present permits, and how long they may be relied on."""
         with self._state:
             self._fresh_until = fresh_until
-            if rate != self._gate.rate:
-                self._gate.set_rate(rate)
+            self._pressure.permit(rate)
+
+    def heard(self, strain: Strain, retry_after_s: float | None = None) -> bool:
+        """What an answer says of money; True when there was nothing but trouble for longer than the patience."""
+        with self._state:
+            return self._pressure.heard(strain, self._clock(), retry_after_s)
+
+    def told(self) -> Told | None:
+        """How money holds this share back; None where it does not."""
+        with self._state:
+            return self._pressure.told(self._clock())
+
+    def take_over(self, told: Told) -> None:
+        """Go on where the share's last holder was with money."""
+        with self._state:
+            self._pressure.take_over(told, self._clock())
+
+    @property
+    def broken(self) -> bool:
+        """Whether the breaker is open: a call a second goes out, to probe."""
+        return self._pressure.broken
 
     def remember(self, instants: list[float]) -> None:
         """Take over the sends of the share's last holder."""
@@ -75,8 +99,11 @@ class LeasedGate:
         return self._closed
 
     @property
-    def rate(self) -> int:
-        return self._gate.rate
+    def rate(self) -> float:
+        """Calls a second that may leave by now."""
+        with self._state:
+            self._follow_rate(self._clock())
+            return self._gate.rate
 
     def try_enter(self) -> float:
         """Go inside if a permit is near: 0, else how many seconds it is worth waiting before asking again.
@@ -85,11 +112,14 @@ class LeasedGate:
         """
         with self._state:
             now = self._clock()
-            if self._inside >= self._inside_max() or not self._is_open(now):
+            if not self._is_open(now) or self._inside >= self._inside_max():
                 return LOOK_AGAIN_S
             wait_s = self._gate.next_at(now) - now - NEAR_S
+            if self._pressure.broken:  # a probe without a connection passes out nowhere, and counts all the same
+                wait_s = max(wait_s, self._next_probe_at - now)
             if wait_s > 0:
                 return wait_s
+            self._next_probe_at = now + PROBE_EVERY_S
             self._inside += 1
             return 0.0
 
@@ -139,8 +169,14 @@ class LeasedGate:
         return now
 
     def _is_open(self, now: float) -> bool:
+        self._follow_rate(now)
         return not self._closed and now < self._fresh_until and self._gate.rate > 0
+
+    def _follow_rate(self, now: float) -> None:
+        rate = self._pressure.rate(now)
+        if rate != self._gate.rate:
+            self._gate.set_rate(rate)
 
     def _inside_max(self) -> int:
         """So many that all of them together wait about a fiftieth of a second: their thread waits with each."""
-        return max(1, self._gate.rate // 50)
+        return max(1, int(self._gate.rate / 50))

@@ -22,7 +22,11 @@ class PartitionJob:
 
 @dataclass(slots=True)
 class Payment:
-    """A claimed payment on its way through a partition; changed only by the thread that has it."""
+    """A claimed payment on its way through a partition; changed only by the thread that has it.
+
+    first_sent_at, last_sent_at: instants of this worker's boot_clock, also of sends by others; none: never sent.
+    failure_code: what its last try came to.
+    """
 
     seq: int
     member_id: str
@@ -31,5 +35,6 @@ class Payment:
     key: UUID
     attempts: int
     maybe_credited: bool
-    never_sent: bool
-    throttled_since: float | None = None
+    failure_code: str | None
+    first_sent_at: float | None
+    last_sent_at: float | None

@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.pay.gate import LeasedGate, boot_clock
+from bulkpoint.rules.clocks import DatabaseClock
+from bulkpoint.rules.gate import CountsFrom
+from bulkpoint.rules.pressure import Told
 from bulkpoint.rules.shares import permits
 from bulkpoint.store.connect import Connection, answered_within
 from bulkpoint.store.share import (
@@ -37,11 +39,16 @@ class LeaseTimes:
     """What a lease must outlast: the HTTP timeout of calls made under it."""
 
     http_timeout_s: float
+    counts_from: CountsFrom = "send"
 
     @property
     def in_database_s(self) -> float:
-        """How long the row stays taken after a renewal: the hold, and the calls that may still be on their way."""
-        return OWN_S + self.http_timeout_s + GRACE_AFTER_TIMEOUT_S
+        """How long the row stays taken after a renewal: the hold, and the calls that may still be on their way.
+
+        Counted from the answer, a call that timed out may reach money one more timeout later.
+        """
+        timeouts = 2 if self.counts_from == "answer" else 1
+        return OWN_S + timeouts * self.http_timeout_s + GRACE_AFTER_TIMEOUT_S
 
 
 class Lease:
@@ -54,13 +61,12 @@ class Lease:
     def __init__(
         self,
         connect: Callable[[], Connection],
-        run: RunToken,
+        run: RunToken | None,
         token: ShareToken,
         gate: LeasedGate,
         times: LeaseTimes,
         *,
-        acquired_at: float,
-        database_ahead_s: float,
+        clock: DatabaseClock,
     ) -> None:
         self.token = token
         self.gate = gate
@@ -70,8 +76,8 @@ class Lease:
         self._connect = connect
         self._run = run
         self._times = times
-        self._owned_until = acquired_at + OWN_S
-        self._database_ahead_s = database_ahead_s
+        self._owned_until = clock.asked_at + OWN_S
+        self._clock = clock
         self._stopping = threading.Event()
         self._first_answer = threading.Event()
         self._thread = threading.Thread(target=self._renew_for_ever, name=f"renew-{token.share}", daemon=True)
@@ -81,9 +87,9 @@ class Lease:
     def stamp(self, instant: float) -> float:
         """An instant of this worker's clock as seconds since 1970 by the database's clock.
 
-        The distance between the two is measured once a lease: stamps of one share never jump.
+        The distance between the two is measured before the first send: stamps of one share never jump.
         """
-        return instant + self._database_ahead_s
+        return self._clock.stamp(instant)
 
     @property
     def over(self) -> bool:
@@ -100,8 +106,12 @@ class Lease:
         """Give the share back with the sends of the last second, so that its next holder loses and doubles none."""
         if self.lost or boot_clock() >= self._owned_until:
             return
-        handover: dict[str, Any] = {"sent_at": [self.stamp(at) for at in self.gate.remembered()]}
-        release_share(connection, self.token, handover)
+        release_share(connection, self.token, [self.stamp(at) for at in self.gate.remembered()], self._pressure())
+
+    def _pressure(self) -> dict[str, float | None] | None:
+        """How money holds this share back, by the database's clock."""
+        told = self.gate.told()
+        return None if told is None else _shifted(told, self.stamp)._asdict()
 
     def _renew_for_ever(self) -> None:
         connection: Connection | None = None
@@ -111,7 +121,13 @@ class Lease:
                 try:
                     connection = connection or self._connect()
                     with answered_within(connection, ANSWER_S_MAX):
-                        renewal = renew_share(connection, self._run, self.token, lease_s=self._times.in_database_s)
+                        renewal = renew_share(
+                            connection,
+                            self._run,
+                            self.token,
+                            lease_s=self._times.in_database_s,
+                            pressure=self._pressure(),
+                        )
                 except (psycopg.OperationalError, UnreachableError):
                     # The gate shuts by itself 0.9 s after the last answer, the hold ends by `over` 3 s after it.
                     _close(connection)
@@ -128,6 +144,9 @@ class Lease:
             self._lose()
             return
         self._owned_until = asked_at + OWN_S
+        if not self._first_answer.is_set():  # nothing was sent yet: the better of two measurements stays
+            clock = DatabaseClock(asked_at, boot_clock(), renewal.database_now)
+            self._clock = min(self._clock, clock, key=lambda one: one.error_s)
         if not renewal.run_live:
             self.run_over = True
             self.gate.close()
@@ -147,29 +166,30 @@ class Lease:
 def take_share(
     connection: Connection,
     connect: Callable[[], Connection],
-    run: RunToken,
+    run: RunToken | None,
     times: LeaseTimes,
     make_gate: Callable[[], LeasedGate],
 ) -> Lease | None:
-    """Acquire a free share and begin renewing it; None while no share is to be had."""
+    """Acquire a free share and begin renewing it; None while no share is to be had.
+
+    Without a run: for look-ups, which are calls like all others to the limit.
+    """
     asked_at = boot_clock()
     acquired = acquire_share(connection, run, uuid4(), lease_s=times.in_database_s)
-    answered_at = boot_clock()
     if acquired is None:
         return None
+    clock = DatabaseClock(asked_at, boot_clock(), acquired.database_now)
     gate = make_gate()
-    if acquired.handover:
-        # Errs to the safe side: the stamps are placed as late as the answer allows.
-        gate.remember([answered_at - (acquired.database_now - at) for at in acquired.handover["sent_at"]])
-    return Lease(
-        connect,
-        run,
-        acquired.token,
-        gate,
-        times,
-        acquired_at=asked_at,
-        database_ahead_s=acquired.database_now - answered_at,
-    )
+    gate.remember([clock.instant(at) for at in acquired.sent_at])
+    if acquired.pressure is not None:
+        gate.take_over(_shifted(Told(**acquired.pressure), clock.instant))
+    return Lease(connect, run, acquired.token, gate, times, clock=clock)
+
+
+def _shifted(told: Told, to_other_clock: Callable[[float], float]) -> Told:
+    """The same by another clock."""
+    instants = (None if at is None else to_other_clock(at) for at in told[2:])
+    return Told(told.rate, told.ceiling, *instants)
 
 
 def _close(connection: Connection | None) -> None:

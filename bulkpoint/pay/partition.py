@@ -22,10 +22,10 @@ from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.job import PartitionJob, Payment
 from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.pay.recorder import Recorder
-from bulkpoint.pay.sender import Desk, Patience, Sender, retry_policy
+from bulkpoint.pay.sender import CallRules, Desk, Sender
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.settings import read_secret
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection, Link, connect
 from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # The main thread looks after its queues this often.
 TICK_S = 0.01
 SHARE_POLL_S = 0.3
+ANSWER_S_MAX = 5.0
 # Claimed and not yet sent: about a second of permits, and never more than this.
 AHEAD_ROWS_MAX = 4_000
 # Waiting to be sent again; beyond this they go back for a sweep (a bound on memory during an outage).
@@ -62,12 +63,12 @@ class Partition:
         self.taken = 0
         self.sent = 0
         self._job = job
-        self._times = LeaseTimes(settings.money_timeout_s)
-        self._connect = partial(connect, job.conninfo, name=f"bulkpoint worker of run {job.run.run_id}")
-        self._connection = self._connect()
-        self._recorder = Recorder(self._connect, job.run)
-        self._next_try = retry_policy(settings)
-        self._patience = Patience(settings.breaker_patience_s)
+        name = f"bulkpoint worker of run {job.run.run_id}"
+        self._times = LeaseTimes(settings.money_timeout_s, settings.limit_counts_from)
+        self._connect = partial(connect, job.conninfo, name=name)
+        self._link = Link(job.conninfo, name=name, answer_s_max=ANSWER_S_MAX)
+        self._recorder = Recorder(job.conninfo, name, job.run)
+        self._rules = CallRules.of(settings)
         token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
         self._adapter = load_adapter(settings.money_adapter, token)
         self._open_calls = partial(make_calls, settings)
@@ -79,7 +80,7 @@ class Partition:
         try:
             self._recorder.close()
         finally:
-            self._connection.close()
+            self._link.close()
 
     def pay(self, rows: Rows) -> None:
         """Hold a share, and another when that one is lost or moves away, until the rows or the run are at an end."""
@@ -89,7 +90,7 @@ class Partition:
                 return
             hold = Hold(self._job, lease, self._recorder, self._desk(lease), self._open_calls)
             try:
-                hold.pay(rows, self._connection)
+                hold.pay(rows, self._link)
             finally:
                 self._give_up(hold, rows)
             if lease.run_over or hold.halted:
@@ -98,16 +99,23 @@ class Partition:
     def _wait_for_share(self) -> Lease | None:
         """The next share to be had; None when the run is over."""
         while True:
-            lease = take_share(self._connection, self._connect, self._job.run, self._times, self._make_gate)
+            lease = self._link.ask(self._take_share)
             if lease is not None:
                 return lease
-            if not run_is_live(self._connection, self._job.run):
+            if not self._link.ask(partial(run_is_live, run=self._job.run)):
                 return None
             time.sleep(SHARE_POLL_S)
 
+    def _take_share(self, connection: Connection) -> Lease | None:
+        return take_share(connection, self._connect, self._job.run, self._times, self._make_gate)
+
     def _make_gate(self) -> LeasedGate:
         settings = self._job.settings
-        return LeasedGate(guard_s=settings.guard_ms / 1000, counts_from=settings.limit_counts_from)
+        return LeasedGate(
+            guard_s=settings.guard_ms / 1000,
+            counts_from=settings.limit_counts_from,
+            patience_s=settings.breaker_patience_s,
+        )
 
     def _desk(self, lease: Lease) -> Desk:
         return Desk(
@@ -115,22 +123,27 @@ class Partition:
             lease,
             self._recorder,
             adapter=self._adapter,
-            next_try=self._next_try,
-            patience=self._patience,
+            rules=self._rules,
         )
 
     def _give_up(self, hold: "Hold", rows: Rows) -> None:
         """Join the sender, write what came of their calls, and only then let the next holder in."""
         self.taken += hold.taken
+        run = self._job.run
         try:
             rows.give_back(hold.close())
             self.sent += hold.sent
             self._recorder.flush()
+            for seq in self._recorder.paid_twice[:1]:
+                hold.desk.halt_run("NOT_DEDUPLICATED", f"money gave payment {seq} a second transaction id")
+            for seq, why in self._recorder.unwritable[:1]:
+                hold.desk.halt_run("DEFECT", f"the result of payment {seq} cannot be written ({why})")
             if hold.desk.halt is not None:
-                halt_run(self._connection, self._job.run, *hold.desk.halt)
+                halt, reason = hold.desk.halt
+                self._link.ask(lambda connection: halt_run(connection, run, halt, reason))
         finally:
             hold.lease.stop()
-        hold.lease.release(self._connection)
+        self._link.ask(hold.lease.release)
 
 
 class Hold:
@@ -153,22 +166,25 @@ class Hold:
         self._sender.start()
         self._again: list[tuple[float, int, Payment]] = []  # heap: due at, seq
         self._brought_back = 0  # payments handed to the sender a second time
+        self._returned = 0  # payments taken from it, unsent
 
     @property
     def halted(self) -> bool:
-        return self.desk.halt is not None
+        return self.desk.halt is not None or bool(self.desk.recorder.paid_twice)
 
     @property
     def sent(self) -> int:
         return self._sender.sent
 
-    def pay(self, rows: Rows, connection: Connection) -> None:
+    def pay(self, rows: Rows, link: Link) -> None:
         """Keep the sender busy until the rows are sent, or the hold is over."""
         while not self.lease.over and not self.halted:
+            if self.lease.gate.broken:
+                self._let_go_of_what_waits(rows)
             self._bring_back_what_is_due()
             room = self._ahead_max() - self._in_hand()
             if room >= min(CLAIM_ROWS_MAX, max(1, self._ahead_max() // 4)) and not rows.ended:
-                self._claim(rows.take(min(room, CLAIM_ROWS_MAX)), connection)
+                self._claim(rows.take(min(room, CLAIM_ROWS_MAX)), link)
                 continue
             if rows.ended and self._in_hand() == 0 and not self.desk.again:
                 return
@@ -192,20 +208,41 @@ class Hold:
             self._return(payment, due_at=None)
         return unsent
 
-    def _claim(self, taken: list[Row], connection: Connection) -> None:
+    def _claim(self, taken: list[Row], link: Link) -> None:
         if not taken:
             return
-        payments = claim(connection, self._job.run, self.lease.token, self._job.key_namespace, taken)
+        run, token, namespace = self._job.run, self.lease.token, self._job.key_namespace
+        payments = link.ask(lambda connection: claim(connection, run, token, namespace, taken))
         self.taken += len(payments)
         for payment in payments:
             self.desk.ready.append(payment)
 
     def _in_hand(self) -> int:
         """With the sender: queued for it, or in flight."""
-        return self.taken + self._brought_back - self._sender.done
+        return self.taken + self._brought_back - self._returned - self._sender.done
 
     def _ahead_max(self) -> int:
-        return min(AHEAD_ROWS_MAX, max(1, self.lease.gate.rate) + self._sender.under_way)
+        return min(AHEAD_ROWS_MAX, max(1, int(self.lease.gate.rate)) + self._sender.under_way)
+
+    def _let_go_of_what_waits(self, rows: Rows) -> None:
+        """While the breaker is open only probes go out: all but one of the payments in hand go back, attempts kept.
+
+        They are written before any of them can be claimed again: a row let go late would be let go in mid-call.
+        """
+        self._collect_again()
+        let_go = []
+        while len(self.desk.ready) > 1:
+            let_go.append(self.desk.ready.pop())
+        for payment in let_go:
+            self._return(payment, due_at=None)
+        for due_at, _, payment in self._again:
+            self._return(payment, due_at=self.lease.stamp(due_at))
+        if not let_go and not self._again:
+            return
+        self._returned += len(let_go)
+        self._again.clear()
+        self.desk.recorder.flush()
+        rows.give_back(let_go)
 
     def _bring_back_what_is_due(self) -> None:
         self._collect_again()
@@ -232,7 +269,8 @@ class Hold:
                 token=self.lease.token,
                 attempts=payment.attempts,
                 maybe_credited=payment.maybe_credited,
-                known_unsent=payment.never_sent,
+                known_unsent=payment.last_sent_at is None,
                 next_attempt_at=due_at,
+                failure_code=payment.failure_code,
             ),
         )

@@ -1,14 +1,13 @@
 """Writes what came of the calls: in batches, half a second late at most, and until it is really written."""
 
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import psycopg
 
 from bulkpoint.errors import UnreachableError
-from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.connect import Connection, Link
 from bulkpoint.store.payment import Attempt, Change, record_results
 from bulkpoint.store.share import RunToken
 
@@ -16,20 +15,24 @@ FLUSH_EVERY_S = 0.25
 # One statement: large enough to be cheap, small enough that its locks are short.
 BATCH_ROWS_MAX = 1_000
 ANSWER_S_MAX = 10.0
-# While the database is away nothing is sent, so what waits here is bounded by the calls in flight; after this long the
-# worker gives up, and the rows are taken up by another as perhaps credited.
-PATIENCE_S = 120.0
-RECONNECT_EVERY_S = 0.5
+
+Result = tuple[Attempt | None, Change]
 
 
 class Recorder:
-    """Takes results from sender threads (`add`) and writes them from a thread of its own."""
+    """Takes results from sender threads (`add`) and writes them from a thread of its own.
 
-    def __init__(self, connect: Callable[[], Connection], run: RunToken) -> None:
-        self._connect = connect
-        self._connection: Connection | None = None
+    While the database is away nothing is sent, so what waits here is bounded by the calls in flight. When it stays away
+    the worker gives up, and the rows are taken up by another as perhaps credited. `paid_twice`: payments to which money
+    has given two transaction ids; `unwritable`: those whose result the database will not have, and why.
+    """
+
+    def __init__(self, conninfo: str, name: str, run: RunToken) -> None:
+        self._link = Link(conninfo, name=name, answer_s_max=ANSWER_S_MAX)
         self._run = run
-        self._waiting: deque[tuple[Attempt | None, Change]] = deque()
+        self.paid_twice: list[int] = []
+        self.unwritable: list[tuple[int, str]] = []
+        self._waiting: deque[Result] = deque()
         self._writing = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
@@ -59,8 +62,7 @@ class Recorder:
         try:
             self.flush()
         finally:
-            if self._connection is not None:
-                self._connection.close()
+            self._link.close()
 
     def _write_for_ever(self) -> None:
         while not self._closing and self.trouble is None:
@@ -76,31 +78,39 @@ class Recorder:
                 return
             try:
                 self._write(batch)
-            except (psycopg.Error, UnreachableError) as error:
+            except UnreachableError as error:
                 self._waiting.extendleft(reversed(batch))
                 self.trouble = error
 
-    def _write(self, batch: list[tuple[Attempt | None, Change]]) -> None:
-        gives_up_at = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                self._connection = self._connection or self._connect()
-                with answered_within(self._connection, ANSWER_S_MAX):
-                    for share, attempts, changes in by_share(batch):
-                        record_results(self._connection, self._run, share, attempts, changes)
-            except (psycopg.OperationalError, UnreachableError):
-                # Also when the reply to the commit was lost: a repeated record changes nothing.
-                if self._connection is not None:
-                    self._connection.close()
-                    self._connection = None
-                if time.monotonic() >= gives_up_at:
-                    raise
-                time.sleep(RECONNECT_EVERY_S)
+    def _write(self, batch: list[Result]) -> None:
+        """Write all of it; a row that PostgreSQL will not have costs no other its record."""
+        try:
+            self._link.ask(lambda connection: self._record(connection, batch))
+        except (psycopg.Error, ValueError) as error:
+            bare = [without_texts(result) for result in batch]
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                self._write(batch[:middle])
+                self._write(batch[middle:])
+            elif batch != bare:
+                self._write(bare)
             else:
-                return
+                self.unwritable.append((batch[0][1].seq, f"{type(error).__name__}: {error}"))
+
+    def _record(self, connection: Connection, batch: list[Result]) -> None:
+        # Again where the reply to the commit was lost: a repeated record changes nothing.
+        for share, attempts, changes in by_share(batch):
+            self.paid_twice += record_results(connection, self._run, share, attempts, changes)
 
 
-def by_share(batch: list[tuple[Attempt | None, Change]]) -> list[tuple[int, list[Attempt], list[Change]]]:
+def without_texts(result: Result) -> Result:
+    """The result without money's own words, whatever is in them; a transaction id stays, it was read strictly."""
+    attempt, change = result
+    code = change.failure_code and "UNREADABLE"  # not none: of an open payment it says that the tries are spent
+    return attempt and attempt._replace(code=None), change._replace(failure_code=code, failure_message=None)
+
+
+def by_share(batch: Sequence[Result]) -> list[tuple[int, list[Attempt], list[Change]]]:
     """The batch as statements: all attempts, and the last word on each payment, by the share that claimed it.
 
     A SUCCESS is the last word whatever follows it.

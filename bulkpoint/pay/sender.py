@@ -1,9 +1,14 @@
-"""The sender: takes claimed payments, lets them through the gate, calls money, and says what became of each."""
+"""The sender: takes claimed payments, lets them through the gate, calls money, and says what became of each.
+
+A payment is sent by POST, and looked up by GET instead once its tries are spent and one of them may have credited it,
+or once money may have forgotten its key.
+"""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import uuid_utils
@@ -11,14 +16,14 @@ from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_fixed, w
 
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.contract import PointsCall
-from bulkpoint.money.transport import Calls, Reply
+from bulkpoint.money.transport import Calls, Reply, Request
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.job import Payment
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
-from bulkpoint.rules.answers import Answer, Meaning, Strain, understand
+from bulkpoint.rules.answers import Answer, Credit, Meaning, Observed, Trouble, understand, understand_look_up
 from bulkpoint.rules.lifecycle import PaymentState
-from bulkpoint.rules.retry import Decision, NextTry, decide
+from bulkpoint.rules.retry import LOOK_UPS, Decision, NextTry, decide, decide_look_up, may_send, proof_in_s
 from bulkpoint.settings import Settings
 from bulkpoint.store.payment import Attempt, Change
 
@@ -42,20 +47,23 @@ def retry_policy(settings: Settings) -> NextTry:
     return next_try
 
 
-class Patience:
-    """How long money has given nothing but trouble; from hold to hold of a partition."""
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """What the settings say of a payment's calls. Times in seconds; calls_max: POSTs and GETs of one run together."""
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
-        self._trouble_since: float | None = None
+    next_try: NextTry
+    calls_max: int
+    retention_s: float
+    settle_s: float
 
-    def note(self, strain: Strain, now: float) -> bool:
-        """Take in one answer; True when the trouble has lasted longer than the patience."""
-        if strain is Strain.NONE:
-            self._trouble_since = None
-            return False
-        self._trouble_since = self._trouble_since or now
-        return now - self._trouble_since > self._patience_s
+    @classmethod
+    def of(cls, settings: Settings) -> "CallRules":
+        return cls(
+            retry_policy(settings),
+            1 + settings.retries + LOOK_UPS,
+            settings.money_key_retention_h * 3600,
+            settings.money_settle_s,
+        )
 
 
 class Desk:
@@ -68,15 +76,13 @@ class Desk:
         recorder: Recorder,
         *,
         adapter: Adapter,
-        next_try: NextTry,
-        patience: Patience,
+        rules: CallRules,
     ) -> None:
         self.campaign_id = campaign_id
         self.lease = lease
         self.recorder = recorder
         self.adapter = adapter
-        self.next_try = next_try
-        self.patience = patience
+        self.rules = rules
         self.ready: deque[Payment] = deque()
         self.again: deque[tuple[float, Payment]] = deque()  # due at, to be sent again
         self.unsent: deque[Payment] = deque()  # the gate closed before they left
@@ -91,10 +97,11 @@ class Desk:
 class Sending:
     """One call under way. `sent_at` is set when it passes the gate, at the moment its bytes may leave."""
 
-    __slots__ = ("attempt_id", "gate", "inside", "payment", "sent_at")
+    __slots__ = ("attempt_id", "gate", "inside", "look_up", "payment", "sent_at")
 
-    def __init__(self, payment: Payment, gate: LeasedGate) -> None:
+    def __init__(self, payment: Payment, gate: LeasedGate, *, look_up: bool) -> None:
         self.payment = payment
+        self.look_up = look_up
         self.attempt_id = str(uuid_utils.uuid7())
         self.gate = gate
         self.inside = True
@@ -150,11 +157,26 @@ class Sender(threading.Thread):
             opens_in_s = self._gate.try_enter()
             if opens_in_s > 0:
                 return min(opens_in_s, LOOK_AGAIN_S)
-            sending = Sending(ready.popleft(), self._gate)
-            payment = sending.payment
-            call = PointsCall(payment.key, self._desk.campaign_id, payment.member_id, payment.amount, payment.reason)
-            calls.begin(sending, self._desk.adapter.pay(call), on_wire=sending.on_wire)
+            payment = ready.popleft()
+            sending = Sending(payment, self._gate, look_up=self._is_look_up(payment))
+            calls.begin(sending, self._request(sending), on_wire=sending.on_wire)
         return LOOK_AGAIN_S
+
+    def _is_look_up(self, payment: Payment) -> bool:
+        if payment.failure_code is not None:  # of a payment that is still open: its tries are spent
+            return True
+        first = payment.first_sent_at
+        return first is not None and not may_send(
+            since_first_sent_s=boot_clock() - first, retention_s=self._desk.rules.retention_s
+        )
+
+    def _request(self, sending: Sending) -> Request:
+        adapter, payment = self._desk.adapter, sending.payment
+        if sending.look_up:
+            return adapter.look_up(payment.key)
+        return adapter.pay(
+            PointsCall(payment.key, self._desk.campaign_id, payment.member_id, payment.amount, payment.reason)
+        )
 
     def _settle(self, sending: Sending, reply: Reply) -> None:
         desk, payment = self._desk, sending.payment
@@ -162,17 +184,17 @@ class Sender(threading.Thread):
         if sending.inside:
             self._gate.leave()
         self.done += 1
-        observed = desk.adapter.read_pay(reply, datetime.now(UTC))
-        meaning = understand(observed)
+        observed, meaning, proof_s = self._read(sending, reply, answered_at)
         if sending.sent_at is None:
             self._not_sent(payment, meaning, answered_at)
             return
         self.sent += 1
-        timed_out = meaning.answer is Answer.TIMED_OUT
+        timed_out = observed.trouble is Trouble.TIMED_OUT
         self._gate.answered(unknown_for_s=self._http_timeout_s if timed_out else 0.0)
         stamp = desk.lease.stamp
         attempt = Attempt(
             attempt_id=sending.attempt_id,
+            method="GET" if sending.look_up else "POST",
             seq=payment.seq,
             sent_at=stamp(sending.sent_at),
             answered_at=None if reply.trouble else stamp(answered_at),
@@ -181,8 +203,40 @@ class Sender(threading.Thread):
             code=meaning.code,
             transaction_id=meaning.transaction_id,
         )
-        payment.never_sent = False
-        self._decide(payment, attempt, meaning, answered_at)
+        if sending.look_up:
+            decision = decide_look_up(
+                meaning,
+                attempts=payment.attempts,
+                failure_code=payment.failure_code,
+                calls_max=desk.rules.calls_max,
+                proof_in_s=proof_s,
+            )
+        else:
+            payment.last_sent_at = sending.sent_at
+            payment.first_sent_at = payment.first_sent_at or sending.sent_at
+            decision = decide(
+                meaning, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.rules.next_try
+            )
+        self._note(meaning)
+        self._become(payment, decision, attempt, meaning, answered_at)
+
+    def _read(self, sending: Sending, reply: Reply, now: float) -> tuple[Observed, Meaning, float | None]:
+        """What the answer means; of a look-up also in how many seconds "not found" would be proof."""
+        adapter, payment, rules = self._desk.adapter, sending.payment, self._desk.rules
+        if not sending.look_up:
+            observed = adapter.read_pay(reply, datetime.now(UTC))
+            return observed, understand(observed), None
+        asked_at = sending.sent_at or now  # the absence is of that moment
+        proof_s = proof_in_s(
+            since_last_sent_s=asked_at - (payment.last_sent_at or asked_at),
+            since_first_sent_s=asked_at - (payment.first_sent_at or asked_at),
+            retention_s=rules.retention_s,
+            after_s=rules.settle_s,
+            failure_code=payment.failure_code,
+        )
+        asked = Credit(self._desk.campaign_id, payment.member_id, payment.amount)
+        observed = adapter.read_look_up(reply, datetime.now(UTC))
+        return observed, understand_look_up(observed, asked=asked, absence_is_proof=proof_s == 0), proof_s
 
     def _not_sent(self, payment: Payment, meaning: Meaning, now: float) -> None:
         """No try of the payment: the gate was closed, or money could not be reached at all."""
@@ -193,27 +247,25 @@ class Sender(threading.Thread):
             else:
                 desk.again.append((now, payment))
             return
-        self._note(meaning, now)
-        wait_s = desk.next_try(1)
+        self._note(meaning)
+        wait_s = desk.rules.next_try(1)
         desk.again.append((now + (wait_s or 0.0), payment))
 
-    def _decide(self, payment: Payment, attempt: Attempt, meaning: Meaning, now: float) -> None:
+    def _become(self, payment: Payment, decision: Decision, attempt: Attempt, meaning: Meaning, now: float) -> None:
         desk = self._desk
-        decision = decide(
-            meaning, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.next_try
-        )
         payment.attempts = decision.attempts
         payment.maybe_credited = decision.maybe_credited
+        payment.failure_code = decision.failure_code
         if decision.halt is not None:
             desk.halt_run(decision.halt.value, meaning.message or meaning.code or meaning.answer.value)
-        self._note(meaning, now)
         comes_again = decision.state is PaymentState.PENDING and decision.wait_s is not None
-        desk.recorder.add(attempt, change_of(payment, decision, desk.lease, keeps_claim=comes_again))
+        change = change_of(payment, decision, desk.lease, keeps_claim=comes_again)
+        desk.recorder.add(attempt, change)
         if decision.wait_s is not None and comes_again:
             desk.again.append((now + decision.wait_s, payment))
 
-    def _note(self, meaning: Meaning, now: float) -> None:
-        if self._desk.patience.note(meaning.strain, now):
+    def _note(self, meaning: Meaning) -> None:
+        if self._gate.heard(meaning.strain, meaning.retry_after_s):
             self._desk.halt_run(
                 "MONEY_UNAVAILABLE",
                 f"money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
@@ -229,6 +281,8 @@ def change_of(payment: Payment, decision: Decision, lease: Lease, *, keeps_claim
         token=lease.token,
         attempts=decision.attempts,
         maybe_credited=decision.maybe_credited,
+        not_credited=decision.not_credited,
+        last_sent_at=None if payment.last_sent_at is None else lease.stamp(payment.last_sent_at),
         transaction_id=decision.transaction_id,
         failure_kind=decision.failure_kind,
         failure_code=decision.failure_code,

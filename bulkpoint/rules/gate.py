@@ -24,7 +24,7 @@ class Gate:
     does in between. Times are seconds of any clock that never goes back; the gate itself reads none.
     """
 
-    def __init__(self, *, guard_s: float, counts_from: CountsFrom = "send", rate: int = 0) -> None:
+    def __init__(self, *, guard_s: float, counts_from: CountsFrom = "send", rate: float = 0) -> None:
         assert guard_s >= 0
         self._kept_s = WINDOW_S + guard_s
         self._counts_from = counts_from
@@ -34,11 +34,11 @@ class Gate:
         self._last_slot = -math.inf
 
     @property
-    def rate(self) -> int:
-        """Calls a second; 0 holds everything."""
+    def rate(self) -> float:
+        """Calls a second, also fewer than one; 0 holds everything."""
         return self._rate
 
-    def set_rate(self, rate: int) -> None:
+    def set_rate(self, rate: float) -> None:
         """Change the rate; what already left goes on counting."""
         assert rate >= 0
         self._rate = rate
@@ -52,7 +52,7 @@ class Gate:
             return math.inf
         while self._free_at and self._free_at[0] <= now:
             heapq.heappop(self._free_at)
-        if len(self._free_at) + self._unanswered >= self._rate:
+        if len(self._free_at) + self._unanswered >= max(1, int(self._rate)):
             return self._free_at[0] if self._free_at else math.inf
         return max(now, self._last_slot + 1 / self._rate)
 

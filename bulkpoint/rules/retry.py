@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from bulkpoint.rules.answers import Action, Credited, Halt, Meaning
+from bulkpoint.rules.answers import Action, Answer, Credited, Halt, Meaning
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 
 # Longer than this money cannot hold us back: the breaker's patience or a person decides then.
 RETRY_AFTER_S_MAX = 3600.0
 # After a 429 without Retry-After, or no connection: the next second is a new one at money, too.
 WAIT_S_MIN = 1.0
-# How long after the last send money may still be working on it; before, "not found" proves nothing.
-ABSENCE_IS_PROOF_AFTER_S = 60.0
+# Look-ups of one payment in a run, beyond the retries: one soon, one when "not found" is proof.
+LOOK_UPS = 2
 
 # Tries so far in this run (1 or more) -> seconds to wait before the next one, or none: no more tries.
 NextTry = Callable[[int], float | None]
@@ -22,8 +22,8 @@ NextTry = Callable[[int], float | None]
 class Decision(NamedTuple):
     """The payment after the call: what the recorder writes.
 
-    state is SUCCESS, FAILED or PENDING. wait_s, of a PENDING one: seconds until it may be sent again; none: give it
-    back now, it was not this payment's turn. look_up_first: FAILED for want of an answer; a look-up may settle it.
+    state is SUCCESS, FAILED or PENDING. wait_s, of a PENDING one: seconds until it may be sent, or looked up, again;
+    none: give it back now, it was not this payment's turn. not_credited: money itself said so.
     """
 
     state: PaymentState
@@ -35,14 +35,15 @@ class Decision(NamedTuple):
     failure_code: str | None = None
     failure_message: str | None = None
     halt: Halt | None = None
-    look_up_first: bool = False
+    not_credited: bool = False
 
 
 def decide(meaning: Meaning, *, attempts: int, maybe_credited: bool, next_try: NextTry) -> Decision:
     """What becomes of a payment after the answer to a POST.
 
     attempts: tries of this run before this call. maybe_credited: as the payment had it. A payment that is perhaps
-    credited never ends FAILED of a kind other than UNKNOWN, whatever its last answer.
+    credited never ends FAILED of a kind other than UNKNOWN, whatever its last answer; when its tries are spent it is
+    looked up.
     """
     attempts += meaning.counts_as_try
     if meaning.action is Action.SUCCEED:
@@ -61,35 +62,78 @@ def decide(meaning: Meaning, *, attempts: int, maybe_credited: bool, next_try: N
             return Decision(
                 PaymentState.PENDING, attempts, maybe_credited, max(backoff_s, meaning.retry_after_s or 0.0)
             )
+    # That money is still at work on it outlives money's own word for it: see proof_in_s.
+    code = meaning.answer.value if meaning.answer is Answer.IN_PROGRESS else meaning.code or meaning.answer.value
+    if maybe_credited and meaning.halt is None:
+        soon_s = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, soon_s, failure_code=code)
     return Decision(
         PaymentState.FAILED,
         attempts,
         maybe_credited,
         failure_kind=FailureKind.UNKNOWN if maybe_credited else meaning.failure_kind,
-        failure_code=meaning.code or meaning.answer.value,
+        failure_code=code,
         failure_message=meaning.message,
         halt=meaning.halt,
-        look_up_first=maybe_credited and meaning.halt is None,
     )
 
 
-def decide_look_up(meaning: Meaning, *, attempts: int) -> Decision | None:
-    """What becomes of a FAILED/UNKNOWN payment after the answer to a GET; none: it stays as it is.
+def decide_look_up(
+    meaning: Meaning, *, attempts: int, failure_code: str | None, calls_max: int, proof_in_s: float | None
+) -> Decision:
+    """What becomes of a payment after the answer to a GET of its key.
 
-    Only here does a payment stop being maybe_credited: money itself said that it was not.
+    attempts: calls of this run before this one, of at most `calls_max`. failure_code: what it fails as when nothing is
+    learnt. proof_in_s: see there. Only here does a payment stop being maybe_credited: money itself said that it is not.
     """
+    attempts += meaning.counts_as_try
     if meaning.credited is Credited.YES:
         return Decision(PaymentState.SUCCESS, attempts, True, transaction_id=meaning.transaction_id)
+    code = failure_code or meaning.answer.value
     if meaning.credited is Credited.NO:
         return Decision(
             PaymentState.FAILED,
             attempts,
             False,
             failure_kind=meaning.failure_kind,
-            failure_code=meaning.answer.value,
+            failure_code=code,
             failure_message=meaning.message,
+            not_credited=True,
         )
-    return None
+    if meaning.action is Action.RETURN:
+        return Decision(PaymentState.PENDING, attempts, True, failure_code=failure_code, halt=meaning.halt)
+    wait_s: float | None = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
+    if meaning.answer is Answer.NOT_FOUND_YET:
+        wait_s = proof_in_s
+    if meaning.action is not Action.FAIL and wait_s is not None and attempts < calls_max:
+        return Decision(PaymentState.PENDING, attempts, True, wait_s, failure_code=failure_code)
+    return Decision(
+        PaymentState.FAILED,
+        attempts,
+        True,
+        failure_kind=FailureKind.UNKNOWN,
+        failure_code=code,
+        failure_message=meaning.message,
+        halt=meaning.halt,
+    )
+
+
+def proof_in_s(
+    *,
+    since_last_sent_s: float,
+    since_first_sent_s: float,
+    retention_s: float,
+    after_s: float,
+    failure_code: str | None = None,
+) -> float | None:
+    """Seconds until "not found" would mean "not credited"; none: in this run it never will.
+
+    A key that money called in progress to the last is not absent because a look-up does not show it.
+    """
+    if failure_code == Answer.IN_PROGRESS:
+        return None
+    wait_s = max(0.0, after_s - since_last_sent_s)
+    return wait_s if since_first_sent_s + wait_s < retention_s else None
 
 
 def absence_is_proof(
@@ -97,7 +141,7 @@ def absence_is_proof(
     since_last_sent_s: float,
     since_first_sent_s: float,
     retention_s: float,
-    after_s: float = ABSENCE_IS_PROOF_AFTER_S,
+    after_s: float,
 ) -> bool:
     """Whether "not found" means "not credited": every send has arrived or died, and money has not forgotten the key."""
     return since_last_sent_s >= after_s and since_first_sent_s < retention_s

@@ -3,11 +3,12 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import psycopg
@@ -15,11 +16,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bulkpoint.errors import UnreachableError
 
+T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT_S = 5
 # A peer that vanished is noticed by the kernel after this long, also in the middle of a statement.
 TCP_USER_TIMEOUT_MS = 3_000
+# A database that restarts or fails over is back within this; nothing is sent meanwhile.
+PATIENCE_S = 120.0
+ASK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,40 @@ def answered_within(connection: Connection, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+class Link:
+    """A connection that outlasts its loss: a question that was not answered is asked again, on a new one.
+
+    For one thread. Questions must bear being asked twice: the reply to a commit may be what was lost.
+    """
+
+    def __init__(self, conninfo: str, *, name: str, answer_s_max: float, patience_s: float = PATIENCE_S) -> None:
+        self._conninfo = conninfo
+        self._name = name
+        self._answer_s_max = answer_s_max
+        self._patience_s = patience_s
+        self._connection: Connection | None = None
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """The answer. Raises UnreachableError when the database stays away for longer than the patience."""
+        gives_up_at = time.monotonic() + self._patience_s
+        while True:
+            try:
+                connection = self._connection = self._connection or connect(self._conninfo, name=self._name)
+                with reachable(self._conninfo), answered_within(connection, self._answer_s_max):
+                    return question(connection)
+            except UnreachableError:
+                self.close()
+                if time.monotonic() > gives_up_at:
+                    raise
+                time.sleep(ASK_AGAIN_S)
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next question opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _break(connection: Connection) -> None:

@@ -14,18 +14,24 @@ from bulkpoint.store.sql import sql
 
 
 class Claim(NamedTuple):
-    """A payment that is ours to send: `attempts` are the tries of this run so far."""
+    """A payment that is ours to send: `attempts` are the tries of this run so far.
+
+    since_first_sent_s, since_last_sent_s: none where it was never sent. failure_code: what its last try came to.
+    """
 
     seq: int
     attempts: int
     maybe_credited: bool
-    never_sent: bool
+    failure_code: str | None
+    since_first_sent_s: float | None
+    since_last_sent_s: float | None
 
 
 class Attempt(NamedTuple):
-    """One wire send; times are seconds since 1970 by the sender's stamp."""
+    """One wire send; times are seconds since 1970 by the sender's stamp. method: POST, or GET of a look-up."""
 
     attempt_id: str
+    method: str
     seq: int
     sent_at: float
     answered_at: float | None
@@ -36,14 +42,19 @@ class Attempt(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a payment becomes; applies under the claim's token, a SUCCESS always."""
+    """What a payment becomes; applies under the claim's token, a SUCCESS always.
+
+    not_credited: money itself said so, which ends maybe_credited. last_sent_at: of a POST, none where none left.
+    """
 
     seq: int
     state: str
     token: ShareToken
     attempts: int
     maybe_credited: bool
+    not_credited: bool = False
     known_unsent: bool = False
+    last_sent_at: float | None = None
     next_attempt_at: float | None = None
     transaction_id: str | None = None
     failure_kind: str | None = None
@@ -87,19 +98,21 @@ def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seq
 
 def record_results(
     connection: Connection, run: RunToken, share: int, attempts: Sequence[Attempt], changes: Sequence[Change]
-) -> None:
+) -> list[int]:
     """Write attempts, payments and the share's counters in one statement; safe to repeat.
 
-    `changes` hold each payment once: the last word on it.
+    `changes` hold each payment once: the last word on it. Returns the seqs of payments that are SUCCESS under another
+    transaction id already: money does not deduplicate.
     """
     assert len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch"
-    connection.execute(
+    rows = connection.execute(
         sql("record_results"),
         {
             "campaign_id": run.campaign_id,
             "run_id": run.run_id,
             "share": share,
             "attempt_ids": numbers(a.attempt_id for a in attempts),
+            "methods": numbers(a.method for a in attempts),
             "attempt_seqs": numbers(a.seq for a in attempts),
             "sent_ats": numbers(a.sent_at for a in attempts),
             "answered_ats": numbers(a.answered_at for a in attempts),
@@ -113,7 +126,9 @@ def record_results(
             "claim_epochs": numbers(c.token.epoch for c in changes),
             "attempts": numbers(c.attempts for c in changes),
             "maybe_credited": numbers(c.maybe_credited for c in changes),
+            "not_credited": numbers(c.not_credited for c in changes),
             "known_unsent": numbers(c.known_unsent for c in changes),
+            "last_sent_ats": numbers(c.last_sent_at for c in changes),
             "next_attempt_ats": numbers(c.next_attempt_at for c in changes),
             "transaction_ids": texts(c.transaction_id for c in changes),
             "failure_kinds": numbers(c.failure_kind for c in changes),
@@ -121,6 +136,7 @@ def record_results(
             "failure_messages": texts(c.failure_message for c in changes),
         },
     )
+    return [row[0] for row in rows]
 
 
 def numbers(values: Iterable[object]) -> str:

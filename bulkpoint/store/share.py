@@ -31,10 +31,14 @@ class ShareToken:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """A fresh hold: `handover` is what the last holder left, `database_now` seconds since 1970 by the database."""
+    """A fresh hold: `sent_at` are the last holder's sends that may still count, `pressure` how money held it back.
+
+    Instants are seconds since 1970 by the database's clock.
+    """
 
     token: ShareToken
-    handover: dict[str, Any] | None
+    sent_at: list[float]
+    pressure: dict[str, Any] | None
     database_now: float
 
 
@@ -49,41 +53,57 @@ class Renewal:
     database_now: float
 
 
-def acquire_share(connection: Connection, run: RunToken, holder: UUID, *, lease_s: float) -> Acquired | None:
-    """Take a free share that has permits; None while there is none, or when the run is not running."""
-    row = connection.execute(
-        sql("acquire_share"),
-        {"run_id": run.run_id, "driver_epoch": run.driver_epoch, "holder": holder, "lease_s": lease_s},
-    ).fetchone()
+def acquire_share(connection: Connection, run: RunToken | None, holder: UUID, *, lease_s: float) -> Acquired | None:
+    """Take a free share that has permits; None while there is none, or when the run is not running.
+
+    Without a run the share is held for look-ups only.
+    """
+    row = connection.execute(sql("acquire_share"), {**_run(run), "holder": holder, "lease_s": lease_s}).fetchone()
     if row is None:
         return None
-    share, epoch, handover, database_now = row
-    return Acquired(ShareToken(share, epoch, holder), handover, database_now)
+    share, epoch, handover, pressure, database_now = row
+    sent_at = handover["sent_at"] if handover else []
+    return Acquired(ShareToken(share, epoch, holder), sent_at, pressure, database_now)
 
 
-def renew_share(connection: Connection, run: RunToken, token: ShareToken, *, lease_s: float) -> Renewal:
+def renew_share(
+    connection: Connection,
+    run: RunToken | None,
+    token: ShareToken,
+    *,
+    lease_s: float,
+    pressure: dict[str, Any] | None = None,
+) -> Renewal:
     """Prolong the lease by `lease_s` of database time and learn how the run and the limit stand."""
     row = connection.execute(
-        sql("renew_share"),
-        {
-            "run_id": run.run_id,
-            "driver_epoch": run.driver_epoch,
-            "share": token.share,
-            "epoch": token.epoch,
-            "holder": token.holder,
-            "lease_s": lease_s,
-        },
+        sql("renew_share"), {**_run(run), **_holder(token), "lease_s": lease_s, "pressure": _json(pressure)}
     ).fetchone()
     assert row is not None, "the limit has no row"
     return Renewal(*row)
 
 
-def release_share(connection: Connection, token: ShareToken, handover: dict[str, Any]) -> None:
+def release_share(
+    connection: Connection, token: ShareToken, sent_at: list[float], pressure: dict[str, Any] | None = None
+) -> None:
     """Give a share back at once; changes nothing when it is no longer this holder's."""
+    handover = {"sent_at": sent_at}
     connection.execute(
-        sql("release_share"),
-        {"share": token.share, "epoch": token.epoch, "holder": token.holder, "handover": Jsonb(handover)},
+        sql("release_share"), {**_holder(token), "handover": _json(handover), "pressure": _json(pressure)}
     )
+
+
+def _run(run: RunToken | None) -> dict[str, int | None]:
+    if run is None:
+        return {"run_id": None, "driver_epoch": None}
+    return {"run_id": run.run_id, "driver_epoch": run.driver_epoch}
+
+
+def _holder(token: ShareToken) -> dict[str, Any]:
+    return {"share": token.share, "epoch": token.epoch, "holder": token.holder}
+
+
+def _json(value: dict[str, Any] | None) -> Jsonb | None:
+    return None if value is None else Jsonb(value)
 
 
 def run_is_live(connection: Connection, run: RunToken) -> bool:
@@ -96,14 +116,18 @@ def run_is_live(connection: Connection, run: RunToken) -> bool:
 def lay_out_shares(connection: Connection, shares: int) -> None:
     """Divide the limit into `shares` parts, inside the caller's transaction.
 
-    Raises RefusedError while a share is leased, or was until less than 2 s ago: its sends still count.
+    Raises RefusedError where that changes their number while one is leased, or was until less than 2 s ago: its sends
+    still count. With the same number the workers of an earlier run may still hold theirs; the next ones wait.
     """
     row = connection.execute(sql("shares_in_the_way")).fetchone()
     assert row is not None
-    connection.execute(sql("set_share_count"), {"shares": shares})
-    if row[0]:
+    shares_before, in_the_way = row
+    if shares_before == shares:
+        return
+    if in_the_way:
         raise RefusedError(
-            f"{row[0]} shares of the limit are still leased by workers of an earlier run;"
-            " they free themselves within 10 seconds. Start again then."
+            f"{in_the_way} shares of the limit are still leased by workers of an earlier run, and their number is to"
+            f" change from {shares_before} to {shares}. They free themselves within 20 seconds: start again then."
         )
+    connection.execute(sql("set_share_count"), {"shares": shares})
     connection.execute(sql("lay_out_shares"), {"shares": shares})

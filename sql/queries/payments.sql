@@ -5,16 +5,19 @@
 
 -- name: claim_payments
 -- PROCESSING, before any call: only for a live share of a running run, and only rows that nobody alive holds. A row
--- taken from a dead holder may have been credited.
+-- taken from a dead holder may have been credited, just now. A claim whose answer was lost may be asked again.
 with alive as (
     select from money_share s, campaign_run r
     where s.share = %(share)s and s.epoch = %(epoch)s and s.holder = %(holder)s and s.leased_until > clock_timestamp()
       and r.run_id = %(run_id)s and r.state = 'RUNNING' and r.halt is null
       and r.driver_epoch = %(driver_epoch)s and r.driver_until > clock_timestamp()
 ), candidate as (
-    select p.seq, p.state as old_state, p.first_sent_at is null as never_sent from payment p
+    select p.seq, p.state as old_state, p.first_sent_at, p.state = 'PROCESSING'
+           and (p.claim_share, p.claim_epoch) is distinct from (%(share)s::smallint, %(epoch)s::bigint) as orphan
+    from payment p
     where p.campaign_id = %(campaign_id)s and p.seq = any(%(seqs)s::bigint[]) and exists (select from alive)
       and (p.state = 'PENDING' and (p.next_attempt_at is null or p.next_attempt_at <= clock_timestamp())
+           or p.state = 'PROCESSING' and p.claim_share = %(share)s and p.claim_epoch = %(epoch)s
            or p.state = 'PROCESSING' and not exists (
                select from money_share s
                where s.share = p.claim_share and s.epoch = p.claim_epoch and s.leased_until > clock_timestamp()))
@@ -23,10 +26,11 @@ with alive as (
     update payment p set
         state = 'PROCESSING', claim_share = %(share)s, claim_epoch = %(epoch)s, next_attempt_at = null,
         first_sent_at = coalesce(p.first_sent_at, clock_timestamp()),
-        maybe_credited = p.maybe_credited or c.old_state = 'PROCESSING'
+        last_sent_at = case when c.orphan then clock_timestamp() else p.last_sent_at end,
+        maybe_credited = p.maybe_credited or c.orphan
     from candidate c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
-    returning p.seq, p.attempts, p.maybe_credited, p.amount, c.old_state, c.never_sent
+    returning p.seq, p.attempts, p.maybe_credited, p.amount, p.failure_code, p.last_sent_at, c.old_state, c.first_sent_at
 ), counted as (
     insert into campaign_counter as k (campaign_id, share, pending, processing, pending_amount, processing_amount)
     select %(campaign_id)s, %(share)s, -count(*), count(*), -coalesce(sum(amount), 0), coalesce(sum(amount), 0)
@@ -36,29 +40,34 @@ with alive as (
         pending_amount = k.pending_amount + excluded.pending_amount,
         processing_amount = k.processing_amount + excluded.processing_amount
 )
-select seq, attempts, maybe_credited, never_sent from claimed
+select seq, attempts, maybe_credited, failure_code,
+       extract(epoch from clock_timestamp() - first_sent_at)::float8, extract(epoch from clock_timestamp() - last_sent_at)::float8
+from claimed
 
 -- name: record_results
 -- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are known by their id,
--- and a payment changes only under its claim's token, or to SUCCESS, which is terminal.
+-- and a payment changes only under its claim's token, or to SUCCESS, which is terminal. Returns the payments of which
+-- money has given two transaction ids.
 with attempt as (
     insert into payment_attempt
-        (campaign_id, attempt_id, seq, run_id, sent_at, answered_at, http_status, outcome, code, transaction_id)
-    select %(campaign_id)s, a.attempt_id, a.seq, %(run_id)s, to_timestamp(a.sent_at), to_timestamp(a.answered_at),
-           a.http_status, a.outcome, a.code, a.transaction_id
-    from unnest(%(attempt_ids)s::uuid[], %(attempt_seqs)s::bigint[], %(sent_ats)s::float8[], %(answered_ats)s::float8[],
-                %(http_statuses)s::smallint[], %(outcomes)s::text[], %(attempt_codes)s::text[], %(attempt_transactions)s::text[])
-        as a(attempt_id, seq, sent_at, answered_at, http_status, outcome, code, transaction_id)
+        (campaign_id, attempt_id, method, seq, run_id, sent_at, answered_at, http_status, outcome, code, transaction_id)
+    select %(campaign_id)s, a.attempt_id, a.method, a.seq, %(run_id)s, to_timestamp(a.sent_at),
+           to_timestamp(a.answered_at), a.http_status, a.outcome, a.code, a.transaction_id
+    from unnest(%(attempt_ids)s::uuid[], %(methods)s::text[], %(attempt_seqs)s::bigint[], %(sent_ats)s::float8[],
+                %(answered_ats)s::float8[], %(http_statuses)s::smallint[], %(outcomes)s::text[], %(attempt_codes)s::text[],
+                %(attempt_transactions)s::text[])
+        as a(attempt_id, method, seq, sent_at, answered_at, http_status, outcome, code, transaction_id)
     on conflict do nothing
 ), change as (
     select * from unnest(
         %(seqs)s::bigint[], %(states)s::payment_state[], %(claim_shares)s::smallint[], %(claim_epochs)s::bigint[],
-        %(attempts)s::smallint[], %(maybe_credited)s::boolean[], %(known_unsent)s::boolean[], %(next_attempt_ats)s::float8[],
+        %(attempts)s::smallint[], %(maybe_credited)s::boolean[], %(not_credited)s::boolean[], %(known_unsent)s::boolean[],
+        %(last_sent_ats)s::float8[], %(next_attempt_ats)s::float8[],
         %(transaction_ids)s::text[], %(failure_kinds)s::failure_kind[], %(failure_codes)s::text[], %(failure_messages)s::text[])
-        as c(seq, state, claim_share, claim_epoch, attempts, maybe_credited, known_unsent, next_attempt_at,
-             transaction_id, failure_kind, failure_code, failure_message)
+        as c(seq, state, claim_share, claim_epoch, attempts, maybe_credited, not_credited, known_unsent, last_sent_at,
+             next_attempt_at, transaction_id, failure_kind, failure_code, failure_message)
 ), locked as (
-    select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch
+    select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch, p.transaction_id
     from payment p
     where p.campaign_id = %(campaign_id)s and p.seq = any(%(seqs)s::bigint[])
     order by p.seq for update
@@ -66,13 +75,15 @@ with attempt as (
     update payment p set
         state = c.state,
         attempts = c.attempts,
-        maybe_credited = p.maybe_credited or c.maybe_credited,
+        maybe_credited = (p.maybe_credited or c.maybe_credited) and not c.not_credited,
         first_sent_at = case when c.known_unsent then null else p.first_sent_at end,
+        last_sent_at = greatest(p.last_sent_at, to_timestamp(c.last_sent_at)),
         next_attempt_at = to_timestamp(c.next_attempt_at),
         claim_share = case when c.state = 'PROCESSING' then p.claim_share end,
         claim_epoch = case when c.state = 'PROCESSING' then p.claim_epoch end,
         transaction_id = c.transaction_id,
-        failure_kind = case when c.state = 'FAILED' and p.maybe_credited then 'UNKNOWN' else c.failure_kind end,
+        failure_kind = case when c.state = 'FAILED' and p.maybe_credited and not c.not_credited then 'UNKNOWN'
+                            else c.failure_kind end,
         failure_code = c.failure_code,
         failure_message = c.failure_message,
         finished_at = case when c.state in ('SUCCESS', 'FAILED') then clock_timestamp() end
@@ -95,20 +106,23 @@ with attempt as (
            count(*) filter (where failure_kind = 'UNAVAILABLE') - count(*) filter (where old_kind = 'UNAVAILABLE') as unavailable,
            count(*) filter (where failure_kind = 'UNKNOWN') - count(*) filter (where old_kind = 'UNKNOWN') as unknown
     from changed having count(*) > 0
+), counted as (
+    insert into campaign_counter as k (
+        campaign_id, share, pending, processing, success, failed,
+        pending_amount, processing_amount, success_amount, failed_amount,
+        failed_rejected, failed_mismatch, failed_unavailable, failed_unknown)
+    select %(campaign_id)s, %(share)s, delta.* from delta
+    on conflict (campaign_id, share) do update set
+        pending = k.pending + excluded.pending, processing = k.processing + excluded.processing,
+        success = k.success + excluded.success, failed = k.failed + excluded.failed,
+        pending_amount = k.pending_amount + excluded.pending_amount,
+        processing_amount = k.processing_amount + excluded.processing_amount,
+        success_amount = k.success_amount + excluded.success_amount, failed_amount = k.failed_amount + excluded.failed_amount,
+        failed_rejected = k.failed_rejected + excluded.failed_rejected, failed_mismatch = k.failed_mismatch + excluded.failed_mismatch,
+        failed_unavailable = k.failed_unavailable + excluded.failed_unavailable, failed_unknown = k.failed_unknown + excluded.failed_unknown
 )
-insert into campaign_counter as k (
-    campaign_id, share, pending, processing, success, failed,
-    pending_amount, processing_amount, success_amount, failed_amount,
-    failed_rejected, failed_mismatch, failed_unavailable, failed_unknown)
-select %(campaign_id)s, %(share)s, delta.* from delta
-on conflict (campaign_id, share) do update set
-    pending = k.pending + excluded.pending, processing = k.processing + excluded.processing,
-    success = k.success + excluded.success, failed = k.failed + excluded.failed,
-    pending_amount = k.pending_amount + excluded.pending_amount,
-    processing_amount = k.processing_amount + excluded.processing_amount,
-    success_amount = k.success_amount + excluded.success_amount, failed_amount = k.failed_amount + excluded.failed_amount,
-    failed_rejected = k.failed_rejected + excluded.failed_rejected, failed_mismatch = k.failed_mismatch + excluded.failed_mismatch,
-    failed_unavailable = k.failed_unavailable + excluded.failed_unavailable, failed_unknown = k.failed_unknown + excluded.failed_unknown
+select l.seq from locked l join change c using (seq)
+where l.old_state = 'SUCCESS' and c.state = 'SUCCESS' and c.transaction_id <> l.transaction_id
 
 -- name: open_payments
 -- What is left for a sweep: how many rows, the ends of their range, and how long until the first can be claimed.

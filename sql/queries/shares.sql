@@ -4,43 +4,47 @@ with gone as (delete from money_share where share >= %(shares)s)
 insert into money_share (share) select generate_series(0, %(shares)s - 1) on conflict do nothing
 
 -- name: shares_in_the_way
--- Shares that are leased, or were released so lately that their sends still count.
-select count(*) from money_share
-where leased_until > clock_timestamp() or released_at > clock_timestamp() - interval '2 s'
+-- How many shares there are, and how many are leased, or were released so lately that their sends still count.
+select count(*), count(*) filter (
+    where leased_until > clock_timestamp() or released_at > clock_timestamp() - interval '2 s')
+from money_share
 
 -- name: set_share_count
 update money_limit set shares = %(shares)s
 
 -- name: acquire_share
--- Take a free share that has permits; a new epoch fences every earlier holder.
+-- Take a free share that has permits; a new epoch fences every earlier holder. Without a run: for look-ups only.
 update money_share set
     epoch = epoch + 1, holder = %(holder)s, run_id = %(run_id)s,
     leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', released_at = null
 where share = (
-    select s.share from money_share s, money_limit l, campaign_run r
+    select s.share from money_share s, money_limit l
     where (s.leased_until is null or s.leased_until <= clock_timestamp()) and s.share < least(l.tps, l.shares)
-      and r.run_id = %(run_id)s and r.state = 'RUNNING' and r.halt is null
-      and r.driver_epoch = %(driver_epoch)s and r.driver_until > clock_timestamp()
+      and (%(run_id)s::bigint is null or exists (
+          select from campaign_run where run_id = %(run_id)s and state = 'RUNNING' and halt is null
+          and driver_epoch = %(driver_epoch)s and driver_until > clock_timestamp()))
     order by s.share limit 1 for update of s skip locked
 )
-returning share, epoch, handover, extract(epoch from clock_timestamp())::float8
+returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8
 
 -- name: renew_share
 -- One answer to all a holder must know: is the share still mine, is the run still running, how many permits.
 with renewed as (
-    update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s'
+    update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s
     where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
     returning share
 )
 select exists (select from renewed),
-       exists (select from campaign_run where run_id = %(run_id)s and state = 'RUNNING' and halt is null
-               and driver_epoch = %(driver_epoch)s and driver_until > clock_timestamp()),
+       %(run_id)s::bigint is null or exists (
+           select from campaign_run where run_id = %(run_id)s and state = 'RUNNING' and halt is null
+           and driver_epoch = %(driver_epoch)s and driver_until > clock_timestamp()),
        l.tps, l.shares, extract(epoch from clock_timestamp())::float8
 from money_limit l
 
 -- name: release_share
 -- Give the share back at once, with what its next holder must know.
-update money_share set holder = null, leased_until = null, released_at = clock_timestamp(), handover = %(handover)s
+update money_share set
+    holder = null, leased_until = null, released_at = clock_timestamp(), handover = %(handover)s, pressure = %(pressure)s
 where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
 
 -- name: run_is_live

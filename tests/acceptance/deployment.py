@@ -147,6 +147,7 @@ def environment_of(database_url: str | None, money: Money, folder: Path, **chang
         "BULKPOINT_PARTITIONS": "2",
         "BULKPOINT_BACKOFF_S": "1",
         "BULKPOINT_PROGRESS_SECONDS": "1",
+        "BULKPOINT_MONEY_SETTLE_S": "2",
     }
     if database_url is not None:
         ours["BULKPOINT_DATABASE_URL"] = database_url

@@ -51,7 +51,7 @@ def expire(connection: Connection, token: ShareToken) -> None:
 
 
 def attempt(seq: int, outcome: str = "CREDITED", attempt_id: UUID | None = None) -> Attempt:
-    return Attempt(str(attempt_id or uuid4()), seq, 1_700_000_000.0, 1_700_000_000.1, 201, outcome, None, None)
+    return Attempt(str(attempt_id or uuid4()), "POST", seq, 1_700_000_000.0, 1_700_000_000.1, 201, outcome, None, None)
 
 
 def success(seq: int, token: ShareToken, *, attempts: int = 1) -> Change:
@@ -127,7 +127,8 @@ def test_a_dead_holders_row_is_reclaimed_as_perhaps_credited(connection: Connect
     expire(connection, dead)
     (claim,) = claim_payments(connection, run.token, alive, [1])
     assert claim.maybe_credited
-    assert not claim.never_sent
+    assert claim.since_last_sent_s is not None, "its last send may have been just now"
+    assert claim.since_last_sent_s < 1
     assert_sums_hold(connection, run)
 
 
@@ -192,13 +193,19 @@ def test_perhaps_credited_never_ends_as_anything_but_unknown(connection: Connect
 def test_a_row_known_unsent_forgets_its_first_send_and_one_that_left_keeps_it(connection: Connection, run: Run) -> None:
     token = take(connection, run)
     claims = {claim.seq: claim for claim in claim_payments(connection, run.token, token, [1, 2])}
-    assert claims[1].never_sent
-    back = [Change(1, "PENDING", token, 0, False, known_unsent=True), Change(2, "PENDING", token, 1, True)]
+    assert claims[1].since_last_sent_s is None
+    back = [
+        Change(1, "PENDING", token, 0, False, known_unsent=True),
+        Change(2, "PENDING", token, 1, True, last_sent_at=1_700_000_000.0),
+    ]
     record_results(connection, run.token, token.share, [attempt(2, "TIMED_OUT")], back)
     kept = connection.execute("select seq, first_sent_at is not null from payment where seq <= 2 order by seq")
     assert kept.fetchall() == [(1, False), (2, True)]
     again = {claim.seq: claim for claim in claim_payments(connection, run.token, token, [1, 2])}
-    assert (again[1].never_sent, again[2].never_sent, again[2].maybe_credited) == (True, False, True)
+    assert (again[1].since_last_sent_s, again[1].maybe_credited) == (None, False)
+    assert again[2].since_last_sent_s is not None
+    assert again[2].since_last_sent_s > 1_000_000
+    assert again[2].maybe_credited
 
 
 def test_a_deferred_row_waits_for_its_time(connection: Connection, run: Run) -> None:
@@ -256,16 +263,16 @@ def test_a_share_has_one_holder_and_each_holder_a_new_epoch(connection: Connecti
 
 def test_a_released_share_hands_its_sends_over(connection: Connection, run: Run) -> None:
     token = take(connection, run)
-    release_share(connection, token, {"sent_at": [1.5, 2.5]})
+    release_share(connection, token, [1.5, 2.5])
     acquired = acquire_share(connection, run.token, uuid4(), lease_s=LEASE_S)
     assert acquired is not None
     assert acquired.token.share == token.share
-    assert acquired.handover == {"sent_at": [1.5, 2.5]}
+    assert acquired.sent_at == [1.5, 2.5]
 
 
 def test_a_stale_holder_releases_nothing(connection: Connection, run: Run) -> None:
     stale = take(connection, run)
     expire(connection, stale)
     present = take(connection, run)
-    release_share(connection, stale, {"sent_at": []})
+    release_share(connection, stale, [])
     assert renew_share(connection, run.token, present, lease_s=LEASE_S).held

@@ -99,7 +99,7 @@ def paid(
     monkeypatch.setattr(DataFrame, "mapInArrow", work)
     settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
     signals = StopSignals()
-    driver = Driver(spark, connection, run, settings, conninfo=database_url, shares=SHARES, signals=signals)
+    driver = Driver(spark, run, settings, conninfo=database_url, shares=SHARES, signals=signals)
     driver._heartbeat.stop()
     stop_run(connection, run.token.campaign_id, actor="tester")
     assert driver._pay_wave(WAVE, "the wave of the test")

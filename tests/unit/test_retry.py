@@ -13,11 +13,11 @@ from bulkpoint.rules.retry import (
     RETRY_AFTER_S_MAX,
     WAIT_S_MIN,
     Decision,
-    absence_is_proof,
     decide,
     decide_look_up,
     may_send,
     parse_retry_after,
+    proof_in_s,
 )
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_a_payment_gets_one_call_and_three_retries() -> None:
     assert [after(*[down] * n).wait_s for n in (1, 2, 3)] == [3.0, 3.0, 3.0]
     spent = after(*[down] * 4)
     assert (spent.state, spent.attempts, spent.failure_kind) == (PaymentState.FAILED, 4, FailureKind.UNAVAILABLE)
-    assert (spent.failure_code, spent.failure_message, spent.look_up_first) == ("BUSY", "later", False)
+    assert (spent.failure_code, spent.failure_message) == ("BUSY", "later")
 
 
 def test_a_rejection_is_final_at_once() -> None:
@@ -71,26 +71,27 @@ def test_a_rejection_is_final_at_once() -> None:
     assert decision.failure_code == "NO_MEMBER"
 
 
-def test_a_rejection_after_a_timeout_is_unknown() -> None:
+def assert_waits_for_its_look_up(decision: Decision, failure_code: str) -> None:
+    assert (decision.state, decision.maybe_credited) == (PaymentState.PENDING, True)
+    assert (decision.failure_code, decision.failure_kind) == (failure_code, None)
+    assert decision.wait_s is not None
+    assert decision.wait_s >= WAIT_S_MIN
+
+
+def test_a_rejection_after_a_timeout_is_looked_up() -> None:
     decision = after(Observed(None, Trouble.TIMED_OUT), Observed(400))
-    assert (decision.state, decision.failure_kind) == (PaymentState.FAILED, FailureKind.UNKNOWN)
-    assert decision.look_up_first
+    assert_waits_for_its_look_up(decision, "REJECTED")
 
 
 def test_a_mismatch_after_a_timeout_is_unknown_and_still_halts() -> None:
     decision = after(Observed(500), Observed(422))
     assert (decision.failure_kind, decision.halt) == (FailureKind.UNKNOWN, Halt.MISMATCH)
-    assert not decision.look_up_first, "a halted run sends nothing more"
+    assert decision.state is PaymentState.FAILED, "a halted run sends nothing more"
     assert after(Observed(422)).failure_kind is FailureKind.MISMATCH
 
 
-def test_a_conflict_for_ever_ends_unknown() -> None:
-    decision = after(*[Observed(409)] * 4)
-    assert (decision.state, decision.failure_kind, decision.look_up_first) == (
-        PaymentState.FAILED,
-        FailureKind.UNKNOWN,
-        True,
-    )
+def test_a_conflict_for_ever_is_looked_up_as_that_whatever_money_calls_it() -> None:
+    assert_waits_for_its_look_up(after(*[Observed(409, code="BUSY")] * 4), "IN_PROGRESS")
 
 
 @pytest.mark.parametrize("observed", [Observed(429), Observed(None, Trouble.NOT_CONNECTED)])
@@ -128,8 +129,8 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
             meaning, attempts=decision.attempts, maybe_credited=decision.maybe_credited, next_try=three_retries
         )
         assert decision.attempts <= 1 + RETRIES
-        if decision.state is not PaymentState.PENDING:
-            break
+        if decision.state is not PaymentState.PENDING or decision.failure_code is not None:
+            break  # it ended, or is looked up from now on
     assert (decision.state is PaymentState.FAILED) == (decision.failure_kind is not None)
     assert (decision.state is PaymentState.SUCCESS) == (decision.transaction_id is not None)
     if decision.state is not PaymentState.SUCCESS:
@@ -140,38 +141,63 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
     assert decision.wait_s is None or decision.wait_s >= WAIT_S_MIN
 
 
-def look_up(observed: Observed, *, proof: bool = True) -> Decision | None:
-    return decide_look_up(understand_look_up(observed, asked=ASKED, absence_is_proof=proof), attempts=4)
+def look_up(observed: Observed, *, proof_in_s: float | None = 0.0, attempts: int = 4) -> Decision:
+    meaning = understand_look_up(observed, asked=ASKED, absence_is_proof=proof_in_s == 0)
+    return decide_look_up(meaning, attempts=attempts, failure_code="TIMED_OUT", calls_max=6, proof_in_s=proof_in_s)
 
 
 def test_a_look_up_turns_unknown_into_what_is_known() -> None:
     found = look_up(Observed(200, transaction_id="t-1", credit=ASKED))
-    assert found is not None
-    assert (found.state, found.transaction_id, found.attempts) == (PaymentState.SUCCESS, "t-1", 4)
+    assert (found.state, found.transaction_id, found.attempts) == (PaymentState.SUCCESS, "t-1", 5)
     absent = look_up(Observed(404))
-    assert absent is not None
-    assert (absent.state, absent.failure_kind, absent.maybe_credited) == (
+    assert (absent.state, absent.failure_kind) == (PaymentState.FAILED, FailureKind.UNAVAILABLE)
+    assert (absent.maybe_credited, absent.not_credited, absent.failure_code) == (False, True, "TIMED_OUT")
+
+
+def test_not_found_too_early_is_asked_again_when_it_is_proof() -> None:
+    early = look_up(Observed(404), proof_in_s=57.5)
+    assert (early.state, early.wait_s, early.failure_code) == (PaymentState.PENDING, 57.5, "TIMED_OUT")
+    assert (early.maybe_credited, early.not_credited) == (True, False)
+
+
+@pytest.mark.parametrize("observed", [Observed(404), Observed(500), Observed(200), Observed(None, Trouble.RESET)])
+def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: Observed) -> None:
+    spent = look_up(observed, proof_in_s=5.0, attempts=5)
+    assert (spent.state, spent.failure_kind, spent.failure_code) == (
         PaymentState.FAILED,
-        FailureKind.UNAVAILABLE,
-        False,
+        FailureKind.UNKNOWN,
+        "TIMED_OUT",
     )
+    assert (spent.maybe_credited, spent.not_credited) == (True, False)
 
 
-@pytest.mark.parametrize(
-    "observed",
-    [Observed(404), Observed(500), Observed(200), Observed(None, Trouble.RESET), Observed(401), Observed(429)],
-)
-def test_a_look_up_that_proves_nothing_changes_nothing(observed: Observed) -> None:
-    assert look_up(observed, proof=False) is None
+def test_a_not_found_that_never_becomes_proof_ends_unknown_at_once() -> None:
+    assert look_up(Observed(404), proof_in_s=None).failure_kind is FailureKind.UNKNOWN
+
+
+def test_a_throttled_look_up_is_no_try() -> None:
+    throttled = look_up(Observed(429, retry_after_s=7.0), attempts=5)
+    assert (throttled.state, throttled.attempts, throttled.wait_s) == (PaymentState.PENDING, 5, 7.0)
+
+
+def test_a_credit_of_something_else_under_our_key_halts_the_run() -> None:
+    other = look_up(Observed(200, transaction_id="t-1", credit=ASKED._replace(amount=ASKED.amount + 1)))
+    assert (other.state, other.failure_kind) == (PaymentState.FAILED, FailureKind.UNKNOWN)
+    assert other.halt is Halt.MISMATCH
 
 
 def test_absence_is_proof_only_between_the_last_send_and_moneys_forgetting() -> None:
-    def proof(last_s: float, first_s: float) -> bool:
-        return absence_is_proof(since_last_sent_s=last_s, since_first_sent_s=first_s, retention_s=86_400)
+    def proof_s(last_s: float, first_s: float, code: str | None = None) -> float | None:
+        return proof_in_s(
+            since_last_sent_s=last_s, since_first_sent_s=first_s, retention_s=86_400, after_s=60, failure_code=code
+        )
 
-    assert not proof(59.9, 70)
-    assert proof(60, 70)
-    assert not proof(60, 86_400)
+    assert proof_s(50, 70) == 10
+    assert proof_s(60, 70) == 0
+    assert proof_s(60, 86_399.9) == 0
+    assert proof_s(60, 86_400) is None
+    assert proof_s(50, 86_395) is None, "by the time it would be proof, money has forgotten"
+    assert proof_s(60, 70, "IN_PROGRESS") is None
 
 
 def test_a_key_that_money_may_have_forgotten_is_never_sent_again() -> None:

@@ -1,0 +1,227 @@
+"""How fast money lets us, whatever the limit allows: back-pressure and a circuit breaker, for one share of the limit.
+
+Throttled (429), a share falls to what money took of the last second and a little less, then creeps up again: a small
+cut and a slow return near the rate that was too fast, large steps far from it. Halving at every 429, as TCP does, would
+leave a quarter of money's rate unused. Where most calls fail for reasons that are money's, the breaker opens: one call
+a second probes, until one is answered.
+"""
+
+import math
+from collections import deque
+from typing import NamedTuple
+
+from bulkpoint.rules.answers import Strain
+
+# A cut is judged by the answers that come after it; so many seconds lie between two, and nothing grows meanwhile.
+ROUND_S = 1.0
+# Of the rate money was seen to take: stay a little below it, so that several shares creep up before one is too fast.
+BELOW_CEILING = 0.96
+CUT_MAX = 0.5
+# One of fewer answers than this is not yet a large part of them.
+FEW_ANSWERS = 20
+# Growth a second: near the rate that was too fast a part of that rate, elsewhere a part of the permits.
+NEAR = 0.9
+CREEP = 0.01
+CREEP_FASTER_S = 10.0  # the longer nothing happens, the likelier money allows more than it did
+CLIMB = 0.1
+RATE_MIN = 0.1
+# Past the old ceiling by this much, it no longer holds.
+CEILING_FORGOTTEN = 1.2
+# Calls that fail for money's reasons lower the rate when there are more than these, and more than there used to be.
+DOWN_RATIO = 0.2
+DOWN_CUT = 0.8
+DOWN_FLOOR = 0.5
+USUAL_S = 10.0
+# The breaker: most of at least so many answers, in 2 to 4 s.
+BREAKER_ANSWERS_MIN = 8
+BREAKER_WINDOW_S = 2.0
+PROBE_EVERY_S = 1.0
+# Retry-After holds the whole share when most of so many last answers were trouble; else it is that row's alone.
+LAST_ANSWERS = 16
+HOLD_S_MAX = 60.0
+# Trouble with so long a silence before it is new trouble.
+SILENCE_S = HOLD_S_MAX + 30.0
+
+
+class Told(NamedTuple):
+    """What a share hands over to its next holder, and what progress shows. Instants by the clock of who asks.
+
+    rate: calls a second at most; ceiling: what money was seen to take; cut_at: when that was. open_since: of the
+    breaker.
+    """
+
+    rate: float
+    ceiling: float | None
+    cut_at: float | None
+    held_until: float | None
+    open_since: float | None
+    trouble_since: float | None
+
+
+class Pressure:
+    """One share's view of money. Times are seconds of any clock that never goes back; it reads none."""
+
+    def __init__(self, *, patience_s: float = math.inf) -> None:
+        self._patience_s = patience_s
+        self._permits = 0.0
+        self._rate = math.inf  # what money lets us, at most the permits
+        self._ceiling: float | None = None
+        self._grown_at = self._cut_at = -math.inf
+        self._deaf_until = -math.inf
+        self._held_until = -math.inf
+        self._open_since: float | None = None
+        self._trouble_since: float | None = None
+        self._heard_at = -math.inf
+        self._last = deque[bool](maxlen=LAST_ANSWERS)
+        self._round = _Tally(ROUND_S)
+        self._breaker = _Tally(BREAKER_WINDOW_S)
+        self._usual_down = 0.0  # the part of calls that fails anyway
+        self._usual_at = math.inf
+
+    @property
+    def broken(self) -> bool:
+        """Whether the breaker is open: probes only."""
+        return self._open_since is not None
+
+    def permit(self, permits: float) -> None:
+        """The share's permits by now. While all is held (0), no patience is used up."""
+        self._permits = permits
+        if permits == 0:
+            self._trouble_since = None
+
+    def rate(self, now: float) -> float:
+        """Calls a second that may leave now; 0 while money asked us to wait."""
+        if self._rate >= self._permits and self._open_since is None and now >= self._held_until:
+            return self._permits
+        if now < self._held_until:
+            return 0.0
+        if self._open_since is not None:
+            return min(self._permits, 1 / PROBE_EVERY_S)
+        self._grow(now)
+        return min(self._permits, self._rate)
+
+    def heard(self, strain: Strain, now: float, retry_after_s: float | None = None) -> bool:
+        """Take in one answer; True when there was nothing but trouble for longer than the patience."""
+        self._round.add(strain, now)
+        self._breaker.add(strain, now)
+        self._last.append(strain is not Strain.NONE)
+        silence_s = now - self._heard_at
+        self._usual_at = min(self._usual_at, now)
+        self._heard_at = now
+        if strain is Strain.NONE:
+            self._trouble_since = None
+            if self._open_since is not None:
+                self._close(now)
+            return False
+        if self._trouble_since is None or silence_s > SILENCE_S:
+            self._trouble_since = now
+        if retry_after_s is not None and 2 * sum(self._last) > len(self._last) == LAST_ANSWERS:
+            self._held_until = max(self._held_until, now + min(retry_after_s, HOLD_S_MAX))
+        if self._open_since is not None:
+            if strain is Strain.SLOW_DOWN:  # it lives
+                self._close(now)
+        elif self._breaker.answers >= BREAKER_ANSWERS_MIN and 2 * self._breaker.down > self._breaker.answers:
+            self._open_since = now
+        elif now >= self._deaf_until:
+            self._cut(strain, now)
+        return now - self._trouble_since > self._patience_s
+
+    def told(self, now: float) -> Told | None:
+        """What the next holder must know; None where money has no complaints."""
+        trouble_since = self._trouble_since
+        if trouble_since is not None and now - trouble_since < ROUND_S:
+            trouble_since = None  # single failures are no news
+        held_until = self._held_until if now < self._held_until else None
+        self._grow(now)
+        lowered = self._rate < self._permits
+        if not lowered and held_until is None and self._open_since is None and trouble_since is None:
+            return None
+        rate = min(self._rate, self._permits)
+        cut_at = self._cut_at if math.isfinite(self._cut_at) else None
+        return Told(rate, self._ceiling, cut_at, held_until, self._open_since, trouble_since)
+
+    def take_over(self, told: Told, now: float) -> None:
+        """Go on where the share's last holder was."""
+        self._rate = told.rate
+        self._ceiling = told.ceiling
+        self._grown_at = now
+        self._cut_at = now if told.cut_at is None else told.cut_at
+        self._held_until = -math.inf if told.held_until is None else min(told.held_until, now + HOLD_S_MAX)
+        self._open_since = told.open_since
+        self._trouble_since = told.trouble_since
+        self._heard_at = now
+
+    def _cut(self, strain: Strain, now: float) -> None:
+        self._grow(now)
+        rate = min(self._rate, self._permits)
+        tally = self._round
+        if strain is Strain.SLOW_DOWN:
+            taken = rate * (1 - tally.slowed / max(tally.answers, min(rate, FEW_ANSWERS)))
+            self._ceiling = taken
+            self._rate = max(RATE_MIN, rate * CUT_MAX, taken * BELOW_CEILING)
+        else:
+            if tally.answers < BREAKER_ANSWERS_MIN or not self._more_fail_than_usual(tally.down / tally.answers, now):
+                return
+            self._rate = min(rate, max(rate * DOWN_CUT, self._permits * DOWN_FLOOR))
+        self._cut_at = now
+        self._grown_at = self._deaf_until = now + ROUND_S
+        tally.clear()
+
+    def _more_fail_than_usual(self, ratio: float, now: float) -> bool:
+        """Calls that fail at any rate are no reason to slow down: only a growing part of them is."""
+        usual = self._usual_down
+        self._usual_down += (ratio - usual) * -math.expm1((self._usual_at - now) / USUAL_S)
+        self._usual_at = now
+        return ratio > max(DOWN_RATIO, 2 * usual)
+
+    def _close(self, now: float) -> None:
+        """Money answers again: begin at half of what it took before, so that everybody's return is no new outage."""
+        self._open_since = None
+        self._rate = max(RATE_MIN, min(self._rate, self._permits) / 2)
+        self._grown_at = now
+        self._round.clear()
+        self._breaker.clear()
+
+    def _grow(self, now: float) -> None:
+        elapsed_s = now - self._grown_at
+        if elapsed_s <= 0 or self._rate >= self._permits:
+            return
+        self._grown_at = now
+        near = self._ceiling is not None and self._rate >= NEAR * self._ceiling
+        a_second = CLIMB * self._permits
+        if near and self._ceiling is not None:
+            calm = 1 + (now - self._cut_at) / CREEP_FASTER_S
+            a_second = max(CREEP * self._ceiling * calm * calm, RATE_MIN / 2)
+        self._rate += a_second * elapsed_s
+        if self._ceiling is not None and self._rate > CEILING_FORGOTTEN * self._ceiling:
+            self._ceiling = None
+        if self._rate >= self._permits:
+            self._rate = math.inf
+
+
+class _Tally:
+    """Answers of the last one to two windows, by what they say of money."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self.clear()
+
+    def clear(self) -> None:
+        self._began_at: float | None = None
+        self.answers = self.slowed = self.down = 0
+        self._older = (0, 0, 0)
+
+    def add(self, strain: Strain, now: float) -> None:
+        if self._began_at is None:
+            self._began_at = now
+        elif now - self._began_at >= self._window_s:
+            older = self._older
+            fresh = (self.answers - older[0], self.slowed - older[1], self.down - older[2])
+            if now - self._began_at >= 2 * self._window_s:
+                fresh = (0, 0, 0)
+            self._older = fresh
+            self.answers, self.slowed, self.down = fresh
+            self._began_at = now
+        self.answers += 1
+        self.slowed += strain is Strain.SLOW_DOWN
+        self.down += strain is Strain.DOWN

@@ -1,0 +1,200 @@
+"""Back-pressure and breaker: several shares that know nothing of each other, before a money that allows less."""
+
+import heapq
+import itertools
+import math
+from collections import Counter, deque
+from collections.abc import Callable
+
+import pytest
+
+from bulkpoint.rules.answers import Strain
+from bulkpoint.rules.gate import Gate
+from bulkpoint.rules.pressure import HOLD_S_MAX, LAST_ANSWERS, Pressure
+
+TPS = 400
+SHARES = 4
+LATENCY_S = 0.05
+
+
+class Simulated:
+    """What money answered in each second."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Strain, Counter[int]] = {strain: Counter() for strain in Strain}
+        self.patience_over_at: float | None = None
+
+    def sum(self, strain: Strain, first: int, last: int) -> int:
+        return sum(self.answers[strain][second] for second in range(first, last))
+
+
+def simulate(
+    *,
+    seconds: int,
+    allowed: Callable[[float], int | None] = lambda _: None,
+    down: Callable[[float], bool] = lambda _: False,
+    retry_after_s: float | None = 1.0,
+    patience_s: float = math.inf,
+    handed_over_every_s: float = math.inf,
+) -> Simulated:
+    """Shares at full speed against money that lets `allowed` calls in a sliding second, or is `down`."""
+    result = Simulated()
+    gates = [Gate(guard_s=0.01) for _ in range(SHARES)]
+    pressures = [Pressure(patience_s=patience_s) for _ in range(SHARES)]
+    for pressure in pressures:
+        pressure.permit(TPS / SHARES)
+    handed_over_at = [0.0] * SHARES
+    let_in = deque[float]()
+    numbers = itertools.count()
+    events: list[tuple[float, int, int, Strain | None]] = [(0.0, next(numbers), share, None) for share in range(SHARES)]
+    while events:
+        now, _, share, answer = heapq.heappop(events)
+        if now >= seconds:
+            break
+        gate = gates[share]
+        if answer is not None:
+            result.answers[answer][int(now)] += 1
+            trouble = answer is not Strain.NONE
+            if pressures[share].heard(answer, now, retry_after_s if trouble else None):
+                result.patience_over_at = result.patience_over_at or now
+            continue
+        if now - handed_over_at[share] >= handed_over_every_s:
+            handed_over_at[share] = now
+            told, pressures[share] = pressures[share].told(now), Pressure(patience_s=patience_s)
+            pressures[share].permit(TPS / SHARES)
+            if told is not None:
+                pressures[share].take_over(told, now)
+        rate = pressures[share].rate(now)
+        if rate != gate.rate:
+            gate.set_rate(rate)
+        at = gate.next_at(now)
+        if at > now:
+            heapq.heappush(events, (min(at, now + 0.01), next(numbers), share, None))
+            continue
+        gate.leave(now)
+        heapq.heappush(events, (now, next(numbers), share, None))
+        arrives = now + LATENCY_S / 2
+        while let_in and let_in[0] <= arrives - 1:
+            let_in.popleft()
+        limit = allowed(arrives)
+        if down(arrives):
+            answer = Strain.DOWN
+        elif limit is not None and len(let_in) >= limit:
+            answer = Strain.SLOW_DOWN
+        else:
+            let_in.append(arrives)
+            answer = Strain.NONE
+        heapq.heappush(events, (now + LATENCY_S, next(numbers), share, answer))
+    return result
+
+
+@pytest.mark.parametrize("retry_after_s", [None, 1.0])
+@pytest.mark.parametrize("allowed", [200, 40])
+@pytest.mark.parametrize("handed_over_every_s", [math.inf, 5.0])
+def test_money_that_suddenly_allows_less_is_used_to_nine_tenths_and_hardly_bothered(
+    retry_after_s: float | None, allowed: int, handed_over_every_s: float
+) -> None:
+    got = simulate(
+        seconds=50,
+        allowed=lambda now: allowed if now >= 5 else None,
+        retry_after_s=retry_after_s,
+        handed_over_every_s=handed_over_every_s,
+    )
+    taken, throttled = got.sum(Strain.NONE, 15, 50), got.sum(Strain.SLOW_DOWN, 15, 50)
+    assert taken >= 0.9 * allowed * 35
+    assert throttled < 0.02 * (taken + throttled)
+
+
+def test_the_full_rate_comes_back_when_money_allows_it_again() -> None:
+    got = simulate(seconds=40, allowed=lambda now: TPS // 2 if 5 <= now < 15 else None)
+    assert got.sum(Strain.NONE, 35, 40) >= 0.97 * TPS * 5
+
+
+def test_an_outage_is_met_by_probes_and_costs_little_more_than_its_time() -> None:
+    got = simulate(seconds=100, down=lambda now: 10 <= now < 70, retry_after_s=None, patience_s=120)
+    assert got.sum(Strain.DOWN, 15, 70) <= 55 * SHARES, "a probe a second and share"
+    assert got.sum(Strain.DOWN, 15, 70) >= 50 * SHARES, "probes go on"
+    lost_s = 100 - got.sum(Strain.NONE, 0, 100) / (TPS * 0.99)
+    assert lost_s <= 60 + 6
+    assert got.patience_over_at is None
+
+
+@pytest.mark.parametrize("handed_over_every_s", [math.inf, 7.0])
+def test_an_outage_beyond_the_patience_is_told(handed_over_every_s: float) -> None:
+    got = simulate(
+        seconds=60,
+        down=lambda now: now >= 10,
+        retry_after_s=None,
+        patience_s=30,
+        handed_over_every_s=handed_over_every_s,
+    )
+    assert got.patience_over_at is not None
+    assert 40 <= got.patience_over_at <= 43
+
+
+def test_a_steady_part_of_failures_costs_no_rate_once_it_is_known() -> None:
+    turns = itertools.count()
+    got = simulate(seconds=40, down=lambda _: next(turns) % 10 < 3, retry_after_s=None)
+    assert got.sum(Strain.NONE, 30, 40) >= 0.97 * TPS * 10 * 0.7
+    few = itertools.count()
+    got = simulate(seconds=10, down=lambda _: next(few) % 20 == 0, retry_after_s=1.0)
+    assert got.sum(Strain.NONE, 1, 10) >= 0.93 * TPS * 9, "at 5 % nothing is lowered or held"
+
+
+def pressed() -> Pressure:
+    pressure = Pressure()
+    pressure.permit(100)
+    return pressure
+
+
+@pytest.mark.parametrize("retry_after_s", [2.0, 7.0, 3600.0])
+def test_retry_after_holds_the_share_when_most_answers_are_trouble_and_never_for_long(retry_after_s: float) -> None:
+    pressure = pressed()
+    for _ in range(LAST_ANSWERS):
+        assert pressure.rate(10.0) > 0
+        pressure.heard(Strain.SLOW_DOWN, 10.0, retry_after_s)
+    held_s = min(retry_after_s, HOLD_S_MAX)
+    assert pressure.rate(10.0 + held_s - 0.001) == 0
+    assert pressure.rate(10.0 + held_s) > 0
+
+
+def test_retry_after_of_single_answers_is_their_rows_own() -> None:
+    pressure = pressed()
+    for n in range(100):
+        pressure.heard(Strain.SLOW_DOWN if n % 10 == 0 else Strain.NONE, n / 100, 30.0)
+    assert pressure.rate(1.0) > 50
+
+
+def test_while_all_is_held_no_patience_is_used_up() -> None:
+    pressure = Pressure(patience_s=30)
+    pressure.permit(100)
+    assert not pressure.heard(Strain.DOWN, 0.0)
+    pressure.permit(0)
+    pressure.permit(100)
+    assert not pressure.heard(Strain.DOWN, 40.0), "it was the limit that held, not money"
+    assert pressure.heard(Strain.DOWN, 71.0)
+
+
+def test_trouble_after_a_long_silence_is_new_trouble() -> None:
+    pressure = Pressure(patience_s=30)
+    pressure.permit(100)
+    assert not pressure.heard(Strain.DOWN, 0.0)
+    assert not pressure.heard(Strain.DOWN, 1_000.0)
+
+
+def test_single_failures_are_not_handed_over() -> None:
+    pressure = pressed()
+    pressure.heard(Strain.DOWN, 1.0)
+    assert pressure.told(1.0) is None
+
+
+def test_what_is_handed_over_goes_on() -> None:
+    before, after = pressed(), pressed()
+    for n in range(20):
+        before.heard(Strain.SLOW_DOWN, 1 + n / 10, 5.0)
+    told = before.told(3.0)
+    assert told is not None
+    after.take_over(told, 3.0)
+    for now in (3.0, 7.0, 9.0, 20.0):
+        assert after.rate(now) == pytest.approx(before.rate(now))
+    assert after.told(3.0) == before.told(3.0)
