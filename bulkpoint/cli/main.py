@@ -10,6 +10,7 @@ import click
 from bulkpoint import __version__
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.deployment import database, demo, settings
+from bulkpoint.cli.reconcile import reconcile
 from bulkpoint.cli.sandbox import sandbox
 from bulkpoint.cli.signals import Terminated, raise_on_signals
 from bulkpoint.cli.tps import tps
@@ -36,7 +37,7 @@ def bulkpoint() -> None:
     """
 
 
-for command in (database, campaign, tps, settings, demo, sandbox):
+for command in (database, campaign, reconcile, tps, settings, demo, sandbox):
     bulkpoint.add_command(command)
 
 

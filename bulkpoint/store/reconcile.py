@@ -1,0 +1,229 @@
+"""Reconciliation: the payments that are uncertain, money's list beside ours, and what is found, written into rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.store.campaign import Campaign, get_campaign
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.payment import Attempt, numbers, texts
+from bulkpoint.store.sql import sql
+
+# One statement: large enough to be cheap, small enough that its locks are short.
+BATCH_ROWS_MAX = 1_000
+
+
+class Kind(StrEnum):
+    """In what a payment differs from what money says, the worst first; OPEN and what follows: nobody knows yet."""
+
+    PAID_TWICE = "PAID_TWICE"  # several credits of one member
+    NO_TARGET = "NO_TARGET"  # a credit of a member whom the campaign does not name
+    OTHER_AMOUNT = "OTHER_AMOUNT"
+    OTHER_CREDIT = "OTHER_CREDIT"  # our key has another member, amount or campaign at money
+    OTHER_TRANSACTION = "OTHER_TRANSACTION"  # SUCCESS with us under another id
+    NOT_CREDITED = "NOT_CREDITED"  # SUCCESS with us, unknown to money
+    NOT_SUCCESS = "NOT_SUCCESS"  # credited, and not SUCCESS with us: it is now
+    LISTED_TWICE = "LISTED_TWICE"  # several lines with the same transaction id
+    OPEN = "OPEN"  # perhaps credited, and not in money's list
+    TOO_EARLY = "TOO_EARLY"  # not found, but its last call is too recent for that to be proof
+    IN_PROGRESS = "IN_PROGRESS"  # not found, but money called it in progress to the last
+    FORGOTTEN = "FORGOTTEN"  # not found, but older than money remembers keys
+    NO_ANSWER = "NO_ANSWER"  # money gave no usable answer
+    HELD = "HELD"  # a worker of the run that ended still has it
+    CHANGED = "CHANGED"  # not credited, but the row changed while money was asked
+
+
+class Ours(NamedTuple):
+    """A payment as we have it; amount in points."""
+
+    state: str
+    failure_kind: str | None
+    amount: int
+    transaction_id: str | None
+
+
+class Theirs(NamedTuple):
+    """What money has. credits, line: of a settlement: how many lines name the member, and one of them."""
+
+    campaign_id: int | None
+    member_id: str
+    amount: int
+    transaction_id: str | None
+    credits: int = 1
+    line: int | None = None
+
+
+class Difference(NamedTuple):
+    """One payment, or one credit, on which we and money do not agree, or not yet."""
+
+    kind: Kind
+    member_id: str
+    ours: Ours | None
+    theirs: Theirs | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A campaign's latest run, and the namespace of its keys."""
+
+    campaign_id: int
+    run_id: int
+    run: int
+    key_namespace: UUID
+
+
+class Uncertain(NamedTuple):
+    """A payment that may have been credited, as it was read.
+
+    last_sent_at: seconds since 1970 by the database; since_*: seconds, by the database's clock, before it was read;
+    since_last_sent_s is the least that it can be. alive_s: how long the holder of its claim may still be at work.
+    """
+
+    seq: int
+    member_id: str
+    amount: int
+    state: str
+    failure_kind: str | None
+    failure_code: str | None
+    claim_share: int | None
+    claim_epoch: int | None
+    last_sent_at: float | None
+    since_first_sent_s: float | None
+    since_last_sent_s: float
+    alive_s: float | None
+
+
+class Finding(NamedTuple):
+    """What money says of one payment: credited under a transaction id, or not at all (none).
+
+    `read` is the row as it was when money was asked; a credit needs none.
+    """
+
+    seq: int
+    transaction_id: str | None
+    read: Uncertain | None = None
+
+
+def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
+    """The campaign's latest run, if it has ended; RefusedError with what to do instead."""
+    campaign: Campaign = get_campaign(connection, campaign_id)
+    row = connection.execute(sql("run_to_reconcile"), {"campaign_id": campaign_id}).fetchone()
+    if row is None:
+        raise RefusedError(
+            f"Campaign {campaign_id} is {campaign.state} and was never started: nothing was sent to money, so there is"
+            " nothing to reconcile."
+        )
+    run_id, run, state, key_namespace = row
+    if state == "RUNNING":
+        raise RefusedError(
+            f"Campaign {campaign_id} is RUNNING and cannot be reconciled: wait for its end with"
+            f" `bulkpoint campaign watch {campaign_id}`, or end it with `bulkpoint campaign stop {campaign_id}`."
+        )
+    return EndedRun(campaign_id, run_id, run, key_namespace)
+
+
+def keep_from_starting(connection: Connection, campaign_id: int) -> None:
+    """No run of the campaign begins until the caller's transaction has ended."""
+    connection.execute(sql("keep_from_starting"), {"campaign_id": campaign_id})
+
+
+def list_uncertain(
+    connection: Connection, run: EndedRun, *, after: int = 0, seqs: Sequence[int] | None = None
+) -> list[Uncertain]:
+    """The next 1,000 uncertain payments after the number `after`, in order; with `seqs` only some of these."""
+    rows = connection.execute(
+        sql("list_uncertain"),
+        {
+            "campaign_id": run.campaign_id,
+            "run_id": run.run_id,
+            "after": after,
+            "seqs": None if seqs is None else numbers(seqs),
+            "rows_max": BATCH_ROWS_MAX,
+        },
+    )
+    return [Uncertain(*row) for row in rows]
+
+
+def apply_findings(
+    connection: Connection, run: EndedRun, attempts: Sequence[Attempt], findings: Sequence[Finding]
+) -> set[int]:
+    """Write look-ups' attempts, payments and the driver's counters in one statement; safe to repeat.
+
+    Returns the numbers of the payments that changed: not those that are SUCCESS already, nor those found not credited
+    that are no longer as they were read.
+    """
+    assert len({finding.seq for finding in findings}) == len(findings), "two findings of one payment in a batch"
+    rows = connection.execute(
+        sql("apply_findings"),
+        {
+            "campaign_id": run.campaign_id,
+            "run_id": run.run_id,
+            "attempt_ids": numbers(a.attempt_id for a in attempts),
+            "attempt_seqs": numbers(a.seq for a in attempts),
+            "sent_ats": numbers(a.sent_at for a in attempts),
+            "answered_ats": numbers(a.answered_at for a in attempts),
+            "http_statuses": numbers(a.http_status for a in attempts),
+            "outcomes": texts(a.outcome for a in attempts),
+            "attempt_codes": texts(a.code for a in attempts),
+            "attempt_transactions": texts(a.transaction_id for a in attempts),
+            "seqs": numbers(f.seq for f in findings),
+            "transaction_ids": texts(f.transaction_id for f in findings),
+            "read_states": numbers(f.read and f.read.state for f in findings),
+            "read_shares": numbers(f.read and f.read.claim_share for f in findings),
+            "read_epochs": numbers(f.read and f.read.claim_epoch for f in findings),
+            "read_last_sent_ats": numbers(f.read and f.read.last_sent_at for f in findings),
+        },
+    )
+    return {row[0] for row in rows}
+
+
+def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, int, str]]) -> None:
+    """Stream (line, member_id, amount, transaction_id) into a table that lives as long as the caller's transaction.
+
+    Raises RefusedError for what the database will not store.
+    """
+    connection.execute(sql("create_settlement"))
+    try:
+        with connection.cursor() as cursor, cursor.copy(sql("copy_settlement")) as copy:
+            for credit in credits:
+                copy.write_row(credit)
+    except psycopg.DataError as error:
+        raise RefusedError(
+            f"The database refused the settlement: {error.diag.message_primary}"
+            f" ({error.diag.context or 'no row named'}). Nothing was changed."
+        ) from error
+    connection.execute(sql("analyze_settlement"))
+
+
+def compare_settlement(connection: Connection, run: EndedRun) -> tuple[int, int]:
+    """Lay the loaded settlement beside every payment; how many payments and how many credits were compared."""
+    connection.execute(sql("compare_settlement"), {"campaign_id": run.campaign_id})
+    row = connection.execute(sql("count_compared"), {"campaign_id": run.campaign_id}).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def repair_from_settlement(connection: Connection, run: EndedRun) -> int:
+    """Make SUCCESS what money credited as it should and we had otherwise; how many rows that changed."""
+    repaired = 0
+    with connection.cursor(name="repairs") as cursor:
+        cursor.execute(sql("list_repairs"))
+        while batch := cursor.fetchmany(BATCH_ROWS_MAX):
+            repaired += len(apply_findings(connection, run, [], [Finding(*row) for row in batch]))
+    return repaired
+
+
+def list_differences(connection: Connection) -> Iterator[Difference]:
+    """What compare_settlement found, as it was before any repair, the worst kinds first; a thousand rows at a time."""
+    with connection.cursor(name="differences") as cursor:
+        cursor.itersize = BATCH_ROWS_MAX
+        cursor.execute(sql("list_differences"), {"kinds": [kind.value for kind in Kind]})
+        for kind, member, state, failure_kind, our_amount, our_id, amount, transaction_id, credits, line in cursor:
+            ours = None if state is None else Ours(state, failure_kind, our_amount, our_id)
+            theirs = None if amount is None else Theirs(None, member, int(amount), transaction_id, credits, line)
+            yield Difference(Kind(kind), member, ours, theirs)

@@ -1,0 +1,174 @@
+-- name: run_to_reconcile
+-- The latest run: look-ups are recorded under it, and after its end nothing of it was sent.
+select r.run_id, r.run, r.state::text, c.key_namespace
+from campaign c join campaign_run r using (campaign_id)
+where c.campaign_id = %(campaign_id)s order by r.run desc limit 1
+
+-- name: keep_from_starting
+-- Until the transaction ends: a start or a resume takes this row first.
+select campaign_id from campaign where campaign_id = %(campaign_id)s for no key update
+
+-- name: list_uncertain
+-- Payments that are not SUCCESS and may have been credited, those from %(after)s on, or those with the given numbers.
+-- A worker's death leaves its rows PROCESSING: their last call, of which it may have told nobody, left before the run's
+-- end. alive_s: how long the claim's holder may still be at work; none where it is gone.
+select p.seq, p.member_id, p.amount, p.state::text, p.failure_kind::text, p.failure_code, p.claim_share, p.claim_epoch,
+       extract(epoch from p.last_sent_at)::float8,
+       extract(epoch from clock_timestamp() - p.first_sent_at)::float8,
+       extract(epoch from clock_timestamp() - case
+           when r.finished_at is null then clock_timestamp()
+           when p.state = 'PROCESSING' or p.last_sent_at is null then greatest(p.last_sent_at, r.finished_at)
+           else p.last_sent_at end)::float8,
+       extract(epoch from s.leased_until - clock_timestamp())::float8
+from payment p
+join campaign_run r on r.run_id = %(run_id)s
+left join money_share s on p.state = 'PROCESSING' and s.share = p.claim_share and s.epoch = p.claim_epoch
+                       and s.leased_until > clock_timestamp()
+where p.campaign_id = %(campaign_id)s and p.seq > %(after)s
+  and (%(seqs)s::bigint[] is null or p.seq = any(%(seqs)s::bigint[]))
+  and (p.maybe_credited and p.state <> 'SUCCESS' or p.failure_kind = 'UNKNOWN' or p.state = 'PROCESSING')
+order by p.seq limit %(rows_max)s
+
+-- name: apply_findings
+-- What look-ups, or a settlement, say of payments: the calls, the rows, the driver's counters, in one statement. SUCCESS
+-- always applies; "not credited" only to a row that is still as it was when it was read, and that nobody alive holds.
+-- Returns the rows that changed.
+with attempt as (
+    insert into payment_attempt
+        (campaign_id, attempt_id, method, seq, run_id, sent_at, answered_at, http_status, outcome, code, transaction_id)
+    select %(campaign_id)s, a.attempt_id, 'GET', a.seq, %(run_id)s, to_timestamp(a.sent_at), to_timestamp(a.answered_at),
+           a.http_status, a.outcome, a.code, a.transaction_id
+    from unnest(%(attempt_ids)s::uuid[], %(attempt_seqs)s::bigint[], %(sent_ats)s::float8[], %(answered_ats)s::float8[],
+                %(http_statuses)s::smallint[], %(outcomes)s::text[], %(attempt_codes)s::text[], %(attempt_transactions)s::text[])
+        as a(attempt_id, seq, sent_at, answered_at, http_status, outcome, code, transaction_id)
+    on conflict do nothing
+), finding as (
+    select * from unnest(
+        %(seqs)s::bigint[], %(transaction_ids)s::text[], %(read_states)s::payment_state[], %(read_shares)s::smallint[],
+        %(read_epochs)s::bigint[], %(read_last_sent_ats)s::float8[])
+        as f(seq, transaction_id, read_state, read_share, read_epoch, read_last_sent_at)
+), locked as (
+    select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch,
+           extract(epoch from p.last_sent_at)::float8 as last_sent_at,
+           p.state = 'PROCESSING' and exists (
+               select from money_share s
+               where s.share = p.claim_share and s.epoch = p.claim_epoch and s.leased_until > clock_timestamp()) as alive
+    from payment p
+    where p.campaign_id = %(campaign_id)s and p.seq = any(%(seqs)s::bigint[])
+    order by p.seq for update
+), changed as (
+    update payment p set
+        state = case when f.transaction_id is not null then 'SUCCESS'
+                     when l.old_state = 'FAILED' then 'FAILED' else 'PENDING' end::payment_state,
+        maybe_credited = p.maybe_credited and f.transaction_id is not null,
+        claim_share = null,
+        claim_epoch = null,
+        next_attempt_at = null,
+        transaction_id = f.transaction_id,
+        failure_kind = case when f.transaction_id is null and l.old_state = 'FAILED' then 'UNAVAILABLE'::failure_kind end,
+        -- An open payment with a code is only looked up, never sent.
+        failure_code = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_code end,
+        failure_message = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_message end,
+        finished_at = case when f.transaction_id is not null or l.old_state = 'FAILED' then clock_timestamp() end
+    from locked l join finding f using (seq)
+    where p.campaign_id = %(campaign_id)s and p.seq = l.seq and l.old_state <> 'SUCCESS'
+      and (f.transaction_id is not null
+           or l.old_state = f.read_state and not l.alive and (l.old_state <> 'FAILED' or l.old_kind = 'UNKNOWN')
+              and (l.claim_share, l.claim_epoch, l.last_sent_at)
+                  is not distinct from (f.read_share, f.read_epoch, f.read_last_sent_at))
+    returning p.seq, p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
+), delta as (
+    select count(*) filter (where state = 'PENDING') - count(*) filter (where old_state = 'PENDING') as pending,
+           count(*) filter (where state = 'PROCESSING') - count(*) filter (where old_state = 'PROCESSING') as processing,
+           count(*) filter (where state = 'SUCCESS') - count(*) filter (where old_state = 'SUCCESS') as success,
+           count(*) filter (where state = 'FAILED') - count(*) filter (where old_state = 'FAILED') as failed,
+           coalesce(sum(amount) filter (where state = 'PENDING'), 0) - coalesce(sum(amount) filter (where old_state = 'PENDING'), 0) as pending_amount,
+           coalesce(sum(amount) filter (where state = 'PROCESSING'), 0) - coalesce(sum(amount) filter (where old_state = 'PROCESSING'), 0) as processing_amount,
+           coalesce(sum(amount) filter (where state = 'SUCCESS'), 0) - coalesce(sum(amount) filter (where old_state = 'SUCCESS'), 0) as success_amount,
+           coalesce(sum(amount) filter (where state = 'FAILED'), 0) - coalesce(sum(amount) filter (where old_state = 'FAILED'), 0) as failed_amount,
+           count(*) filter (where failure_kind = 'REJECTED') - count(*) filter (where old_kind = 'REJECTED') as rejected,
+           count(*) filter (where failure_kind = 'MISMATCH') - count(*) filter (where old_kind = 'MISMATCH') as mismatch,
+           count(*) filter (where failure_kind = 'UNAVAILABLE') - count(*) filter (where old_kind = 'UNAVAILABLE') as unavailable,
+           count(*) filter (where failure_kind = 'UNKNOWN') - count(*) filter (where old_kind = 'UNKNOWN') as unknown
+    from changed having count(*) > 0
+), counted as (
+    insert into campaign_counter as k (
+        campaign_id, share, pending, processing, success, failed,
+        pending_amount, processing_amount, success_amount, failed_amount,
+        failed_rejected, failed_mismatch, failed_unavailable, failed_unknown)
+    select %(campaign_id)s, -1, delta.* from delta
+    on conflict (campaign_id, share) do update set
+        pending = k.pending + excluded.pending, processing = k.processing + excluded.processing,
+        success = k.success + excluded.success, failed = k.failed + excluded.failed,
+        pending_amount = k.pending_amount + excluded.pending_amount,
+        processing_amount = k.processing_amount + excluded.processing_amount,
+        success_amount = k.success_amount + excluded.success_amount, failed_amount = k.failed_amount + excluded.failed_amount,
+        failed_rejected = k.failed_rejected + excluded.failed_rejected, failed_mismatch = k.failed_mismatch + excluded.failed_mismatch,
+        failed_unavailable = k.failed_unavailable + excluded.failed_unavailable, failed_unknown = k.failed_unknown + excluded.failed_unknown
+)
+select seq from changed
+
+-- name: create_settlement
+-- Money's own list of credits, for the length of one transaction.
+create temporary table settlement (
+    line           bigint not null,
+    member_id      text collate "C" not null,
+    amount         bigint not null,
+    transaction_id text not null
+) on commit drop
+
+-- name: copy_settlement
+copy settlement (line, member_id, amount, transaction_id) from stdin
+
+-- name: analyze_settlement
+analyze settlement
+
+-- name: compare_settlement
+-- Every payment beside money's list, each difference a row. Of a member's several lines the one that agrees with us is
+-- laid beside its payment, and that there are several is a difference of its own.
+create temporary table difference on commit drop as
+with credit as (
+    select distinct on (s.member_id)
+           s.member_id, s.line, s.amount, s.transaction_id,
+           p.seq, p.state, p.failure_kind, p.amount as our_amount, p.transaction_id as our_transaction_id
+    from settlement s
+    left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
+    order by s.member_id, (p.transaction_id = s.transaction_id) desc nulls last, (p.amount = s.amount) desc nulls last, s.line
+), several as (
+    select member_id, count(*) as credits, sum(amount) as amount, left(string_agg(transaction_id, ' ' order by line), 500) as transaction_ids,
+           case when count(distinct transaction_id) > 1 then 'PAID_TWICE' else 'LISTED_TWICE' end as kind
+    from settlement group by member_id having count(*) > 1
+)
+select m.kind, c.seq, c.member_id, c.state::text, c.failure_kind::text, c.our_amount, c.our_transaction_id,
+       m.amount, m.transaction_ids as transaction_id, m.credits, c.line
+from several m join credit c using (member_id)
+union all
+select d.kind, c.seq, c.member_id, c.state::text, c.failure_kind::text, c.our_amount, c.our_transaction_id,
+       c.amount, c.transaction_id, 1, c.line
+from credit c
+cross join lateral (
+    select case when c.seq is null then 'NO_TARGET'
+                when c.amount <> c.our_amount then 'OTHER_AMOUNT'
+                when c.state <> 'SUCCESS' then 'NOT_SUCCESS'
+                when c.transaction_id <> c.our_transaction_id then 'OTHER_TRANSACTION' end as kind
+) d
+where d.kind is not null
+union all
+select case when p.state = 'SUCCESS' then 'NOT_CREDITED' else 'OPEN' end,
+       p.seq, p.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id, null, null, 0, null
+from payment p
+where p.campaign_id = %(campaign_id)s
+  and (p.state in ('SUCCESS', 'PROCESSING') or p.maybe_credited or p.failure_kind = 'UNKNOWN')
+  and not exists (select from settlement s where s.member_id = p.member_id)
+
+-- name: count_compared
+select (select count(*) from payment where campaign_id = %(campaign_id)s), (select count(*) from settlement)
+
+-- name: list_repairs
+-- What money credited as it should, and we did not know.
+select seq, transaction_id from difference where kind = 'NOT_SUCCESS' order by seq
+
+-- name: list_differences
+-- In the order of the given kinds.
+select kind, member_id, state, failure_kind, our_amount, our_transaction_id, amount, transaction_id, credits, line
+from difference order by array_position(%(kinds)s::text[], kind), member_id

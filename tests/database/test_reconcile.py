@@ -1,0 +1,440 @@
+"""Reconciliation as PostgreSQL keeps it: which rows are uncertain, what a finding changes, money's list beside ours."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from bulkpoint.control.reconcile import Compared, compare_with_settlement
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.pay import reconcile
+from bulkpoint.pay.reconcile import look_up_uncertain
+from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.payment import Attempt, Change, claim_payments, record_results
+from bulkpoint.store.reconcile import (
+    Difference,
+    EndedRun,
+    Finding,
+    Uncertain,
+    apply_findings,
+    check_reconcilable,
+    list_uncertain,
+)
+from bulkpoint.store.run import Run, begin_run, stop_run
+from bulkpoint.store.share import ShareToken, acquire_share, release_share
+
+TARGETS = 8
+HEADER = "member_id,amount,transaction_id\n"
+SUCCESS = (1, 2)
+REJECTED, UNKNOWN, PENDING_PERHAPS, DEAD, PENDING, UNKNOWN_TOO = 3, 4, 5, 6, 7, 8
+UNCERTAIN = (UNKNOWN, PENDING_PERHAPS, DEAD, UNKNOWN_TOO)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    with connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def running(connection: Connection) -> Run:
+    """Campaign 1: members m-1 to m-8 of 10 to 80 points, RUNNING with two shares of 100 TPS."""
+    row = connection.execute(
+        "insert into campaign (name, expected_count, expected_amount, creator) values ('eight', 8, 360, 'tester')"
+        " returning campaign_id"
+    ).fetchone()
+    assert row is not None
+    connection.execute(
+        "insert into campaign_target select %s, 'm-' || i, 10 * i, 'why' from generate_series(1, 8) i", row
+    )
+    ensure_limit(connection, tps=100, shares=2, actor="tester")
+    return begin_run(connection, row[0], kind="INITIAL", actor="tester", reason=None, shares=2)
+
+
+@pytest.fixture
+def token(connection: Connection, running: Run) -> ShareToken:
+    """The share under which every payment got what it has, as the constants above say; it is still held."""
+    acquired = acquire_share(connection, running.token, uuid4(), lease_s=60)
+    assert acquired is not None
+    token = acquired.token
+    claim_payments(connection, running.token, token, [1, 2, 3, 4, 5, 6, 8])
+
+    def change(seq: int, state: str, **rest: Any) -> Change:
+        return Change(seq=seq, state=state, token=token, attempts=1, **{"maybe_credited": False} | rest)
+
+    changes = [change(seq, "SUCCESS", transaction_id=f"t-{seq}") for seq in SUCCESS]
+    changes.append(change(REJECTED, "FAILED", failure_kind="REJECTED", failure_code="NO"))
+    for seq in (UNKNOWN, UNKNOWN_TOO):
+        unknown = {"maybe_credited": True, "failure_kind": "UNKNOWN", "failure_code": "LOST", "failure_message": "gone"}
+        changes.append(change(seq, "FAILED", last_sent_at=1_700_000_000.25, **unknown))
+    changes.append(change(PENDING_PERHAPS, "PENDING", maybe_credited=True, failure_code="LOST", last_sent_at=1.7e9))
+    record_results(connection, running.token, token.share, [], changes)
+    return token
+
+
+@pytest.fixture
+def run(connection: Connection, running: Run, token: ShareToken) -> EndedRun:
+    """The same, STOPPED, and its only worker gone."""
+    stop_run(connection, running.token.campaign_id, actor="tester")
+    release_share(connection, token, [])
+    return check_reconcilable(connection, running.token.campaign_id)
+
+
+def row(connection: Connection, seq: int) -> dict[str, Any]:
+    cursor = connection.execute(
+        "select state::text, failure_kind::text, failure_code, maybe_credited, transaction_id, claim_epoch,"
+        " finished_at is not null as finished from payment where seq = %s",
+        (seq,),
+    )
+    assert cursor.description is not None
+    values = cursor.fetchone()
+    assert values is not None
+    return dict(zip([column.name for column in cursor.description], values, strict=True))
+
+
+def uncertain(connection: Connection, run: EndedRun) -> dict[int, Uncertain]:
+    return {one.seq: one for one in list_uncertain(connection, run)}
+
+
+def everything(connection: Connection) -> list[tuple[Any, ...]]:
+    """All that a reconciliation may change."""
+    rows = connection.execute("select payment::text from payment order by seq").fetchall()
+    rows += connection.execute("select campaign_counter::text from campaign_counter order by share").fetchall()
+    return rows + connection.execute("select action from audit_event order by audit_no").fetchall()
+
+
+def assert_sums_hold(connection: Connection) -> None:
+    """The counters say what the rows say, in number, points and kinds."""
+    cursor = connection.execute(
+        """
+        select count(*) filter (where state = 'PENDING'), count(*) filter (where state = 'PROCESSING'),
+               count(*) filter (where state = 'SUCCESS'), count(*) filter (where state = 'FAILED'),
+               coalesce(sum(amount) filter (where state = 'PENDING'), 0)::bigint,
+               coalesce(sum(amount) filter (where state = 'PROCESSING'), 0)::bigint,
+               coalesce(sum(amount) filter (where state = 'SUCCESS'), 0)::bigint,
+               coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint,
+               count(*) filter (where failure_kind = 'REJECTED'), count(*) filter (where failure_kind = 'MISMATCH'),
+               count(*) filter (where failure_kind = 'UNAVAILABLE'), count(*) filter (where failure_kind = 'UNKNOWN')
+        from payment
+        """
+    )
+    counted = connection.execute(
+        """
+        select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
+               failed_rejected, failed_mismatch, failed_unavailable, failed_unknown from campaign_count
+        """
+    )
+    assert cursor.fetchone() == counted.fetchone()
+
+
+def test_uncertain_are_those_that_may_have_been_credited(connection: Connection, run: EndedRun) -> None:
+    found = uncertain(connection, run)
+    assert tuple(found) == UNCERTAIN
+    assert found[UNKNOWN].failure_code == "LOST"
+    assert found[UNKNOWN].last_sent_at == 1_700_000_000.25
+    assert all(one.alive_s is None for one in found.values())
+    assert [one.seq for one in list_uncertain(connection, run, after=UNKNOWN)] == [5, 6, 8]
+    assert [one.seq for one in list_uncertain(connection, run, seqs=[1, 4, 8])] == [4, 8]
+
+
+def test_a_claim_that_is_alive_says_how_long(connection: Connection, running: Run, token: ShareToken) -> None:
+    stop_run(connection, running.token.campaign_id, actor="tester")
+    run = check_reconcilable(connection, running.token.campaign_id)
+    alive_s = uncertain(connection, run)[DEAD].alive_s
+    assert alive_s is not None
+    assert 30 < alive_s <= 60
+
+
+def test_a_dead_workers_last_call_left_before_the_runs_end_and_no_later(connection: Connection, run: EndedRun) -> None:
+    connection.execute("update campaign_run set finished_at = clock_timestamp() - interval '100 s'")
+    connection.execute(
+        "update payment set last_sent_at = clock_timestamp() - interval '500 s' where seq in (%s, %s)", (UNKNOWN, DEAD)
+    )
+    connection.execute("update payment set last_sent_at = null where seq = %s", (PENDING_PERHAPS,))
+    found = uncertain(connection, run)
+    assert 99 < found[DEAD].since_last_sent_s < 110, "it may have sent again and told nobody"
+    assert 499 < found[UNKNOWN].since_last_sent_s < 510
+    assert 99 < found[PENDING_PERHAPS].since_last_sent_s < 110
+
+
+def test_a_credit_makes_success_of_every_state(connection: Connection, run: EndedRun) -> None:
+    seqs = [REJECTED, *UNCERTAIN, PENDING]
+    changed = apply_findings(connection, run, [], [Finding(seq, f"m-{seq}") for seq in seqs])
+    assert changed == set(seqs)
+    for seq in seqs:
+        assert row(connection, seq) == {
+            "state": "SUCCESS", "failure_kind": None, "failure_code": None, "transaction_id": f"m-{seq}",
+            "maybe_credited": seq in UNCERTAIN and seq != DEAD, "claim_epoch": None, "finished": True,
+        }  # fmt: skip
+    assert_sums_hold(connection)
+
+
+def test_a_success_keeps_its_transaction(connection: Connection, run: EndedRun) -> None:
+    assert apply_findings(connection, run, [], [Finding(1, "another")]) == set()
+    assert row(connection, 1)["transaction_id"] == "t-1"
+    assert_sums_hold(connection)
+
+
+def test_absence_ends_what_was_unknown_and_opens_the_rest(connection: Connection, run: EndedRun) -> None:
+    found = uncertain(connection, run)
+    changed = apply_findings(connection, run, [], [Finding(seq, None, found[seq]) for seq in UNCERTAIN])
+    assert changed == set(UNCERTAIN)
+    failed = {"state": "FAILED", "failure_kind": "UNAVAILABLE", "failure_code": "LOST", "finished": True}
+    pending = {"state": "PENDING", "failure_kind": None, "failure_code": None, "finished": False}
+    for seq in UNCERTAIN:
+        expected = failed if seq in (UNKNOWN, UNKNOWN_TOO) else pending
+        assert row(connection, seq) == expected | {"maybe_credited": False, "transaction_id": None, "claim_epoch": None}
+    assert uncertain(connection, run) == {}
+    assert_sums_hold(connection)
+
+
+def test_absence_changes_no_row_that_has_moved_on(connection: Connection, run: EndedRun) -> None:
+    found = uncertain(connection, run)
+    connection.execute("update payment set last_sent_at = last_sent_at + interval '1 s' where seq = %s", (UNKNOWN,))
+    connection.execute("update payment set claim_epoch = claim_epoch + 1 where seq = %s", (DEAD,))
+    connection.execute(
+        "update payment set state = 'FAILED', failure_kind = 'UNKNOWN' where seq = %s", (PENDING_PERHAPS,)
+    )
+    before = everything(connection)
+    findings = [Finding(seq, None, found[seq]) for seq in (UNKNOWN, PENDING_PERHAPS, DEAD)]
+    assert apply_findings(connection, run, [], findings) == set()
+    assert everything(connection) == before
+
+
+def test_absence_changes_no_row_that_somebody_alive_holds(
+    connection: Connection, running: Run, token: ShareToken
+) -> None:
+    stop_run(connection, running.token.campaign_id, actor="tester")
+    run = check_reconcilable(connection, running.token.campaign_id)
+    read = uncertain(connection, run)[DEAD]
+    assert apply_findings(connection, run, [], [Finding(DEAD, None, read)]) == set()
+    assert row(connection, DEAD)["state"] == "PROCESSING"
+
+
+def test_a_repeated_finding_changes_nothing(connection: Connection, run: EndedRun) -> None:
+    found = uncertain(connection, run)
+    attempt = Attempt(str(uuid4()), "GET", UNKNOWN, 1.7e9, 1.7e9, 404, "NOT_FOUND", None, None)
+    findings = [Finding(UNKNOWN, None, found[UNKNOWN]), Finding(DEAD, "t-6")]
+    apply_findings(connection, run, [attempt], findings)
+    before = everything(connection)
+    assert apply_findings(connection, run, [attempt], findings) == set()
+    assert everything(connection) == before
+    kept = connection.execute("select method, seq, run_id, outcome from payment_attempt").fetchall()
+    assert kept == [("GET", UNKNOWN, run.run_id, "NOT_FOUND")]
+
+
+# Money's own list
+
+
+@pytest.fixture
+def settle(connection: Connection, run: EndedRun, tmp_path: Path) -> Callable[..., tuple[Compared, list[Difference]]]:
+    def settle(content: str | bytes, name: str = "money.csv") -> tuple[Compared, list[Difference]]:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        found: list[Difference] = []
+        compared = compare_with_settlement(
+            connection, run.campaign_id, path, actor="bob", say=lambda _: None, report=found.append
+        )
+        return compared, found
+
+    return settle
+
+
+Settle = Callable[..., tuple[Compared, list[Difference]]]
+AGREED = HEADER + "m-1,10,t-1\nm-2,20,t-2\n"
+
+
+def kinds(found: list[Difference]) -> list[tuple[str, str]]:
+    return [(one.kind.value, one.member_id) for one in found]
+
+
+def test_a_list_that_agrees_leaves_only_what_is_open(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(AGREED)
+    assert compared == Compared(payments=8, credits=2, credited=0, unknown=4)
+    assert kinds(found) == [("OPEN", f"m-{seq}") for seq in UNCERTAIN]
+    assert row(connection, UNKNOWN)["failure_kind"] == "UNKNOWN"
+
+
+def test_a_credit_that_we_did_not_know_of_is_repaired_and_reported(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9)))
+    assert compared == Compared(payments=8, credits=8, credited=6, unknown=0)
+    assert kinds(found) == [("NOT_SUCCESS", f"m-{seq}") for seq in range(3, 9)]
+    assert found[0].ours is not None
+    assert found[0].theirs is not None
+    assert (found[0].ours.state, found[0].ours.failure_kind, found[0].ours.amount) == ("FAILED", "REJECTED", 30)
+    assert (found[0].theirs.amount, found[0].theirs.transaction_id, found[0].theirs.line) == (30, "x-3", 4)
+    assert [row(connection, seq)["transaction_id"] for seq in range(3, 9)] == [f"x-{seq}" for seq in range(3, 9)]
+    assert_sums_hold(connection)
+    assert settle(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9)))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("m-1,10,t-1\n", [("NOT_CREDITED", "m-2")]),
+        ("m-1,11,t-1\nm-2,20,t-2\n", [("OTHER_AMOUNT", "m-1")]),
+        ("m-1,10,zzz\nm-2,20,t-2\n", [("OTHER_TRANSACTION", "m-1")]),
+        ("m-1,10,t-1\nm-2,20,t-2\nm-9,90,t-9\n", [("NO_TARGET", "m-9")]),
+        ("m-1,10,zzz\nm-1,10,t-1\nm-2,20,t-2\n", [("PAID_TWICE", "m-1")]),
+        ("m-1,10,t-1\nm-2,20,t-2\nm-1,10,t-1\n", [("LISTED_TWICE", "m-1")]),
+        ("m-9,90,a\nm-9,90,b\nm-1,10,t-1\nm-2,20,t-2\n", [("PAID_TWICE", "m-9"), ("NO_TARGET", "m-9")]),
+    ],
+)
+def test_each_difference_is_reported_and_changes_nothing(
+    connection: Connection, settle: Settle, lines: str, expected: list[tuple[str, str]]
+) -> None:
+    before = everything(connection)
+    _, found = settle(HEADER + lines)
+    assert kinds(found) == expected + [("OPEN", f"m-{seq}") for seq in UNCERTAIN]
+    assert everything(connection)[:-1] == before
+
+
+def test_another_amount_is_no_success(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(AGREED + "m-4,41,x-4\n")
+    assert compared.credited == 0
+    assert kinds(found)[0] == ("OTHER_AMOUNT", "m-4")
+    assert row(connection, UNKNOWN)["state"] == "FAILED"
+
+
+def test_a_member_paid_twice_shows_both_credits(connection: Connection, settle: Settle) -> None:
+    _, found = settle(AGREED + "m-4,40,x-4\nm-4,40,y-4\n")
+    assert kinds(found)[:2] == [("PAID_TWICE", "m-4"), ("NOT_SUCCESS", "m-4")]
+    theirs = found[0].theirs
+    assert theirs is not None
+    assert (theirs.amount, theirs.transaction_id, theirs.credits) == (80, "x-4 y-4", 2)
+    assert row(connection, UNKNOWN)["transaction_id"] == "x-4"
+
+
+def test_lines_of_other_campaigns_are_left_out_and_other_columns_too(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(
+        "\ufefftransaction_id,campaign_id,note,amount,member_id\r\n"
+        't-1,1,"a, b",10,m-1\r\nt-2,1,,20,m-2\r\n\r\nq,77,,not looked at,m-1\r\n'
+    )
+    assert compared.credits == 2
+    assert kinds(found) == [("OPEN", f"m-{seq}") for seq in UNCERTAIN]
+
+
+def test_the_audit_row_has_the_figures(connection: Connection, settle: Settle) -> None:
+    settle(AGREED + "m-4,40,x-4\n")
+    action = connection.execute(
+        "select action, actor, campaign_id, run, detail from audit_event order by audit_no desc"
+    )
+    assert action.fetchone() == (
+        "reconcile", "bob", 1, 1,
+        {
+            "by": "settlement", "file": "money.csv", "payments": 8, "credits": 3, "credited": 1, "unknown": 3,
+            "differences": {"NOT_SUCCESS": 1, "OPEN": 3},
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "money.csv is empty"),
+        ("member_id,amount\nm-1,10\n", "row 1: the column 'transaction_id' is missing"),
+        ("member_id,amount,transaction_id,amount\n", "row 1: the column 'amount' is there twice"),
+        (HEADER + "m-1,0,t-1\n", "row 2: amount is '0': it must be 1 to"),
+        (HEADER + "m-1,-5,t-1\n", "row 2: amount is '-5': it has a sign"),
+        (HEADER + "m-1,1.5,t-1\n", "row 2: amount is '1.5': points are whole"),
+        (HEADER + "m-1,,t-1\n", "row 2: amount is empty"),
+        (HEADER + "m-1,10,t-1\n,20,t-2\n", "row 3: member_id is empty"),
+        (HEADER + " m-1,10,t-1\n", "row 2: member_id has a space"),
+        (HEADER + "m-1,10,\n", "row 2: transaction_id is empty"),
+        (HEADER + f"m-1,10,{'t' * 201}\n", "row 2: transaction_id is"),
+        (HEADER + "m-1,10,a\x00b\n", "row 2: transaction_id is 'a\\x00b'"),
+        (HEADER + "m-1,10\n", "row 2: The row has 2 values, the header 3"),
+        (HEADER + 'm-1,10,"t\n', "row 2: The row cannot be read as CSV"),
+        ((HEADER + "m-1,10,t-1\n").encode("utf-16"), "money.csv is UTF-16"),
+        (HEADER.encode() + b"m-\xff,10,t-1\n", "row 2: The line is not UTF-8"),
+        ("campaign_id," + HEADER + "one,m-1,10,t-1\n", "row 2: campaign_id is 'one'"),
+        (HEADER + "m-1,x,t-1\n" * 22, "money.csv has 22 errors. Nothing was changed."),
+        (HEADER + "m-1,x,t-1\n" * 22, "  ... and 2 more."),
+    ],
+)
+def test_a_bad_file_is_refused_and_nothing_is_changed(
+    connection: Connection, settle: Settle, content: str | bytes, sentence: str
+) -> None:
+
+    before = everything(connection)
+    with pytest.raises(RefusedError) as caught:
+        settle(content)
+    assert sentence in str(caught.value)
+    assert everything(connection) == before
+
+
+def test_an_error_after_good_lines_repairs_nothing(connection: Connection, settle: Settle) -> None:
+    before = everything(connection)
+    with pytest.raises(RefusedError, match="row 5: amount is 'x'"):
+        settle(AGREED + "m-4,40,x-4\nm-5,x,x-5\n")
+    assert everything(connection) == before
+
+
+def test_a_settlement_is_csv(settle: Settle) -> None:
+    with pytest.raises(UsageError, match=r"no \.csv file"):
+        settle(AGREED, "money.parquet")
+
+
+def test_a_campaign_cannot_start_while_it_is_compared(
+    connection: Connection, run: EndedRun, database_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "money.csv"
+    path.write_text(AGREED)
+
+    def try_to_lock(_: Difference) -> None:
+        with connect(database_url) as other:
+            locked = other.execute("select from campaign where campaign_id = 1 for update skip locked").fetchone()
+            assert locked is None
+
+    compare_with_settlement(connection, run.campaign_id, path, actor="bob", say=print, report=try_to_lock)
+
+
+# Which campaigns
+
+
+def test_a_running_an_unknown_and_an_unstarted_campaign_are_refused(connection: Connection, running: Run) -> None:
+    with pytest.raises(RefusedError, match="Campaign 1 is RUNNING and cannot be reconciled"):
+        check_reconcilable(connection, 1)
+    with pytest.raises(RefusedError, match="There is no campaign 7"):
+        check_reconcilable(connection, 7)
+    connection.execute(
+        "insert into campaign (name, expected_count, expected_amount, creator) values ('new', 1, 1, 'tester')"
+    )
+    with pytest.raises(RefusedError, match="Campaign 2 is WAITING and was never started"):
+        check_reconcilable(connection, 2)
+
+
+@pytest.mark.parametrize("on_hold", [True, False], ids=["on hold", "another runs"])
+def test_without_a_share_it_waits_says_so_and_gives_up(
+    connection: Connection, run: EndedRun, database_url: str, monkeypatch: pytest.MonkeyPatch, on_hold: bool
+) -> None:
+    monkeypatch.setattr(reconcile, "SHARE_WAIT_S_MAX", 1.0)
+    if on_hold:
+        set_tps(connection, tps=0, actor="tester", reason=None, until=None)
+    else:
+        connection.execute("update money_share set leased_until = clock_timestamp() + interval '60 s'")
+    why = "the limit is 0 TPS" if on_hold else "a running campaign holds the whole limit"
+    said: list[str] = []
+    settings = load_settings({"BULKPOINT_MONEY_URL": "http://127.0.0.1:1"})
+    with pytest.raises(RefusedError, match=f"No look-up can be made: {why}"):
+        look_up_uncertain(connection, database_url, settings, 1, actor="bob", say=said.append, report=lambda _: None)
+    assert len(said) == 1
+    assert why in said[0]
+    detail = connection.execute("select detail from audit_event where action = 'reconcile'").fetchone()
+    assert detail is not None
+    assert detail[0]["finished"] is False
+
+
+def test_with_nothing_uncertain_no_share_is_asked_for(connection: Connection, run: EndedRun, database_url: str) -> None:
+    apply_findings(connection, run, [], [Finding(seq, f"x-{seq}") for seq in UNCERTAIN])
+    connection.execute("delete from money_share")
+    connection.execute("delete from money_limit")
+    settings = load_settings({"BULKPOINT_MONEY_URL": "http://127.0.0.1:1"})
+    figures = look_up_uncertain(
+        connection, database_url, settings, 1, actor="bob", say=lambda _: None, report=lambda _: None
+    )
+    assert figures == reconcile.LookedUp()
