@@ -1,0 +1,414 @@
+"""`reconcile` as its users meet it: against a real server for money, whose ledger is the truth."""
+
+import csv
+import json
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.pay import reconcile
+from bulkpoint.rules.keys import idempotency_key
+from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import connect
+from bulkpoint.store.limit import set_tps
+from bulkpoint.store.payment import Change, claim_payments, record_results
+from bulkpoint.store.run import begin_run, stop_run
+from bulkpoint.store.share import acquire_share, release_share
+from tests.acceptance.deployment import Deployment, Money, environment_of, sandbox
+from tests.sliding_second import worst_second
+
+
+@pytest.fixture
+def money() -> Iterator[Money]:
+    """Of this test's own: every database begins with campaign 1."""
+    with sandbox("--latency-ms", "5") as money:
+        yield money
+
+
+@pytest.fixture
+def deployment(database_url: str, money: Money, tmp_path: Path) -> Deployment:
+    return Deployment(environment_of(database_url, money, tmp_path), tmp_path, money, database_url)
+
+
+class Settled:
+    """A campaign that was stopped long ago, with a payment in each state that leaves a doubt."""
+
+    def __init__(self, deployment: Deployment, count: int, *, sent_s_ago: float = 600) -> None:
+        self.deployment = deployment
+        self.id = deployment.create(count)
+        deployment.run("tps", "show")
+        campaign = int(self.id)
+        with connect(deployment.database_url) as connection:
+            run = begin_run(connection, campaign, kind="INITIAL", actor="bob", reason=None, shares=1)
+            acquired = acquire_share(connection, run.token, uuid4(), lease_s=60)
+            assert acquired is not None
+            token = acquired.token
+            claim_payments(connection, run.token, token, range(1, count + 1))
+            unknown = [
+                Change(
+                    seq=seq, state="FAILED", token=token, attempts=4, maybe_credited=True,
+                    failure_kind="UNKNOWN", failure_code="TIMED_OUT",
+                )
+                for seq in range(1, count + 1)
+            ]  # fmt: skip
+            record_results(connection, run.token, token.share, [], unknown)
+            stop_run(connection, campaign, actor="bob")
+            release_share(connection, token, [])
+            # Time passes.
+            for statement in (
+                "update payment set last_sent_at = clock_timestamp() - %(s)s * interval '1 s',"
+                " first_sent_at = clock_timestamp() - %(s)s * interval '1 s' - interval '1 min'",
+                "update campaign_run set finished_at = clock_timestamp() - %(s)s * interval '1 s'",
+            ):
+                connection.execute(statement, {"s": sent_s_ago})
+            self.namespace: UUID = run.key_namespace
+            self.members: dict[int, tuple[str, int, str]] = {
+                seq: (member_id, amount, reason)
+                for seq, member_id, amount, reason in connection.execute(
+                    "select seq, member_id, amount, reason from payment"
+                )
+            }
+
+    def change(self, seq: int, state: str) -> None:
+        """Make an UNKNOWN row an open one, with the counters: as a stop, or a worker's death, leaves it."""
+        kind = state.lower()
+        claim = "claim_share = 0, claim_epoch = 0," if state == "PROCESSING" else ""
+        with connect(self.deployment.database_url) as connection, connection.transaction():
+            connection.execute(
+                f"update payment set {claim} state = '{state}', failure_kind = null, failure_code = null,"
+                f" finished_at = null where seq = {seq}".encode()
+            )
+            connection.execute(
+                f"update campaign_counter set {kind} = {kind} + 1, {kind}_amount = {kind}_amount + %(amount)s,"
+                " failed = failed - 1, failed_amount = failed_amount - %(amount)s, failed_unknown = failed_unknown - 1"
+                " where share = -1".encode(),
+                {"amount": self.members[seq][1]},
+            )
+
+    def credit(self, seq: int, *, amount: int | None = None) -> str:
+        """Money credits the payment without our knowing it; its transaction id."""
+        member_id, ours, reason = self.members[seq]
+        body = {"campaign_id": int(self.id), "member_id": member_id, "amount": amount or ours, "reason": reason}
+        key = str(idempotency_key(self.namespace, member_id))
+        request = urllib.request.Request(
+            f"{self.deployment.money.url}/v1/points",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", "Idempotency-Key": key},
+        )
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return str(json.loads(response.read())["transaction_id"])
+
+    def rows(self) -> dict[int, tuple[Any, ...]]:
+        rows = self.deployment.query(
+            b"select seq, state::text, coalesce(failure_kind::text, ''), maybe_credited, transaction_id from payment"
+            b" where campaign_id = " + self.id.encode()
+        )
+        return {row[0]: row[1:] for row in rows}
+
+    def attempts(self) -> list[tuple[Any, ...]]:
+        return self.deployment.query(b"select seq, method, outcome, http_status from payment_attempt order by sent_at")
+
+    def audit(self) -> dict[str, Any]:
+        [(detail,)] = self.deployment.query(b"select detail from audit_event where action = 'reconcile'")
+        return dict(detail)
+
+    def assert_sums_hold(self) -> None:
+        shown = self.deployment.show(self.id)
+        counted = dict(self.deployment.query(b"select state::text, count(*) from payment group by state"))
+        assert {state: count for state, count in shown["counts"].items() if count} == counted
+        amounts = dict(self.deployment.query(b"select state::text, sum(amount)::bigint from payment group by state"))
+        assert {state: amount for state, amount in shown["amounts"].items() if amount} == amounts
+        kinds = dict(
+            self.deployment.query(b"select failure_kind::text, count(*) from payment where state = 'FAILED' group by 1")
+        )
+        assert {kind: count for kind, count in shown["failure_kinds"].items() if count} == kinds
+
+
+def test_every_doubt_is_settled_by_what_money_says(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 6)
+    for seq, state in ((3, "PENDING"), (4, "PENDING"), (5, "PROCESSING"), (6, "PROCESSING")):
+        campaign.change(seq, state)
+    credited = {seq: campaign.credit(seq) for seq in (1, 3, 5)}
+    done = deployment.run("reconcile", campaign.id)
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"campaign {campaign.id}: looked up 6, found credited 3 (now SUCCESS), not credited 3, still unknown 0;"
+        " 0 differences\n",
+    )
+    rows = campaign.rows()
+    for seq, transaction_id in credited.items():
+        assert rows[seq] == ("SUCCESS", "", True, transaction_id)
+    assert rows[2] == ("FAILED", "UNAVAILABLE", False, None)
+    assert rows[4] == rows[6] == ("PENDING", "", False, None)
+    campaign.assert_sums_hold()
+    asked = {seq: rest for seq, *rest in campaign.attempts()}
+    assert len(campaign.attempts()) == 6
+    assert all(asked[seq] == ["GET", "FOUND", 200] for seq in (1, 3, 5))
+    assert all(asked[seq] == ["GET", "NOT_FOUND", 404] for seq in (2, 4, 6))
+    assert campaign.audit() == {
+        "by": "look-up", "looked_up": 6, "credited": 3, "not_credited": 3, "unknown": 0, "finished": True,
+    }  # fmt: skip
+    again = deployment.run("reconcile", campaign.id, "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout) == {
+        "campaign_id": int(campaign.id), "settlement": None, "looked_up": 0, "credited": 0, "not_credited": 0,
+        "unknown": 0, "difference_count": 0, "difference_kinds": {}, "differences": [],
+    }  # fmt: skip
+
+
+def test_what_was_sent_a_moment_ago_is_asked_for_once_more(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 2, sent_s_ago=0)
+    campaign.credit(1)
+    done = deployment.run("reconcile", campaign.id, BULKPOINT_MONEY_SETTLE_S="8")
+    assert done.returncode == 0, done.stderr
+    assert "1 payments were sent so lately" in done.stderr
+    assert "not credited 1, still unknown 0" in done.stdout
+    assert sorted(campaign.attempts()) == [
+        (1, "GET", "FOUND", 200), (2, "GET", "NOT_FOUND", 404), (2, "GET", "NOT_FOUND_YET", 404),
+    ]  # fmt: skip
+
+
+def test_a_payment_that_a_worker_still_has_is_waited_for(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 1)
+    campaign.change(1, "PROCESSING")
+    with connect(deployment.database_url) as connection:
+        connection.execute(
+            "insert into money_share (share, epoch, leased_until) values (1, 7, clock_timestamp() + interval '6 s')"
+        )
+        connection.execute("update payment set claim_share = 1, claim_epoch = 7")
+    done = deployment.run("reconcile", campaign.id, BULKPOINT_MONEY_SETTLE_S="0")
+    assert done.returncode == 0, done.stdout
+    assert "asking once more in" in done.stderr
+    assert campaign.rows()[1] == ("PENDING", "", False, None)
+
+
+def test_what_money_may_have_forgotten_stays_unknown(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 2, sent_s_ago=7200)
+    campaign.credit(1)
+    done = deployment.run("reconcile", campaign.id, BULKPOINT_MONEY_KEY_RETENTION_H="1")
+    assert done.returncode == 3
+    assert campaign.rows()[1][0] == "SUCCESS"
+    assert campaign.rows()[2] == ("FAILED", "UNKNOWN", True, None)
+    assert done.stdout.splitlines()[:2] == [
+        "DIFFERENCE  MEMBER         WITH US             AT MONEY",
+        "FORGOTTEN   member-000001  FAILED UNKNOWN 101  -",
+    ]
+    assert done.stdout.endswith("not credited 0, still unknown 1; 1 difference\n")
+    assert "member-" not in done.stderr
+
+
+def test_another_credit_under_our_key_is_a_difference(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 1)
+    transaction_id = campaign.credit(1, amount=999)
+    done = deployment.run("reconcile", campaign.id, "--json")
+    assert done.returncode == 3
+    fields = json.loads(done.stdout)
+    assert fields["differences"] == [
+        {
+            "difference": "OTHER_CREDIT",
+            "member_id": "member-000000",
+            "with_us": {"state": "FAILED", "failure_kind": "UNKNOWN", "amount": 100, "transaction_id": None},
+            "at_money": {
+                "campaign_id": int(campaign.id), "member_id": "member-000000", "amount": 999,
+                "transaction_id": transaction_id, "credits": 1, "line": None,
+            },
+        }
+    ]  # fmt: skip
+    assert (fields["unknown"], fields["difference_kinds"]) == (1, {"OTHER_CREDIT": 1})
+    assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
+
+
+def test_without_an_answer_it_asks_a_few_times_and_leaves_the_row(deployment: Deployment, money: Money) -> None:
+    campaign = Settled(deployment, 1)
+    money.change(unavailable=1)
+    began = time.monotonic()
+    done = deployment.run("reconcile", campaign.id)
+    assert time.monotonic() - began > 3, "a second lies between two tries"
+    assert done.returncode == 3
+    assert "NO_ANSWER   member-000000" in done.stdout
+    assert campaign.attempts() == [(1, "GET", "NO_ANSWER", 503)] * 4
+    assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
+
+
+def test_throttled_it_goes_on_until_it_is_answered(deployment: Deployment, money: Money) -> None:
+    campaign = Settled(deployment, 30)
+    money.change(tps_limit=10)
+    done = deployment.run("reconcile", campaign.id)
+    assert done.returncode == 0, done.stdout
+    assert "looked up 30, found credited 0 (now SUCCESS), not credited 30" in done.stdout
+    assert (429,) in {row[3:] for row in campaign.attempts()}
+
+
+def test_money_that_stays_away_is_exit_code_6_and_audited(deployment: Deployment, money: Money) -> None:
+    campaign = Settled(deployment, 40)
+    money.change(unavailable=1)
+    done = deployment.run("reconcile", campaign.id, BULKPOINT_BREAKER_PATIENCE_S="1")
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "Money has given no usable answer for 1 s (last: NO_ANSWER)" in done.stderr
+    assert campaign.audit()["finished"] is False
+    assert {row[2] for row in campaign.attempts()} == {"NO_ANSWER"}
+
+
+def test_a_refused_token_ends_it_at_once(deployment: Deployment, money: Money) -> None:
+    campaign = Settled(deployment, 3)
+    money.change(unauthorized=1)
+    done = deployment.run("reconcile", campaign.id)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Money refuses our token" in done.stderr
+    assert len(campaign.attempts()) == 3
+
+
+def test_look_ups_are_calls_to_the_limit_like_all_others(deployment: Deployment) -> None:
+    deployment.run("tps", "set", "20")
+    campaign = Settled(deployment, 60)
+    began = time.monotonic()
+    done = deployment.run("reconcile", campaign.id)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began > 2
+    sent = [at for (at,) in deployment.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]
+    assert len(sent) == 60
+    assert worst_second(sent) <= 20
+    assert deployment.query(b"select holder, leased_until from money_share") == [(None, None)]
+
+
+def test_it_waits_for_a_share_of_the_limit(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 1)
+    with connect(deployment.database_url) as connection:
+        connection.execute("update money_share set leased_until = clock_timestamp() + interval '4 s'")
+    done = deployment.run("reconcile", campaign.id)
+    assert done.returncode == 0
+    assert "Waiting up to 60 s for a share of the limit: a running campaign holds the whole limit" in done.stderr
+
+
+def test_a_share_that_is_lost_on_the_way_is_taken_anew(deployment: Deployment) -> None:
+    deployment.run("tps", "set", "20")
+    campaign = Settled(deployment, 80)
+    with deployment.begin("reconcile", campaign.id) as process:
+        deployment.wait_for(b"select count(*) >= 20 from payment_attempt", seconds=30)
+        with connect(deployment.database_url) as connection:
+            connection.execute(
+                "update money_share set epoch = epoch + 1, holder = gen_random_uuid(),"
+                " leased_until = clock_timestamp() + interval '2 s'"
+            )
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "looked up 80, found credited 0 (now SUCCESS), not credited 80, still unknown 0" in stdout
+    assert "Waiting up to 60 s" in stderr
+    assert len(campaign.attempts()) == 80
+
+
+def test_a_limit_that_is_put_on_hold_on_the_way_is_not_waited_for_without_end(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.run("tps", "set", "20")
+    campaign = Settled(deployment, 100)
+    monkeypatch.setattr(reconcile, "STALLED_S_MAX", 2.0)
+    monkeypatch.setattr(reconcile, "FLUSH_EVERY_S", 0.1)
+    with connect(deployment.database_url) as connection, connect(deployment.database_url) as other:
+
+        def hold() -> None:
+            set_tps(other, tps=0, actor="bob", reason=None, until=None)
+
+        threading.Timer(1.5, hold).start()
+        with pytest.raises(RefusedError, match=r"No look-up has been let out for 2 s: the limit is 0 TPS \(on hold\)"):
+            reconcile.look_up_uncertain(
+                connection,
+                deployment.database_url,
+                load_settings({"BULKPOINT_MONEY_URL": deployment.money.url}),
+                int(campaign.id),
+                actor="bob",
+                say=print,
+                report=print,
+            )
+    assert 0 < campaign.audit()["not_credited"] == len(campaign.attempts()) < 100
+
+
+def test_an_end_by_hand_keeps_and_audits_what_was_learnt(deployment: Deployment, money: Money) -> None:
+    deployment.run("tps", "set", "20")
+    campaign = Settled(deployment, 200)
+    with deployment.begin("reconcile", campaign.id) as process:
+        deployment.wait_for(b"select count(*) >= 20 from payment_attempt", seconds=30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGINT
+    told = campaign.audit()
+    assert told["finished"] is False
+    assert 0 < told["not_credited"] < 200
+    assert sum(row[1] == "UNAVAILABLE" for row in campaign.rows().values()) == told["not_credited"]
+    assert len(campaign.attempts()) >= money.stats()["requests"]
+    campaign.assert_sums_hold()
+
+
+def test_money_s_own_list_finds_and_repairs(deployment: Deployment, tmp_path: Path) -> None:
+    campaign = Settled(deployment, 30)
+    for seq in range(1, 6):
+        campaign.credit(seq)
+    path = tmp_path / "settlement.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["campaign_id", "member_id", "amount", "transaction_id", "credited_at"])
+        for line in deployment.money.ledger():
+            writer.writerow(
+                [line[name] for name in ("campaign_id", "member_id", "amount", "transaction_id", "credited_at")]
+            )
+        writer.writerow([campaign.id, "nobody", 5, "t-x", "today"])
+    compared = deployment.run("reconcile", campaign.id, "--settlement", str(path))
+    assert compared.returncode == 3
+    lines = compared.stdout.splitlines()
+    assert lines[0].split() == ["DIFFERENCE", "MEMBER", "WITH", "US", "AT", "MONEY"]
+    assert lines[1].split()[:4] == ["NO_TARGET", "nobody", "-", "5"]
+    assert lines[2].split()[:5] == ["NOT_SUCCESS", "member-000000", "FAILED", "UNKNOWN", "100"]
+    assert lines[21] == "... and 11 more: --json lists all of them"
+    assert lines[-1] == (
+        f"campaign {campaign.id}: compared 30 payments with 6 credits, found credited 5 (now SUCCESS),"
+        " still unknown 25; 31 differences"
+    )
+    campaign.assert_sums_hold()
+    looked_up = deployment.run("reconcile", campaign.id)
+    assert looked_up.returncode == 0
+    ledger = {line["transaction_id"] for line in deployment.money.ledger() if line["campaign_id"] == int(campaign.id)}
+    assert {row[3] for row in campaign.rows().values() if row[0] == "SUCCESS"} == ledger
+
+    shown = deployment.run("reconcile", campaign.id, "--settlement", str(path), "--json")
+    assert shown.returncode == 3
+    fields = json.loads(shown.stdout)
+    assert fields["settlement"] == "settlement.csv"
+    assert [one["difference"] for one in fields["differences"]] == ["NO_TARGET"]
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "nobody" not in line))
+    assert deployment.run("reconcile", campaign.id, "--settlement", str(path)).returncode == 0
+
+
+def test_refusals_have_their_exit_code_and_change_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    waiting = deployment.create(1)
+    bad = tmp_path / "bad.csv"
+    bad.write_text("member_id,amount,transaction_id\nm,0,t\n")
+    campaign = Settled(deployment, 1)
+    running = deployment.create(2)
+    with connect(deployment.database_url) as connection:
+        begin_run(connection, int(running), kind="INITIAL", actor="bob", reason=None, shares=1)
+    for arguments, code, sentence in (
+        ((waiting,), 3, f"Campaign {waiting} is WAITING and was never started"),
+        ((running,), 3, f"Campaign {running} is RUNNING and cannot be reconciled"),
+        ((running, "--settlement", str(bad)), 3, f"Campaign {running} is RUNNING"),
+        (("99",), 3, "There is no campaign 99"),
+        (
+            (campaign.id, "--settlement", str(bad)),
+            3,
+            "bad.csv has 1 error. Nothing was changed.\n  row 2: amount is '0'",
+        ),
+        ((campaign.id, "--settlement", str(tmp_path / "none.csv")), 2, "does not exist"),
+        (("x",), 2, "not a valid integer"),
+    ):
+        done = deployment.run("reconcile", *arguments)
+        assert (done.returncode, done.stdout) == (code, ""), arguments
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+    assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
