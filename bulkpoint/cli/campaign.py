@@ -24,7 +24,7 @@ def campaign() -> None:
     """Campaigns: create, start, watch, stop, and see how they went."""
 
 
-for command in (running.start, running.stop, running.watch):
+for command in (running.start, running.stop, running.resume, running.retry, running.watch):
     campaign.add_command(command)
 
 

@@ -16,6 +16,8 @@ from bulkpoint.store.audit import os_user
 from bulkpoint.store.connect import connect
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.migrate import migrate
+from bulkpoint.store.progress import Chosen
+from bulkpoint.store.run import ALL_BUT_REFUSED
 
 
 @click.command(name="pay_campaign")
@@ -25,7 +27,9 @@ from bulkpoint.store.migrate import migrate
 @click.option("--force", is_flag=True, help="Jump the order of the queue; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 @click.option("--actor", default=os_user, help="Who asks; default: the operating system's user.")
-@click.option("--kind", type=click.Choice(["INITIAL"]), default="INITIAL", hidden=True)
+@click.option("--kind", type=click.Choice(["INITIAL", "RESUME", "RETRY"]), default="INITIAL", hidden=True)
+@click.option("--retry-kind", "retry_kinds", multiple=True, default=ALL_BUT_REFUSED.kinds, hidden=True)
+@click.option("--retry-code", hidden=True)
 @click.option(
     "--holder", type=click.UUID, hidden=True, help="Of `bulkpoint campaign start`, which has made the checks."
 )
@@ -38,6 +42,8 @@ def pay(
     reason: str | None,
     actor: str,
     kind: str,
+    retry_kinds: tuple[str, ...],
+    retry_code: str | None,
     holder: UUID | None,
 ) -> int:
     """Pay campaign ID, or the next one that is ready."""
@@ -64,7 +70,8 @@ def pay(
                 plan = plan_start(connection, campaign_id, tps=tps, digest=digest, force=force)
                 if force and reason:
                     record_force(connection, plan, actor=actor, reason=reason)
-        return pay_campaign(Request(campaign_id, kind, actor, reason, holder), settings, database)
+        chosen = Chosen(retry_kinds, retry_code)
+        return pay_campaign(Request(campaign_id, kind, actor, reason, holder, chosen), settings, database)
 
 
 def main() -> int:

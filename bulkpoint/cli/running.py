@@ -1,4 +1,4 @@
-"""`bulkpoint campaign start`, `stop` and `watch`: what runs a campaign, and what follows it."""
+"""`bulkpoint campaign start`, `stop`, `resume`, `retry` and `watch`: what runs a campaign, and what follows it."""
 
 import signal
 import sys
@@ -15,7 +15,10 @@ from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bulkpoint.control.start import Job, Plan
+    from bulkpoint.control.job import Job
+    from bulkpoint.control.retry import RetryPlan
+    from bulkpoint.control.start import Plan
+    from bulkpoint.store.campaign import Campaign
     from bulkpoint.store.progress import Sample
 
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -39,7 +42,8 @@ def start(*, campaign: str, yes: bool, detach: bool, digest: str | None, force: 
       bulkpoint campaign start next --yes
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
-    from bulkpoint.control.start import check_force, find_next, plan_start, record_force, start_job
+    from bulkpoint.control.job import start_job
+    from bulkpoint.control.start import check_force, find_next, plan_start, record_force
     from bulkpoint.control.tps import show_limit
 
     check_force(force=force, reason=reason)
@@ -59,13 +63,86 @@ def start(*, campaign: str, yes: bool, detach: bool, digest: str | None, force: 
             _ask(plan)
         if force and reason:
             record_force(session.connection, plan, actor=session.actor, reason=reason)
-        job, run = start_job(session.settings, plan, actor=session.actor, reason=reason)
+        job, run = start_job(session.settings, plan.campaign, actor=session.actor, reason=reason)
         say(f"Starting campaign {campaign_id}; the job's log is {job.log}")
-        _wait_until_run(session, job, campaign_id)
-        if detach:
-            click.echo(f"campaign {campaign_id} runs")
-            return
-        _follow_to_the_end(session, job, plan, run)
+        _run_to_the_end(session, job, plan.campaign, run, detach=detach)
+
+
+@click.command()
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
+@click.option("--detach", is_flag=True, help="Return as soon as it runs.")
+@click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> None:
+    """Go on with a campaign that was stopped, that failed, or whose job died; what is paid stays as it is.
+
+    A run that still says RUNNING is taken over when its job has given no sign of life for 15 seconds.
+
+    \b
+    Example:
+      bulkpoint campaign resume 3
+    """
+    from bulkpoint.control.job import start_job
+    from bulkpoint.control.resume import plan_resume
+    from bulkpoint.control.tps import show_limit
+    from bulkpoint.store.campaign import get_counts
+
+    with open_session() as session:
+        tps = show_limit(session.connection, session.settings, actor=session.actor).tps
+        one = plan_resume(session.connection, campaign_id, tell=say)
+        if not yes:
+            counts = get_counts(session.connection, one)
+            open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
+            _confirm(one, f"{open_payments:,} payments are open, {points:,} points", open_payments, tps, "Resume it?")
+        job, run = start_job(session.settings, one, actor=session.actor, kind="RESUME", reason=reason)
+        say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")
+        _run_to_the_end(session, job, one, run, detach=detach)
+
+
+@click.command()
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
+@click.option("--detach", is_flag=True, help="Return as soon as it runs.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(["UNAVAILABLE", "UNKNOWN", "REJECTED", "MISMATCH"]),
+    help="Only failures of this kind; may be repeated. Without it: UNAVAILABLE and UNKNOWN.",
+)
+@click.option("--code", metavar="C", help="Only failures with this code.")
+@click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+def retry(
+    *, campaign_id: int, yes: bool, detach: bool, kinds: tuple[str, ...], code: str | None, reason: str | None
+) -> None:
+    """Pay a completed campaign's FAILED payments again, in a run of its own.
+
+    Each keeps its idempotency key, so one that was credited after all is not credited twice.
+
+    \b
+    Examples:
+      bulkpoint campaign retry 3
+      bulkpoint campaign retry 3 --kind REJECTED --code MEMBER_NOT_FOUND
+    """
+    from bulkpoint.control.job import start_job
+    from bulkpoint.control.retry import plan_retry
+    from bulkpoint.control.tps import show_limit
+    from bulkpoint.store.progress import Chosen
+    from bulkpoint.store.run import ALL_BUT_REFUSED
+
+    chosen = Chosen(kinds or ALL_BUT_REFUSED.kinds, code)
+    with open_session() as session:
+        tps = show_limit(session.connection, session.settings, actor=session.actor).tps
+        plan = plan_retry(session.connection, campaign_id, chosen)
+        if not yes:
+            _ask_retry(plan, tps)
+        options = [option for kind in chosen.kinds for option in ("--retry-kind", kind)]
+        if code is not None:
+            options += ["--retry-code", code]
+        one = plan.campaign
+        job, run = start_job(session.settings, one, actor=session.actor, kind="RETRY", options=options, reason=reason)
+        say(f"Retrying campaign {campaign_id}; the job's log is {job.log}")
+        _run_to_the_end(session, job, one, run, detach=detach)
 
 
 @click.command()
@@ -140,18 +217,30 @@ def _campaign_id(text: str) -> int:
 
 
 def _ask(plan: "Plan") -> None:
+    one = plan.campaign
+    figures = f"{one.expected_count:,} payments, {one.expected_amount:,} points"
+    _confirm(one, figures, one.expected_count, plan.tps, "Start it?")
+
+
+def _ask_retry(plan: "RetryPlan", tps: int) -> None:
+    for one in plan.again:
+        say(f"  {one.kind:<12} {one.code}: {one.count:,} payments, {one.amount:,} points")
+    for one in plan.left:
+        say(f"  left as they are: {one.kind} {one.code}: {one.count:,} payments")
+    count, points = sum(one.count for one in plan.again), sum(one.amount for one in plan.again)
+    _confirm(plan.campaign, f"{count:,} payments again, {points:,} points", count, tps, "Retry them?")
+
+
+def _confirm(one: "Campaign", figures: str, count: int, tps: int, question: str) -> None:
+    """Show what is about to happen, and go on only after a yes."""
     from bulkpoint.report.words import duration
 
-    one = plan.campaign
     if not sys.stdin.isatty():
-        raise UsageError("There is no terminal to ask at. Add --yes to start without being asked.")
-    if plan.expected_s is None:
-        time = "on hold: the limit is 0 TPS"
-    else:
-        time = f"about {duration(plan.expected_s)} at {plan.tps:,} TPS"
+        raise UsageError("There is no terminal to ask at. Add --yes to go on without being asked.")
+    time = f"about {duration(count / tps)} at {tps:,} TPS" if tps else "on hold: the limit is 0 TPS"
     say(f"Campaign {one.campaign_id}  {one.name}")
-    say(f"  {one.expected_count:,} payments, {one.expected_amount:,} points, {time}")
-    if not click.confirm("Start it?", err=True):
+    say(f"  {figures}, {time}")
+    if not click.confirm(question, err=True):
         raise RefusedError("Not started, as you said; nothing was changed.")
 
 
@@ -170,10 +259,15 @@ def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:
         _end(session, job, campaign_id)
 
 
-def _follow_to_the_end(session: Session, job: "Job", plan: "Plan", run: int) -> None:
+def _run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, detach: bool) -> None:
+    """Until the job has made its run, and, unless detached, until that has ended; then exit as it did."""
     from bulkpoint.control.watch import follow_run
 
-    campaign_id, name = plan.campaign.campaign_id, plan.campaign.name
+    campaign_id, name = one.campaign_id, one.name
+    _wait_until_run(session, job, campaign_id)
+    if detach:
+        click.echo(f"campaign {campaign_id} runs")
+        return
     try:
         _show(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
         job.wait()
@@ -186,7 +280,7 @@ def _follow_to_the_end(session: Session, job: "Job", plan: "Plan", run: int) -> 
 
 def _end(session: Session, job: "Job", campaign_id: int) -> None:
     """Stop the campaign; where it had not begun, leave with exit code 4 as well."""
-    from bulkpoint.control.start import end_job
+    from bulkpoint.control.job import end_job
 
     hold_off_signals()
     say(f"Stopping campaign {campaign_id} ...")
@@ -250,7 +344,7 @@ def _exit_as_the_run(
 def _job_died(job: "Job", campaign_id: int) -> BulkpointError:
     error = BulkpointError(
         f"The job of campaign {campaign_id} died and its run still says RUNNING; nothing is paid meanwhile."
-        f" End it with `bulkpoint campaign stop {campaign_id}`. The end of its log:\n{job.end_of_log()}"
+        f" Go on with `bulkpoint campaign resume {campaign_id}`. The end of its log:\n{job.end_of_log()}"
     )
     error.exit_code = ExitCode.RUN_FAILED
     return error

@@ -23,7 +23,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.control.start import end_job, plan_start, start_job
+from bulkpoint.control.job import end_job, start_job
+from bulkpoint.control.start import plan_start
 from bulkpoint.control.watch import follow_run
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
 from bulkpoint.events.slack import build_message
@@ -215,7 +216,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
     """Run the job to its end; on any way out of here, nothing of it is left."""
     ensure_limit(connection, tps=settings.tps, shares=1, actor=os_user())
     plan = plan_start(connection, campaign_id, tps=settings.tps)
-    job, run = start_job(settings, plan, actor=os_user(), environ=environ)
+    job, run = start_job(settings, plan.campaign, actor=os_user(), environ=environ)
     try:
         job.wait_until_run(connection)
         show_progress(

@@ -2,7 +2,7 @@
 
     pay_campaign   starts Spark, makes the run RUNNING (freezing the targets at the first start), pays, ends the run
     pay_waves      the payments in ranges of seq, each range one Spark job; two are in flight, so that the tail of one
-                   does not idle the limit
+                   does not idle the limit. A RETRY or RESUME cuts its ranges from what is open
     sweep          later waves over rows that came back: retries that were not yet due, what a lost worker held
     pay_wave       one Spark job: JDBC read, repartition to one partition a share, pay_partition in each
 
@@ -29,13 +29,13 @@ from bulkpoint.events.slack import announce
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
-from bulkpoint.rules.waves import Wave, wave_rows, waves
+from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
-from bulkpoint.store.progress import RunSummary, summarize_run
-from bulkpoint.store.run import Run, begin_run, check_startable, end_run
+from bulkpoint.store.progress import Chosen, RunSummary, sample_progress, summarize_run
+from bulkpoint.store.run import ALL_BUT_REFUSED, Run, begin_run, check_startable, end_run, open_buckets
 
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ WAVES_IN_FLIGHT = 2
 FAILED_WAVES_MAX = 3
 # One scan of a campaign of a hundred million payments.
 ANSWER_S_MAX = 600.0
+# How finely a second run's open payments are counted before its waves are cut.
+BUCKETS_A_WAVE = 20
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -58,6 +60,7 @@ class Request:
     actor: str
     reason: str | None = None
     holder: UUID | None = None
+    chosen: Chosen = ALL_BUT_REFUSED  # of a RETRY
 
 
 def pay_campaign(request: Request, settings: Settings, database: Database) -> ExitCode:
@@ -85,6 +88,7 @@ def pay_campaign(request: Request, settings: Settings, database: Database) -> Ex
                     reason=request.reason,
                     shares=shares,
                     holder=request.holder,
+                    chosen=request.chosen,
                 )
                 say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
                 driver = Driver(spark, run, settings, conninfo=conninfo, shares=shares, signals=signals)
@@ -167,23 +171,28 @@ class Driver:
 
     def _pay_waves(self) -> str | None:
         """The campaign in ranges of seq; the reason to fail the run, or None."""
-        left = self._link.ask(self._what_is_open)
-        if left is None:
-            return None
-        rows = wave_rows(self._link.ask(get_limit).tps, self._shares, self._settings.wave_seconds)
-        plan = list(waves(left.first, left.last, rows))
-        failed = 0
+        plan = self._plan()
+        failed = FailedInARow(self._ended_payments)
         with ThreadPoolExecutor(WAVES_IN_FLIGHT, thread_name_prefix="wave") as in_flight:
             for paid in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
-                failed = 0 if paid else failed + 1
-                if failed >= FAILED_WAVES_MAX:
+                if failed.too_many(paid=paid):
                     self._heartbeat.over.set()  # the waves still planned are not begun
-                    return f"{failed} waves in a row failed in Spark; the job's log has the cause"
+                    return f"{FAILED_WAVES_MAX} waves in a row failed in Spark; the job's log has the cause"
         return None
+
+    def _plan(self) -> list[Wave]:
+        """All payments in even ranges; of a second run those that are open, so that a hundred rows are one wave."""
+        rows = wave_rows(self._link.ask(get_limit).tps, self._shares, self._settings.wave_seconds)
+        if self._run.kind == "INITIAL":
+            return list(waves(1, self._run.target_count, rows))
+        bucket_rows = max(1, rows // BUCKETS_A_WAVE)
+        campaign_id = self._run.token.campaign_id
+        counts = self._link.ask(lambda connection: open_buckets(connection, campaign_id, bucket_rows))
+        return list(cut(counts, bucket_rows=bucket_rows, rows=rows))
 
     def _sweep(self) -> str | None:
         """Rows that came back, until none is open; the reason to fail the run, or None."""
-        failed, number = 0, 0
+        failed, number = FailedInARow(self._ended_payments), 0
         while not self._heartbeat.over.is_set():
             left = self._link.ask(self._what_is_open)
             if left is None:
@@ -193,9 +202,8 @@ class Driver:
             number += 1
             say(f"sweep {number}: {left.count:,} payments that came back")
             paid = self._pay_wave(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
-            failed = 0 if paid else failed + 1
-            if failed >= FAILED_WAVES_MAX:
-                return f"{failed} sweeps in a row failed in Spark; the job's log has the cause"
+            if failed.too_many(paid=paid):
+                return f"{FAILED_WAVES_MAX} sweeps in a row failed in Spark; the job's log has the cause"
         return None
 
     def _pay_wave_if_running(self, wave: Wave, *, of: int) -> bool:
@@ -238,8 +246,29 @@ class Driver:
         summary = self._link.ask(lambda connection: summarize_run(connection, self._run.token.run_id))
         return None if summary.state == "RUNNING" else summary
 
+    def _ended_payments(self) -> int:
+        return self._link.ask(lambda connection: sample_progress(connection, self._run.token.campaign_id)).done
+
     def _what_is_open(self, connection: Connection) -> OpenPayments | None:
         return open_payments(connection, self._run.token.campaign_id)
+
+
+class FailedInARow:
+    """Counts waves that Spark gave up, one after the other, with no payment ended in between."""
+
+    def __init__(self, ended_payments: Callable[[], int]) -> None:
+        self._ended_payments = ended_payments
+        self._ended = ended_payments()
+        self._failed = 0
+
+    def too_many(self, *, paid: bool) -> bool:
+        """Take in one wave; True when the run is to be given up."""
+        if not paid:
+            before, self._ended = self._ended, self._ended_payments()
+            self._failed = self._failed + 1 if self._ended == before else 1
+        else:
+            self._failed = 0
+        return self._failed >= FAILED_WAVES_MAX
 
 
 class StopSignals:

@@ -55,7 +55,7 @@ class Ticker:
 
 def notes(progress: Progress, timezone: str, deadline: datetime | None = None) -> list[str]:
     """What holds or throttles, and a deadline that will be missed: for the line below the figures."""
-    lines = _limit_notes(progress.sample, timezone)
+    lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample)]
     if deadline is not None and progress.left_s is not None:
         late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
         if late_s > 0:
@@ -71,6 +71,17 @@ def _limit_notes(sample: Sample, timezone: str) -> list[str]:
     if sample.tps == 0:
         return [f"on hold, the limit is 0 TPS{until}{why}"]
     return [f"limit {sample.tps:,} TPS{until}{why}"] if sample.tps_until is not None else []
+
+
+def _trouble_notes(sample: Sample) -> list[str]:
+    if sample.driver_is_gone:
+        return ["its job is gone, nothing is paid: `bulkpoint campaign resume` takes it over"]
+    if sample.out_since is not None:
+        out_s = max(0.0, (sample.at - sample.out_since).total_seconds())
+        return [f"money has not answered for {duration(out_s)}: one call a second and share asks whether it is back"]
+    if sample.slowed_to is not None and sample.tps is not None and sample.slowed_to < sample.tps:
+        return [f"money slows us down to {sample.slowed_to:,} TPS"]
+    return []
 
 
 def progress_line(progress: Progress, timezone: str, deadline: datetime | None = None) -> str:
@@ -105,6 +116,8 @@ def progress_object(progress: Progress, campaign_id: int) -> dict[str, Any]:
         "processing": sample.processing,
         "rate": None if progress.rate is None else round(progress.rate, 1),
         "tps": sample.tps,
+        "slowed_to": sample.slowed_to,
+        "money_out_since": None if sample.out_since is None else utc_time(sample.out_since),
         "left_s": None if progress.left_s is None else round(progress.left_s, 1),
     }
 

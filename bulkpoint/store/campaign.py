@@ -14,6 +14,8 @@ from bulkpoint.store.sql import sql
 class Campaign:
     """A campaign and its latest run (`run` and what begins with it: none before the first start).
 
+    driver_until: how long the run's driver has its lease. driver_is_gone: the run says RUNNING and nobody drives it.
+
     Amounts are points. target_count, target_amount and digest are none before the freeze.
     """
 
@@ -35,6 +37,8 @@ class Campaign:
     run_reason: str | None
     run_started_at: datetime | None
     run_finished_at: datetime | None
+    driver_until: datetime | None
+    driver_is_gone: bool
 
 
 @dataclass(frozen=True)

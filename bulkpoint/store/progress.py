@@ -14,7 +14,9 @@ from bulkpoint.store.sql import sql
 class Sample:
     """One look at a campaign. `at` is the database's time; amounts are points; FAILED includes UNKNOWN.
 
-    tps is none where no limit was ever set; tps_reason and tps_until are the words of who set it.
+    tps is none where no limit was ever set; tps_reason and tps_until are the words of who set it. slowed_to: calls a
+    second that money lets through, none where it lets all; out_since: when it ceased to answer (the breaker is open).
+    driver_is_gone: the run says RUNNING and nobody drives it.
     """
 
     at: datetime
@@ -31,11 +33,36 @@ class Sample:
     tps: int | None
     tps_reason: str | None
     tps_until: datetime | None
+    slowed_to: int | None = None
+    out_since: datetime | None = None
+    driver_is_gone: bool = False
 
     @property
     def done(self) -> int:
         """Payments that ended, either way."""
         return self.success + self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which FAILED payments a RETRY takes: of these kinds, and of one failure code where it is given."""
+
+    kinds: tuple[str, ...]
+    code: str | None = None
+
+    def __str__(self) -> str:
+        return f"kind {' or '.join(self.kinds)}" + (f", code {self.code}" if self.code else "")
+
+
+@dataclass(frozen=True)
+class FailedKind:
+    """FAILED payments of one kind and code, with their points; `chosen`: whether they are of the choice asked for."""
+
+    kind: str
+    code: str
+    count: int
+    amount: int
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -70,6 +97,13 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
         raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
     before, counts, limit = row[:5], row[5:11], row[11:]
     return Sample(*before, *(count or 0 for count in counts), *limit)
+
+
+def count_failed(connection: Connection, campaign_id: int, chosen: Chosen) -> list[FailedKind]:
+    """FAILED payments by kind and code, the most frequent first. One scan of the campaign."""
+    with connection.cursor(row_factory=class_row(FailedKind)) as cursor:
+        choice = {"campaign_id": campaign_id, "kinds": list(chosen.kinds), "code": chosen.code}
+        return cursor.execute(sql("count_failed"), choice).fetchall()
 
 
 def keep_progress(connection: Connection, run_id: int) -> None:

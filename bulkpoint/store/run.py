@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import psycopg
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
+from bulkpoint.rules.lifecycle import CampaignState, Command, FailureKind, refusal
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import write_event
-from bulkpoint.store.progress import RunSummary, summarize_run
+from bulkpoint.store.progress import Chosen, RunSummary, summarize_run
 from bulkpoint.store.share import RunToken, lay_out_shares
 from bulkpoint.store.sql import sql
 from bulkpoint.store.target import total_targets
@@ -21,6 +21,10 @@ from bulkpoint.store.target import total_targets
 DRIVER_LEASE_S = 15.0
 
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
+
+
+# What money refused would be refused again, and two truths are for people: these only when they are named.
+ALL_BUT_REFUSED = Chosen((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,23 @@ def begin_run(
     reason: str | None,
     shares: int,
     holder: UUID | None = None,
+    chosen: Chosen = ALL_BUT_REFUSED,
 ) -> Run:
-    """Freeze the campaign at its first start and make its run RUNNING, in one transaction.
+    """Make a campaign's next run RUNNING, in one transaction.
 
-    `holder` is the driver's name for itself, random where none is given.
+    INITIAL freezes the targets. RESUME goes on with what an earlier run left open; where that run's driver is gone, it
+    ends FAILED here. RETRY opens the FAILED payments that are `chosen`. `holder` is the driver's name for itself,
+    random where none is given.
 
-    Raises RefusedError when the campaign is unknown, withdrawn, already run, does not match its totals, or when
-    another run is RUNNING; nothing is changed then.
+    Raises RefusedError when the campaign is unknown, or its state does not allow it, when its totals do not match,
+    nothing is chosen, or another run is RUNNING; nothing is changed then.
     """
     holder = holder or uuid4()
     with connection.transaction():
         connection.execute(sql("lock_campaign"), {"campaign_id": campaign_id})
         campaign = check_startable(connection, campaign_id, kind=kind)
+        if campaign.state == "RUNNING":
+            _end_without_driver(connection, campaign, actor=actor)
         try:
             inserted = connection.execute(
                 sql("insert_run"),
@@ -82,9 +91,16 @@ def begin_run(
         frozen_campaign = connection.execute(sql("frozen_campaign"), {"campaign_id": campaign_id}).fetchone()
         assert frozen_campaign is not None
         key_namespace, target_count, target_amount = frozen_campaign
-        figures = {"kind": kind, "target_count": target_count, "target_amount": target_amount}
-        write_event(connection, campaign_id=campaign_id, run=run, type="campaign.started", actor=actor, data=figures)
-        write_audit(connection, action="start", campaign_id=campaign_id, run=run, actor=actor, detail=figures)
+        figures: dict[str, Any] = {"kind": kind, "target_count": target_count, "target_amount": target_amount}
+        if kind == "RESUME":
+            connection.execute(sql("begin_again"), {"campaign_id": campaign_id})
+        if kind == "RETRY":
+            figures |= _reopen(connection, campaign_id, chosen)
+        if reason is not None:
+            figures["reason"] = reason
+        event, action = _TOLD_AS[kind]
+        write_event(connection, campaign_id=campaign_id, run=run, type=event, actor=actor, data=figures)
+        write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=figures)
         # The freeze may have taken longer than a driver's lease: it begins now.
         token = RunToken(campaign_id, run_id, driver_epoch)
         begun = Run(token, run, kind, holder, actor, key_namespace, target_count)
@@ -98,10 +114,45 @@ def check_startable(connection: Connection, campaign_id: int, *, kind: str) -> C
     refused = refusal(_OPENED_BY[kind], CampaignState(campaign.state), campaign_id)
     if refused is not None:
         raise RefusedError(refused)
+    if campaign.state == "RUNNING" and not campaign.driver_is_gone:
+        raise RefusedError(
+            f"Campaign {campaign_id} is RUNNING, and its driver is alive: there is nothing to resume."
+            f" Follow it with `bulkpoint campaign watch {campaign_id}`."
+        )
     return campaign
 
 
 _OPENED_BY = {"INITIAL": Command.START, "RESUME": Command.RESUME, "RETRY": Command.RETRY}
+_TOLD_AS = {
+    "INITIAL": ("campaign.started", "start"),
+    "RESUME": ("campaign.resumed", "resume"),
+    "RETRY": ("campaign.retried", "retry"),
+}
+
+
+def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: str) -> None:
+    """The run that nobody drives any more ends FAILED; its driver, should it wake, finds its lease gone."""
+    latest = connection.execute(sql("latest_run"), {"campaign_id": campaign.campaign_id}).fetchone()
+    assert latest is not None, "a RUNNING campaign has a run"
+    reason = "its driver was gone"
+    ended = connection.execute(sql("end_run_without_driver"), {"run_id": latest[0], "reason": reason}).fetchone()
+    assert ended is not None, "the campaign's row is locked and its driver's lease has passed"
+    summary = summarize_run(connection, latest[0])
+    _tell_of_end(connection, summary, actor=actor)
+
+
+def _reopen(connection: Connection, campaign_id: int, chosen: Chosen) -> dict[str, Any]:
+    row = connection.execute(
+        sql("reopen_failed"), {"campaign_id": campaign_id, "kinds": list(chosen.kinds), "code": chosen.code}
+    ).fetchone()
+    assert row is not None
+    payments, points = row
+    if payments == 0:
+        raise RefusedError(
+            f"Campaign {campaign_id} has no FAILED payment of this choice: {chosen}. Nothing was changed."
+            f" `bulkpoint campaign show {campaign_id}` counts them by kind."
+        )
+    return {"retried": payments, "retried_amount": points, "kinds": list(chosen.kinds), "code": chosen.code}
 
 
 def _freeze(connection: Connection, campaign: Campaign) -> None:
@@ -115,6 +166,11 @@ def _freeze(connection: Connection, campaign: Campaign) -> None:
             " Load the rest, or create it anew with the right totals."
         )
     connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id})
+
+
+def open_buckets(connection: Connection, campaign_id: int, bucket_rows: int) -> list[tuple[int, int]]:
+    """(bucket, open payments in it), ascending; for rules.waves.cut. One scan of the campaign."""
+    return connection.execute(sql("open_buckets"), {"campaign_id": campaign_id, "bucket_rows": bucket_rows}).fetchall()
 
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:
@@ -176,22 +232,26 @@ def _end(
         if state == "COMPLETED":
             still_open = connection.execute(sql("open_rows_exist"), {"campaign_id": token.campaign_id}).fetchone()
             assert still_open == (False,), "COMPLETED while rows are open"
-        figures: dict[str, Any] = {
-            "success": summary.success,
-            "failed": summary.failed,
-            "unknown": summary.unknown,
-            "open": summary.open,
-            "success_amount": summary.success_amount,
-            "failed_amount": summary.failed_amount,
-            "reason": summary.reason,
-        }
-        kind = f"campaign.{state.lower()}"
-        write_event(connection, campaign_id=token.campaign_id, run=summary.run, type=kind, actor=actor, data=figures)
-        action = {"COMPLETED": "complete", "FAILED": "fail", "STOPPED": "stop"}[state]
-        write_audit(
-            connection, action=action, campaign_id=token.campaign_id, run=summary.run, actor=actor, detail=figures
-        )
+        _tell_of_end(connection, summary, actor=actor)
     return summary
+
+
+def _tell_of_end(connection: Connection, summary: RunSummary, *, actor: str) -> None:
+    """Event and audit row of a run that has ended."""
+    figures: dict[str, Any] = {
+        "success": summary.success,
+        "failed": summary.failed,
+        "unknown": summary.unknown,
+        "open": summary.open,
+        "success_amount": summary.success_amount,
+        "failed_amount": summary.failed_amount,
+        "reason": summary.reason,
+    }
+    campaign_id, run = summary.campaign_id, summary.run
+    kind = f"campaign.{summary.state.lower()}"
+    write_event(connection, campaign_id=campaign_id, run=run, type=kind, actor=actor, data=figures)
+    action = {"COMPLETED": "complete", "FAILED": "fail", "STOPPED": "stop"}[summary.state]
+    write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=figures)
 
 
 def _driver(run: Run) -> dict[str, Any]:

@@ -5,13 +5,15 @@ returning campaign_id
 
 -- name: get_campaign
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at
+       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at,
+       driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
 from campaign_overview where campaign_id = %(campaign_id)s
 
 -- name: list_campaigns
 -- Oldest first, as the queue goes.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at
+       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at,
+       driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
 from campaign_overview order by campaign_id
 
 -- name: list_queue

@@ -2,11 +2,24 @@
 -- One look at a campaign: its latest run, its counts, the limit. Counts are null before the freeze.
 select clock_timestamp(), o.state, o.run, o.run_reason, coalesce(o.target_count, o.expected_count),
        c.processing, c.success, c.failed, c.failed_unknown, c.success_amount, c.failed_amount,
-       l.tps, l.reason, l.until
+       l.tps, l.reason, l.until, m.slowed_to, m.out_since, o.state = 'RUNNING' and o.driver_until <= clock_timestamp()
 from campaign_overview o
 left join campaign_count c using (campaign_id)
 left join money_limit l on true
+left join lateral (
+    -- What money lets through of the limit, by those shares that it holds back; and since when it answers nothing.
+    select (sum(coalesce((s.pressure->>'rate')::float8, l.tps / l.shares + (s.share < mod(l.tps, l.shares))::int)))::int as slowed_to,
+           to_timestamp(min((s.pressure->>'trouble_since')::float8) filter (where s.pressure->>'open_since' is not null)) as out_since
+    from money_share s where s.leased_until > clock_timestamp() and o.state = 'RUNNING' having count(s.pressure) > 0
+) m on true
 where o.campaign_id = %(campaign_id)s
+
+-- name: count_failed
+-- FAILED payments and their points by kind and code, and whether they are of the choice. One scan.
+select failure_kind::text as kind, failure_code as code, count(*)::bigint as count, sum(amount)::bigint as amount,
+       failure_kind = any(%(kinds)s::failure_kind[]) and (%(code)s::text is null or failure_code = %(code)s) as chosen
+from payment where campaign_id = %(campaign_id)s and state = 'FAILED'
+group by failure_kind, failure_code order by 3 desc, 1, 2
 
 -- name: keep_progress
 -- A sample of a run, for its graph afterwards.

@@ -22,6 +22,46 @@ returning run_id, run, driver_epoch
 -- name: frozen_campaign
 select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
 
+-- name: begin_again
+-- A run of its own has tries of its own: what an earlier one left open is sent again, at once.
+update payment set attempts = 0, failure_code = null, next_attempt_at = null
+where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
+  and (attempts > 0 or failure_code is not null or next_attempt_at is not null)
+
+-- name: reopen_failed
+-- FAILED payments of these kinds, and of one code where it is given, are PENDING again; returns how many, and their points.
+with chosen as (
+    select seq, failure_kind from payment
+    where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_kind = any(%(kinds)s::failure_kind[])
+      and (%(code)s::text is null or failure_code = %(code)s)
+    order by seq for update
+), reopened as (
+    update payment p set
+        state = 'PENDING', attempts = 0, next_attempt_at = null, finished_at = null,
+        failure_kind = null, failure_code = null, failure_message = null
+    from chosen c
+    where p.campaign_id = %(campaign_id)s and p.seq = c.seq
+    returning p.amount, c.failure_kind
+), delta as (
+    select count(*) as payments, coalesce(sum(amount), 0) as points,
+           count(*) filter (where failure_kind = 'REJECTED') as rejected,
+           count(*) filter (where failure_kind = 'MISMATCH') as mismatch,
+           count(*) filter (where failure_kind = 'UNAVAILABLE') as unavailable,
+           count(*) filter (where failure_kind = 'UNKNOWN') as unknown
+    from reopened
+), counted as (
+    insert into campaign_counter as k (campaign_id, share, pending, failed, pending_amount, failed_amount,
+        failed_rejected, failed_mismatch, failed_unavailable, failed_unknown)
+    select %(campaign_id)s, -1, payments, -payments, points, -points, -rejected, -mismatch, -unavailable, -unknown
+    from delta where payments > 0
+    on conflict (campaign_id, share) do update set
+        pending = k.pending + excluded.pending, failed = k.failed + excluded.failed,
+        pending_amount = k.pending_amount + excluded.pending_amount, failed_amount = k.failed_amount + excluded.failed_amount,
+        failed_rejected = k.failed_rejected + excluded.failed_rejected, failed_mismatch = k.failed_mismatch + excluded.failed_mismatch,
+        failed_unavailable = k.failed_unavailable + excluded.failed_unavailable, failed_unknown = k.failed_unknown + excluded.failed_unknown
+)
+select payments, points::bigint from delta
+
 -- name: begin_driver_lease
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s', started_at = clock_timestamp()
 where run_id = %(run_id)s and driver_holder = %(holder)s
@@ -38,12 +78,24 @@ returning state, halt
 update campaign_run set halt = %(halt)s, reason = coalesce(reason, %(reason)s)
 where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
+-- name: end_run_without_driver
+-- RUNNING -> FAILED, by whoever resumes it: only when the driver's own lease has ended.
+update campaign_run set state = 'FAILED', reason = %(reason)s, finished_at = clock_timestamp()
+where run_id = %(run_id)s and state = 'RUNNING' and driver_until <= clock_timestamp()
+returning run
+
 -- name: end_run
 -- RUNNING -> a terminal state, by its own driver, or by hand (stop), never twice.
 update campaign_run set state = %(state)s, reason = coalesce(%(reason)s, reason), finished_at = clock_timestamp()
 where run_id = %(run_id)s and state = 'RUNNING'
   and (%(holder)s::uuid is null or driver_holder = %(holder)s and driver_until > clock_timestamp())
 returning run, reason, started_at, finished_at
+
+-- name: open_buckets
+-- How many payments are open in each range of %(bucket_rows)s seqs: one scan, from which a second run's waves are cut.
+select (seq - 1) / %(bucket_rows)s, count(*) from payment
+where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
+group by 1 order by 1
 
 -- name: open_rows_exist
 select exists (select from payment where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING'))

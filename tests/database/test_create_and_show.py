@@ -169,7 +169,7 @@ def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Conn
         (later, "its time has not come"),
         (unloaded, "its targets do not add up to what is expected yet"),
     ]
-    assert plan_start(connection, ready, tps=2).expected_s == 5
+    assert plan_start(connection, ready, tps=2).campaign.expected_count == 10
     with pytest.raises(RefusedError, match=f"campaign {ready} is older and ready"):
         plan_start(connection, younger, tps=100)
     with pytest.raises(RefusedError, match="its time has not come"):

@@ -8,7 +8,8 @@ import pytest
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import begin_run, end_run, renew_driver, stop_run
+from bulkpoint.store.progress import Chosen
+from bulkpoint.store.run import ALL_BUT_REFUSED, begin_run, end_run, open_buckets, renew_driver, stop_run
 from bulkpoint.store.share import run_is_live
 
 
@@ -148,3 +149,142 @@ def test_a_campaign_that_has_run_is_not_started_again(connection: Connection) ->
     stop_run(connection, campaign_id, actor="operator")
     with pytest.raises(RefusedError, match="resume"):
         begin(connection, campaign_id)
+
+
+def run_of(connection: Connection, campaign_id: int, kind: str, chosen: Chosen = ALL_BUT_REFUSED):  # type: ignore[no-untyped-def]
+    return begin_run(connection, campaign_id, kind=kind, actor="tester", reason=None, shares=2, chosen=chosen)
+
+
+def fail_driver(connection: Connection) -> None:
+    """The driver's lease passes."""
+    connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 ms'")
+
+
+def leave_behind(connection: Connection, campaign_id: int) -> None:
+    """As a run leaves them: one paid, four failed of each kind, one waiting for a retry, one for its look-up."""
+    connection.execute(
+        "update payment set state = 'SUCCESS', transaction_id = 't', first_sent_at = now() where seq = 1"
+    )
+    kinds = ["REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN"]
+    for seq, kind in enumerate(kinds, start=2):
+        connection.execute(
+            "update payment set state = 'FAILED', failure_kind = %s, failure_code = 'CODE_' || %s, attempts = 4,"
+            " maybe_credited = %s, first_sent_at = now(), finished_at = now() where seq = %s",
+            (kind, seq, kind == "UNKNOWN", seq),
+        )
+    connection.execute("update payment set attempts = 2, next_attempt_at = now() + interval '1 h' where seq = 6")
+    connection.execute("update payment set attempts = 4, maybe_credited = true, failure_code = 'GONE' where seq = 7")
+    connection.execute(
+        "update campaign_counter set pending = pending - 5, pending_amount = pending_amount - 5, success = 1,"
+        " success_amount = 1, failed = 4, failed_amount = 4, failed_rejected = 1, failed_mismatch = 1,"
+        " failed_unavailable = 1, failed_unknown = 1"
+    )
+
+
+def complete(connection: Connection, campaign_id: int) -> None:
+    connection.execute("delete from payment where state = 'PENDING'")
+    run = connection.execute("select run_id, driver_holder from campaign_run").fetchone()
+    assert run is not None
+    connection.execute("update campaign_run set state = 'COMPLETED', finished_at = now()")
+
+
+def test_a_resume_gives_what_is_open_tries_of_its_own(connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    begin(connection, campaign_id)
+    leave_behind(connection, campaign_id)
+    stop_run(connection, campaign_id, actor="tester")
+    again = run_of(connection, campaign_id, "RESUME")
+    assert (again.run, again.kind) == (2, "RESUME")
+    rows = connection.execute(
+        "select seq, attempts, next_attempt_at, failure_code, maybe_credited from payment where state = 'PENDING'"
+        " order by seq"
+    ).fetchall()
+    assert rows == [(6, 0, None, None, False), (7, 0, None, None, True), (8, 0, None, None, False)]
+    events, audit = written(connection)
+    assert events[-2:] == ["campaign.stopped", "campaign.resumed"]
+    assert audit[-2:] == ["stop", "resume"]
+
+
+def test_a_run_whose_driver_lives_is_not_resumed_and_one_whose_driver_is_gone_is(connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    lost = begin(connection, campaign_id)
+    with pytest.raises(RefusedError, match="its driver is alive"):
+        run_of(connection, campaign_id, "RESUME")
+    fail_driver(connection)
+    again = run_of(connection, campaign_id, "RESUME")
+    assert again.run == 2
+    ended = connection.execute("select run, state::text, reason from campaign_run order by run").fetchall()
+    assert ended == [(1, "FAILED", "its driver was gone"), (2, "RUNNING", None)]
+    assert written(connection) == (
+        ["campaign.started", "campaign.failed", "campaign.resumed"],
+        ["start", "fail", "resume"],
+    )
+    assert renew_driver(connection, lost) is None or renew_driver(connection, lost) == ("FAILED", None)
+    assert end_run(connection, lost, "COMPLETED") is None, "the driver that woke up writes nothing"
+    assert not run_is_live(connection, lost.token)
+
+
+def test_two_resumes_of_one_lost_run_make_one_run(database_url: str, connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    begin(connection, campaign_id)
+    fail_driver(connection)
+    outcomes: list[str] = []
+
+    def resume() -> None:
+        with connect(database_url) as own:
+            try:
+                run_of(own, campaign_id, "RESUME")
+                outcomes.append("resumed")
+            except BulkpointError:
+                outcomes.append("refused")
+
+    both = [threading.Thread(target=resume) for _ in range(4)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(outcomes) == ["refused", "refused", "refused", "resumed"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seqs"),
+    [
+        (ALL_BUT_REFUSED, [4, 5]),
+        (Chosen(("REJECTED",)), [2]),
+        (Chosen(("UNAVAILABLE", "UNKNOWN"), "CODE_5"), [5]),
+        (Chosen(("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")), [2, 3, 4, 5]),
+    ],
+)
+def test_a_retry_opens_the_failed_payments_that_are_chosen(
+    connection: Connection, chosen: Chosen, seqs: list[int]
+) -> None:
+    campaign_id = campaign_of(connection, 8)
+    begin(connection, campaign_id)
+    leave_behind(connection, campaign_id)
+    complete(connection, campaign_id)
+    run_of(connection, campaign_id, "RETRY", chosen)
+    reopened = connection.execute(
+        "select seq, attempts, failure_kind, failure_code, finished_at, first_sent_at is not null, maybe_credited"
+        " from payment where state = 'PENDING' order by seq"
+    ).fetchall()
+    assert reopened == [(seq, 0, None, None, None, True, seq == 5) for seq in seqs]
+    counts = connection.execute("select failed, failed_amount, success from campaign_count").fetchone()
+    assert counts == (4 - len(seqs), 4 - len(seqs), 1)
+    assert written(connection)[0][-1] == "campaign.retried"
+
+
+def test_a_retry_of_nothing_is_refused_and_changes_nothing(connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    begin(connection, campaign_id)
+    leave_behind(connection, campaign_id)
+    complete(connection, campaign_id)
+    with pytest.raises(RefusedError, match="no FAILED payment"):
+        run_of(connection, campaign_id, "RETRY", Chosen(("UNKNOWN",), "NO_SUCH_CODE"))
+    assert connection.execute("select count(*) from campaign_run").fetchone() == (1,)
+
+
+def test_open_payments_are_counted_in_buckets(connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 25)
+    begin(connection, campaign_id)
+    connection.execute("update payment set state = 'SUCCESS', transaction_id = 't' where seq between 6 and 20")
+    assert open_buckets(connection, campaign_id, 10) == [(0, 5), (2, 5)]

@@ -102,6 +102,8 @@ def test_the_object_has_times_in_utc() -> None:
         "processing": 0,
         "rate": None,
         "tps": 1_000,
+        "slowed_to": None,
+        "money_out_since": None,
         "left_s": None,
     }
 
@@ -145,3 +147,14 @@ def test_durations_read_well() -> None:
         "16 min 42 s",
         "2 h 5 min",
     ]
+
+
+def test_what_money_does_to_the_rate_is_said() -> None:
+    def said(**changes: Any) -> str:
+        return progress_line(Ticker().tick(sample(60, **changes)), "UTC")
+
+    assert "money slows us down to 480 TPS" in said(slowed_to=480)
+    assert "slows" not in said(slowed_to=1_000)
+    assert "slows" not in said(slowed_to=0, tps=0), "a hold is the limit's own"
+    assert "money has not answered for 45 s" in said(slowed_to=4, out_since=START + timedelta(seconds=15))
+    assert "its job is gone" in said(driver_is_gone=True)
