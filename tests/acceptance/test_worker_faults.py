@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,7 +74,7 @@ def test_a_worker_that_slept_through_its_lease_changes_nothing_that_others_claim
     """Asleep it holds refusals not yet written and rows not yet sent; by then all of them are another's."""
     with (
         StallingProxy(money.url) as its_money,
-        crew(database_url, money, tmp_path, members=500, tps=200, shares=1) as its,
+        crew(database_url, money, tmp_path, members=350, tps=200, shares=1) as its,
     ):
         sleeper = its.hire(money=its_money.url)
         its.wait_for_sends(40)
@@ -107,7 +107,7 @@ def test_a_worker_that_slept_through_its_lease_changes_nothing_that_others_claim
         assert its_money.passed_to_server(b"POST ") <= gone_out + 1
         its.finish()
         assert its.count("FAILED") == refused_in_time
-        assert its.count("SUCCESS") == 500 - refused_in_time
+        assert its.count("SUCCESS") == 350 - refused_in_time
 
 
 # The database, and the way to it
@@ -138,13 +138,13 @@ def test_a_stop_while_a_workers_link_hangs_lets_no_call_out_later_than_a_second(
 ) -> None:
     with crew(database_url, money, tmp_path, members=2_000, tps=300, shares=2) as its:
         its.hire_each(None, link.url)
-        wait_for_both(its)
+        leave_seconds_of_claimed_rows(its, tps=60)
         link.stall()
         stopped_at = its.stop()
-        time.sleep(1.5)
+        sleep_until(stopped_at + 1.5)
         assert stopped_at < money.last_arrival().timestamp() <= stopped_at + 1.0
         requests = money.stats()["requests"]
-        time.sleep(0.5)
+        sleep_until(stopped_at + 2.5)
         assert money.stats()["requests"] == requests
         link.pass_on()
         its.wait_for_workers()
@@ -157,20 +157,19 @@ def test_a_stop_while_a_workers_link_hangs_lets_no_call_out_later_than_a_second(
 def test_a_throttle_while_a_workers_link_hangs_is_kept_within_a_second(
     tps: int, database_url: str, money: Money, link: StallingProxy, tmp_path: Path
 ) -> None:
-    with crew(database_url, money, tmp_path, members=2_500, tps=1_000, shares=2) as its:
+    with crew(database_url, money, tmp_path, members=2_200, tps=1_000, shares=2) as its:
         its.hire_each(None, link.url)
-        wait_for_both(its)
+        leave_seconds_of_claimed_rows(its, tps=60)
         link.stall()
         set_at = its.set_tps(tps)
         sleep_until(set_at + 1.0)
         after_a_second = money.stats()["requests"]
         sleep_until(set_at + 2.5)
         assert money.stats()["requests"] - after_a_second <= tps * 1.5 + 1
-        assert its.count("PENDING") > 300, "there was no more to send"
         link.pass_on()
         its.set_tps(1_000)
         its.finish()
-        assert its.count("SUCCESS") == 2_500
+        assert its.count("SUCCESS") == 2_200
 
 
 @pytest.mark.parametrize("statement", [pytest.param(RECORD, id="record"), pytest.param(CLAIM, id="claim")])
@@ -178,18 +177,18 @@ def test_a_lost_reply_to_a_commit_costs_nothing_and_doubles_nothing(
     statement: bytes, database_url: str, money: Money, link: StallingProxy, tmp_path: Path
 ) -> None:
     """The promises have it that counters are exact; here, that every row is paid, and no worker failed."""
-    with crew(database_url, money, tmp_path, members=700, tps=300, shares=2) as its:
+    with crew(database_url, money, tmp_path, members=500, tps=300, shares=2) as its:
         link.lose_answers_to(statement, times=3)
         its.hire_each(None, link.url)
         its.finish()
         assert link.lost == 3
-        assert its.count("SUCCESS") == 700
+        assert its.count("SUCCESS") == 500
 
 
 def test_while_the_database_stays_away_nothing_is_sent_and_when_it_is_back_the_workers_go_on(
     database_url: str, money: Money, link: StallingProxy, tmp_path: Path
 ) -> None:
-    with crew(database_url, money, tmp_path, members=1_500, tps=300, shares=2) as its:
+    with crew(database_url, money, tmp_path, members=900, tps=300, shares=2) as its:
         first_two = its.hire_each(link.url, link.url)
         wait_for_both(its)
         link.cut(refuse=True)
@@ -199,9 +198,9 @@ def test_while_the_database_stays_away_nothing_is_sent_and_when_it_is_back_the_w
         link.accept()
         for worker in first_two:
             worker.assert_ends_well()
-        assert its.count("SUCCESS") > 1_000, "they went on by themselves"
+        assert its.count("SUCCESS") > 600, "they went on by themselves"
         its.finish()
-        assert its.count("SUCCESS") == 1_500
+        assert its.count("SUCCESS") == 900
 
 
 # Money
@@ -220,7 +219,7 @@ def test_an_answer_slower_than_the_timeout_is_asked_for_again_until_it_is_there(
     database_url: str, money: Money, tmp_path: Path
 ) -> None:
     """While the first call is under way at money the same key gets a 409."""
-    money.change(slow=0.1, slow_s=2)
+    money.change(slow=0.1, slow_s=1.5)
     with crew(database_url, money, tmp_path, members=200, tps=200, shares=2, BULKPOINT_RETRIES="10") as its:
         its.hire_each(None, None)
         its.finish()
@@ -273,16 +272,15 @@ def test_a_mismatch_fails_its_row_and_halts_the_run(database_url: str, money: Mo
 @pytest.mark.parametrize(
     ("retry_after", "wait_s"),
     [
-        pytest.param(lambda: "2", 2.0, id="seconds"),
-        pytest.param(lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True), 1.0, id="date"),
-        pytest.param(lambda: "-5", 1.0, id="negative"),
-        pytest.param(lambda: None, 1.0, id="absent"),
+        pytest.param("2", 2.0, id="seconds"),
+        pytest.param("-5", 1.0, id="negative"),
+        pytest.param(None, 1.0, id="absent"),
     ],
 )
 def test_a_429_is_waited_out_as_money_asks_and_costs_no_try(
-    retry_after: Callable[[], str | None], wait_s: float, database_url: str, money: Money, tmp_path: Path
+    retry_after: str | None, wait_s: float, database_url: str, money: Money, tmp_path: Path
 ) -> None:
-    throttle(money, 0.2, retry_after())
+    throttle(money, 0.2, retry_after)
     with crew(database_url, money, tmp_path, members=150, tps=300, shares=1, BULKPOINT_RETRIES="0") as its:
         its.hire()
         its.wait_for_sends(150)
@@ -290,8 +288,19 @@ def test_a_429_is_waited_out_as_money_asks_and_costs_no_try(
         its.finish(seconds=15)
         assert its.count("SUCCESS") == 150
         assert outcomes(its)["THROTTLED"] > 10
-        assert min(waits_after(its, "THROTTLED")) >= wait_s
-        assert max(waits_after(its, "THROTTLED")) < 8.0
+        assert min(next_at - at for at, next_at in calls_after(its, "THROTTLED")) >= wait_s
+
+
+def test_a_429_that_names_a_date_is_not_asked_again_before_it(database_url: str, money: Money, tmp_path: Path) -> None:
+    date = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+    throttle(money, 0.2, format_datetime(date, usegmt=True))
+    with crew(database_url, money, tmp_path, members=150, tps=300, shares=1, BULKPOINT_RETRIES="0") as its:
+        its.hire()
+        its.wait_for_sends(150)
+        throttle(money, 0.0, None)
+        its.finish(seconds=15)
+        assert its.count("SUCCESS") == 150
+        assert min(next_at for _, next_at in calls_after(its, "THROTTLED")) >= date.timestamp()
 
 
 def test_a_429_that_names_an_absurd_time_holds_its_row_for_an_hour_at_most_and_no_other(
@@ -344,7 +353,11 @@ def test_an_answer_that_no_contract_knows_costs_its_own_row_only(database_url: s
         ended = dict(its.query(b"select member_id, failure_kind::text from payment where state = 'FAILED'"))
         assert ended == {member: odd.ends for member, odd in ODD_ANSWERS.items()}
         assert its.count("SUCCESS") == 80
-        assert stand_in.asked["odd-redirect"] == 2, "a redirect was followed"
+        redirects = its.query(
+            b"select a.http_status, count(*) from payment_attempt a join payment p using (campaign_id, seq)"
+            b" where p.member_id = 'odd-redirect' group by 1"
+        )
+        assert redirects == [(307, stand_in.asked["odd-redirect"])], "a redirect was followed"
 
 
 # The limit
@@ -353,7 +366,7 @@ def test_an_answer_that_no_contract_knows_costs_its_own_row_only(database_url: s
 def test_the_limit_is_changed_up_and_down_to_nothing_and_back_while_paying(
     database_url: str, money: Money, tmp_path: Path
 ) -> None:
-    with crew(database_url, money, tmp_path, members=1_300, tps=400, shares=3) as its:
+    with crew(database_url, money, tmp_path, members=1_000, tps=400, shares=3) as its:
         its.hire_each(None, None, None)
         its.wait_for_sends(200)
         slowed_at = its.set_tps(40)
@@ -361,10 +374,10 @@ def test_the_limit_is_changed_up_and_down_to_nothing_and_back_while_paying(
         held_at = its.set_tps(0)
         sleep_until(held_at + 2.0)
         assert money.last_arrival().timestamp() <= held_at + 1.0
-        assert its.count("SUCCESS") < 1_300
+        assert its.count("SUCCESS") < 1_000
         its.set_tps(400)
         its.finish()
-        assert its.count("SUCCESS") == 1_300
+        assert its.count("SUCCESS") == 1_000
         ((slow, least),) = its.query(
             b"select count(*), min(sent_at) from payment_attempt where extract(epoch from sent_at) between %s and %s",
             its.tps_set[1][0] + 1.0,
@@ -377,17 +390,13 @@ def test_with_fewer_calls_a_second_than_workers_the_limit_is_kept_and_nobody_sta
     database_url: str, money: Money, tmp_path: Path
 ) -> None:
     """The third share has no permits any more: its holder must hand it back, with its rows, and wait for another."""
-    with crew(database_url, money, tmp_path, members=45, tps=30, shares=3) as its:
+    with crew(database_url, money, tmp_path, members=36, tps=30, shares=3) as its:
         its.hire_each(None, None, None)
-        its.wait_for_sends(28)
-        assert its.query(b"select share from money_share where leased_until is not null order by share") == [
-            (0,),
-            (1,),
-            (2,),
-        ]
+        its.wait_for_sends(25)
+        assert its.query(b"select leased_until is not null from money_share where share = 2") == [(True,)]
         its.set_tps(2)
         its.finish(seconds=25)
-        assert its.count("SUCCESS") == 45
+        assert its.count("SUCCESS") == 36
 
 
 def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_stands_still(
@@ -395,7 +404,7 @@ def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_st
 ) -> None:
     """Calls that wait in its buffers arrive all at once when it wakes."""
     settings = {"BULKPOINT_LIMIT_COUNTS_FROM": "answer", "BULKPOINT_MONEY_TIMEOUT_S": "3"}
-    with crew(database_url, money, tmp_path, members=1_000, tps=200, shares=2, **settings) as its:
+    with crew(database_url, money, tmp_path, members=700, tps=200, shares=2, **settings) as its:
         its.hire_each(None, None)
         its.wait_for_sends(200)
         (sandboxed,) = children(b"sandbox")
@@ -406,7 +415,7 @@ def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_st
         stats = money.stats()
         assert stats["stall_ms_max"] > 900
         assert stats["max_per_second"] <= 200
-        assert its.count("SUCCESS") == 1_000
+        assert its.count("SUCCESS") == 700
 
 
 # What the tests need
@@ -417,6 +426,17 @@ def wait_for_both(its: Crew) -> None:
     its.wait_for(b"select count(distinct share) = 2 from campaign_counter where success > 0")
 
 
+def leave_seconds_of_claimed_rows(its: Crew, *, tps: int) -> None:
+    """Both workers pay, and slow down now: what they had claimed ahead for a second lasts for many.
+
+    A worker whose link hangs then has enough to send: it is its gate that must hold it back.
+    """
+    wait_for_both(its)
+    its.set_tps(tps)
+    time.sleep(0.7)  # by now both know
+    assert its.count("PROCESSING") > 3 * tps
+
+
 def sleep_until(at: float) -> None:
     time.sleep(max(0.0, at - time.time()))
 
@@ -425,17 +445,14 @@ def outcomes(its: Crew) -> Counter[str]:
     return Counter(row[0] for row in its.query(b"select outcome from payment_attempt"))
 
 
-def waits_after(its: Crew, outcome: str) -> list[float]:
-    """Seconds between each call with this outcome and the next one of the same payment."""
-    return [
-        row[0]
-        for row in its.query(
-            b"select extract(epoch from next_at - sent_at)::float8 from (select outcome, sent_at,"
-            b" lead(sent_at) over (partition by seq order by sent_at) as next_at from payment_attempt) as call"
-            b" where outcome = %s and next_at is not null",
-            outcome,
-        )
-    ]
+def calls_after(its: Crew, outcome: str) -> list[tuple[Any, ...]]:
+    """Of each call with this outcome: when it left, and when the same payment's next one did."""
+    return its.query(
+        b"select extract(epoch from sent_at)::float8, extract(epoch from next_at)::float8 from ("
+        b" select outcome, sent_at, lead(sent_at) over (partition by seq order by sent_at) as next_at"
+        b" from payment_attempt) as call where outcome = %s and next_at is not null",
+        outcome,
+    )
 
 
 def throttle(money: Money, ratio: float, retry_after: str | None) -> None:
@@ -450,7 +467,7 @@ def children(word: bytes) -> list[int]:
 
 
 class StandIn(ThreadingHTTPServer):
-    """Money as the contract has it, but for the members in ODD_ANSWERS. Its judge's pages are methods here."""
+    """Money as the contract has it, but for the members in ODD_ANSWERS: theirs come to look-ups, too."""
 
     daemon_threads = True
 
@@ -460,6 +477,7 @@ class StandIn(ThreadingHTTPServer):
         self.asked: Counter[str] = Counter()
         self.requests = 0
         self._credits: dict[str, dict[str, Any]] = {}
+        self._members: dict[str, str] = {}
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -478,13 +496,23 @@ class StandIn(ThreadingHTTPServer):
 
     def take(self, key: str, order: dict[str, Any]) -> Odd:
         """The answer to one POST."""
-        member = order["member_id"]
         with self._lock:
-            self.asked[member] += 1
-            if member in ODD_ANSWERS:
-                return ODD_ANSWERS[member]
+            self._members[key] = order["member_id"]
+            if order["member_id"] in ODD_ANSWERS:
+                return self._odd(key)
             credit = self._credits.setdefault(key, order | {"transaction_id": f"t-{len(self._credits)}"})
+            self.requests += 1
         return Odd("SUCCESS", 200, json.dumps({"transaction_id": credit["transaction_id"]}).encode())
+
+    def find(self, key: str) -> Odd:
+        """The answer to one GET: of the odd ones only, the others have had theirs."""
+        with self._lock:
+            return self._odd(key)
+
+    def _odd(self, key: str) -> Odd:
+        self.requests += 1
+        self.asked[self._members[key]] += 1
+        return ODD_ANSWERS[self._members[key]]
 
     def handle_error(self, *_: object) -> None:
         """A client that has read enough hangs up: that is what is tested."""
@@ -495,22 +523,19 @@ class _StandInHandler(BaseHTTPRequestHandler):
     server: StandIn
 
     def do_POST(self) -> None:
-        self.server.requests += 1
         order = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = self.server.take(self.headers["Idempotency-Key"], order)
+        self._answer(self.server.take(self.headers["Idempotency-Key"], order))
+
+    def do_GET(self) -> None:
+        self._answer(self.server.find(self.path.rpartition("/")[2]))
+
+    def _answer(self, answer: Odd) -> None:
         self.send_response(answer.status)
         if answer.location is not None:
             self.send_header("Location", answer.location)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
-
-    def do_GET(self) -> None:
-        """No key is known: a look-up of what was never credited."""
-        self.server.requests += 1
-        self.send_response(404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Nothing: the test tells."""

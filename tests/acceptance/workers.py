@@ -282,6 +282,7 @@ def crew(
         "BULKPOINT_MONEY_URL": money.url,
         "BULKPOINT_MONEY_TIMEOUT_S": "1",  # a lease outlives its holder by this and 4 s
         "BULKPOINT_BACKOFF_S": "0.1",
+        "BULKPOINT_MONEY_SETTLE_S": "2",
     }
     with connect(database_url, name="the test") as connection:
         ((campaign_id,),) = connection.execute(
