@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.pay import reconcile
+from bulkpoint.pay import findings, reconcile
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import connect
@@ -311,7 +311,7 @@ def test_a_limit_that_is_put_on_hold_on_the_way_is_not_waited_for_without_end(
     deployment.run("tps", "set", "20")
     campaign = Settled(deployment, 100)
     monkeypatch.setattr(reconcile, "STALLED_S_MAX", 2.0)
-    monkeypatch.setattr(reconcile, "FLUSH_EVERY_S", 0.1)
+    monkeypatch.setattr(findings, "FLUSH_EVERY_S", 0.1)
     with connect(deployment.database_url) as connection, connect(deployment.database_url) as other:
 
         def hold() -> None:

@@ -10,6 +10,7 @@ import pytest
 from bulkpoint.control.reconcile import Compared, compare_with_settlement
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.pay import reconcile
+from bulkpoint.pay.findings import LookedUp
 from bulkpoint.pay.reconcile import look_up_uncertain
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
@@ -437,4 +438,4 @@ def test_with_nothing_uncertain_no_share_is_asked_for(connection: Connection, ru
     figures = look_up_uncertain(
         connection, database_url, settings, 1, actor="bob", say=lambda _: None, report=lambda _: None
     )
-    assert figures == reconcile.LookedUp()
+    assert figures == LookedUp()

@@ -1,0 +1,125 @@
+"""What look-ups come to: payments settled, put off, or left open; written in batches, with every call that was made."""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bulkpoint.pay.gate import boot_clock
+from bulkpoint.rules.answers import Answer, Credited, Meaning, Observed, clean
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.payment import Attempt
+from bulkpoint.store.reconcile import (
+    BATCH_ROWS_MAX,
+    Difference,
+    EndedRun,
+    Finding,
+    Kind,
+    Ours,
+    Theirs,
+    Uncertain,
+    apply_findings,
+)
+
+FLUSH_EVERY_S = 0.5
+# Of a member id that money shows under our key, and that is not ours.
+CHARACTERS_SHOWN_MAX = 200
+
+Report = Callable[[Difference], None]
+
+
+@dataclass(slots=True)
+class LookedUp:
+    """Payments asked about, and what became of them: credited (now SUCCESS), not credited, or still open."""
+
+    looked_up: int = 0
+    credited: int = 0
+    not_credited: int = 0
+    unknown: int = 0
+
+
+class Findings:
+    """Gathers the answers of one command and writes them; `report` hears of each payment that stays open or differs."""
+
+    def __init__(self, connection: Connection, run: EndedRun, report: Report) -> None:
+        self.figures = LookedUp()
+        self._connection = connection
+        self._run = run
+        self._report = report
+        self._attempts: list[Attempt] = []
+        self._settled: dict[int, tuple[Finding, Uncertain]] = {}
+        self._put_off: array[int] = array("q")  # too early to tell: eight bytes a payment
+        self._put_off_until = 0.0
+        self._last_round = False
+        self._flushed_at = boot_clock()
+
+    def record(self, attempt: Attempt) -> None:
+        """A call that left."""
+        self._attempts.append(attempt)
+
+    def conclude(self, row: Uncertain, observed: Observed, meaning: Meaning, proof_in_s: float | None) -> bool:
+        """Take in an answer; False where it says nothing, and money should be asked again."""
+        if meaning.credited is not Credited.PERHAPS:
+            self._settled[row.seq] = (Finding(row.seq, meaning.transaction_id, row), row)
+        elif meaning.answer is Answer.FOUND_OTHER and observed.credit is not None:
+            campaign_id, member_id, amount = observed.credit
+            credit = Theirs(campaign_id, clean(member_id, CHARACTERS_SHOWN_MAX), amount, observed.transaction_id)
+            self.leave_open(row, Kind.OTHER_CREDIT, credit)
+        elif meaning.answer is not Answer.NOT_FOUND_YET:
+            return False
+        elif proof_in_s is None:
+            self.leave_open(row, Kind.IN_PROGRESS if row.failure_code == Answer.IN_PROGRESS else Kind.FORGOTTEN)
+        elif self._last_round:
+            self.leave_open(row, Kind.TOO_EARLY)
+        else:
+            self._ask_later(row, proof_in_s)
+        return True
+
+    def is_held(self, row: Uncertain) -> bool:
+        """Whether a worker may still be at work on it: then it is put off, or left open if it was already."""
+        if row.alive_s is None:
+            return False
+        if self._last_round:
+            self.leave_open(row, Kind.HELD)
+        else:
+            self._ask_later(row, row.alive_s)
+        return True
+
+    def leave_open(self, row: Uncertain, kind: Kind, theirs: Theirs | None = None) -> None:
+        """The payment stays as it is, and nobody knows."""
+        self.figures.looked_up += 1
+        self.figures.unknown += 1
+        self._report(Difference(kind, row.member_id, Ours(row.state, row.failure_kind, row.amount, None), theirs))
+
+    def take_put_off(self) -> tuple["array[int]", float]:
+        """The numbers of the payments to ask about once more, and in how many seconds; nothing is put off twice."""
+        self._last_round = True
+        seqs, self._put_off = self._put_off, array("q")
+        return seqs, max(0.0, self._put_off_until - boot_clock())
+
+    def _ask_later(self, row: Uncertain, in_s: float) -> None:
+        self._put_off.append(row.seq)
+        self._put_off_until = max(self._put_off_until, boot_clock() + in_s)
+
+    def flush_if_due(self, now: float) -> None:
+        """Write what has waited for half a second, or is many."""
+        if now - self._flushed_at >= FLUSH_EVERY_S or len(self._settled) >= BATCH_ROWS_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was learnt since the last time, and count what really changed."""
+        self._flushed_at = boot_clock()
+        if not (self._attempts or self._settled):
+            return
+        settled = self._settled
+        findings = [finding for finding, _ in settled.values()]
+        changed = apply_findings(self._connection, self._run, self._attempts, findings)
+        self._settled, self._attempts = {}, []
+        for seq, (finding, row) in settled.items():
+            if finding.transaction_id is None and seq not in changed:
+                self.leave_open(row, Kind.CHANGED)
+                continue
+            self.figures.looked_up += 1
+            if finding.transaction_id is None:
+                self.figures.not_credited += 1
+            else:
+                self.figures.credited += 1
