@@ -1,6 +1,7 @@
 """`reconcile` as its users meet it: against a real server for money, whose ledger is the truth."""
 
 import csv
+import itertools
 import json
 import signal
 import threading
@@ -226,25 +227,46 @@ def test_another_credit_under_our_key_is_a_difference(deployment: Deployment) ->
     assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
 
 
+def pauses(campaign: Settled) -> list[float]:
+    """Seconds between the calls of a campaign."""
+    sent = campaign.deployment.query(
+        b"select extract(epoch from sent_at)::float8 from payment_attempt order by sent_at"
+    )
+    return [later - earlier for (earlier,), (later,) in itertools.pairwise(sent)]
+
+
 def test_without_an_answer_it_asks_a_few_times_and_leaves_the_row(deployment: Deployment, money: Money) -> None:
     campaign = Settled(deployment, 1)
-    money.change(unavailable=1)
-    began = time.monotonic()
-    done = deployment.run("reconcile", campaign.id)
-    assert time.monotonic() - began > 3, "a second lies between two tries"
+    money.change(latency_ms=3000)
+    done = deployment.run(
+        "reconcile", campaign.id, BULKPOINT_MONEY_TIMEOUT_S="0.3", BULKPOINT_MONEY_CONNECT_TIMEOUT_S="0.3"
+    )
     assert done.returncode == 3
     assert "NO_ANSWER   member-000000" in done.stdout
-    assert campaign.attempts() == [(1, "GET", "NO_ANSWER", 503)] * 4
+    assert campaign.attempts() == [(1, "GET", "NO_ANSWER", None)] * 4
+    assert min(pauses(campaign)) > 1.2, "a second lies between an answer and the next try"
     assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
 
 
+def test_it_waits_as_long_as_money_asks(deployment: Deployment, money: Money) -> None:
+    campaign = Settled(deployment, 1)
+    money.change(unavailable=1, retry_after="2")  # type: ignore[arg-type]
+    assert deployment.run("reconcile", campaign.id).returncode == 3
+    assert campaign.attempts() == [(1, "GET", "NO_ANSWER", 503)] * 4
+    assert min(pauses(campaign)) > 2
+
+
 def test_throttled_it_goes_on_until_it_is_answered(deployment: Deployment, money: Money) -> None:
-    campaign = Settled(deployment, 30)
-    money.change(tps_limit=10)
-    done = deployment.run("reconcile", campaign.id)
-    assert done.returncode == 0, done.stdout
-    assert "looked up 30, found credited 0 (now SUCCESS), not credited 30" in done.stdout
-    assert (429,) in {row[3:] for row in campaign.attempts()}
+    campaign = Settled(deployment, 1)
+    money.change(too_many=1)
+    with deployment.begin("reconcile", campaign.id) as process:
+        deployment.wait_for(b"select count(*) > 5 from payment_attempt", seconds=30)
+        money.change(too_many=0)
+        stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "looked up 1, found credited 0 (now SUCCESS), not credited 1" in stdout
+    assert campaign.attempts()[-1] == (1, "GET", "NOT_FOUND", 404)
+    assert {row[2:] for row in campaign.attempts()[:-1]} == {("THROTTLED", 429)}
 
 
 def test_money_that_stays_away_is_exit_code_6_and_audited(deployment: Deployment, money: Money) -> None:
