@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test lint format bench-quick wheel lock clean
+.PHONY: help setup demo test lint format bench-quick bench-engine wheel lock clean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -30,6 +30,9 @@ lint: .venv/.set-up ## Check format, style, types and the direction of imports
 format: .venv/.set-up ## Format the code and repair what can be repaired
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench-engine: .venv/.set-up ## Measure the engine under trouble (about ten minutes)
+	@$(BIN)/python -m bench.engine
 
 bench-quick: .venv/.set-up ## Measure the main figures in a few minutes
 	@$(BIN)/python -m bench.quick
