@@ -119,9 +119,7 @@ def control(folder: Path) -> None:
             b" from payment_attempt a join campaign_run r using (run_id) group by r.finished_at"
         )
         print("\nthrottle 1,000 -> 100 and stop, at full speed")
-        print(
-            f"  last burst at more than the new rate {max(old_rate_s, too_many_s):.2f} s after the commit of `tps set`"
-        )
+        print(f"  last call under the old value {throttle_s:.2f} s after the commit of `tps set`")
         print(f"  last call {stop_s:.2f} s after the commit of `stop` (negative: before it)", end="; ")
         print(f"the command returned {(datetime.now(UTC) - asked).total_seconds():.1f} s after it was given")
 
