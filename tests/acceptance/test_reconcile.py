@@ -356,6 +356,7 @@ def test_a_limit_that_is_put_on_hold_on_the_way_is_not_waited_for_without_end(
 def test_an_end_by_hand_keeps_and_audits_what_was_learnt(deployment: Deployment, money: Money) -> None:
     deployment.run("tps", "set", "20")
     campaign = Settled(deployment, 200)
+    money.change(latency_ms=1000)
     with deployment.begin("reconcile", campaign.id) as process:
         deployment.wait_for(b"select count(*) >= 20 from payment_attempt", seconds=30)
         process.send_signal(signal.SIGINT)
@@ -365,7 +366,8 @@ def test_an_end_by_hand_keeps_and_audits_what_was_learnt(deployment: Deployment,
     assert told["finished"] is False
     assert 0 < told["not_credited"] < 200
     assert sum(row[1] == "UNAVAILABLE" for row in campaign.rows().values()) == told["not_credited"]
-    assert len(campaign.attempts()) >= money.stats()["requests"]
+    assert len(campaign.attempts()) >= money.stats()["requests"], "calls under way are recorded too"
+    assert {row[2] for row in campaign.attempts()} == {"NOT_FOUND", "NO_ANSWER"}
     campaign.assert_sums_hold()
 
 
