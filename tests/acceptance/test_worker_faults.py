@@ -24,9 +24,10 @@ from tests.acceptance.stalling_proxy import StallingProxy
 from tests.acceptance.workers import Crew, crew
 
 LATENCY_MS = "20"
-# What a claim and a record look like on the wire.
+# What a claim, a record and a renewal look like on the wire.
 CLAIM = b"claimed as ("
 RECORD = b"insert into payment_attempt"
+RENEWAL = b"update money_share set leased_until"
 SESSIONS_OF_WORKERS = (
     b"select pid from pg_stat_activity where datname = current_database() and application_name like 'bulkpoint worker%'"
 )
@@ -110,6 +111,17 @@ def test_a_worker_that_slept_through_its_lease_changes_nothing_that_others_claim
         assert its.count("SUCCESS") == 350 - refused_in_time
 
 
+def test_two_workers_over_the_same_rows_send_each_row_once(database_url: str, money: Money, tmp_path: Path) -> None:
+    """A task that was given to a second worker though the first is alive."""
+    with crew(database_url, money, tmp_path, members=400, tps=300, shares=2) as its:
+        rows = its.open_rows()
+        its.hire(rows)
+        its.hire(rows)
+        its.finish()
+        assert its.count("SUCCESS") == money.stats()["requests"] == 400
+        assert its.query(b"select count(*) from payment where maybe_credited") == [(0,)]
+
+
 # The database, and the way to it
 
 
@@ -139,11 +151,11 @@ def test_a_stop_while_a_workers_link_hangs_lets_no_call_out_later_than_a_second(
     with crew(database_url, money, tmp_path, members=2_000, tps=300, shares=2) as its:
         its.hire_each(None, link.url)
         leave_seconds_of_claimed_rows(its, tps=60)
-        link.stall()
+        stall_after_a_renewal(link)
         stopped_at = its.stop()
         sleep_until(stopped_at + 1.5)
-        assert stopped_at < money.last_arrival().timestamp() <= stopped_at + 1.0
         requests = money.stats()["requests"]
+        assert stopped_at < money.last_arrival().timestamp() <= stopped_at + 1.0 + stalled_s(money)
         sleep_until(stopped_at + 2.5)
         assert money.stats()["requests"] == requests
         link.pass_on()
@@ -160,7 +172,7 @@ def test_a_throttle_while_a_workers_link_hangs_is_kept_within_a_second(
     with crew(database_url, money, tmp_path, members=2_200, tps=1_000, shares=2) as its:
         its.hire_each(None, link.url)
         leave_seconds_of_claimed_rows(its, tps=60)
-        link.stall()
+        stall_after_a_renewal(link)
         set_at = its.set_tps(tps)
         sleep_until(set_at + 1.0)
         after_a_second = money.stats()["requests"]
@@ -194,7 +206,7 @@ def test_while_the_database_stays_away_nothing_is_sent_and_when_it_is_back_the_w
         link.cut(refuse=True)
         away_at = time.time()
         sleep_until(away_at + 4.0)  # longer than a share is owned
-        assert money.last_arrival().timestamp() <= away_at + 1.0
+        assert money.last_arrival().timestamp() <= away_at + 1.0 + stalled_s(money)
         link.accept()
         for worker in first_two:
             worker.assert_ends_well()
@@ -288,6 +300,7 @@ def test_a_429_is_waited_out_as_money_asks_and_costs_no_try(
         its.finish(seconds=15)
         assert its.count("SUCCESS") == 150
         assert outcomes(its)["THROTTLED"] > 10
+        assert its.query(b"select max(attempts) from payment") == [(1,)]
         assert min(next_at - at for at, next_at in calls_after(its, "THROTTLED")) >= wait_s
 
 
@@ -373,7 +386,7 @@ def test_the_limit_is_changed_up_and_down_to_nothing_and_back_while_paying(
         sleep_until(slowed_at + 2.5)
         held_at = its.set_tps(0)
         sleep_until(held_at + 2.0)
-        assert money.last_arrival().timestamp() <= held_at + 1.0
+        assert money.last_arrival().timestamp() <= held_at + 1.0 + stalled_s(money)
         assert its.count("SUCCESS") < 1_000
         its.set_tps(400)
         its.finish()
@@ -390,13 +403,19 @@ def test_with_fewer_calls_a_second_than_workers_the_limit_is_kept_and_nobody_sta
     database_url: str, money: Money, tmp_path: Path
 ) -> None:
     """The third share has no permits any more: its holder must hand it back, with its rows, and wait for another."""
-    with crew(database_url, money, tmp_path, members=36, tps=30, shares=3) as its:
-        its.hire_each(None, None, None)
-        its.wait_for_sends(25)
-        assert its.query(b"select leased_until is not null from money_share where share = 2") == [(True,)]
+    with crew(database_url, money, tmp_path, members=30, tps=30, shares=3) as its:
+        rows = its.open_rows()
+        its.hire(rows[:9])
+        its.hire(rows[9:18])
+        its.wait_for(b"select count(*) = 2 from money_share where leased_until is not null")
+        its.hire(rows[18:])
+        its.wait_for(b"select sum(success) > 0 from campaign_counter where share = 2")
         its.set_tps(2)
+        assert its.query(b"select count(*) > 3 from payment where state = 'PROCESSING' and claim_share = 2") == [
+            (True,)
+        ]
         its.finish(seconds=25)
-        assert its.count("SUCCESS") == 36
+        assert its.count("SUCCESS") == 30
 
 
 def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_stands_still(
@@ -435,6 +454,20 @@ def leave_seconds_of_claimed_rows(its: Crew, *, tps: int) -> None:
     its.set_tps(tps)
     time.sleep(0.7)  # by now both know
     assert its.count("PROCESSING") > 3 * tps
+
+
+def stall_after_a_renewal(link: StallingProxy) -> None:
+    """When the worker at the other end knows as much as ever, and may go on for as long as ever."""
+    renewals = link.passed_to_server(RENEWAL)
+    while link.passed_to_server(RENEWAL) == renewals:
+        time.sleep(0.002)
+    time.sleep(0.02)  # its answer has passed, too
+    link.stall()
+
+
+def stalled_s(money: Money) -> float:
+    """How long money's own clock may have been late."""
+    return float(money.stats()["stall_ms_max"]) / 1000
 
 
 def sleep_until(at: float) -> None:
