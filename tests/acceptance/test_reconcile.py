@@ -191,6 +191,37 @@ def test_a_payment_that_a_worker_still_has_is_waited_for(deployment: Deployment)
     assert campaign.rows()[1] == ("PENDING", "", False, None)
 
 
+def test_a_payment_that_a_worker_does_not_let_go_of_is_left_open(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 1)
+    campaign.change(1, "PROCESSING")
+    held = (
+        "insert into money_share (share, epoch, leased_until) values (1, 7, clock_timestamp() + %s * interval '1 s')"
+        " on conflict (share) do update set leased_until = excluded.leased_until"
+    )
+    with connect(deployment.database_url) as connection:
+        connection.execute(held, (7,))
+        connection.execute("update payment set claim_share = 1, claim_epoch = 7")
+        with deployment.begin("reconcile", campaign.id) as process:
+            assert process.stderr is not None
+            assert "asking once more" in process.stderr.readline()
+            connection.execute(held, (60,))
+            stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "HELD        member-000000" in stdout
+    assert campaign.attempts() == []
+    assert campaign.rows()[1][0] == "PROCESSING"
+
+
+def test_what_money_called_in_progress_to_the_last_is_not_absent(deployment: Deployment) -> None:
+    campaign = Settled(deployment, 2)
+    with connect(deployment.database_url) as connection:
+        connection.execute("update payment set failure_code = 'IN_PROGRESS' where seq = 1")
+    done = deployment.run("reconcile", campaign.id, "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["difference_kinds"] == {"IN_PROGRESS": 1}
+    assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
+
+
 def test_what_money_may_have_forgotten_stays_unknown(deployment: Deployment) -> None:
     campaign = Settled(deployment, 2, sent_s_ago=7200)
     campaign.credit(1)
