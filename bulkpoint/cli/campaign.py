@@ -1,7 +1,6 @@
 """`bulkpoint campaign`: create, list, show; what runs one is in cli/running.py."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +88,7 @@ def list_(*, as_json: bool) -> None:
     Example:
       bulkpoint campaign list
     """
-    from bulkpoint.report.words import local_time, state_words
+    from bulkpoint.report.words import aligned, local_time, state_words
     from bulkpoint.store.campaign import get_counts, list_campaigns
 
     with open_session() as session:
@@ -106,7 +105,7 @@ def list_(*, as_json: bool) -> None:
         created = local_time(one.created_at, session.settings.timezone)
         figures = (f"{count:,}", f"{amount:,}", f"{counts.success:,}", f"{counts.failed:,}")
         rows.append((str(one.campaign_id), state_words(one.state), *figures, created, one.name))
-    for line in _aligned(rows, left=("STATE", "CREATED", "NAME")):
+    for line in aligned(rows, left=("STATE", "CREATED", "NAME")):
         click.echo(line)
 
 
@@ -133,7 +132,7 @@ def show(*, campaign_id: int, as_json: bool) -> None:
 
 
 def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezone: str) -> None:
-    from bulkpoint.report.words import duration, local_time, state_words
+    from bulkpoint.report.words import aligned, duration, local_time, state_words
 
     count, amount = _size(one)
     click.echo(f"campaign {one.campaign_id}  {one.name}")
@@ -149,7 +148,7 @@ def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezon
     click.echo()
     rows = [("PAYMENTS", "COUNT", "POINTS")]
     rows += [(state, f"{getattr(counts, state.lower()):,}", f"{_amount(counts, state):,}") for state in STATES]
-    for line in _aligned(rows, left=("PAYMENTS",)):
+    for line in aligned(rows, left=("PAYMENTS",)):
         click.echo(line)
     kinds = ", ".join(f"{kind} {number:,}" for kind, number in _failure_kinds(counts).items() if number)
     if kinds:
@@ -162,7 +161,7 @@ def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezon
         lasted = "" if run.finished_at is None else duration((run.finished_at - run.started_at).total_seconds())
         started = local_time(run.started_at, timezone)
         table.append((str(run.run), run.kind, state_words(run.state), started, lasted, run.actor, run.reason or ""))
-    for line in _aligned(table, left=("KIND", "STATE", "STARTED", "BY", "REASON")):
+    for line in aligned(table, left=("KIND", "STATE", "STARTED", "BY", "REASON")):
         click.echo(line)
 
 
@@ -212,23 +211,3 @@ def _failure_kinds(counts: "Counts") -> dict[str, int]:
         "UNAVAILABLE": counts.failed_unavailable,
         "UNKNOWN": counts.failed_unknown,
     }
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], *, left: tuple[str, ...]) -> list[str]:
-    """Columns under their heads, figures to the right; states end in two Korean characters or none, so count cells."""
-    widths = [max(_cells(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = []
-        for head, value, width in zip(rows[0], row, widths, strict=True):
-            space = " " * (width - _cells(value))
-            cells.append(value + space if head in left else space + value)
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _cells(text: str) -> int:
-    """How wide a terminal shows it."""
-    import unicodedata
-
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -160,7 +160,7 @@ def _print_json(campaign_id: int, settlement: Path | None, figures: dict[str, in
 
 
 def _print_table(differences: Spool) -> None:
-    from bulkpoint.cli.campaign import _aligned
+    from bulkpoint.report.words import aligned
 
     if not differences.count:
         return
@@ -169,7 +169,7 @@ def _print_table(differences: Spool) -> None:
         if len(rows) > DIFFERENCES_SHOWN:
             break
         rows.append(_row(json.loads(line)))
-    for text in _aligned(rows, left=HEADS):
+    for text in aligned(rows, left=HEADS):
         click.echo(text)
     if differences.count > DIFFERENCES_SHOWN:
         click.echo(f"... and {differences.count - DIFFERENCES_SHOWN:,} more: --json lists all of them")

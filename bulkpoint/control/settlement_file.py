@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from bulkpoint.control.target_file import Problems, _lines, _refuse_other_encodings, shorten
+from bulkpoint.control.target_file import Problems, refuse_other_encodings, shorten, text_lines
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX
 from bulkpoint.rules.targets import check_row
@@ -40,9 +40,9 @@ def _read(path: Path, stream: IO[bytes], campaign_id: int, problems: Problems) -
     start = stream.read(4)
     if not start:
         raise RefusedError(f"{path.name} is empty. Its first line must name the columns: {','.join(COLUMNS)}")
-    _refuse_other_encodings(path, start)
+    refuse_other_encodings(path, start)
     stream.seek(0)
-    reader = csv.reader(_lines(path, stream, problems), strict=True)
+    reader = csv.reader(text_lines(path, stream, problems), strict=True)
     try:
         header = next(reader, [])
     except csv.Error as error:

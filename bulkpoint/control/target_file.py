@@ -106,9 +106,9 @@ def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
 
 def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
     with path.open("rb") as stream:
-        _refuse_other_encodings(path, stream.read(4))
+        refuse_other_encodings(path, stream.read(4))
         stream.seek(0)
-        reader = csv.reader(_lines(path, stream, problems), strict=True)
+        reader = csv.reader(text_lines(path, stream, problems), strict=True)
         try:
             header = next(reader, None)
         except csv.Error as error:
@@ -135,7 +135,8 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
             raise RefusedError(f"{path.name} has a header and no rows. There is nothing to pay.")
 
 
-def _lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[str]:
+def text_lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[str]:
+    """The lines of a CSV file as text; one that is not UTF-8 is a problem, one without end is refused."""
     number = 0
     while line := stream.readline(LINE_BYTES_MAX):
         number += 1
@@ -152,7 +153,8 @@ def _lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[str]:
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-def _refuse_other_encodings(path: Path, start: bytes) -> None:
+def refuse_other_encodings(path: Path, start: bytes) -> None:
+    """Raises RefusedError for a file that begins as no UTF-8 does, or that is empty."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
         raise RefusedError(
             f'{path.name} is UTF-16, not UTF-8. Save it as "CSV UTF-8", or run: iconv -f UTF-16 -t UTF-8 ...'

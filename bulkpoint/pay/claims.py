@@ -67,10 +67,8 @@ def claim(
     for seq, attempts, maybe_credited, failure_code, since_first_s, since_last_s in claims:
         _, member_id, amount, reason = by_seq[seq]
         key = idempotency_key(namespace, member_id)
-        first_sent_at = last_sent_at = None
-        if since_last_s is not None:
-            last_sent_at = now - since_last_s
-            first_sent_at = last_sent_at if since_first_s is None else now - since_first_s
+        first_sent_at = None if since_first_s is None else now - since_first_s
+        last_sent_at = first_sent_at if since_last_s is None else now - since_last_s
         payments.append(
             Payment(
                 seq, member_id, amount, reason, key, attempts, maybe_credited, failure_code, first_sent_at, last_sent_at

@@ -269,7 +269,7 @@ class Hold:
                 token=self.lease.token,
                 attempts=payment.attempts,
                 maybe_credited=payment.maybe_credited,
-                known_unsent=payment.last_sent_at is None,
+                known_unsent=payment.first_sent_at is None,
                 next_attempt_at=due_at,
                 failure_code=payment.failure_code,
             ),

@@ -207,6 +207,7 @@ class Sender(threading.Thread):
             decision = decide_look_up(
                 meaning,
                 attempts=payment.attempts,
+                maybe_credited=payment.maybe_credited,
                 failure_code=payment.failure_code,
                 calls_max=desk.rules.calls_max,
                 proof_in_s=proof_s,

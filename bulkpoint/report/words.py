@@ -1,5 +1,7 @@
 """Figures, times and states as people read them."""
 
+import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -30,3 +32,21 @@ def utc_time(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def aligned(rows: Sequence[tuple[str, ...]], *, left: tuple[str, ...]) -> list[str]:
+    """Columns under their heads, figures to the right; states end in two Korean characters or none, so count cells."""
+    widths = [max(_cells(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for head, value, width in zip(rows[0], row, widths, strict=True):
+            space = " " * (width - _cells(value))
+            cells.append(value + space if head in left else space + value)
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _cells(text: str) -> int:
+    """How wide a terminal shows it."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

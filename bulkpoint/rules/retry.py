@@ -79,16 +79,23 @@ def decide(meaning: Meaning, *, attempts: int, maybe_credited: bool, next_try: N
 
 
 def decide_look_up(
-    meaning: Meaning, *, attempts: int, failure_code: str | None, calls_max: int, proof_in_s: float | None
+    meaning: Meaning,
+    *,
+    attempts: int,
+    maybe_credited: bool,
+    failure_code: str | None,
+    calls_max: int,
+    proof_in_s: float | None,
 ) -> Decision:
     """What becomes of a payment after the answer to a GET of its key.
 
-    attempts: calls of this run before this one, of at most `calls_max`. failure_code: what it fails as when nothing is
-    learnt. proof_in_s: see there. Only here does a payment stop being maybe_credited: money itself said that it is not.
+    attempts: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
+    was only refused so far is looked up when its key is too old to be sent. failure_code: what it fails as when nothing
+    is learnt. proof_in_s: see there. Only here does a payment stop being maybe_credited: money itself said so.
     """
     attempts += meaning.counts_as_try
     if meaning.credited is Credited.YES:
-        return Decision(PaymentState.SUCCESS, attempts, True, transaction_id=meaning.transaction_id)
+        return Decision(PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=meaning.transaction_id)
     code = failure_code or meaning.answer.value
     if meaning.credited is Credited.NO:
         return Decision(
@@ -101,17 +108,17 @@ def decide_look_up(
             not_credited=True,
         )
     if meaning.action is Action.RETURN:
-        return Decision(PaymentState.PENDING, attempts, True, failure_code=failure_code, halt=meaning.halt)
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, failure_code=failure_code, halt=meaning.halt)
     wait_s: float | None = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
     if meaning.answer is Answer.NOT_FOUND_YET:
         wait_s = proof_in_s
     if meaning.action is not Action.FAIL and wait_s is not None and attempts < calls_max:
-        return Decision(PaymentState.PENDING, attempts, True, wait_s, failure_code=failure_code)
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s, failure_code=failure_code)
     return Decision(
         PaymentState.FAILED,
         attempts,
-        True,
-        failure_kind=FailureKind.UNKNOWN,
+        maybe_credited,
+        failure_kind=FailureKind.UNKNOWN if maybe_credited else FailureKind.UNAVAILABLE,
         failure_code=code,
         failure_message=meaning.message,
         halt=meaning.halt,

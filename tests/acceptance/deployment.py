@@ -36,7 +36,7 @@ class Money:
     def last_arrival(self) -> datetime:
         return datetime.fromisoformat(json.loads(self._get("/sandbox/arrivals"))["last_arrival_at"])
 
-    def change(self, **settings: float) -> None:
+    def change(self, **settings: float | str | None) -> None:
         request = urllib.request.Request(
             f"{self.url}/sandbox/faults",
             json.dumps(settings).encode(),

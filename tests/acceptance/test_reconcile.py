@@ -281,7 +281,7 @@ def test_without_an_answer_it_asks_a_few_times_and_leaves_the_row(deployment: De
 
 def test_it_waits_as_long_as_money_asks(deployment: Deployment, money: Money) -> None:
     campaign = Settled(deployment, 1)
-    money.change(unavailable=1, retry_after="2")  # type: ignore[arg-type]
+    money.change(unavailable=1, retry_after="2")
     assert deployment.run("reconcile", campaign.id).returncode == 3
     assert campaign.attempts() == [(1, "GET", "NO_ANSWER", 503)] * 4
     assert min(pauses(campaign)) > 2

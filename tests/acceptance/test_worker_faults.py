@@ -15,7 +15,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import pytest
 
@@ -484,7 +484,7 @@ def calls_after(its: Crew, outcome: str) -> list[tuple[Any, ...]]:
 
 def throttle(money: Money, ratio: float, retry_after: str | None) -> None:
     # The sandbox takes a header's text here, or null; all its other settings are numbers.
-    money.change(too_many=ratio, retry_after=cast("float", retry_after))
+    money.change(too_many=ratio, retry_after=retry_after)
 
 
 def children(word: bytes) -> list[int]:

@@ -141,9 +141,18 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
     assert decision.wait_s is None or decision.wait_s >= WAIT_S_MIN
 
 
-def look_up(observed: Observed, *, proof_in_s: float | None = 0.0, attempts: int = 4) -> Decision:
+def look_up(
+    observed: Observed, *, proof_in_s: float | None = 0.0, attempts: int = 4, maybe_credited: bool = True
+) -> Decision:
     meaning = understand_look_up(observed, asked=ASKED, absence_is_proof=proof_in_s == 0)
-    return decide_look_up(meaning, attempts=attempts, failure_code="TIMED_OUT", calls_max=6, proof_in_s=proof_in_s)
+    return decide_look_up(
+        meaning,
+        attempts=attempts,
+        maybe_credited=maybe_credited,
+        failure_code="TIMED_OUT",
+        calls_max=6,
+        proof_in_s=proof_in_s,
+    )
 
 
 def test_a_look_up_turns_unknown_into_what_is_known() -> None:
@@ -173,6 +182,11 @@ def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: Observe
 
 def test_a_not_found_that_never_becomes_proof_ends_unknown_at_once() -> None:
     assert look_up(Observed(404), proof_in_s=None).failure_kind is FailureKind.UNKNOWN
+
+
+def test_a_payment_that_was_only_refused_does_not_become_unknown_by_a_look_up() -> None:
+    absent = look_up(Observed(404), proof_in_s=None, maybe_credited=False)
+    assert (absent.failure_kind, absent.maybe_credited) == (FailureKind.UNAVAILABLE, False)
 
 
 def test_a_throttled_look_up_is_no_try() -> None:

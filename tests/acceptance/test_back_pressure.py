@@ -1,0 +1,110 @@
+"""Money that allows less than the limit, or nothing for a while: slower, or probing, and no payment fails by it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bulkpoint.store.progress import sample_progress
+from tests.acceptance.deployment import Money, sandbox
+from tests.acceptance.workers import Crew, crew
+
+TPS = 200
+
+
+@pytest.fixture
+def money() -> Iterator[Money]:
+    with sandbox("--latency-ms", "20") as money:
+        yield money
+
+
+def throttled_share(its: Crew, since: float) -> float:
+    ((share,),) = its.query(
+        b"select avg((outcome = 'THROTTLED')::int)::float8 from payment_attempt where sent_at > to_timestamp(%s)", since
+    )
+    return float(share)
+
+
+def test_money_that_allows_half_is_asked_for_hardly_more_also_by_those_who_come_later(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=1_000, tps=TPS, shares=2) as its:
+        rows = its.open_rows()
+        money.change(tps_limit=TPS // 2)
+        first = [its.hire(rows[:300]), its.hire(rows[300:600])]
+        its.wait_for_sends(250)
+        said = sample_progress(its.connection, its.run.token.campaign_id)
+        assert said.slowed_to is not None
+        assert said.slowed_to < TPS
+        for worker in first:
+            worker.assert_ends_well()
+        second_wave = time.time()
+        for half in (rows[600:800], rows[800:]):
+            its.hire(half)
+        its.finish()
+        assert its.count("SUCCESS") == 1_000
+        assert throttled_share(its, second_wave) < 0.05, "what the first holders learnt is forgotten"
+        assert its.query(b"select max(attempts) from payment") == [(1,)], "a 429 is no try"
+
+
+def test_an_outage_is_probed_and_costs_little_more_than_its_time(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=1_200, tps=TPS, shares=2, BULKPOINT_BACKOFF_S="1") as its:
+        its.hire_each(None, None)
+        its.wait_for_sends(200)
+        money.change(unavailable=1, retry_after=None)
+        its.wait_for(b"select count(*) = 2 from money_share where pressure->>'open_since' is not null", seconds=6)
+        opened, calls = time.time(), money.stats()["requests"]
+        time.sleep(5)
+        probes = money.stats()["requests"] - calls
+        assert 2 * 3 <= probes <= 2 * 7, "one a second and share"
+        said = sample_progress(its.connection, its.run.token.campaign_id)
+        assert said.out_since is not None
+        assert 4 <= time.time() - said.out_since.timestamp() <= 12
+        waiting = its.query(b"select count(*) from payment where state = 'PROCESSING'")[0][0]
+        assert waiting < 20, "what waits for its next try is nobody's"
+        money.change(unavailable=0)
+        its.wait_for(b"select count(pressure->>'open_since') = 0 from money_share", seconds=6)
+        its.finish()
+        assert its.count("SUCCESS") == 1_200
+        assert its.query(b"select max(attempts) < 4 from payment") == [(True,)], "probes spent a payment's tries"
+        assert time.time() - opened < 5 + 25
+
+
+def test_an_outage_that_outlasts_the_patience_halts_the_run_and_fails_no_payment(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=400, tps=TPS, shares=2, BULKPOINT_BREAKER_PATIENCE_S="3") as its:
+        its.hire_each(None, None)
+        its.wait_for_sends(50)
+        money.change(unavailable=1, retry_after=None)
+        its.wait_for_workers()
+        assert its.halt() == "MONEY_UNAVAILABLE"
+        assert (its.count("FAILED"), its.count("PROCESSING")) == (0, 0)
+        assert its.count("PENDING") > 200
+
+
+def test_money_that_refuses_connections_is_probed_too(database_url: str, money: Money, tmp_path: Path) -> None:
+    with crew(database_url, money, tmp_path, members=300, tps=TPS, shares=1, BULKPOINT_BREAKER_PATIENCE_S="4") as its:
+        its.hire(money="http://127.0.0.1:9")  # the port of discard, where nobody listens
+        its.wait_for(b"select count(*) = 1 from money_share where pressure->>'open_since' is not null", seconds=6)
+        its.wait_for_workers()
+        assert its.halt() == "MONEY_UNAVAILABLE"
+        assert its.count("PENDING") == 300
+        assert its.query(b"select count(first_sent_at) from payment") == [(0,)], "what never left was never sent"
+
+
+def test_a_hold_uses_up_no_patience(database_url: str, money: Money, tmp_path: Path) -> None:
+    with crew(database_url, money, tmp_path, members=200, tps=TPS, shares=1, BULKPOINT_BREAKER_PATIENCE_S="3") as its:
+        its.hire()
+        its.wait_for_sends(20)
+        money.change(unavailable=1, retry_after=None)
+        time.sleep(1.5)
+        its.set_tps(0)
+        time.sleep(4)
+        money.change(unavailable=0)
+        its.set_tps(TPS)
+        its.finish()
+        assert its.count("SUCCESS") == 200
