@@ -5,12 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bulkpoint.errors import RefusedError
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.payment import Attempt, Change, claim_payments, open_payments, record_results
 from bulkpoint.store.run import Run, begin_run, end_run, halt_run, stop_run
-from bulkpoint.store.share import ShareToken, acquire_share, release_share, renew_share
+from bulkpoint.store.share import ShareToken, acquire_share, lay_out_shares, release_share, renew_share
 
 TARGETS = 5
 LEASE_S = 9.0
@@ -276,3 +277,64 @@ def test_a_stale_holder_releases_nothing(connection: Connection, run: Run) -> No
     present = take(connection, run)
     release_share(connection, stale, [])
     assert renew_share(connection, run.token, present, lease_s=LEASE_S).held
+
+
+def test_a_claim_whose_reply_was_lost_is_asked_again_and_counted_once(connection: Connection, run: Run) -> None:
+    token = take(connection, run)
+    claim_payments(connection, run.token, token, [1, 2])
+    again = claim_payments(connection, run.token, token, [1, 2])
+    assert [(claim.seq, claim.maybe_credited, claim.since_last_sent_s) for claim in again] == [
+        (1, False, None),
+        (2, False, None),
+    ]
+    assert counts(connection, run).processing == 2
+    assert_sums_hold(connection, run)
+
+
+def test_what_money_said_is_not_credited_may_end_failed_of_any_kind(connection: Connection, run: Run) -> None:
+    token = take(connection, run)
+    claim_payments(connection, run.token, token, [1])
+    perhaps = Change(1, "PROCESSING", token, 4, True, failure_code="TIMED_OUT")
+    record_results(connection, run.token, token.share, [attempt(1, "TIMED_OUT")], [perhaps])
+    absent = failed(1, token, kind="UNAVAILABLE")._replace(not_credited=True)
+    record_results(connection, run.token, token.share, [attempt(1, "NOT_FOUND")], [absent])
+    row = connection.execute("select state::text, failure_kind::text, maybe_credited from payment where seq = 1")
+    assert row.fetchone() == ("FAILED", "UNAVAILABLE", False)
+    assert_sums_hold(connection, run)
+
+
+def test_a_share_is_held_without_a_run_for_look_ups(connection: Connection, run: Run) -> None:
+    stop_run(connection, run.token.campaign_id, actor="tester")
+    assert acquire_share(connection, run.token, uuid4(), lease_s=LEASE_S) is None, "this run is over"
+    acquired = acquire_share(connection, None, uuid4(), lease_s=LEASE_S)
+    assert acquired is not None
+    renewal = renew_share(connection, None, acquired.token, lease_s=LEASE_S)
+    assert (renewal.held, renewal.run_live) == (True, True)
+    assert claim_payments(connection, run.token, acquired.token, [1]) == [], "it pays nothing"
+
+
+def test_how_money_held_a_share_back_outlives_its_holder(connection: Connection, run: Run) -> None:
+    told = {"rate": 12.5, "ceiling": 13.0, "open_since": None}
+    token = take(connection, run)
+    renew_share(connection, run.token, token, lease_s=LEASE_S, pressure=told)
+    expire(connection, token)
+    after_a_crash = acquire_share(connection, run.token, uuid4(), lease_s=LEASE_S)
+    assert after_a_crash is not None
+    assert (after_a_crash.token.share, after_a_crash.pressure) == (token.share, told)
+    release_share(connection, after_a_crash.token, [], None)
+    after_a_release = acquire_share(connection, run.token, uuid4(), lease_s=LEASE_S)
+    assert after_a_release is not None
+    assert after_a_release.pressure is None
+
+
+def test_the_number_of_shares_changes_only_while_none_is_held(connection: Connection, run: Run) -> None:
+    token = take(connection, run)
+    lay_out_shares(connection, 2)
+    with pytest.raises(RefusedError, match="from 2 to 3"):
+        lay_out_shares(connection, 3)
+    release_share(connection, token, [])
+    with pytest.raises(RefusedError, match="still leased"):
+        lay_out_shares(connection, 3)
+    connection.execute("update money_share set released_at = released_at - interval '2 s'")
+    lay_out_shares(connection, 3)
+    assert connection.execute("select count(*), max(share) from money_share").fetchone() == (3, 2)
