@@ -104,7 +104,8 @@ def test_a_hold_uses_up_no_patience(database_url: str, money: Money, tmp_path: P
         time.sleep(1.5)
         its.set_tps(0)
         time.sleep(4)
-        money.change(unavailable=0)
         its.set_tps(TPS)
+        time.sleep(1.5)  # still out, and it is new trouble
+        money.change(unavailable=0)
         its.finish()
         assert its.count("SUCCESS") == 200
