@@ -36,7 +36,7 @@ import pytest
 from bulkpoint.local.spark_submit import submit_command, submit_environment
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
-from tests.acceptance.deployment import JOB_S_MAX, Deployment, environment_of, sandbox
+from tests.acceptance.deployment import JOB_S_MAX, Deployment, Money, environment_of, sandbox
 from tests.conftest import _clone
 from tests.sliding_second import worst_second
 
@@ -151,6 +151,7 @@ def deployed(server: Database, template: str, folder: Path, *, tps: int) -> Iter
         "BULKPOINT_BREAKER_PATIENCE_S": str(PATIENCE_S),
         # As for the driver's JVM: the executors' only read rows, too.
         "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "SPARK_SUBMIT_OPTS": "-Dspark.ui.enabled=false",
     }
     ledger = ("--ledger", str(folder / "ledger"))
     with _clone(server.url, template) as database_url, sandbox("--latency-ms", LATENCY_MS, *ledger) as money:
@@ -335,7 +336,7 @@ def play_troubles(deployment: Deployment) -> Troubles:
     third = Job(cluster, "campaign", "resume", campaign, "--yes")
     deployment.wait_for(ATTEMPTS % (50, 3))
     seed = random.SystemRandom().randrange(2**32)
-    victims, executors = kill_at_random(third, random.Random(seed))
+    victims, executors = kill_at_random(third, money, random.Random(seed))
     money.change(unavailable=0.1)
     survived = third.end()
     money.change(unavailable=0)
@@ -365,7 +366,7 @@ def play_troubles(deployment: Deployment) -> Troubles:
     )
 
 
-def kill_at_random(job: Job, dice: random.Random) -> tuple[int, set[int]]:
+def kill_at_random(job: Job, money: Money, dice: random.Random) -> tuple[int, set[int]]:
     """Kill three workers and, between them, an executor; returns how many workers, and all executors there were."""
     first_two = job.executors
     executors = {one.pid for one in first_two}
@@ -374,11 +375,24 @@ def kill_at_random(job: Job, dice: random.Random) -> tuple[int, set[int]]:
         time.sleep(dice.uniform(0.2, 1.0))
         if kind == "executor":
             dice.choice(first_two).send(signal.SIGKILL)
-        elif workers := soon(lambda: job.workers):
+        elif workers := soon(lambda: callers(job.workers, money)):
             dice.choice(workers).send(signal.SIGKILL)
             victims += 1
     another = soon(lambda: [one for one in job.executors if one.pid not in executors])
     return victims, executors | {one.pid for one in another}
+
+
+def callers(workers: list[Process], money: Money) -> list[Process]:
+    """Those with a connection to money; the others have no share of the limit, or no partition."""
+    port = f":{int(money.url.rsplit(':', 1)[1]):04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{line[9]}]" for line in lines if line[2].endswith(port)}
+    found = []
+    for one in workers:
+        with suppress(OSError):  # it has ended meanwhile
+            if sockets & {os.readlink(file) for file in Path(f"/proc/{one.pid}/fd").iterdir()}:
+                found.append(one)
+    return found
 
 
 def soon(look: Callable[[], list[Process]]) -> list[Process]:
