@@ -390,7 +390,7 @@ def callers(workers: list[Process], money: Money) -> list[Process]:
     found = []
     for one in workers:
         with suppress(OSError):  # it has ended meanwhile
-            if sockets & {os.readlink(file) for file in Path(f"/proc/{one.pid}/fd").iterdir()}:
+            if sockets & {str(file.readlink()) for file in Path(f"/proc/{one.pid}/fd").iterdir()}:
                 found.append(one)
     return found
 
