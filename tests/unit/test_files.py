@@ -1,5 +1,6 @@
 """The files that are no Python are found in a checkout, and in the zip for executors from inside it."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -60,3 +61,12 @@ except files.UsageError as error:
     assert done.stdout.startswith("['bulkpoint.toml'")
     assert "is inside" in done.stdout
     assert again.read_bytes() == archive.read_bytes()
+
+
+def test_no_statement_keeps_anything_in_its_session() -> None:
+    """Behind a transaction pooler the next statement may meet another session."""
+    kept = ("advisory", "prepare", "listen", "set session", "set_config", "deallocate")
+    for folder in ("sql/queries", "sql/migrations"):
+        for name in files.list_names(folder):
+            text = files.read_text(f"{folder}/{name}").lower()
+            assert not [word for word in kept if re.search(rf"^\s*{word}\b|pg_\w*{word}\w*\(", text, re.M)], name

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkpoint.pay.driver import FailedInARow
 from bulkpoint.rules.waves import WAVE_ROWS_MAX, Wave, cut, wave_rows, waves
 
 
@@ -53,3 +54,11 @@ def test_a_hundred_failed_rows_in_a_hundred_million_are_one_wave() -> None:
 
 def test_nothing_open_is_no_wave() -> None:
     assert list(cut([], bucket_rows=100, rows=10)) == list(cut([(3, 0)], bucket_rows=100, rows=10)) == []
+
+
+def test_a_run_is_given_up_after_three_failed_waves_in_which_nothing_was_paid() -> None:
+    ended = 0
+    failed = FailedInARow(lambda: ended)
+    assert [failed.too_many(paid=paid) for paid in (False, False, True, False, False)] == [False] * 5
+    ended = 7
+    assert [failed.too_many(paid=False) for _ in range(3)] == [False, False, True], "the first of them paid something"

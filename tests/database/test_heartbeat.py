@@ -1,0 +1,177 @@
+"""The driver's pulse, on a real run: its lease, the early check, a stop that was asked for, and what will not end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic, sleep
+
+import pytest
+
+from bulkpoint.pay import heartbeat
+from bulkpoint.pay.heartbeat import EARLY_CHECK_ROWS, Heartbeat
+from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import ensure_limit, get_limit, set_tps
+from bulkpoint.store.run import Run, begin_run, stop_run
+
+TARGETS = 2 * EARLY_CHECK_ROWS
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.05)
+    monkeypatch.setattr(heartbeat, "DRAIN_S", 0.1)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    with connect(database_url) as connection:
+        ensure_limit(connection, tps=100, shares=1, actor="tester")
+        yield connection
+
+
+@pytest.fixture
+def run(connection: Connection) -> Run:
+    connection.execute(
+        "insert into campaign (name, expected_count, expected_amount, creator) values ('c', %s, %s, 'tester')",
+        (TARGETS, TARGETS),
+    )
+    connection.execute(
+        "insert into campaign_target select 1, 'member-' || i, 1, 'why' from generate_series(1, %s) i", (TARGETS,)
+    )
+    return begin_run(connection, 1, kind="INITIAL", actor="tester", reason=None, shares=1)
+
+
+class Beating:
+    """A heartbeat and what it did."""
+
+    def __init__(self, database_url: str, run: Run, **settings: str) -> None:
+        self.asked: str | None = None
+        self.cancelled_at: float | None = None
+        self.heart = Heartbeat(
+            partial(connect, database_url),
+            run,
+            load_settings({"BULKPOINT_MONEY_TIMEOUT_S": "0.2", "BULKPOINT_MONEY_CONNECT_TIMEOUT_S": "0.1"} | settings),
+            cancel=self._cancel,
+            asked_to_stop=lambda: self.asked,
+        )
+
+    def _cancel(self) -> None:
+        self.cancelled_at = self.cancelled_at or monotonic()
+
+
+@contextmanager
+def beating(database_url: str, run: Run, **settings: str) -> Iterator[Beating]:
+    one = Beating(database_url, run, **settings)
+    try:
+        yield one
+    finally:
+        one.heart.stop()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = monotonic() + 10
+    while not condition():
+        assert monotonic() < deadline, "it never came"
+        sleep(0.01)
+
+
+def end_payments(connection: Connection, *, success: int, failed: int) -> None:
+    connection.execute(
+        "update campaign_counter set pending = pending - %s, success = %s, failed = %s, failed_rejected = %s",
+        (success + failed, success, failed, failed),
+    )
+
+
+def halt_of(connection: Connection) -> str | None:
+    row = connection.execute("select halt from campaign_run").fetchone()
+    assert row is not None
+    return None if row[0] is None else str(row[0])
+
+
+def test_a_list_or_a_money_that_is_wrong_is_noticed_after_the_first_rows(
+    database_url: str, connection: Connection, run: Run
+) -> None:
+    with beating(database_url, run) as one:
+        end_payments(connection, success=0, failed=EARLY_CHECK_ROWS - 1)
+        sleep(0.3)
+        assert halt_of(connection) is None, "too few to tell"
+        end_payments(connection, success=0, failed=EARLY_CHECK_ROWS)
+        wait_for(one.heart.over.is_set)
+        assert (halt_of(connection), one.heart.halt) == ("TOO_MANY_FAILURES", "TOO_MANY_FAILURES")
+
+
+def test_an_equal_share_of_failures_is_no_reason_and_neither_is_a_bound_of_one(
+    database_url: str, connection: Connection, run: Run
+) -> None:
+    end_payments(connection, success=EARLY_CHECK_ROWS, failed=EARLY_CHECK_ROWS)
+    with beating(database_url, run):
+        sleep(0.3)
+    assert halt_of(connection) is None, "half is not more than the bound"
+    end_payments(connection, success=0, failed=TARGETS)
+    with beating(database_url, run, BULKPOINT_MAX_FAILED_RATIO="1"):
+        sleep(0.3)
+    assert halt_of(connection) is None
+
+
+def test_the_check_is_made_once_and_only_early(database_url: str, connection: Connection, run: Run) -> None:
+    end_payments(connection, success=EARLY_CHECK_ROWS, failed=0)
+    with beating(database_url, run):
+        sleep(0.3)
+        end_payments(connection, success=EARLY_CHECK_ROWS, failed=EARLY_CHECK_ROWS)
+        sleep(0.3)
+    assert halt_of(connection) is None
+
+
+def test_a_driver_whose_lease_has_passed_has_lost_its_run(database_url: str, connection: Connection, run: Run) -> None:
+    connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 ms'")
+    with beating(database_url, run) as one:
+        wait_for(one.heart.over.is_set)
+        assert one.heart.lost
+
+
+def test_the_lease_outlives_its_fifteen_seconds_while_the_heart_beats(
+    database_url: str, connection: Connection, run: Run
+) -> None:
+    connection.execute("update campaign_run set driver_until = clock_timestamp() + interval '0.5 s'")
+    with beating(database_url, run) as one:
+        sleep(1)
+        assert not one.heart.lost
+        row = connection.execute("select driver_until > clock_timestamp() + interval '10 s' from campaign_run")
+        assert row.fetchone() == (True,)
+
+
+def test_what_does_not_end_after_a_stop_is_cancelled_and_not_before_it_could(
+    database_url: str, connection: Connection, run: Run
+) -> None:
+    with beating(database_url, run) as one:
+        stop_run(connection, 1, actor="tester")
+        wait_for(one.heart.over.is_set)
+        over_at = monotonic()
+        assert one.heart.state == "STOPPED"
+        wait_for(lambda: one.cancelled_at)
+        assert one.cancelled_at is not None
+        assert one.cancelled_at - over_at >= 0.2, "calls under way have their time-out"
+
+
+def test_a_signal_stops_the_run_with_its_reason(database_url: str, connection: Connection, run: Run) -> None:
+    with beating(database_url, run) as one:
+        one.asked = "signal SIGTERM"
+        wait_for(one.heart.over.is_set)
+    row = connection.execute("select state::text, reason from campaign_run").fetchone()
+    assert row == ("STOPPED", "signal SIGTERM")
+
+
+def test_a_temporary_limit_ends_while_the_job_runs(database_url: str, connection: Connection, run: Run) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=0.5)
+    set_tps(connection, tps=10, actor="tester", reason="for a moment", until=until)
+    with beating(database_url, run):
+        wait_for(lambda: get_limit(connection).tps == 100)
+    actions = [row[0] for row in connection.execute("select action from audit_event order by audit_no")]
+    assert actions[-2:] == ["tps.set", "tps.set"]
+
+
+def test_samples_of_the_progress_are_kept(database_url: str, connection: Connection, run: Run) -> None:
+    with beating(database_url, run, BULKPOINT_PROGRESS_SECONDS="0.1"):
+        wait_for(lambda: connection.execute("select count(*) >= 3 from campaign_progress").fetchone() == (True,))
