@@ -116,10 +116,10 @@ def test_an_equal_share_of_failures_is_no_reason_and_neither_is_a_bound_of_one(
 
 
 def test_the_check_is_made_once_and_only_early(database_url: str, connection: Connection, run: Run) -> None:
-    end_payments(connection, success=EARLY_CHECK_ROWS, failed=0)
+    end_payments(connection, success=300, failed=EARLY_CHECK_ROWS - 300)
     with beating(database_url, run):
         sleep(0.3)
-        end_payments(connection, success=EARLY_CHECK_ROWS, failed=EARLY_CHECK_ROWS)
+        end_payments(connection, success=300, failed=TARGETS - 300)
         sleep(0.3)
     assert halt_of(connection) is None
 
