@@ -47,7 +47,7 @@ class Told(NamedTuple):
     """What a share hands over to its next holder, and what progress shows. Instants by the clock of who asks.
 
     rate: calls a second at most; ceiling: what money was seen to take; cut_at: when that was. open_since: of the
-    breaker.
+    breaker. heard_at: when money answered last; trouble after a long silence is new trouble.
     """
 
     rate: float
@@ -56,6 +56,7 @@ class Told(NamedTuple):
     held_until: float | None
     open_since: float | None
     trouble_since: float | None
+    heard_at: float | None
 
 
 class Pressure:
@@ -138,7 +139,8 @@ class Pressure:
             return None
         rate = min(self._rate, self._permits)
         cut_at = self._cut_at if math.isfinite(self._cut_at) else None
-        return Told(rate, self._ceiling, cut_at, held_until, self._open_since, trouble_since)
+        heard_at = self._heard_at if math.isfinite(self._heard_at) else None
+        return Told(rate, self._ceiling, cut_at, held_until, self._open_since, trouble_since, heard_at)
 
     def take_over(self, told: Told, now: float) -> None:
         """Go on where the share's last holder was."""
@@ -149,7 +151,7 @@ class Pressure:
         self._held_until = -math.inf if told.held_until is None else min(told.held_until, now + HOLD_S_MAX)
         self._open_since = told.open_since
         self._trouble_since = told.trouble_since
-        self._heard_at = now
+        self._heard_at = now if told.heard_at is None else told.heard_at
 
     def _cut(self, strain: Strain, now: float) -> None:
         self._grow(now)

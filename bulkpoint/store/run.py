@@ -13,7 +13,7 @@ from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import Chosen, RunSummary, summarize_run
-from bulkpoint.store.share import RunToken, lay_out_shares
+from bulkpoint.store.share import RunToken, forget_trouble, lay_out_shares
 from bulkpoint.store.sql import sql
 from bulkpoint.store.target import total_targets
 
@@ -88,6 +88,7 @@ def begin_run(
         if campaign.frozen_at is None:
             _freeze(connection, campaign)
         lay_out_shares(connection, shares)
+        forget_trouble(connection)
         frozen_campaign = connection.execute(sql("frozen_campaign"), {"campaign_id": campaign_id}).fetchone()
         assert frozen_campaign is not None
         key_namespace, target_count, target_amount = frozen_campaign

@@ -106,6 +106,11 @@ def _json(value: dict[str, Any] | None) -> Jsonb | None:
     return None if value is None else Jsonb(value)
 
 
+def forget_trouble(connection: Connection) -> None:
+    """Begin a run with a patience of its own; a rate that money lowered just now stays lowered."""
+    connection.execute(sql("forget_trouble"))
+
+
 def run_is_live(connection: Connection, run: RunToken) -> bool:
     """Whether this very run, under this driver, is RUNNING and not halted."""
     row = connection.execute(sql("run_is_live"), {"run_id": run.run_id, "driver_epoch": run.driver_epoch}).fetchone()

@@ -79,8 +79,9 @@ update campaign_run set halt = %(halt)s, reason = coalesce(reason, %(reason)s)
 where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
 -- name: end_run_without_driver
--- RUNNING -> FAILED, by whoever resumes it: only when the driver's own lease has ended.
-update campaign_run set state = 'FAILED', reason = %(reason)s, finished_at = clock_timestamp()
+-- RUNNING -> FAILED, by whoever resumes it: only when the driver's own lease has ended. The epoch tells that driver,
+-- should it wake, that the run is no longer its own.
+update campaign_run set state = 'FAILED', driver_epoch = driver_epoch + 1, reason = %(reason)s, finished_at = clock_timestamp()
 where run_id = %(run_id)s and state = 'RUNNING' and driver_until <= clock_timestamp()
 returning run
 

@@ -12,6 +12,13 @@ from money_share
 -- name: set_share_count
 update money_limit set shares = %(shares)s
 
+-- name: forget_trouble
+-- A new run has a patience of its own: what an earlier one waited for money is over, and so is what it did a minute ago.
+update money_share set pressure = case
+    when coalesce(released_at, leased_until) > clock_timestamp() - interval '1 min'
+        then pressure || '{"open_since": null, "trouble_since": null}' end
+where pressure is not null
+
 -- name: acquire_share
 -- Take a free share that has permits; a new epoch fences every earlier holder. Without a run: for look-ups only.
 update money_share set

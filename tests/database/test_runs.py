@@ -1,5 +1,6 @@
 """Runs: one at a time, each change of state with its audit row and its event, the driver's lease as a fence."""
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -219,7 +220,7 @@ def test_a_run_whose_driver_lives_is_not_resumed_and_one_whose_driver_is_gone_is
         ["campaign.started", "campaign.failed", "campaign.resumed"],
         ["start", "fail", "resume"],
     )
-    assert renew_driver(connection, lost) is None or renew_driver(connection, lost) == ("FAILED", None)
+    assert renew_driver(connection, lost) is None, "the driver that woke up learns that the run is not its own"
     assert end_run(connection, lost, "COMPLETED") is None, "the driver that woke up writes nothing"
     assert not run_is_live(connection, lost.token)
 
@@ -288,3 +289,19 @@ def test_open_payments_are_counted_in_buckets(connection: Connection) -> None:
     begin(connection, campaign_id)
     connection.execute("update payment set state = 'SUCCESS', transaction_id = 't' where seq between 6 and 20")
     assert open_buckets(connection, campaign_id, 10) == [(0, 5), (2, 5)]
+
+
+def test_a_new_run_has_a_patience_of_its_own_and_keeps_the_rate_that_money_lowered_just_now(
+    connection: Connection,
+) -> None:
+    campaign_id = campaign_of(connection, 8)
+    begin(connection, campaign_id)
+    told = {"rate": 12.5, "ceiling": None, "open_since": 1.0, "trouble_since": 1.0}
+    connection.execute(
+        "update money_share set pressure = %s, leased_until = clock_timestamp() - interval '70 s' * share",
+        (json.dumps(told),),
+    )
+    stop_run(connection, campaign_id, actor="tester")
+    run_of(connection, campaign_id, "RESUME")
+    kept = connection.execute("select pressure from money_share order by share").fetchall()
+    assert kept == [(told | {"open_since": None, "trouble_since": None},), (None,)]

@@ -182,6 +182,19 @@ def test_trouble_after_a_long_silence_is_new_trouble() -> None:
     assert not pressure.heard(Strain.DOWN, 1_000.0)
 
 
+def test_trouble_that_was_handed_over_long_ago_is_no_trouble_now() -> None:
+    before, after = Pressure(patience_s=30), Pressure(patience_s=30)
+    for pressure in (before, after):
+        pressure.permit(100)
+    for n in range(20):
+        before.heard(Strain.DOWN, 1.0 + n)
+    told = before.told(20.0)
+    assert told is not None
+    assert told.trouble_since == 1.0
+    after.take_over(told, 8_000.0)
+    assert not after.heard(Strain.DOWN, 8_000.5)
+
+
 def test_single_failures_are_not_handed_over() -> None:
     pressure = pressed()
     pressure.heard(Strain.DOWN, 1.0)
