@@ -19,7 +19,7 @@ demo: .venv/.set-up ## Pay a small campaign on this machine and watch it
 	@$(BIN)/bulkpoint demo
 
 test: lint ## Check the code, run all tests (what CI does)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.set-up ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet .
