@@ -94,10 +94,11 @@ class CpuOfParts:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+# The first word that a command line has decides: the JVM's holds those of its children too.
 PARTS = {
+    "JVM": "org.apache.spark.deploy.SparkSubmit",
     "workers": "bulkpoint.pay.daemon",
     "driver": "pay_campaign.py",
-    "JVM": "org.apache.spark.deploy.SparkSubmit",
     "PostgreSQL": "postgres",
     "sandbox": "sandbox serve",
 }

@@ -23,11 +23,12 @@ TRANSIENT = {
 RUNS_FOR_10_S = b"select coalesce(min(sent_at) < clock_timestamp() - interval '10 s', false) from payment_attempt"
 
 
-def faults(folder: Path, targets: int) -> None:
-    """5 % transient failures, 1 % answered later than the timeout."""
+def faults(folder: Path, targets: int, timeout_s: float) -> None:
+    """5 % transient failures, 1 % answered 3 s later than the timeout."""
     ratios = {**TRANSIENT, "slow": 0.01}
     options = [option for fault, ratio in ratios.items() for option in ("--fault", f"{fault}={ratio}")]
-    with deployment(folder, "--latency-ms", "50", *options, TPS=1_000) as bench:
+    with deployment(folder, "--latency-ms", "50", *options, TPS=1_000, MONEY_TIMEOUT_S=timeout_s) as bench:
+        bench.change_money(slow_s=timeout_s + 3)
         at = pay(bench, targets)
         # In the tail retries and look-ups wait for their time; the limit is there for those before it.
         ((first_tries_s, calls),) = bench.query(
@@ -38,7 +39,8 @@ def faults(folder: Path, targets: int) -> None:
         )
         reconciled = bench.run("reconcile", "1", check=False)
         ((success,),) = bench.query(b"select success from campaign_count")
-        print(f"\n5 % transient failures and 1 % beyond the timeout: 1,000 TPS, 50 ms, {targets:,} targets")
+        print(f"\n5 % transient failures and 1 % beyond the timeout: 1,000 TPS, 50 ms, {targets:,} targets", end="")
+        print(f", time-out {timeout_s:g} s")
         print(f"  limit used, first to last call {at['calls'] / at['calling_s'] / 1_000:.1%}", end="; ")
         print(f"until the last payment's first try {calls / first_tries_s / 1_000:.1%}; {at['calls']:,} calls")
         print(f"  worst sliding second {worst_second(at)}")
@@ -128,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", default=["faults", "half", "outage", "control"])
     parser.add_argument("--targets", type=int, default=200_000, help="of the campaign with faults")
+    parser.add_argument("--timeout-s", type=float, default=5, help="BULKPOINT_MONEY_TIMEOUT_S of that campaign")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bulkpoint-bench-") as name:
         folder = Path(name)
@@ -135,7 +138,7 @@ def main() -> None:
         for what in arguments.what:
             match what:
                 case "faults":
-                    faults(folder / what, arguments.targets)
+                    faults(folder / what, arguments.targets, arguments.timeout_s)
                 case "half":
                     half(folder / what)
                 case "outage":
