@@ -8,6 +8,7 @@ from contextlib import suppress
 import psycopg
 
 from bulkpoint.errors import RefusedError, UnreachableError
+from bulkpoint.rules.answers import Halt
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within
 from bulkpoint.store.limit import restore_tps_if_due
@@ -106,7 +107,7 @@ class Heartbeat:
                 f"{sample.failed:,} of the first {sample.done:,} payments FAILED, more than BULKPOINT_MAX_FAILED_RATIO"
                 f" ({self._settings.max_failed_ratio:g}) allows: check the list and money's answers"
             )
-            halt_run(connection, self._run.token, "TOO_MANY_FAILURES", reason)
+            halt_run(connection, self._run.token, Halt.TOO_MANY_FAILURES.value, reason)
 
     def _cancel_what_will_not_end(self) -> None:
         if not self.over.is_set():

@@ -23,6 +23,7 @@ from bulkpoint.pay.job import PartitionJob, Payment
 from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import CallRules, Desk, Sender
+from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.settings import read_secret
 from bulkpoint.store.connect import Connection, Link, connect
@@ -135,9 +136,9 @@ class Partition:
             self.sent += hold.sent
             self._recorder.flush()
             for seq in self._recorder.paid_twice[:1]:
-                hold.desk.halt_run("NOT_DEDUPLICATED", f"money gave payment {seq} a second transaction id")
+                hold.desk.halt_run(Halt.NOT_DEDUPLICATED, f"money gave payment {seq} a second transaction id")
             for seq, why in self._recorder.unwritable[:1]:
-                hold.desk.halt_run("DEFECT", f"the result of payment {seq} cannot be written ({why})")
+                hold.desk.halt_run(Halt.DEFECT, f"the result of payment {seq} cannot be written ({why})")
             if hold.desk.halt is not None:
                 halt, reason = hold.desk.halt
                 self._link.ask(lambda connection: halt_run(connection, run, halt, reason))

@@ -21,7 +21,7 @@ from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.job import Payment
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
-from bulkpoint.rules.answers import Answer, Credit, Meaning, Observed, Trouble, understand, understand_look_up
+from bulkpoint.rules.answers import Answer, Credit, Halt, Meaning, Observed, Trouble, understand, understand_look_up
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.retry import LOOK_UPS, Decision, NextTry, decide, decide_look_up, may_send, proof_in_s
 from bulkpoint.settings import Settings
@@ -88,9 +88,9 @@ class Desk:
         self.unsent: deque[Payment] = deque()  # the gate closed before they left
         self.halt: tuple[str, str] | None = None
 
-    def halt_run(self, halt: str, reason: str) -> None:
+    def halt_run(self, halt: Halt, reason: str) -> None:
         """Trouble that concerns the whole run: nothing more leaves here; the main thread tells the others."""
-        self.halt = self.halt or (halt, reason)
+        self.halt = self.halt or (halt.value, reason)
         self.lease.gate.close()
 
 
@@ -147,7 +147,7 @@ class Sender(threading.Thread):
                     for sending, reply in calls.ended(wait_s):
                         self._settle(sending, reply)
         except BaseException as error:
-            self._desk.halt_run("DEFECT", f"a sender broke: {type(error).__name__}; the executor's log has the rest")
+            self._desk.halt_run(Halt.DEFECT, f"a sender broke: {type(error).__name__}; the executor's log has the rest")
             raise
 
     def _begin_calls(self, calls: Calls) -> float:
@@ -157,7 +157,11 @@ class Sender(threading.Thread):
             opens_in_s = self._gate.try_enter()
             if opens_in_s > 0:
                 return min(opens_in_s, LOOK_AGAIN_S)
-            payment = ready.popleft()
+            try:
+                payment = ready.popleft()
+            except IndexError:  # the main thread took it back just now
+                self._gate.leave()
+                break
             sending = Sending(payment, self._gate, look_up=self._is_look_up(payment))
             calls.begin(sending, self._request(sending), on_wire=sending.on_wire)
         return LOOK_AGAIN_S
@@ -258,7 +262,7 @@ class Sender(threading.Thread):
         payment.maybe_credited = decision.maybe_credited
         payment.failure_code = decision.failure_code
         if decision.halt is not None:
-            desk.halt_run(decision.halt.value, meaning.message or meaning.code or meaning.answer.value)
+            desk.halt_run(decision.halt, meaning.message or meaning.code or meaning.answer.value)
         comes_again = decision.state is PaymentState.PENDING and decision.wait_s is not None
         change = change_of(payment, decision, desk.lease, keeps_claim=comes_again)
         desk.recorder.add(attempt, change)
@@ -268,7 +272,7 @@ class Sender(threading.Thread):
     def _note(self, meaning: Meaning) -> None:
         if self._gate.heard(meaning.strain, meaning.retry_after_s):
             self._desk.halt_run(
-                "MONEY_UNAVAILABLE",
+                Halt.MONEY_UNAVAILABLE,
                 f"money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
                 f" (last: {meaning.answer.value})",
             )

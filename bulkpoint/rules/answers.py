@@ -78,7 +78,10 @@ class Halt(StrEnum):
 
     UNAUTHORIZED = "UNAUTHORIZED"
     MISMATCH = "MISMATCH"
-    NOT_DEDUPLICATED = "NOT_DEDUPLICATED"
+    NOT_DEDUPLICATED = "NOT_DEDUPLICATED"  # another transaction id for a payment that has one
+    DEFECT = "DEFECT"
+    MONEY_UNAVAILABLE = "MONEY_UNAVAILABLE"
+    TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
 
 
 class Strain(StrEnum):
@@ -93,7 +96,6 @@ class Answer(StrEnum):
     """The rows of the tables; an attempt is stored under this name."""
 
     CREDITED = "CREDITED"
-    CREDITED_AGAIN = "CREDITED_AGAIN"
     IN_PROGRESS = "IN_PROGRESS"
     REJECTED = "REJECTED"
     UNAUTHORIZED = "UNAUTHORIZED"
@@ -148,9 +150,6 @@ _YES, _NO, _PERHAPS = Credited.YES, Credited.NO, Credited.PERHAPS
 CALLS: dict[Answer, Row] = {
     # 200 and 201 with a transaction id
     Answer.CREDITED: Row(_YES, Action.SUCCEED, "credited now, or earlier under this key: a replay gives the first id"),
-    Answer.CREDITED_AGAIN: Row(
-        _YES, Action.SUCCEED, "another id for a known key: money does not deduplicate", halt=Halt.NOT_DEDUPLICATED
-    ),
     # 409
     Answer.IN_PROGRESS: Row(
         _PERHAPS, Action.RETRY, "an earlier call with this key is still at work and may credit", FailureKind.UNKNOWN
@@ -238,12 +237,9 @@ _TROUBLES: dict[Trouble, Answer] = {
 }
 
 
-def understand(observed: Observed, *, known_transaction_id: str | None = None) -> Meaning:
-    """What the answer to a POST means.
-
-    known_transaction_id: the id money gave for this key before, where we have it.
-    """
-    answer = _answer_of_call(observed, known_transaction_id)
+def understand(observed: Observed) -> Meaning:
+    """What the answer to a POST means."""
+    answer = _answer_of_call(observed)
     return _meaning(answer, CALLS[answer], observed)
 
 
@@ -251,19 +247,18 @@ def understand_look_up(observed: Observed, *, asked: Credit, absence_is_proof: b
     """What the answer to a GET of a payment's key means.
 
     asked: what the payment should have credited. absence_is_proof: whether a 404 means "not credited"; see
-    retry.absence_is_proof.
+    retry.proof_in_s.
     """
     answer = _answer_of_look_up(observed, asked, absence_is_proof)
     return _meaning(answer, LOOK_UPS[answer], observed)
 
 
-def _answer_of_call(observed: Observed, known_transaction_id: str | None) -> Answer:
+def _answer_of_call(observed: Observed) -> Answer:
     status, trouble = observed.status, observed.trouble
     if trouble is not None and (status is None or status < 400 or trouble in _NO_HEAD):
         return _TROUBLES[trouble]
     if status in (200, 201) and observed.transaction_id:
-        known = known_transaction_id
-        return Answer.CREDITED if known is None or known == observed.transaction_id else Answer.CREDITED_AGAIN
+        return Answer.CREDITED
     if status is None or not 400 <= status <= 599:
         return Answer.UNREADABLE
     if status < 500:

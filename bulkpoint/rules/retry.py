@@ -143,17 +143,6 @@ def proof_in_s(
     return wait_s if since_first_sent_s + wait_s < retention_s else None
 
 
-def absence_is_proof(
-    *,
-    since_last_sent_s: float,
-    since_first_sent_s: float,
-    retention_s: float,
-    after_s: float,
-) -> bool:
-    """Whether "not found" means "not credited": every send has arrived or died, and money has not forgotten the key."""
-    return since_last_sent_s >= after_s and since_first_sent_s < retention_s
-
-
 def may_send(*, since_first_sent_s: float | None, retention_s: float) -> bool:
     """Whether money still remembers the key, so that sending it again cannot pay twice; a first send always may."""
     return since_first_sent_s is None or since_first_sent_s < retention_s

@@ -105,7 +105,6 @@ def test_each_answer_means_what_the_contract_says(
 def test_only_what_concerns_every_payment_halts_the_run() -> None:
     halts = {answer: row.halt for answer, row in CALLS.items() if row.halt}
     assert halts == {
-        Answer.CREDITED_AGAIN: Halt.NOT_DEDUPLICATED,
         Answer.UNAUTHORIZED: Halt.UNAUTHORIZED,
         Answer.MISMATCH: Halt.MISMATCH,
     }
@@ -122,15 +121,9 @@ def test_a_refused_payment_says_nothing_about_money() -> None:
     assert CALLS[Answer.THROTTLED].strain is Strain.SLOW_DOWN
 
 
-def test_the_same_id_again_is_a_replay_and_another_one_is_an_alarm() -> None:
-    assert understand(paid(200), known_transaction_id="t-1").halt is None
-    other = understand(paid(200), known_transaction_id="t-0")
-    assert (other.action, other.halt, other.transaction_id) == (Action.SUCCEED, Halt.NOT_DEDUPLICATED, "t-1")
-
-
-@given(observations, st.none() | st.just("t-0"))
-def test_no_answer_falls_through_the_table(observed: Observed, known: str | None) -> None:
-    meaning = understand(observed, known_transaction_id=known)
+@given(observations)
+def test_no_answer_falls_through_the_table(observed: Observed) -> None:
+    meaning = understand(observed)
     row = CALLS[meaning.answer]
     assert (meaning.credited, meaning.action, meaning.failure_kind) == (row.credited, row.action, row.kind)
     assert (meaning.transaction_id is not None) == (meaning.action is Action.SUCCEED)
