@@ -34,8 +34,6 @@ IN_FLIGHT_MAX = 32
 # Calls of one payment that bring no usable answer, and the seconds between them. Being throttled is no such call.
 TRIES = 4
 AGAIN_AFTER_S = 1.0
-# Longest that one payment waits because money asked for it.
-RETRY_AFTER_S_MAX = 60.0
 # A running campaign holds every share; one that ends, or a wave's boundary, frees one.
 SHARE_WAIT_S_MAX = 60.0
 SHARE_POLL_S = 0.3
@@ -272,7 +270,7 @@ class Inquiry:
         if question.tries >= TRIES:
             self._findings.leave_open(question.row, Kind.NO_ANSWER)
             return
-        wait_s = min(max(AGAIN_AFTER_S, meaning.retry_after_s or 0.0), RETRY_AFTER_S_MAX)
+        wait_s = max(AGAIN_AFTER_S, meaning.retry_after_s or 0.0)
         heapq.heappush(self._again, (now + wait_s, question.row.seq, question))
 
     def _look_round(self) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 from bulkpoint.rules.answers import Strain
+from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
 # A cut is judged by the answers that come after it; so many seconds lie between two, and nothing grows meanwhile.
 ROUND_S = 1.0
@@ -38,9 +39,8 @@ BREAKER_WINDOW_S = 2.0
 PROBE_EVERY_S = 1.0
 # Retry-After holds the whole share when most of so many last answers were trouble; else it is that row's alone.
 LAST_ANSWERS = 16
-HOLD_S_MAX = 60.0
 # Trouble with so long a silence before it is new trouble.
-SILENCE_S = HOLD_S_MAX + 30.0
+SILENCE_S = RETRY_AFTER_S_MAX + 30.0
 
 
 class Told(NamedTuple):
@@ -117,7 +117,7 @@ class Pressure:
         if self._trouble_since is None or silence_s > SILENCE_S:
             self._trouble_since = now
         if retry_after_s is not None and 2 * sum(self._last) > len(self._last) == LAST_ANSWERS:
-            self._held_until = max(self._held_until, now + min(retry_after_s, HOLD_S_MAX))
+            self._held_until = max(self._held_until, now + min(retry_after_s, RETRY_AFTER_S_MAX))
         if self._open_since is not None:
             if strain is Strain.SLOW_DOWN:  # it lives
                 self._close(now)
@@ -148,7 +148,7 @@ class Pressure:
         self._ceiling = told.ceiling
         self._grown_at = now
         self._cut_at = now if told.cut_at is None else told.cut_at
-        self._held_until = -math.inf if told.held_until is None else min(told.held_until, now + HOLD_S_MAX)
+        self._held_until = -math.inf if told.held_until is None else min(told.held_until, now + RETRY_AFTER_S_MAX)
         self._open_since = told.open_since
         self._trouble_since = told.trouble_since
         self._heard_at = now if told.heard_at is None else told.heard_at

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from bulkpoint.rules.answers import Action, Answer, Credited, Halt, Meaning
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 
-# Longer than this money cannot hold us back: the breaker's patience or a person decides then.
-RETRY_AFTER_S_MAX = 3600.0
+# Longer than this money cannot hold us back, a payment or a share: one absurd header must not keep a run from its end.
+RETRY_AFTER_S_MAX = 60.0
 # After a 429 without Retry-After, or no connection: the next second is a new one at money, too.
 WAIT_S_MIN = 1.0
 # Look-ups of one payment in a run, beyond the retries: one soon, one when "not found" is proof.

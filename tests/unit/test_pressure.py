@@ -10,7 +10,8 @@ import pytest
 
 from bulkpoint.rules.answers import Strain
 from bulkpoint.rules.gate import Gate
-from bulkpoint.rules.pressure import HOLD_S_MAX, LAST_ANSWERS, Pressure
+from bulkpoint.rules.pressure import LAST_ANSWERS, Pressure
+from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
 TPS = 400
 SHARES = 4
@@ -153,7 +154,7 @@ def test_retry_after_holds_the_share_when_most_answers_are_trouble_and_never_for
     for _ in range(LAST_ANSWERS):
         assert pressure.rate(10.0) > 0
         pressure.heard(Strain.SLOW_DOWN, 10.0, retry_after_s)
-    held_s = min(retry_after_s, HOLD_S_MAX)
+    held_s = min(retry_after_s, RETRY_AFTER_S_MAX)
     assert pressure.rate(10.0 + held_s - 0.001) == 0
     assert pressure.rate(10.0 + held_s) > 0
 

@@ -224,9 +224,9 @@ def test_a_key_that_money_may_have_forgotten_is_never_sent_again() -> None:
     ("value", "wait_s"),
     [
         ("0", 0.0),
-        ("120", 120.0),
+        ("60", 60.0),
         ("  7 ", 7.0),
-        ("3601", RETRY_AFTER_S_MAX),
+        ("61", RETRY_AFTER_S_MAX),
         ("9" * 5000, RETRY_AFTER_S_MAX),
         ("Wed, 04 Mar 2026 05:06:37 GMT", 30.0),
         ("Wednesday, 04-Mar-26 05:06:37 GMT", 30.0),  # the two older forms a client must still read
@@ -257,7 +257,7 @@ def test_no_retry_after_is_refused_loudly_or_waits_for_ever(value: str) -> None:
     assert wait_s is None or 0 <= wait_s <= RETRY_AFTER_S_MAX
 
 
-@given(st.integers(0, 3600), st.integers(-12, 14))
+@given(st.integers(0, 60), st.integers(-12, 14))
 def test_a_date_is_read_in_its_own_zone(seconds: int, zone_h: int) -> None:
     at = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=zone_h)))
     assert parse_retry_after(format_datetime(at), NOW) == seconds
