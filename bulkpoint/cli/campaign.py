@@ -211,3 +211,21 @@ def _failure_kinds(counts: "Counts") -> dict[str, int]:
         "UNAVAILABLE": counts.failed_unavailable,
         "UNKNOWN": counts.failed_unknown,
     }
+
+
+@campaign.command()
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--reason", required=True, metavar="T", help="Why; kept in the audit log.")
+def withdraw(*, campaign_id: int, reason: str) -> None:
+    """Take a campaign that waits out of the queue, for good.
+
+    \b
+    Example:
+      bulkpoint campaign withdraw 3 --reason "sent twice by mistake"
+    """
+    from bulkpoint.control.withdraw import withdraw_campaign
+    from bulkpoint.report.words import state_words
+
+    with open_session() as session:
+        withdraw_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
+    click.echo(f"campaign {campaign_id} {state_words('WITHDRAWN')}")

@@ -120,6 +120,16 @@ def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     return campaign
 
 
+def lock_campaign(connection: Connection, campaign_id: int) -> None:
+    """Hold the campaign's row until the caller's transaction ends: the first lock of every change of its state."""
+    connection.execute(sql("lock_campaign"), {"campaign_id": campaign_id})
+
+
+def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:
+    """Mark a campaign as taken out, in the caller's transaction, which holds its row."""
+    connection.execute(sql("withdraw_campaign"), {"campaign_id": campaign_id, "actor": actor, "reason": reason})
+
+
 def list_campaigns(connection: Connection) -> list[Campaign]:
     """All campaigns, oldest first."""
     with connection.cursor(row_factory=class_row(Campaign)) as cursor:

@@ -9,7 +9,7 @@ import psycopg
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, FailureKind, refusal
 from bulkpoint.store.audit import write_audit
-from bulkpoint.store.campaign import Campaign, get_campaign
+from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import Chosen, RunSummary, summarize_run
@@ -62,7 +62,7 @@ def begin_run(
     """
     holder = holder or uuid4()
     with connection.transaction():
-        connection.execute(sql("lock_campaign"), {"campaign_id": campaign_id})
+        lock_campaign(connection, campaign_id)
         campaign = check_startable(connection, campaign_id, kind=kind)
         if campaign.state == "RUNNING":
             _end_without_driver(connection, campaign, actor=actor)
@@ -223,7 +223,7 @@ def _end(
     connection: Connection, token: RunToken, *, state: Ending, reason: str | None, actor: str, holder: UUID | None
 ) -> RunSummary | None:
     with connection.transaction():
-        connection.execute(sql("lock_campaign"), {"campaign_id": token.campaign_id})
+        lock_campaign(connection, token.campaign_id)
         row = connection.execute(
             sql("end_run"), {"run_id": token.run_id, "state": state, "reason": reason, "holder": holder}
         ).fetchone()

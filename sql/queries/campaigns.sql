@@ -34,3 +34,12 @@ from campaign_count where campaign_id = %(campaign_id)s
 -- name: list_campaign_runs
 select run_id, run, kind::text, state::text, reason, actor, started_at, finished_at
 from campaign_run where campaign_id = %(campaign_id)s order by run
+
+-- name: lock_campaign
+-- First lock of every change of state; a loader that is still open is waited for.
+select campaign_id from campaign where campaign_id = %(campaign_id)s for update
+
+-- name: withdraw_campaign
+-- The caller holds the campaign's row and has seen that it waits.
+update campaign set withdrawn_by = %(actor)s, withdrawn_at = clock_timestamp(), withdrawn_reason = %(reason)s
+where campaign_id = %(campaign_id)s

@@ -1,7 +1,3 @@
--- name: lock_campaign
--- First lock of every change of state; a loader that is still open is waited for.
-select campaign_id from campaign where campaign_id = %(campaign_id)s for update
-
 -- name: latest_run
 select run_id from campaign_run where campaign_id = %(campaign_id)s order by run desc limit 1
 
