@@ -35,7 +35,16 @@ def test_a_credit_that_no_answer_told_of_is_found_through_the_gate(
 
 def test_not_found_is_proof_only_when_money_must_know(database_url: str, money: Money, tmp_path: Path) -> None:
     money.change(close_before_credit=1)
-    with crew(database_url, money, tmp_path, members=MEMBERS, tps=100, shares=1, BULKPOINT_RETRIES="0") as its:
+    with crew(
+        database_url,
+        money,
+        tmp_path,
+        members=MEMBERS,
+        tps=100,
+        shares=1,
+        BULKPOINT_RETRIES="0",
+        BULKPOINT_MONEY_SETTLE_S="6",
+    ) as its:
         its.hire()
         its.finish()
         ended = its.query(b"select distinct failure_kind::text, failure_code, maybe_credited from payment")
@@ -44,7 +53,7 @@ def test_not_found_is_proof_only_when_money_must_know(database_url: str, money: 
             b"select min(extract(epoch from g.sent_at - p.sent_at))::float8 from payment_attempt g"
             b" join payment_attempt p using (seq) where g.outcome = 'NOT_FOUND' and p.method = 'POST'"
         )
-        assert soonest_s >= 2.0, "BULKPOINT_MONEY_SETTLE_S"
+        assert soonest_s >= 6.0, "BULKPOINT_MONEY_SETTLE_S"
         assert its.query(b"select distinct outcome from payment_attempt where method = 'GET' order by 1") == [
             ("NOT_FOUND",),
             ("NOT_FOUND_YET",),
