@@ -267,6 +267,7 @@ def _run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, 
     _wait_until_run(session, job, campaign_id)
     if detach:
         click.echo(f"campaign {campaign_id} runs")
+        say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
         return
     try:
         _show(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)

@@ -29,9 +29,11 @@ def plan_retry(connection: Connection, campaign_id: int, chosen: Chosen) -> Retr
     again = [one for one in failed if one.chosen]
     left = [one for one in failed if not one.chosen]
     if not again:
-        others = ", ".join(f"{one.count:,} {one.kind} ({one.code})" for one in left) or "none at all"
+        if not left:
+            raise RefusedError(f"Campaign {campaign_id} has no FAILED payment at all: nothing to retry.")
+        others = ", ".join(f"{one.count:,} {one.kind} ({one.code})" for one in left)
         raise RefusedError(
             f"Campaign {campaign_id} has no FAILED payment of {chosen}: nothing to retry. It has {others};"
-            " name others with --kind and --code."
+            " name these with --kind and --code."
         )
     return RetryPlan(campaign, chosen, again, left)

@@ -43,6 +43,8 @@ _WORDS = {
         "minutes": "{}분",
         "seconds": "{}초",
         "retry": "실패 건 재처리: `bulkpoint campaign retry {campaign_id}`",
+        "retry_refused": "거절 건은 원인을 고친 뒤: `bulkpoint campaign retry {campaign_id} --kind REJECTED`",
+        "this_run": "이번 실행 {done:,}건",
         "resume": "이어서 지급: `bulkpoint campaign resume {campaign_id}`",
         "reconcile": "확인 필요 건 조회: `bulkpoint reconcile {campaign_id}`",
     },
@@ -62,6 +64,8 @@ _WORDS = {
         "minutes": "{} min",
         "seconds": "{} s",
         "retry": "Process the failed ones again: `bulkpoint campaign retry {campaign_id}`",
+        "retry_refused": "Refused, once the cause is gone: `bulkpoint campaign retry {campaign_id} --kind REJECTED`",
+        "this_run": "this run {done:,}",
         "resume": "Go on paying: `bulkpoint campaign resume {campaign_id}`",
         "reconcile": "Look up the unknown ones: `bulkpoint reconcile {campaign_id}`",
     },
@@ -208,8 +212,10 @@ def _timing(summary: RunSummary, words: dict[str, str]) -> list[str]:
     timing = words["duration"].format(duration=_duration(elapsed, words))
     elapsed_s = elapsed.total_seconds()
     if summary.done_before is not None and elapsed_s > 0:
-        rate = (summary.success + summary.failed - summary.done_before) / elapsed_s
-        timing += " · " + words["rate"].format(rate=rate)
+        done = max(0, summary.success + summary.failed - summary.done_before)
+        if summary.done_before:
+            timing += " · " + words["this_run"].format(done=done)
+        timing += " · " + words["rate"].format(rate=done / elapsed_s)
     return [timing]
 
 
@@ -225,8 +231,11 @@ def _hints(summary: RunSummary) -> list[str]:
     hints = []
     if summary.state != "COMPLETED" and summary.open:
         hints.append("resume")
-    elif summary.failed > summary.unknown:
-        hints.append("retry")
+    else:
+        if summary.failed > summary.unknown + summary.refused:
+            hints.append("retry")
+        if summary.refused:
+            hints.append("retry_refused")
     if summary.unknown:
         hints.append("reconcile")
     return hints

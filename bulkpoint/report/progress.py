@@ -48,7 +48,7 @@ class Ticker:
         if elapsed_s <= 0:
             return Progress(sample, None, None)
         rate = max(0.0, (sample.done - first.done) / elapsed_s)  # a retry takes rows back
-        goes_on = sample.state == "RUNNING" and sample.tps != 0
+        goes_on = sample.state == "RUNNING" and sample.tps != 0 and sample.out_since is None
         left_s = (sample.total - sample.done) / rate if rate > 0 and goes_on else None
         return Progress(sample, rate, left_s)
 
@@ -56,6 +56,7 @@ class Ticker:
 def notes(progress: Progress, timezone: str, deadline: datetime | None = None) -> list[str]:
     """What holds or throttles, and a deadline that will be missed: for the line below the figures."""
     lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample)]
+    lines = lines or _waiting_notes(progress)
     if deadline is not None and progress.left_s is not None:
         late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
         if late_s > 0:
@@ -78,10 +79,20 @@ def _trouble_notes(sample: Sample) -> list[str]:
         return ["its job is gone, nothing is paid: `bulkpoint campaign resume` takes it over"]
     if sample.out_since is not None:
         out_s = max(0.0, (sample.at - sample.out_since).total_seconds())
-        return [f"money has not answered for {duration(out_s)}: one call a second and share asks whether it is back"]
+        return [f"money gives only errors for {duration(out_s)}: a few calls a second ask whether it is back"]
     if sample.slowed_to is not None and sample.tps is not None and sample.slowed_to < sample.tps:
-        return [f"money slows us down to {sample.slowed_to:,} TPS"]
+        return [f"slowed down to {sample.slowed_to:,} TPS by money's answers"]
     return []
+
+
+def _waiting_notes(progress: Progress) -> list[str]:
+    """Why nothing happens, where neither the limit nor money is the cause."""
+    sample = progress.sample
+    if sample.state != "RUNNING" or progress.rate or progress.rate is None or sample.tps == 0:
+        return []
+    if sample.done == 0:
+        return ["Spark is starting"]
+    return [f"{sample.total - sample.done:,} wait for their next try or look-up"]
 
 
 def progress_line(progress: Progress, timezone: str, deadline: datetime | None = None) -> str:

@@ -69,7 +69,8 @@ class FailedKind:
 class RunSummary:
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
-    done_before: payments that earlier runs had ended, none where that was not kept.
+    done_before: payments that earlier runs had ended, none where that was not kept. refused: FAILED payments that a
+    retry leaves alone unless they are named (REJECTED, MISMATCH).
     """
 
     campaign_id: int
@@ -88,6 +89,7 @@ class RunSummary:
     success_amount: int
     failed_amount: int
     done_before: int | None
+    refused: int = 0
 
 
 def sample_progress(connection: Connection, campaign_id: int) -> Sample:

@@ -33,6 +33,7 @@ where r.run_id = %(run_id)s
 select o.campaign_id, o.name, r.run, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
        r.started_at, r.finished_at,
        c.pending + c.processing as open, c.success, c.failed, c.failed_unknown as unknown,
+       c.failed_rejected + c.failed_mismatch as refused,
        c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
        case when r.kind = 'INITIAL' then 0 else (
            select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1

@@ -153,8 +153,23 @@ def test_what_money_does_to_the_rate_is_said() -> None:
     def said(**changes: Any) -> str:
         return progress_line(Ticker().tick(sample(60, **changes)), "UTC")
 
-    assert "money slows us down to 480 TPS" in said(slowed_to=480)
-    assert "slows" not in said(slowed_to=1_000)
-    assert "slows" not in said(slowed_to=0, tps=0), "a hold is the limit's own"
-    assert "money has not answered for 45 s" in said(slowed_to=4, out_since=START + timedelta(seconds=15))
+    assert "slowed down to 480 TPS by money's answers" in said(slowed_to=480)
+    assert "slowed" not in said(slowed_to=1_000)
+    assert "slowed" not in said(slowed_to=0, tps=0), "a hold is the limit's own"
+    assert "money gives only errors for 45 s" in said(slowed_to=4, out_since=START + timedelta(seconds=15))
     assert "its job is gone" in said(driver_is_gone=True)
+
+
+def test_a_standstill_says_what_it_waits_for() -> None:
+    def said(success: int, **changes: Any) -> str:
+        ticker = Ticker()
+        ticker.tick(sample(0, success=success, **changes))
+        return progress_line(ticker.tick(sample(12, success=success, **changes)), "UTC")
+
+    assert "Spark is starting" in said(0)
+    assert "5 wait for their next try or look-up" in said(99_995)
+    assert "wait" not in said(99_995, tps=0), "the limit holds"
+    assert "wait" not in said(100_000, state="COMPLETED")
+    ticker = Ticker()
+    ticker.tick(sample(0, success=0))
+    assert "left" not in progress_line(ticker.tick(sample(9, success=90, out_since=START)), "UTC")

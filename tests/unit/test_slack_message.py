@@ -119,9 +119,21 @@ def test_a_long_reason_and_a_name_of_several_lines_stay_within_bounds() -> None:
     assert len(message.blocks[1]["text"]["text"]) < 1_000
 
 
+def test_a_retry_is_recommended_only_for_what_it_would_take() -> None:
+    def hints(failed: int, unknown: int, refused: int) -> tuple[bool, bool]:
+        one = replace(COMPLETED, failed=failed, unknown=unknown, refused=refused)
+        lines = build_message(one, language="en").text.splitlines()
+        return any(line.endswith("retry 12`") for line in lines), any("--kind REJECTED`" in line for line in lines)
+
+    assert hints(10, 0, 0) == (True, False)
+    assert hints(10, 0, 10) == (False, True)
+    assert hints(10, 2, 3) == (True, True)
+    assert hints(10, 10, 0) == (False, False)
+
+
 def test_a_retry_does_not_claim_the_first_runs_payments_in_its_rate() -> None:
     retry = replace(COMPLETED, kind="RETRY", done_before=970_000)
-    assert "평균 30 TPS" in build_message(retry, language="ko").text
+    assert "이번 실행 30,000건 · 평균 30 TPS" in build_message(retry, language="ko").text
     assert "TPS" not in build_message(replace(retry, done_before=None), language="ko").text
 
 
