@@ -111,15 +111,7 @@ def record_results(
             "campaign_id": run.campaign_id,
             "run_id": run.run_id,
             "share": share,
-            "attempt_ids": numbers(a.attempt_id for a in attempts),
-            "methods": numbers(a.method for a in attempts),
-            "attempt_seqs": numbers(a.seq for a in attempts),
-            "sent_ats": numbers(a.sent_at for a in attempts),
-            "answered_ats": numbers(a.answered_at for a in attempts),
-            "http_statuses": numbers(a.http_status for a in attempts),
-            "outcomes": texts(a.outcome for a in attempts),
-            "attempt_codes": texts(a.code for a in attempts),
-            "attempt_transactions": texts(a.transaction_id for a in attempts),
+            **attempt_columns(attempts),
             "seqs": numbers(c.seq for c in changes),
             "states": numbers(c.state for c in changes),
             "claim_shares": numbers(c.token.share for c in changes),
@@ -137,6 +129,21 @@ def record_results(
         },
     )
     return [row[0] for row in rows]
+
+
+def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:
+    """Attempts as the parameters of a statement that inserts them, an array a column."""
+    return {
+        "attempt_ids": numbers(a.attempt_id for a in attempts),
+        "methods": numbers(a.method for a in attempts),
+        "attempt_seqs": numbers(a.seq for a in attempts),
+        "sent_ats": numbers(a.sent_at for a in attempts),
+        "answered_ats": numbers(a.answered_at for a in attempts),
+        "http_statuses": numbers(a.http_status for a in attempts),
+        "outcomes": texts(a.outcome for a in attempts),
+        "attempt_codes": texts(a.code for a in attempts),
+        "attempt_transactions": texts(a.transaction_id for a in attempts),
+    }
 
 
 def numbers(values: Iterable[object]) -> str:

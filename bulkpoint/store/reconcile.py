@@ -11,7 +11,7 @@ import psycopg
 from bulkpoint.errors import RefusedError
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.payment import Attempt, numbers, texts
+from bulkpoint.store.payment import Attempt, attempt_columns, numbers, texts
 from bulkpoint.store.sql import sql
 
 # One statement: large enough to be cheap, small enough that its locks are short.
@@ -163,14 +163,7 @@ def apply_findings(
         {
             "campaign_id": run.campaign_id,
             "run_id": run.run_id,
-            "attempt_ids": numbers(a.attempt_id for a in attempts),
-            "attempt_seqs": numbers(a.seq for a in attempts),
-            "sent_ats": numbers(a.sent_at for a in attempts),
-            "answered_ats": numbers(a.answered_at for a in attempts),
-            "http_statuses": numbers(a.http_status for a in attempts),
-            "outcomes": texts(a.outcome for a in attempts),
-            "attempt_codes": texts(a.code for a in attempts),
-            "attempt_transactions": texts(a.transaction_id for a in attempts),
+            **attempt_columns(attempts),
             "seqs": numbers(f.seq for f in findings),
             "transaction_ids": texts(f.transaction_id for f in findings),
             "read_states": numbers(f.read and f.read.state for f in findings),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bulkpoint.control.resume import plan_resume
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
@@ -305,3 +306,29 @@ def test_a_new_run_has_a_patience_of_its_own_and_keeps_the_rate_that_money_lower
     run_of(connection, campaign_id, "RESUME")
     kept = connection.execute("select pressure from money_share order by share").fetchall()
     assert kept == [(told | {"open_since": None, "trouble_since": None},), (None,)]
+
+
+def test_a_resume_is_planned_once_the_lost_drivers_lease_has_ended(connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    said: list[str] = []
+    with pytest.raises(RefusedError, match="has not been started"):
+        plan_resume(connection, campaign_id, tell=said.append)
+    begin(connection, campaign_id)
+    connection.execute("update campaign_run set driver_until = clock_timestamp() + interval '0.8 s'")
+    assert plan_resume(connection, campaign_id, tell=said.append).driver_is_gone
+    assert len(said) == 1
+
+
+def test_a_resume_of_a_run_whose_driver_renews_is_refused(database_url: str, connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    run = begin(connection, campaign_id)
+
+    def beat() -> None:
+        with connect(database_url) as own:
+            renew_driver(own, run)
+
+    beating = threading.Timer(0.7, beat)
+    beating.start()
+    with pytest.raises(RefusedError, match="its driver is alive"):
+        plan_resume(connection, campaign_id, tell=lambda _: None)
+    beating.join()
