@@ -11,9 +11,13 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +48,11 @@ class PostgresHome:
     def run(self, program: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Runs one of PostgreSQL's programs as the account and returns when it has ended.
 
-        It runs in a session of its own, so a Ctrl-C at the terminal reaches this process only, and this process waits
-        for it even then: a server whose start was cut off half-way would be nobody's.
+        It runs in a session of its own, so a Ctrl-C at the terminal reaches this process only, and this process hears
+        of it when the program has ended: a server whose start was cut off half-way would be nobody's.
         """
         # Files, no pipes: the server inherits them, and a pipe would stay open as long as it runs.
-        with tempfile.TemporaryFile("w+") as input_file, tempfile.TemporaryFile("w+") as output:
+        with _signals_later(), tempfile.TemporaryFile("w+") as input_file, tempfile.TemporaryFile("w+") as output:
             input_file.write(stdin)
             input_file.seek(0)
             process = subprocess.Popen(
@@ -61,11 +65,7 @@ class PostgresHome:
                 start_new_session=True,
                 **_identity(self.account),
             )
-            try:
-                process.wait(_RUN_S_MAX)
-            except BaseException:
-                process.wait(_RUN_S_MAX)
-                raise
+            process.wait(_RUN_S_MAX)
             output.seek(0)
             return subprocess.CompletedProcess(process.args, process.returncode, output.read())
 
@@ -73,6 +73,27 @@ class PostgresHome:
         """Gives a file of this process to the account."""
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """What would end this process is heard after the block: also Popen itself may be cut off when its child has begun."""
+    if threading.current_thread() is not threading.main_thread():  # where Python runs no handler
+        yield
+        return
+    heard: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: heard.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in heard[:1]:
+            signal.raise_signal(number)
 
 
 def find_home(data_dir: Path) -> PostgresHome:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import pytest
 from bulkpoint.errors import UnreachableError
 from bulkpoint.local import postgres, postgres_home
 from bulkpoint.local.postgres import connection_target, embedded_postgres, embedded_server
+from bulkpoint.local.postgres_home import PostgresHome
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
 
@@ -201,6 +203,23 @@ def test_ctrl_c_in_the_middle_of_the_start_leaves_no_server_behind(data_dir: Pat
     starter.wait(20)
     time.sleep(0.3)  # for a server that nobody knows of to come up
     assert servers_in(data_dir / "postgres" / "data") == []
+
+
+def test_a_program_whose_start_is_interrupted_is_waited_for(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "program"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 0.03\nmv {tmp_path}/began {tmp_path}/ended\n")
+    program.chmod(0o755)
+    home = PostgresHome(tmp_path, tmp_path, None)
+    for delay_ms in (tenth / 10 for tenth in range(40)):
+        interrupt = threading.Timer(delay_ms / 1_000, os.kill, (os.getpid(), signal.SIGINT))
+        with suppress(KeyboardInterrupt):
+            interrupt.start()
+            home.run("program")
+            time.sleep(0.05)  # the interrupt may come late
+        interrupt.join()
+        time.sleep(0.01)  # for a program that nobody knows of
+        assert not (tmp_path / "began").exists(), f"left behind after {delay_ms} ms"
 
 
 def test_a_killed_user_leaves_a_server_that_the_next_one_adopts_and_stops(data_dir: Path) -> None:
