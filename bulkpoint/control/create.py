@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bulkpoint.control.target_file import COLUMNS, Problems, duplicate_rows, read_rows, shorten
+from bulkpoint.control.target_file import Problems, check_rows, read_rows, report_duplicates
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.rules.targets import AMOUNT_MAX, check_row
+from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import insert_campaign
 from bulkpoint.store.connect import Connection
@@ -54,21 +54,9 @@ def check_targets(path: Path, caps: Caps, errors_file: Path | None = None) -> To
     """
     amount_max = AMOUNT_MAX if caps.amount_per_row is None else min(AMOUNT_MAX, caps.amount_per_row)
     hashes = array("q")
-    amount = 0
     with Problems(errors_file) as problems:
-        for row, member_id, points, reason in read_rows(path, problems):
-            hashes.append(hash(member_id))
-            if violations := check_row(member_id, points, reason, amount_max=amount_max):
-                values = dict(zip(COLUMNS, (member_id, points, reason), strict=True))
-                for violation in violations:
-                    column = next(name for name in COLUMNS if violation.rule.startswith(name))
-                    problems.add(row, column, violation.sentence, values[column])
-            else:
-                amount += int(points)
-        for member_id, rows in duplicate_rows(path, hashes).items():
-            for again in rows[1:]:
-                sentence = f"member_id {shorten(member_id)} is in row {rows[0]:,} already."
-                problems.add(again, "member_id", sentence, member_id)
+        amount = sum(points for _, _, points, _ in check_rows(path, problems, hashes, amount_max=amount_max))
+        report_duplicates(path, hashes, problems)
         if problems.count:
             raise RefusedError(problems.refusal(path))
     return Totals(len(hashes), amount)
@@ -174,10 +162,14 @@ def _refuse_other_totals(new: NewCampaign, totals: Totals, targets: Path) -> Non
 
 
 def _refuse_too_much(totals: Totals, caps: Caps) -> None:
+    if too_much := excess(totals.amount, caps):
+        raise RefusedError(f"{too_much} Nothing was loaded. Split it, or have the bound raised.")
+
+
+def excess(amount: int, caps: Caps) -> str | None:
+    """The sentence to say of a campaign of `amount` points that is over its cap; none where it is not."""
     most = BIGINT_MAX if caps.amount_per_campaign is None else min(caps.amount_per_campaign, BIGINT_MAX)
-    if totals.amount > most:
-        setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == caps.amount_per_campaign else "what can be counted"
-        raise RefusedError(
-            f"The campaign would pay {totals.amount:,} points, more than {most:,} ({setting})."
-            " Nothing was loaded. Split it, or have the bound raised."
-        )
+    if amount <= most:
+        return None
+    setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == caps.amount_per_campaign else "what can be counted"
+    return f"The campaign would pay {amount:,} points, more than {most:,} ({setting})."

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.targets import check_row
 
 COLUMNS = ("member_id", "amount", "reason")
 # The longest good line has some 2,600 bytes, quoted; this stops a file without line ends from being read as one line.
@@ -46,7 +47,9 @@ class Problems:
 
     def __init__(self, file: Path | None = None) -> None:
         self.count = 0
+        self.rows = 0  # with at least one problem, where a row's problems come one after another
         self.first: list[Problem] = []
+        self._last_row: int | None = None
         self._file = file
         self._stream: IO[str] | None = None
 
@@ -62,6 +65,8 @@ class Problems:
     def add(self, row: int, column: str, rule: str, value: object = "") -> None:
         problem = Problem(row, column, rule, shorten(value))
         self.count += 1
+        self.rows += row != self._last_row
+        self._last_row = row
         if len(self.first) < PROBLEMS_SHOWN:
             self.first.append(problem)
         if self._file is not None:
@@ -88,6 +93,35 @@ def shorten(value: object) -> str:
     text = value if isinstance(value, str) else str(value)
     shown = repr(text[:VALUE_CHARACTERS_SHOWN])
     return shown if len(text) <= VALUE_CHARACTERS_SHOWN else f"{shown}... ({len(text):,} characters)"
+
+
+def check_rows(
+    path: Path, problems: Problems, hashes: "array[int]", *, amount_max: int
+) -> Iterator[tuple[int, str, int, str]]:
+    """The good rows of a file as (row, member_id, points, reason); what is wrong with the others goes to `problems`.
+
+    `hashes` gets hash(member_id) of every row that is three values, for report_duplicates after the last one.
+    """
+    for row, member_id, amount, reason in read_rows(path, problems):
+        hashes.append(hash(member_id))
+        if violations := check_row(member_id, amount, reason, amount_max=amount_max):
+            values = dict(zip(COLUMNS, (member_id, amount, reason), strict=True))
+            for violation in violations:
+                column = next(name for name in COLUMNS if violation.rule.startswith(name))
+                problems.add(row, column, violation.sentence, values[column])
+        else:
+            yield row, member_id, int(amount), reason
+
+
+def report_duplicates(path: Path, hashes: "array[int]", problems: Problems) -> int:
+    """Make a problem of every row whose member an earlier row has, and return how many they are."""
+    count = 0
+    for member_id, rows in duplicate_rows(path, hashes).items():
+        sentence = f"member_id {shorten(member_id)} is in row {rows[0]:,} already."
+        for again in rows[1:]:
+            problems.add(again, "member_id", sentence, member_id)
+            count += 1
+    return count
 
 
 def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
