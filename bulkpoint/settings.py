@@ -134,6 +134,12 @@ class Settings(BaseSettings):
     require_approval: bool = Field(False, description="A campaign starts only after someone else approved it")
 
     # People
+    actor: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="Who acts, in their own words, beside the login the database knows; none: the system's user",
+    )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
     language: Literal["ko", "en"] = Field("ko", description="Language of messages to Slack: ko or en")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(

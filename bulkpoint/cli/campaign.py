@@ -39,6 +39,8 @@ for command in (running.start, running.stop, running.resume, running.retry, runn
 @click.option("--expect-count", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="How many targets there must be.")
 @click.option("--expect-amount", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="Their points, all together.")
 @click.option("--not-before", metavar="TIME", help="Not to start earlier: 2026-01-31T18:00, or 18:00.")
+@click.option("--same-as", type=int, metavar="ID", help="The list is meant to repeat that campaign's; needs --reason.")
+@click.option("--reason", metavar="T", help="Why it repeats that one; kept in the audit log.")
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
 def create(
     *,
@@ -48,12 +50,15 @@ def create(
     expect_count: int | None,
     expect_amount: int | None,
     not_before: str | None,
+    same_as: int | None,
+    reason: str | None,
     errors: Path | None,
 ) -> None:
     """Create a campaign; the last word printed is its id.
 
     With --targets a file is checked whole, then loaded whole or not at all. Without it the expected figures are
-    required, others load the table campaign_target, and the campaign starts only when that adds up to them.
+    required, others load the table campaign_target, and the campaign starts only when that adds up to them. A list
+    that another campaign had in the last 90 days is refused, unless --same-as says that it is meant.
 
     \b
     Examples:
@@ -69,7 +74,7 @@ def create(
             moment = parse_time(not_before, option="--not-before", timezone=zone, now=datetime.now(UTC))
         campaign_id = create_campaign(
             session.connection,
-            NewCampaign(name, note, expect_count, expect_amount, moment),
+            NewCampaign(name, note, expect_count, expect_amount, moment, same_as, reason),
             actor=session.actor,
             caps=Caps(settings.max_amount_per_row, settings.max_amount_per_campaign),
             targets=targets,
@@ -107,6 +112,9 @@ def list_(*, as_json: bool) -> None:
         rows.append((str(one.campaign_id), state_words(one.state), *figures, created, one.name))
     for line in aligned(rows, left=("STATE", "CREATED", "NAME")):
         click.echo(line)
+    for one, _ in campaigns:
+        if one.driver_is_gone:
+            say(_gone(one))
 
 
 @campaign.command()
@@ -137,7 +145,13 @@ def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezon
     count, amount = _size(one)
     click.echo(f"campaign {one.campaign_id}  {one.name}")
     click.echo(f"state       {state_words(one.state)}" + (f": {one.run_reason}" if one.run_reason else ""))
+    if one.driver_is_gone:
+        click.echo(f"            {_gone(one)}")
     click.echo(f"created     {local_time(one.created_at, timezone)} by {one.creator}")
+    if one.approved_at is not None:
+        click.echo(f"approved    {local_time(one.approved_at, timezone)} by {one.approved_by}")
+    if one.same_as is not None:
+        click.echo(f"same as     campaign {one.same_as}: this list was paid before, on purpose")
     if one.not_before is not None:
         click.echo(f"not before  {local_time(one.not_before, timezone)}")
     if one.note:
@@ -163,6 +177,13 @@ def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezon
         table.append((str(run.run), run.kind, state_words(run.state), started, lasted, run.actor, run.reason or ""))
     for line in aligned(table, left=("KIND", "STATE", "STARTED", "BY", "REASON")):
         click.echo(line)
+
+
+def _gone(one: "Campaign") -> str:
+    return (
+        f"Campaign {one.campaign_id} says RUNNING, but its job is gone: nothing is paid."
+        f" Take it over with `bulkpoint campaign resume {one.campaign_id}`."
+    )
 
 
 def _fields(one: "Campaign", counts: "Counts") -> dict[str, Any]:
@@ -229,3 +250,26 @@ def withdraw(*, campaign_id: int, reason: str) -> None:
     with open_session() as session:
         withdraw_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
     click.echo(f"campaign {campaign_id} {state_words('WITHDRAWN')}")
+
+
+@campaign.command()
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--digest", metavar="D", help="Refuse when the targets are not the ones with this digest.")
+def approve(*, campaign_id: int, digest: str | None) -> None:
+    """Approve a campaign's targets as they are now; it then starts with these and no others.
+
+    Needs the right `approve`, and another database login than the one that created the campaign. Look at it first, with
+    `bulkpoint campaign preview`. Whether a start needs an approval is the setting BULKPOINT_REQUIRE_APPROVAL.
+
+    \b
+    Example:
+      bulkpoint campaign approve 3 --digest 3f9a0c21b7de
+    """
+    from bulkpoint.control.approve import approve_campaign
+    from bulkpoint.control.digest import check_digest
+
+    if digest is not None:
+        check_digest(digest)
+    with open_session() as session:
+        found = approve_campaign(session.connection, campaign_id, actor=session.actor, digest=digest)
+    click.echo(f"approved campaign {campaign_id} with digest {found.hex()}")

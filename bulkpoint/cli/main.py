@@ -11,6 +11,7 @@ from bulkpoint import __version__
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.reconcile import reconcile
+from bulkpoint.cli.right import right
 from bulkpoint.cli.sandbox import sandbox
 from bulkpoint.cli.signals import Terminated, raise_on_signals
 from bulkpoint.cli.tps import tps
@@ -37,7 +38,7 @@ def bulkpoint() -> None:
     """
 
 
-for command in (database, campaign, reconcile, tps, settings, demo, sandbox):
+for command in (database, campaign, reconcile, tps, right, settings, demo, sandbox):
     bulkpoint.add_command(command)
 
 

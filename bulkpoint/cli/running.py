@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -29,28 +29,40 @@ EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED":
 @click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
 @click.option("--digest", metavar="D", help="Refuse when the targets are not the ones with this digest.")
-@click.option("--force", is_flag=True, help="Jump the order of the queue; needs --reason, and is audited.")
+@click.option("--force", is_flag=True, help="Jump the order of the queue; needs --reason, and the right `force`.")
+@click.option("--same-as", type=int, metavar="ID", help="The list is meant to repeat that campaign's; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
-def start(*, campaign: str, yes: bool, detach: bool, digest: str | None, force: bool, reason: str | None) -> None:
+def start(
+    *,
+    campaign: str,
+    yes: bool,
+    detach: bool,
+    digest: str | None,
+    force: bool,
+    same_as: int | None,
+    reason: str | None,
+) -> None:
     """Start a campaign and follow it to its end. `next` is the oldest one that is ready.
 
+    Ready are campaigns that wait, whose time has come, whose targets add up to what was expected, that are approved
+    where approval is required, and whose list was not paid in the last 90 days. The others are named, and passed by.
     Ctrl-C stops the campaign (exit code 4); closing the terminal leaves it running.
 
     \b
     Examples:
       bulkpoint campaign start 3
       bulkpoint campaign start next --yes
+      bulkpoint campaign start 5 --yes --digest 3f9a0c21b7de
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
     from bulkpoint.control.job import start_job
-    from bulkpoint.control.start import check_force, find_next, plan_start, record_force
-    from bulkpoint.control.tps import show_limit
+    from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
 
-    check_force(force=force, reason=reason)
+    asked = StartRequest(digest, force, same_as, reason)
+    check_request(asked)
     with open_session() as session:
-        tps = show_limit(session.connection, session.settings, actor=session.actor).tps
         if campaign == "next":
-            campaign_id, skipped = find_next(session.connection)
+            campaign_id, skipped = find_next(session.connection, session.settings)
             for one in skipped:
                 say(f"Campaign {one.campaign_id} ({one.name}) is passed by: {one.why}.")
             if campaign_id is None:
@@ -58,12 +70,13 @@ def start(*, campaign: str, yes: bool, detach: bool, digest: str | None, force: 
                 return
         else:
             campaign_id = _campaign_id(campaign)
-        plan = plan_start(session.connection, campaign_id, tps=tps, digest=digest, force=force)
+        plan = plan_start(session.connection, session.settings, campaign_id, asked)
         if not yes:
-            _ask(plan)
-        if force and reason:
-            record_force(session.connection, plan, actor=session.actor, reason=reason)
-        job, run = start_job(session.settings, plan.campaign, actor=session.actor, reason=reason)
+            _ask(session, plan)
+        options = ["--digest", plan.digest.hex(), *(["--force"] if force else [])]
+        if same_as is not None:
+            options += ["--same-as", str(same_as)]
+        job, run = start_job(session.settings, plan.campaign, actor=session.actor, options=options, reason=reason)
         say(f"Starting campaign {campaign_id}; the job's log is {job.log}")
         _run_to_the_end(session, job, plan.campaign, run, detach=detach)
 
@@ -84,16 +97,15 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     """
     from bulkpoint.control.job import start_job
     from bulkpoint.control.resume import plan_resume
-    from bulkpoint.control.tps import show_limit
     from bulkpoint.store.campaign import get_counts
 
     with open_session() as session:
-        tps = show_limit(session.connection, session.settings, actor=session.actor).tps
         one = plan_resume(session.connection, campaign_id, tell=say)
         if not yes:
             counts = get_counts(session.connection, one)
             open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
-            _confirm(one, f"{open_payments:,} payments are open, {points:,} points", open_payments, tps, "Resume it?")
+            figures = [f"{open_payments:,} payments are open, {points:,} points"]
+            _confirm(session, one, figures, open_payments, question="Resume it?")
         job, run = start_job(session.settings, one, actor=session.actor, kind="RESUME", reason=reason)
         say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")
         _run_to_the_end(session, job, one, run, detach=detach)
@@ -111,13 +123,22 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     help="Only failures of this kind; may be repeated. Without it: UNAVAILABLE and UNKNOWN.",
 )
 @click.option("--code", metavar="C", help="Only failures with this code.")
+@click.option("--beyond-limit", is_flag=True, help="Also payments that had three RETRY runs already; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 def retry(
-    *, campaign_id: int, yes: bool, detach: bool, kinds: tuple[str, ...], code: str | None, reason: str | None
+    *,
+    campaign_id: int,
+    yes: bool,
+    detach: bool,
+    kinds: tuple[str, ...],
+    code: str | None,
+    beyond_limit: bool,
+    reason: str | None,
 ) -> None:
     """Pay a completed campaign's FAILED payments again, in a run of its own.
 
-    Each keeps its idempotency key, so one that was credited after all is not credited twice.
+    Each keeps its idempotency key, so one that was credited after all is not credited twice; an UNKNOWN one that is
+    older than money remembers keys is only looked up. A campaign with open payments is resumed first.
 
     \b
     Examples:
@@ -126,19 +147,21 @@ def retry(
     """
     from bulkpoint.control.job import start_job
     from bulkpoint.control.retry import plan_retry
-    from bulkpoint.control.tps import show_limit
     from bulkpoint.store.progress import Chosen
     from bulkpoint.store.run import ALL_BUT_REFUSED
 
-    chosen = Chosen(kinds or ALL_BUT_REFUSED.kinds, code)
+    if beyond_limit and not (reason and reason.strip()):
+        raise UsageError("--beyond-limit needs --reason: it is kept in the audit log.")
+    chosen = Chosen(kinds or ALL_BUT_REFUSED.kinds, code, beyond_limit)
     with open_session() as session:
-        tps = show_limit(session.connection, session.settings, actor=session.actor).tps
         plan = plan_retry(session.connection, campaign_id, chosen)
         if not yes:
-            _ask_retry(plan, tps)
+            _ask_retry(session, plan)
         options = [option for kind in chosen.kinds for option in ("--retry-kind", kind)]
         if code is not None:
             options += ["--retry-code", code]
+        if beyond_limit:
+            options.append("--beyond-limit")
         one = plan.campaign
         job, run = start_job(session.settings, one, actor=session.actor, kind="RETRY", options=options, reason=reason)
         say(f"Retrying campaign {campaign_id}; the job's log is {job.log}")
@@ -216,30 +239,43 @@ def _campaign_id(text: str) -> int:
     return int(text)
 
 
-def _ask(plan: "Plan") -> None:
+def _ask(session: Session, plan: "Plan") -> None:
     one = plan.campaign
-    figures = f"{one.expected_count:,} payments, {one.expected_amount:,} points"
-    _confirm(one, figures, one.expected_count, plan.tps, "Start it?")
+    figures = [
+        f"{one.expected_count:,} payments, {one.expected_amount:,} points; created by {one.creator}"
+        + (f", approved by {one.approved_by}" if one.approved_by else ""),
+        f"digest {plan.digest.hex()}",
+    ]
+    _confirm(session, one, figures, one.expected_count, question="Start it?")
 
 
-def _ask_retry(plan: "RetryPlan", tps: int) -> None:
+def _ask_retry(session: Session, plan: "RetryPlan") -> None:
     for one in plan.again:
         say(f"  {one.kind:<12} {one.code}: {one.count:,} payments, {one.amount:,} points")
     for one in plan.left:
-        say(f"  left as they are: {one.kind} {one.code}: {one.count:,} payments")
+        why = " (had three RETRY runs)" if one.chosen else ""
+        say(f"  left as they are: {one.kind} {one.code}: {one.count:,} payments{why}")
     count, points = sum(one.count for one in plan.again), sum(one.amount for one in plan.again)
-    _confirm(plan.campaign, f"{count:,} payments again, {points:,} points", count, tps, "Retry them?")
+    figures = [f"{count:,} payments again, {points:,} points"]
+    _confirm(session, plan.campaign, figures, count, question="Retry them?")
 
 
-def _confirm(one: "Campaign", figures: str, count: int, tps: int, question: str) -> None:
-    """Show what is about to happen, and go on only after a yes."""
-    from bulkpoint.report.words import duration
+def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, *, question: str) -> None:
+    """Show what is about to happen to `count` payments, and go on only after a yes."""
+    from bulkpoint.control.tps import show_limit
+    from bulkpoint.report.words import duration, local_time
 
     if not sys.stdin.isatty():
         raise UsageError("There is no terminal to ask at. Add --yes to go on without being asked.")
-    time = f"about {duration(count / tps)} at {tps:,} TPS" if tps else "on hold: the limit is 0 TPS"
+    tps = show_limit(session.connection, session.settings, actor=session.actor).tps
     say(f"Campaign {one.campaign_id}  {one.name}")
-    say(f"  {figures}, {time}")
+    for line in figures:
+        say(f"  {line}")
+    if tps:
+        end = local_time(datetime.now(UTC) + timedelta(seconds=count / tps), session.settings.timezone)
+        say(f"  about {duration(count / tps)} at {tps:,} TPS: until about {end}, when it starts now")
+    else:
+        say("  on hold: the limit is 0 TPS, nothing is paid until `bulkpoint tps set N`")
     if not click.confirm(question, err=True):
         raise RefusedError("Not started, as you said; nothing was changed.")
 
@@ -270,13 +306,28 @@ def _run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, 
         say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
         return
     try:
-        _show(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
+        ended: int | None = run
+        while ended is not None:
+            run = ended
+            _show(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
+            ended = _automatic_retry(session, job, run)
         job.wait()
     except (KeyboardInterrupt, Terminated) as error:
         if _leaves_the_job(error):
             raise
         _end(session, job, campaign_id)
     _exit_as_the_run(session, campaign_id, run, job=job)
+
+
+def _automatic_retry(session: Session, job: "Job", run: int) -> int | None:
+    """The run that the job began by itself after this one, where the settings let it."""
+    settings = session.settings
+    if settings.auto_retry_runs == 0:
+        return None
+    following = job.next_run(session.database_url, run, backoff_s=settings.backoff_s)
+    if following is not None:
+        say(f"Run {run} left failures; run {following} retries them.")
+    return following
 
 
 def _end(session: Session, job: "Job", campaign_id: int) -> None:

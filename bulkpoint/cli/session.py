@@ -40,7 +40,7 @@ def open_session() -> Iterator[Session]:
             migrate(database.url)
         with connect(database.url) as connection, reachable(database.url):
             refuse_other_version(connection)
-            yield Session(settings, database.url, connection, os_user())
+            yield Session(settings, database.url, connection, settings.actor or os_user())
 
 
 def say(line: str) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from bulkpoint.control.target_file import Problems, check_rows, read_rows, report_duplicates
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.readiness import refuse_new_list
 from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.audit import write_audit
-from bulkpoint.store.campaign import insert_campaign
+from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import write_event
-from bulkpoint.store.target import load_targets
+from bulkpoint.store.seen_list import find_same_list, name_repetition, remember_list
+from bulkpoint.store.target import digest_targets, load_targets
 
 NAME_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 2_000
@@ -22,13 +24,18 @@ BIGINT_MAX = 2**63 - 1
 
 @dataclass(frozen=True)
 class NewCampaign:
-    """What a person says of a campaign; the expected figures may be left out where a file has the targets."""
+    """What a person says of a campaign; the expected figures may be left out where a file has the targets.
+
+    same_as: the earlier campaign whose list this one repeats on purpose, with the reason for it.
+    """
 
     name: str
     note: str = ""
     expected_count: int | None = None
     expected_amount: int | None = None
     not_before: datetime | None = None
+    same_as: int | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,9 @@ def create_campaign(
     `say` hears of long work. Raises UsageError for a value that cannot be, RefusedError for what a file holds.
     """
     _check_words(new)
+    if new.same_as is not None:
+        _check_repetition(new, targets)
+        get_campaign(connection, new.same_as)
     if targets is None:
         totals = _expected(new)
     else:
@@ -100,18 +110,33 @@ def create_campaign(
             load_targets(connection, campaign_id, loaded)
             if loaded.totals() != totals:
                 raise RefusedError(f"{targets.name} changed while it was read. Nothing was loaded; try again.")
+            _remember(connection, campaign_id, new)
         figures = {
             "name": new.name.strip(),
             "expected_count": totals.count,
             "expected_amount": totals.amount,
             "not_before": None if new.not_before is None else new.not_before.isoformat(),
         }
-        source = {"targets": None if targets is None else targets.name}
+        source: dict[str, object] = {"targets": None if targets is None else targets.name}
+        if new.same_as is not None:
+            source |= {"same_as": new.same_as, "reason": new.reason}
         write_audit(
             connection, action="create", campaign_id=campaign_id, run=None, actor=actor, detail=figures | source
         )
         write_event(connection, campaign_id=campaign_id, run=None, type="campaign.created", actor=actor, data=figures)
     return campaign_id
+
+
+def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> None:
+    """The list is known from now on; refuses one that was seen before, unless that is meant."""
+    digest = digest_targets(connection, campaign_id)
+    refused = refuse_new_list(find_same_list(connection, campaign_id, digest), new.same_as)
+    if refused is not None:
+        raise RefusedError(refused)
+    remember_list(connection, campaign_id, digest)
+    if new.same_as is not None:
+        assert new.reason, "checked before"
+        name_repetition(connection, campaign_id, same_as=new.same_as, reason=new.reason)
 
 
 class _Counted:
@@ -139,6 +164,13 @@ def _check_words(new: NewCampaign) -> None:
         raise UsageError(f"--name must have 1 to {NAME_CHARACTERS_MAX} characters, on one line.")
     if len(new.note) > NOTE_CHARACTERS_MAX or "\0" in new.note:
         raise UsageError(f"--note must have {NOTE_CHARACTERS_MAX:,} characters at most.")
+
+
+def _check_repetition(new: NewCampaign, targets: Path | None) -> None:
+    if targets is None:
+        raise UsageError("--same-as goes with --targets FILE. Without a file, give it to `bulkpoint campaign start`.")
+    if not (new.reason and new.reason.strip()):
+        raise UsageError("--same-as needs --reason: it is kept in the audit log.")
 
 
 def _expected(new: NewCampaign) -> Totals:

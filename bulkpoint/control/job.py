@@ -81,6 +81,20 @@ class Job:
         except subprocess.TimeoutExpired:
             print(f"bulkpoint: The job is still closing down; its log is {self.log}.", file=sys.stderr)
 
+    def next_run(self, database_url: str, run: int, *, backoff_s: float) -> int | None:
+        """The number of the automatic retry that the job began after its `run`; none when the job has ended.
+
+        Waits for one or the other: for the backoff and two minutes at most.
+        """
+        deadline = time.monotonic() + backoff_s + JOB_ENDS_S_MAX
+        with connect(database_url) as connection:
+            while self.alive() and time.monotonic() < deadline:
+                latest = run_of_holder(connection, self.holder)
+                if latest is not None and latest > run:
+                    return latest
+                time.sleep(0.2)
+        return None
+
     def terminate(self) -> None:
         """Ask the job to end."""
         if self.alive():

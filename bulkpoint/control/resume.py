@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.right import require_right
 from bulkpoint.store.run import check_startable
 
 POLL_S = 0.5
@@ -15,7 +17,7 @@ def plan_resume(connection: Connection, campaign_id: int, *, tell: Callable[[str
     """The campaign, once it may be resumed; `tell` gets a sentence where that takes a while.
 
     A run that says RUNNING has a driver, or had one: whether it lives shows by its lease, which is waited for. Raises
-    RefusedError where the state does not allow it, and where the driver renews its lease.
+    RefusedError where the login has no right, where the state does not allow it, and where the driver renews its lease.
     """
     campaign = get_campaign(connection, campaign_id)
     lease_ends = campaign.driver_until
@@ -25,6 +27,7 @@ def plan_resume(connection: Connection, campaign_id: int, *, tell: Callable[[str
     while _has_driver(campaign) and campaign.driver_until == lease_ends:
         time.sleep(POLL_S)
         campaign = get_campaign(connection, campaign_id)
+    require_right(connection, Right.START)
     return check_startable(connection, campaign_id, kind="RESUME")
 
 

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
+from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, CampaignState, Command, refusal
+from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Chosen, FailedKind, count_failed
+from bulkpoint.store.right import require_right
 
 
 @dataclass(frozen=True)
 class RetryPlan:
-    """What would be paid again, and what would be left as it is; both by kind."""
+    """What would be paid again, and what would be left as it is; both by kind. spent: had all its RETRY runs."""
 
     campaign: Campaign
     chosen: Chosen
@@ -20,14 +22,24 @@ class RetryPlan:
 
 
 def plan_retry(connection: Connection, campaign_id: int, chosen: Chosen) -> RetryPlan:
-    """Raises RefusedError where the state does not allow it, and where nothing is chosen."""
+    """Raises RefusedError where the login has no right, where the state does not allow it, where nothing is chosen, and
+    where all that is has had its three RETRY runs.
+    """
     campaign = get_campaign(connection, campaign_id)
     refused = refusal(Command.RETRY, CampaignState(campaign.state), campaign_id)
     if refused is not None:
         raise RefusedError(refused)
+    require_right(connection, Right.START)
     failed = count_failed(connection, campaign_id, chosen)
-    again = [one for one in failed if one.chosen]
-    left = [one for one in failed if not one.chosen]
+    again = [one for one in failed if one.chosen and not one.spent]
+    left = [one for one in failed if not one.chosen or one.spent]
+    spent = sum(one.count for one in failed if one.chosen and one.spent)
+    if not again and spent:
+        raise RefusedError(
+            f"Campaign {campaign_id} has {spent:,} FAILED payments of {chosen}, and {'it' if spent == 1 else 'all of them'}"
+            f" had {RETRY_RUNS_MAX} RETRY runs already: look into why they fail (`bulkpoint report {campaign_id} --format"
+            " csv --failed-only`). --beyond-limit --reason T retries them all the same."
+        )
     if not again:
         if not left:
             raise RefusedError(f"Campaign {campaign_id} has no FAILED payment at all: nothing to retry.")

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from bulkpoint.control.create import Caps, NewCampaign, create_campaign
 from bulkpoint.control.job import end_job, start_job
-from bulkpoint.control.start import plan_start
+from bulkpoint.control.start import StartRequest, plan_start
 from bulkpoint.control.watch import follow_run
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
 from bulkpoint.events.slack import build_message
@@ -215,7 +215,7 @@ def _sandbox(folder: Path) -> Iterator[str]:
 def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settings, environ: dict[str, str]) -> int:
     """Run the job to its end; on any way out of here, nothing of it is left."""
     ensure_limit(connection, tps=settings.tps, shares=1, actor=os_user())
-    plan = plan_start(connection, campaign_id, tps=settings.tps)
+    plan = plan_start(connection, settings, campaign_id, StartRequest())
     job, run = start_job(settings, plan.campaign, actor=os_user(), environ=environ)
     try:
         job.wait_until_run(connection)

@@ -77,7 +77,7 @@ class PostgresHome:
 
 @contextmanager
 def _signals_later() -> Iterator[None]:
-    """What would end this process is heard after the block: also Popen itself may be cut off when its child has begun."""
+    """What would end this process is heard after the block: even Popen may be cut off when its child has begun."""
     if threading.current_thread() is not threading.main_thread():  # where Python runs no handler
         yield
         return
@@ -85,15 +85,15 @@ def _signals_later() -> Iterator[None]:
     before = {
         number: signal.signal(number, lambda number, _frame: heard.append(number))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) != signal.SIG_IGN
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in heard[:1]:
-            signal.raise_signal(number)
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 def find_home(data_dir: Path) -> PostgresHome:

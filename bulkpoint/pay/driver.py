@@ -1,6 +1,8 @@
-"""One run of one campaign, from RUNNING to its end. Read this first.
+"""The job: one campaign, from RUNNING to its end. Read this first.
 
-    pay_campaign   starts Spark, makes the run RUNNING (freezing the targets at the first start), pays, ends the run
+    pay_campaign   starts Spark; then begin and pay_run, once, and again for each automatic retry that is due
+    begin          makes the run RUNNING; the first start of a campaign freezes its targets into payments
+    pay_run        one run: its waves, its sweeps, its end, and the message of it
     pay_waves      the payments in ranges of seq, each range one Spark job; two are in flight, so that the tail of one
                    does not idle the limit. A RETRY or RESUME cuts its ranges from what is open
     sweep          later waves over rows that came back: retries that were not yet due, what a lost worker held
@@ -13,9 +15,10 @@ nothing is.
 
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self, TypeVar
 from uuid import UUID
@@ -24,7 +27,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from bulkpoint.errors import ExitCode, RefusedError, UnreachableError, UsageError
+from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError, UsageError
 from bulkpoint.events.slack import announce
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
@@ -35,7 +38,16 @@ from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_ur
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import Chosen, RunSummary, sample_progress, summarize_run
-from bulkpoint.store.run import ALL_BUT_REFUSED, Run, begin_run, check_startable, end_run, open_buckets
+from bulkpoint.store.run import (
+    ALL_BUT_REFUSED,
+    NO_TERMS,
+    Run,
+    Terms,
+    begin_run,
+    check_startable,
+    end_run,
+    open_buckets,
+)
 
 T = TypeVar("T")
 
@@ -46,6 +58,8 @@ FAILED_WAVES_MAX = 3
 ANSWER_S_MAX = 600.0
 # How finely a second run's open payments are counted before its waves are cut.
 BUCKETS_A_WAVE = 20
+# A signal in the pause before an automatic retry is heard so soon.
+SIGNAL_POLL_S = 0.1
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -61,6 +75,7 @@ class Request:
     reason: str | None = None
     holder: UUID | None = None
     chosen: Chosen = ALL_BUT_REFUSED  # of a RETRY
+    terms: Terms = NO_TERMS  # of a first start
 
 
 def pay_campaign(request: Request, settings: Settings, database: Database) -> ExitCode:
@@ -75,31 +90,66 @@ def pay_campaign(request: Request, settings: Settings, database: Database) -> Ex
         conninfo = with_passfile(database.url, database.passfile)
     with connect(conninfo, name="bulkpoint driver") as connection:
         check_startable(connection, request.campaign_id, kind=request.kind)
-        spark = start_spark(request.campaign_id, database)
-        try:
-            shares = count_shares(spark, settings)
-            ensure_limit(connection, tps=settings.tps, shares=shares, actor=request.actor)
-            with StopSignals() as signals:
-                run = begin_run(
-                    connection,
-                    request.campaign_id,
-                    kind=request.kind,
-                    actor=request.actor,
-                    reason=request.reason,
-                    shares=shares,
-                    holder=request.holder,
-                    chosen=request.chosen,
-                )
-                say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
-                driver = Driver(spark, run, settings, conninfo=conninfo, shares=shares, signals=signals)
-                summary = driver.pay()
-        finally:
-            spark.stop()
-        if summary is None:
-            say("this run was taken over by another driver; nothing more is written here")
-            return ExitCode.RUN_FAILED
+    spark = start_spark(request.campaign_id, database)
+    try:
+        shares = count_shares(spark, settings)
+        with StopSignals() as signals:
+            pay = partial(pay_run, spark, settings, conninfo=conninfo, shares=shares, signals=signals)
+            summary = pay(begin(request, settings, conninfo=conninfo, shares=shares))
+            for again in automatic_retries(request, settings):
+                if summary is None or not retry_is_due(summary) or signals.asked_within(settings.backoff_s):
+                    break
+                try:
+                    run = begin(again, settings, conninfo=conninfo, shares=shares)
+                except BulkpointError as error:
+                    say(f"no automatic retry: {error}")
+                    break
+                summary = pay(run)
+    finally:
+        spark.stop()
+    return ExitCode.RUN_FAILED if summary is None else EXIT_CODES[summary.state]
+
+
+def begin(request: Request, settings: Settings, *, conninfo: str, shares: int) -> Run:
+    """Make the run; raises RefusedError when it may not begin."""
+    with connect(conninfo, name="bulkpoint driver") as connection:
+        ensure_limit(connection, tps=settings.tps, shares=shares, actor=request.actor)
+        return begin_run(
+            connection,
+            request.campaign_id,
+            kind=request.kind,
+            actor=request.actor,
+            reason=request.reason,
+            shares=shares,
+            holder=request.holder,
+            chosen=request.chosen,
+            terms=request.terms,
+        )
+
+
+def pay_run(
+    spark: SparkSession, settings: Settings, run: Run, *, conninfo: str, shares: int, signals: "StopSignals"
+) -> RunSummary | None:
+    """Pay one run to its end and announce that; None when another driver took it over."""
+    say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
+    summary = Driver(spark, run, settings, conninfo=conninfo, shares=shares, signals=signals).pay()
+    if summary is None:
+        say("this run was taken over by another driver; nothing more is written here")
+    else:
         announce(settings, summary)
-        return EXIT_CODES[summary.state]
+    return summary
+
+
+def automatic_retries(request: Request, settings: Settings) -> Iterator[Request]:
+    """The runs that may follow the one that was asked for, over what it left FAILED."""
+    for number in range(1, settings.auto_retry_runs + 1):
+        reason = f"automatic retry {number} of {settings.auto_retry_runs}"
+        yield replace(request, kind="RETRY", reason=reason, chosen=ALL_BUT_REFUSED, terms=NO_TERMS)
+
+
+def retry_is_due(summary: RunSummary) -> bool:
+    """Whether a run left payments FAILED that a retry takes without being told."""
+    return summary.state == "COMPLETED" and summary.failed > summary.refused
 
 
 def start_spark(campaign_id: int, database: Database) -> SparkSession:
@@ -280,6 +330,13 @@ class StopSignals:
     def __init__(self) -> None:
         self.asked: str | None = None
         self._before: dict[int, Callable[..., object] | int | None] = {}
+
+    def asked_within(self, seconds: float) -> bool:
+        """Wait for so long, or until asked."""
+        deadline = time.monotonic() + seconds
+        while self.asked is None and time.monotonic() < deadline:
+            time.sleep(SIGNAL_POLL_S)
+        return self.asked is not None
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):

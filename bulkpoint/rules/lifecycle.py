@@ -75,6 +75,9 @@ KOREAN = {
     CampaignState.STOPPED: "중단",
 }
 
+# RETRY runs that take one payment, unless somebody asks for more: what three could not pay wants a look first.
+RETRY_RUNS_MAX = 3
+
 # Reaching these is final for a run.
 RUN_ENDS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED})
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
@@ -15,6 +16,8 @@ class Campaign:
     """A campaign and its latest run (`run` and what begins with it: none before the first start).
 
     driver_until: how long the run's driver has its lease. driver_is_gone: the run says RUNNING and nobody drives it.
+    creator and approved_by are claimed names, creator_login and approved_login the database's own. same_as: the earlier
+    campaign of which the list is a wanted repetition.
 
     Amounts are points. target_count, target_amount and digest are none before the freeze.
     """
@@ -29,9 +32,16 @@ class Campaign:
     target_amount: int | None
     digest: bytes | None
     creator: str
+    creator_login: str
     created_at: datetime
     not_before: datetime | None
+    approved_by: str | None
+    approved_login: str | None
+    approved_at: datetime | None
+    approved_digest: bytes | None
+    same_as: int | None
     frozen_at: datetime | None
+    run_id: int | None
     run: int | None
     run_kind: str | None
     run_reason: str | None
@@ -46,11 +56,7 @@ class QueuedCampaign:
     """A campaign that waits. `due` is false while its not_before has not come."""
 
     campaign_id: int
-    name: str
-    expected_count: int
-    expected_amount: int
     due: bool
-    not_before: datetime | None
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,20 @@ def lock_campaign(connection: Connection, campaign_id: int) -> None:
     connection.execute(sql("lock_campaign"), {"campaign_id": campaign_id})
 
 
+def approve(connection: Connection, campaign_id: int, *, actor: str, digest: bytes) -> None:
+    """Mark a campaign's targets as approved, in the caller's transaction, which holds its row.
+
+    Raises RefusedError where this login created the campaign itself: the database sees to it.
+    """
+    try:
+        connection.execute(sql("approve_campaign"), {"campaign_id": campaign_id, "actor": actor, "digest": digest})
+    except psycopg.errors.CheckViolation as error:
+        raise RefusedError(
+            f"Campaign {campaign_id} was created by this very database login; it is approved by another one. Have"
+            " somebody else approve it, with a login of their own (the embedded database has one login only)."
+        ) from error
+
+
 def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:
     """Mark a campaign as taken out, in the caller's transaction, which holds its row."""
     connection.execute(sql("withdraw_campaign"), {"campaign_id": campaign_id, "actor": actor, "reason": reason})
@@ -142,10 +162,10 @@ def list_queue(connection: Connection) -> list[QueuedCampaign]:
         return cursor.execute(sql("list_queue")).fetchall()
 
 
-def get_running_campaign(connection: Connection) -> tuple[int, str] | None:
-    """Id and name of the one that runs."""
+def get_running_campaign(connection: Connection) -> Campaign | None:
+    """The one that runs."""
     row = connection.execute(sql("get_running_campaign")).fetchone()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else get_campaign(connection, row[0])
 
 
 def get_counts(connection: Connection, campaign: Campaign) -> Counts:

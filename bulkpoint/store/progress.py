@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
 
@@ -45,10 +47,19 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which FAILED payments a RETRY takes: of these kinds, and of one failure code where it is given."""
+    """Which FAILED payments a RETRY takes: of these kinds, and of one failure code where it is given.
+
+    beyond_limit: also those that had all the RETRY runs they may have.
+    """
 
     kinds: tuple[str, ...]
     code: str | None = None
+    beyond_limit: bool = False
+
+    def parameters(self, campaign_id: int) -> dict[str, Any]:
+        """Of the statements that choose."""
+        most = None if self.beyond_limit else RETRY_RUNS_MAX
+        return {"campaign_id": campaign_id, "kinds": list(self.kinds), "code": self.code, "retry_runs_max": most}
 
     def __str__(self) -> str:
         return f"kind {' or '.join(self.kinds)}" + (f", code {self.code}" if self.code else "")
@@ -56,13 +67,17 @@ class Chosen:
 
 @dataclass(frozen=True)
 class FailedKind:
-    """FAILED payments of one kind and code, with their points; `chosen`: whether they are of the choice asked for."""
+    """FAILED payments of one kind and code, with their points.
+
+    chosen: whether they are of the choice asked for. spent: whether they had all the RETRY runs they may have.
+    """
 
     kind: str
     code: str
     count: int
     amount: int
     chosen: bool
+    spent: bool
 
 
 @dataclass(frozen=True)
@@ -104,13 +119,20 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
 def count_failed(connection: Connection, campaign_id: int, chosen: Chosen) -> list[FailedKind]:
     """FAILED payments by kind and code, the most frequent first. One scan of the campaign."""
     with connection.cursor(row_factory=class_row(FailedKind)) as cursor:
-        choice = {"campaign_id": campaign_id, "kinds": list(chosen.kinds), "code": chosen.code}
-        return cursor.execute(sql("count_failed"), choice).fetchall()
+        return cursor.execute(sql("count_failed"), chosen.parameters(campaign_id)).fetchall()
 
 
 def keep_progress(connection: Connection, run_id: int) -> None:
     """Store a sample of a run."""
     connection.execute(sql("keep_progress"), {"run_id": run_id})
+
+
+def recent_rate(connection: Connection, run_id: int) -> float | None:
+    """Payments that ended a second, over the last minute of a run's samples; none until there are two of them."""
+    row = connection.execute(sql("recent_rate"), {"run_id": run_id}).fetchone()
+    assert row is not None
+    rate: float | None = row[0]
+    return rate
 
 
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:

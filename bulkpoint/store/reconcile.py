@@ -9,9 +9,11 @@ from uuid import UUID
 import psycopg
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt, attempt_columns, numbers, texts
+from bulkpoint.store.right import require_right
 from bulkpoint.store.sql import sql
 
 # One statement: large enough to be cheap, small enough that its locks are short.
@@ -110,7 +112,8 @@ class Finding(NamedTuple):
 
 
 def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
-    """The campaign's latest run, if it has ended; RefusedError with what to do instead."""
+    """The campaign's latest run, if it has ended and this login may settle it; RefusedError with what to do instead."""
+    require_right(connection, Right.START)
     campaign: Campaign = get_campaign(connection, campaign_id)
     row = connection.execute(sql("run_to_reconcile"), {"campaign_id": campaign_id}).fetchone()
     if row is None:

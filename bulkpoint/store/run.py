@@ -8,23 +8,42 @@ import psycopg
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, FailureKind, refusal
+from bulkpoint.rules.rights import Right
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.intake import check_ready, survey
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import Chosen, RunSummary, summarize_run
+from bulkpoint.store.right import require_right
+from bulkpoint.store.seen_list import name_repetition, remember_list
 from bulkpoint.store.share import RunToken, forget_trouble, lay_out_shares
 from bulkpoint.store.sql import sql
-from bulkpoint.store.target import total_targets
 
 # The driver's lease: a driver that was frozen or cut off for longer has lost its run.
 DRIVER_LEASE_S = 15.0
 
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
 
-
 # What money refused would be refused again, and two truths are for people: these only when they are named.
 ALL_BUT_REFUSED = Chosen((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a first start is bound to, beyond the expected totals.
+
+    digest: of the targets that somebody has looked at. forced: it jumped the order of the queue. same_as: the earlier
+    campaign that it repeats on purpose.
+    """
+
+    digest: bytes | None = None
+    approval_required: bool = False
+    forced: bool = False
+    same_as: int | None = None
+
+
+NO_TERMS = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +69,21 @@ def begin_run(
     shares: int,
     holder: UUID | None = None,
     chosen: Chosen = ALL_BUT_REFUSED,
+    terms: Terms = NO_TERMS,
 ) -> Run:
     """Make a campaign's next run RUNNING, in one transaction.
 
-    INITIAL freezes the targets. RESUME goes on with what an earlier run left open; where that run's driver is gone, it
-    ends FAILED here. RETRY opens the FAILED payments that are `chosen`. `holder` is the driver's name for itself,
-    random where none is given.
+    INITIAL freezes the targets, under its `terms`. RESUME goes on with what an earlier run left open; where that run's
+    driver is gone, it ends FAILED here. RETRY opens the FAILED payments that are `chosen`. `holder` is the driver's
+    name for itself, random where none is given.
 
-    Raises RefusedError when the campaign is unknown, or its state does not allow it, when its totals do not match,
-    nothing is chosen, or another run is RUNNING; nothing is changed then.
+    Raises RefusedError when the login has no right, the campaign is unknown, or its state does not allow it, when its
+    targets do not meet what is expected, approved and looked at, nothing is chosen, or another run is RUNNING; nothing
+    is changed then.
     """
     holder = holder or uuid4()
     with connection.transaction():
+        require_right(connection, Right.START)
         lock_campaign(connection, campaign_id)
         campaign = check_startable(connection, campaign_id, kind=kind)
         if campaign.state == "RUNNING":
@@ -86,7 +108,7 @@ def begin_run(
         assert inserted is not None
         run_id, run, driver_epoch = inserted
         if campaign.frozen_at is None:
-            _freeze(connection, campaign)
+            _freeze(connection, campaign, terms, reason=reason)
         lay_out_shares(connection, shares)
         forget_trouble(connection)
         frozen_campaign = connection.execute(sql("frozen_campaign"), {"campaign_id": campaign_id}).fetchone()
@@ -99,6 +121,10 @@ def begin_run(
             figures |= _reopen(connection, campaign_id, chosen)
         if reason is not None:
             figures["reason"] = reason
+        if terms.same_as is not None:
+            figures["same_as"] = terms.same_as
+        if terms.forced:
+            _tell_of_force(connection, campaign_id, run, actor=actor, reason=reason)
         event, action = _TOLD_AS[kind]
         write_event(connection, campaign_id=campaign_id, run=run, type=event, actor=actor, data=figures)
         write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=figures)
@@ -143,30 +169,41 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
 
 
 def _reopen(connection: Connection, campaign_id: int, chosen: Chosen) -> dict[str, Any]:
-    row = connection.execute(
-        sql("reopen_failed"), {"campaign_id": campaign_id, "kinds": list(chosen.kinds), "code": chosen.code}
-    ).fetchone()
+    row = connection.execute(sql("reopen_failed"), chosen.parameters(campaign_id)).fetchone()
     assert row is not None
     payments, points = row
     if payments == 0:
         raise RefusedError(
-            f"Campaign {campaign_id} has no FAILED payment of this choice: {chosen}. Nothing was changed."
-            f" `bulkpoint campaign show {campaign_id}` counts them by kind."
+            f"Campaign {campaign_id} has no FAILED payment of this choice that may be retried: {chosen}. Nothing was"
+            f" changed. `bulkpoint campaign show {campaign_id}` counts them by kind."
         )
-    return {"retried": payments, "retried_amount": points, "kinds": list(chosen.kinds), "code": chosen.code}
+    choice = {"kinds": list(chosen.kinds), "code": chosen.code, "beyond_limit": chosen.beyond_limit}
+    return {"retried": payments, "retried_amount": points} | choice
 
 
-def _freeze(connection: Connection, campaign: Campaign) -> None:
+def _freeze(connection: Connection, campaign: Campaign, terms: Terms, *, reason: str | None) -> None:
+    """Targets become payments, if they are what was expected, approved, looked at, and not paid before."""
     campaign_id = campaign.campaign_id
-    count, amount = total_targets(connection, campaign_id)
-    if (count, amount) != (campaign.expected_count, campaign.expected_amount):
+    intake = survey(connection, campaign, approval_required=terms.approval_required, same_as=terms.same_as)
+    digest = check_ready(campaign_id, intake, same_as=terms.same_as)
+    if terms.digest is not None and terms.digest != digest:
         raise RefusedError(
-            f"Campaign {campaign_id} expects {campaign.expected_count:,} targets and"
-            f" {campaign.expected_amount:,} points,"
-            f" but campaign_target holds {count:,} and {amount:,}."
-            " Load the rest, or create it anew with the right totals."
+            f"Campaign {campaign_id} cannot start: its targets changed since they were looked at."
+            f" Look again: `bulkpoint campaign preview {campaign_id}`."
         )
-    connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id})
+    connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id, "digest": digest})
+    remember_list(connection, campaign_id, digest)
+    if terms.same_as is not None:
+        assert reason, "--same-as has a reason"
+        name_repetition(connection, campaign_id, same_as=terms.same_as, reason=reason)
+
+
+def _tell_of_force(connection: Connection, campaign_id: int, run: int, *, actor: str, reason: str | None) -> None:
+    """Event and audit row of a start that jumps the order, in the transaction of the start itself."""
+    require_right(connection, Right.FORCE)
+    detail = {"reason": reason}
+    write_event(connection, campaign_id=campaign_id, run=run, type="campaign.forced", actor=actor, data=detail)
+    write_audit(connection, action="force", campaign_id=campaign_id, run=run, actor=actor, detail=detail)
 
 
 def open_buckets(connection: Connection, campaign_id: int, bucket_rows: int) -> list[tuple[int, int]]:
@@ -175,9 +212,11 @@ def open_buckets(connection: Connection, campaign_id: int, bucket_rows: int) -> 
 
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:
-    """The number of the run that this driver made; none while it has made none."""
+    """The number of the latest run that this driver made; none while it has made none."""
     row = connection.execute(sql("run_of_holder"), {"holder": holder}).fetchone()
-    return None if row is None else int(row[0])
+    assert row is not None
+    run: int | None = row[0]
+    return run
 
 
 def renew_driver(connection: Connection, run: Run) -> tuple[str, str | None] | None:

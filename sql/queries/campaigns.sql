@@ -1,29 +1,31 @@
 -- name: insert_campaign
-insert into campaign (name, note, expected_count, expected_amount, creator, not_before)
-values (%(name)s, %(note)s, %(expected_count)s, %(expected_amount)s, %(creator)s, %(not_before)s)
+-- The login that created it is the database's own word.
+insert into campaign (name, note, expected_count, expected_amount, creator, creator_login, not_before)
+values (%(name)s, %(note)s, %(expected_count)s, %(expected_amount)s, %(creator)s, session_user, %(not_before)s)
 returning campaign_id
 
 -- name: get_campaign
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at,
+       creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
+       approved_digest, same_as, frozen_at, run_id, run, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
 from campaign_overview where campaign_id = %(campaign_id)s
 
 -- name: list_campaigns
 -- Oldest first, as the queue goes.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, created_at, not_before, frozen_at, run, run_kind::text, run_reason, run_started_at, run_finished_at,
+       creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
+       approved_digest, same_as, frozen_at, run_id, run, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
 from campaign_overview order by campaign_id
 
 -- name: list_queue
 -- The campaigns that wait, oldest first; `due` says whether not_before has passed.
-select campaign_id, name, expected_count, expected_amount,
-       not_before is null or not_before <= clock_timestamp() as due, not_before
+select campaign_id, not_before is null or not_before <= clock_timestamp() as due
 from campaign_overview where state = 'WAITING' order by campaign_id
 
 -- name: get_running_campaign
-select campaign_id, name from campaign_overview where state = 'RUNNING'
+select campaign_id from campaign_overview where state = 'RUNNING'
 
 -- name: get_campaign_counts
 -- A sum over the shares' counters: as cheap for a hundred million rows as for ten. No row before the freeze.
@@ -42,4 +44,10 @@ select campaign_id from campaign where campaign_id = %(campaign_id)s for update
 -- name: withdraw_campaign
 -- The caller holds the campaign's row and has seen that it waits.
 update campaign set withdrawn_by = %(actor)s, withdrawn_at = clock_timestamp(), withdrawn_reason = %(reason)s
+where campaign_id = %(campaign_id)s
+
+-- name: approve_campaign
+-- The caller holds the campaign's row; the digest is that of its targets as they are.
+update campaign set approved_by = %(actor)s, approved_login = session_user, approved_at = clock_timestamp(),
+    approved_digest = %(digest)s
 where campaign_id = %(campaign_id)s

@@ -15,11 +15,13 @@ left join lateral (
 where o.campaign_id = %(campaign_id)s
 
 -- name: count_failed
--- FAILED payments and their points by kind and code, and whether they are of the choice. One scan.
+-- FAILED payments and their points by kind and code, whether they are of the choice, and whether they had all the RETRY
+-- runs they may have. One scan.
 select failure_kind::text as kind, failure_code as code, count(*)::bigint as count, sum(amount)::bigint as amount,
-       failure_kind = any(%(kinds)s::failure_kind[]) and (%(code)s::text is null or failure_code = %(code)s) as chosen
+       failure_kind = any(%(kinds)s::failure_kind[]) and (%(code)s::text is null or failure_code = %(code)s) as chosen,
+       %(retry_runs_max)s::int is not null and retry_runs >= %(retry_runs_max)s as spent
 from payment where campaign_id = %(campaign_id)s and state = 'FAILED'
-group by failure_kind, failure_code order by 3 desc, 1, 2
+group by 1, 2, 5, 6 order by 3 desc, 1, 2
 
 -- name: keep_progress
 -- A sample of a run, for its graph afterwards.
@@ -52,3 +54,10 @@ select max(sent_at) from (
 
 -- name: run_id_of_number
 select run_id from campaign_run where campaign_id = %(campaign_id)s and run = %(run)s
+
+-- name: recent_rate
+-- Payments that ended a second in the last minute of a run's samples; null until there are two.
+select (max(success + failed) - min(success + failed)) / nullif(extract(epoch from max(sampled_at) - min(sampled_at)), 0)::float8
+from campaign_progress p
+where run_id = %(run_id)s
+  and sampled_at > (select max(sampled_at) from campaign_progress where run_id = %(run_id)s) - interval '1 min'

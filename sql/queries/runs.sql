@@ -2,10 +2,11 @@
 select run_id from campaign_run where campaign_id = %(campaign_id)s order by run desc limit 1
 
 -- name: run_of_holder
-select run from campaign_run where driver_holder = %(holder)s
+-- Its latest one: automatic retries are runs of the same driver.
+select max(run) from campaign_run where driver_holder = %(holder)s
 
 -- name: freeze_campaign
-select freeze_campaign(%(campaign_id)s)
+select freeze_campaign(%(campaign_id)s, %(digest)s)
 
 -- name: insert_run
 -- The partial unique index refuses a second RUNNING run.
@@ -25,15 +26,17 @@ where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
   and (attempts > 0 or failure_code is not null or next_attempt_at is not null)
 
 -- name: reopen_failed
--- FAILED payments of these kinds, and of one code where it is given, are PENDING again; returns how many, and their points.
+-- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had all the RETRY runs
+-- they may have; returns how many, and their points.
 with chosen as (
     select seq, failure_kind from payment
     where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_kind = any(%(kinds)s::failure_kind[])
       and (%(code)s::text is null or failure_code = %(code)s)
+      and (%(retry_runs_max)s::int is null or retry_runs < %(retry_runs_max)s)
     order by seq for update
 ), reopened as (
     update payment p set
-        state = 'PENDING', attempts = 0, next_attempt_at = null, finished_at = null,
+        state = 'PENDING', attempts = 0, retry_runs = p.retry_runs + 1, next_attempt_at = null, finished_at = null,
         failure_kind = null, failure_code = null, failure_message = null
     from chosen c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq

@@ -1,14 +1,12 @@
 """Campaigns in the database: created whole or not at all, each with its audit row and its event."""
 
 import csv
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.control.start import find_next, plan_start
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
 from bulkpoint.store.connect import Connection, connect
@@ -156,41 +154,3 @@ def test_events_are_numbered_without_a_gap_also_over_a_rolled_back_one(connectio
     with connection.transaction(force_rollback=True):
         write_event(connection, campaign_id=campaign_id, run=1, type="campaign.started", actor="a", data={})
     assert write_event(connection, campaign_id=campaign_id, run=1, type="campaign.started", actor="a", data={}) == 2
-
-
-def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Connection, targets: Path) -> None:
-    later = create(connection, targets, not_before=datetime.now(UTC) + timedelta(hours=1))
-    unloaded = create(connection, expected_count=5, expected_amount=50)
-    ready = create(connection, targets)
-    younger = create(connection, targets)
-    found, skipped = find_next(connection)
-    assert found == ready
-    assert [(one.campaign_id, one.why) for one in skipped] == [
-        (later, "its time has not come"),
-        (unloaded, "its targets do not add up to what is expected yet"),
-    ]
-    assert plan_start(connection, ready, tps=2).campaign.expected_count == 10
-    with pytest.raises(RefusedError, match=f"campaign {ready} is older and ready"):
-        plan_start(connection, younger, tps=100)
-    with pytest.raises(RefusedError, match="its time has not come"):
-        plan_start(connection, later, tps=100)
-    assert plan_start(connection, younger, tps=100, force=True).campaign.campaign_id == younger
-
-
-def test_a_start_is_refused_for_totals_digest_state_and_another_that_runs(
-    connection: Connection, targets: Path
-) -> None:
-    unloaded = create(connection, expected_count=5, expected_amount=50)
-    with pytest.raises(RefusedError, match="expects 5 targets and 50 points, but 0 and 0 are loaded"):
-        plan_start(connection, unloaded, tps=100, force=True)
-    campaign_id, other = create(connection, targets), create(connection, targets)
-    with pytest.raises(RefusedError, match="digest"):
-        plan_start(connection, campaign_id, tps=100, digest="00" * 32)
-    digest = digest_targets(connection, campaign_id).hex().upper()
-    plan_start(connection, campaign_id, tps=100, digest=digest)
-    connection.execute("insert into money_limit (tps, shares, set_by) values (100, 2, 'a')")
-    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
-    with pytest.raises(RefusedError, match=f"Campaign {campaign_id} is RUNNING"):
-        plan_start(connection, campaign_id, tps=100)
-    with pytest.raises(RefusedError, match=f"while campaign {campaign_id} .* is RUNNING"):
-        plan_start(connection, other, tps=100, force=True)

@@ -8,6 +8,7 @@ import pytest
 from bulkpoint.control.start import find_next
 from bulkpoint.control.withdraw import withdraw_campaign
 from bulkpoint.errors import BulkpointError, RefusedError
+from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
@@ -43,7 +44,7 @@ def test_a_withdrawn_campaign_is_never_next_and_never_starts(connection: Connect
     campaign_id = campaign_of(connection)
     withdraw(connection, campaign_id)
     assert get_campaign(connection, campaign_id).state == "WITHDRAWN"
-    assert find_next(connection) == (None, [])
+    assert find_next(connection, load_settings({})) == (None, [])
     with pytest.raises(RefusedError, match="withdrawn, and that is final"):
         begin(connection, campaign_id)
     with pytest.raises(RefusedError, match="withdrawn, and that is final"):

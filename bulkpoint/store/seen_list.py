@@ -1,0 +1,24 @@
+"""Lists that were seen: the same one paid twice is the commonest accident."""
+
+from psycopg.rows import class_row
+
+from bulkpoint.rules.readiness import REMEMBERED_DAYS, SameList
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+
+def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> None:
+    """Note that a campaign has the list of this digest, in the caller's transaction."""
+    connection.execute(sql("remember_list"), {"campaign_id": campaign_id, "digest": digest})
+
+
+def find_same_list(connection: Connection, campaign_id: int, digest: bytes) -> SameList | None:
+    """The other campaign that had this list last, within 90 days; none where there is none, or it was withdrawn."""
+    with connection.cursor(row_factory=class_row(SameList)) as cursor:
+        asked = {"campaign_id": campaign_id, "digest": digest, "days": REMEMBERED_DAYS}
+        return cursor.execute(sql("find_same_list"), asked).fetchone()
+
+
+def name_repetition(connection: Connection, campaign_id: int, *, same_as: int, reason: str) -> None:
+    """Note that a campaign's list is meant to be the same as an earlier one's, in the caller's transaction."""
+    connection.execute(sql("name_repetition"), {"campaign_id": campaign_id, "same_as": same_as, "reason": reason})

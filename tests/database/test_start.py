@@ -1,0 +1,411 @@
+"""Which campaign may start: order, totals, approval, lists seen before, rights, and another that runs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from bulkpoint.control.approve import approve_campaign
+from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
+from bulkpoint.control.withdraw import withdraw_campaign
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.rights import Right
+from bulkpoint.settings import Settings, load_settings
+from bulkpoint.store.campaign import get_campaign
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import ensure_limit
+from bulkpoint.store.progress import keep_progress
+from bulkpoint.store.run import Run, Terms, begin_run, stop_run
+from bulkpoint.store.target import digest_targets
+
+SETTINGS = load_settings({})
+CAREFUL = load_settings({"BULKPOINT_REQUIRE_APPROVAL": "true"})
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    with connect(database_url) as connection:
+        ensure_limit(connection, tps=100, shares=2, actor="tester")
+        yield connection
+
+
+@pytest.fixture
+def lee(database_url: str, connection: Connection) -> Iterator[Connection]:
+    """A connection whose login is another person's; the role goes with the test."""
+    connection.execute("create role lee superuser")
+    with connect(database_url) as hers:
+        hers.execute("set session authorization lee")
+        yield hers
+    connection.execute("drop role lee")
+
+
+class Lists:
+    """Campaigns with lists, in files or loaded by hand."""
+
+    def __init__(self, connection: Connection, folder: Path) -> None:
+        self._connection = connection
+        self._folder = folder
+
+    def create(self, salt: str, **fields: Any) -> int:
+        """From a file; the same salt makes the same list."""
+        path = self._folder / f"{salt}.csv"
+        path.write_text("member_id,amount,reason\n" + "".join(f"{salt}{n},{100 + n},r\n" for n in range(10)))
+        new = NewCampaign(**({"name": f"list {salt}"} | fields))
+        return create_campaign(self._connection, new, actor="alice", caps=Caps(), targets=path)
+
+    def expect(self, count: int = 5, amount: int = 50) -> int:
+        """Without targets: somebody else loads them."""
+        new = NewCampaign("loaded by others", expected_count=count, expected_amount=amount)
+        return create_campaign(self._connection, new, actor="alice", caps=Caps())
+
+    def load(self, campaign_id: int, members: str = "abcde", amount: int = 10) -> None:
+        for member in members:
+            self._connection.execute(
+                "insert into campaign_target values (%s, %s, %s, 'r')", (campaign_id, member, amount)
+            )
+
+
+@pytest.fixture
+def lists(connection: Connection, tmp_path: Path) -> Lists:
+    return Lists(connection, tmp_path)
+
+
+def plan(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> Terms:
+    return plan_start(connection, settings, campaign_id, StartRequest(**asked)).terms
+
+
+def begin(connection: Connection, campaign_id: int, terms: Terms | None = None, reason: str | None = None) -> Run:
+    return begin_run(
+        connection, campaign_id, kind="INITIAL", actor="bob", reason=reason, shares=2, terms=terms or Terms()
+    )
+
+
+def written(connection: Connection, campaign_id: int) -> tuple[list[str], list[str]]:
+    events = connection.execute(
+        "select type from outbox_event where campaign_id = %s order by event_no", (campaign_id,)
+    )
+    audit = connection.execute(
+        "select action from audit_event where campaign_id = %s order by audit_no", (campaign_id,)
+    )
+    return [row[0] for row in events.fetchall()], [row[0] for row in audit.fetchall()]
+
+
+# Order
+
+
+def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Connection, lists: Lists) -> None:
+    later = lists.create("a", not_before=datetime.now(UTC) + timedelta(hours=1))
+    unloaded = lists.expect()
+    ready = lists.create("b")
+    younger = lists.create("c")
+    found, skipped = find_next(connection, SETTINGS)
+    assert found == ready
+    assert [one.campaign_id for one in skipped] == [later, unloaded]
+    assert "not to start before" in skipped[0].why
+    assert skipped[1].why == "it expects 5 targets and 50 points, but 0 and 0 are loaded"
+    plan(connection, ready)
+    with pytest.raises(RefusedError, match=rf"campaign {ready} .list b. is older and ready.*--force --reason"):
+        plan(connection, younger)
+    with pytest.raises(RefusedError, match=r"not to start before.*--force --reason"):
+        plan(connection, later)
+    assert plan(connection, younger, force=True, reason="r").forced
+    assert plan(connection, later, force=True, reason="r").forced
+
+
+def test_what_waits_for_approval_or_was_paid_before_blocks_nobody(connection: Connection, lists: Lists) -> None:
+    first, second = lists.create("a"), lists.expect()
+    lists.load(second)
+    third = lists.create("c")
+    assert find_next(connection, CAREFUL) == (None, find_next(connection, CAREFUL)[1])
+    assert {one.why for one in find_next(connection, CAREFUL)[1]} == {"nobody has approved it"}
+    begin(connection, first)
+    stop_run(connection, first, actor="bob")
+    connection.execute("delete from campaign_target where campaign_id = %s", (second,))
+    connection.execute(
+        "insert into campaign_target select %s, member_id, amount, reason from campaign_target where campaign_id = %s",
+        (second, first),
+    )
+    connection.execute(
+        "update campaign set expected_count = 10, expected_amount = 1045 where campaign_id = %s", (second,)
+    )
+    found, skipped = find_next(connection, SETTINGS)
+    assert found == third
+    assert [one.campaign_id for one in skipped] == [second]
+    assert f"the same as that of campaign {first}" in skipped[0].why
+
+
+def test_a_forced_start_is_told_with_the_start_or_not_at_all(connection: Connection, lists: Lists) -> None:
+    lists.create("a")
+    younger = lists.create("b")
+    terms = plan(connection, younger, force=True, reason="apology")
+    with pytest.raises(RefusedError, match=r"changed since they were looked at"):
+        begin(connection, younger, Terms(b"0" * 32, forced=True), reason="apology")
+    assert written(connection, younger) == (["campaign.created"], ["create"])
+    begin(connection, younger, terms, reason="apology")
+    told = ["campaign.created", "campaign.forced", "campaign.started"]
+    assert written(connection, younger) == (told, ["create", "force", "start"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (StartRequest(force=True), "--force needs --reason"),
+        (StartRequest(force=True, reason="  "), "--force needs --reason"),
+        (StartRequest(same_as=3), "--same-as needs --reason"),
+        (StartRequest(digest="abc"), "is no digest"),
+        (StartRequest(digest="z" * 64), "is no digest"),
+        (StartRequest(digest="0" * 65), "is no digest"),
+    ],
+    ids=["force", "blank reason", "same as", "short digest", "no hexadecimal", "long digest"],
+)
+def test_options_that_cannot_be_are_wrong_usage(asked: StartRequest, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        check_request(asked)
+
+
+def test_while_one_runs_a_start_says_which_since_when_how_far_and_when_it_ends(
+    connection: Connection, lists: Lists
+) -> None:
+    running, other = lists.create("a"), lists.create("b")
+    run = begin(connection, running)
+    with pytest.raises(RefusedError, match=r"while campaign \d+ .list a. is RUNNING.*cannot be said yet.*watch"):
+        plan(connection, other, force=True, reason="r")
+    keep_progress(connection, run.token.run_id)
+    connection.execute("update campaign_progress set sampled_at = sampled_at - interval '4 s'")
+    connection.execute("update campaign_counter set pending = pending - 4, success = success + 4")
+    keep_progress(connection, run.token.run_id)
+    with pytest.raises(RefusedError, match=r"since \d{4}-.*40\.0 % of 10 payments done, and ends in about 6 s"):
+        plan(connection, other)
+    connection.execute("update money_limit set tps = 0")
+    with pytest.raises(RefusedError, match=r"is on hold"):
+        plan(connection, other)
+    connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 s'")
+    with pytest.raises(RefusedError, match=rf"its job is gone.*campaign resume {running}.*campaign stop {running}"):
+        plan(connection, other)
+    with pytest.raises(RefusedError, match=rf"Campaign {running} is RUNNING"):
+        plan(connection, running)
+
+
+# Targets loaded by others
+
+
+def test_a_start_waits_for_the_expected_targets(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.expect()
+    lists.load(campaign_id, "abcd")
+    with pytest.raises(RefusedError, match=r"expects 5 targets and 50 points, but 4 and 40 are loaded.*withdraw"):
+        plan(connection, campaign_id, force=True, reason="r")
+    with pytest.raises(RefusedError, match=r"4 and 40 are loaded"):
+        begin(connection, campaign_id)
+    lists.load(campaign_id, "e")
+    begin(connection, campaign_id, plan(connection, campaign_id))
+    assert get_campaign(connection, campaign_id).target_amount == 50
+
+
+def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.expect()
+    lists.load(campaign_id)
+    digest = digest_targets(connection, campaign_id).hex()
+    with pytest.raises(RefusedError, match=rf"have the digest {digest}, not the one given.*preview {campaign_id}"):
+        plan(connection, campaign_id, digest="00" * 32)
+    plan(connection, campaign_id, digest=digest[:12].upper())
+    terms = plan(connection, campaign_id, digest=digest)
+    connection.execute(
+        "update campaign_target set amount = 11 - 2 * (member_id = 'a')::int where member_id in ('a', 'b')"
+    )
+    with pytest.raises(RefusedError, match=r"changed since they were looked at"):
+        begin(connection, campaign_id, terms)
+    assert get_campaign(connection, campaign_id).state == "WAITING"
+    begin(connection, campaign_id, plan(connection, campaign_id))
+
+
+# Lists seen before
+
+
+def test_the_same_list_is_not_created_twice_unless_that_is_meant(connection: Connection, lists: Lists) -> None:
+    first = lists.create("a")
+    with pytest.raises(
+        RefusedError, match=rf"same as that of campaign {first} .list a.*Nothing was loaded.*--same-as {first}"
+    ):
+        lists.create("a")
+    with pytest.raises(UsageError, match=r"--same-as needs --reason"):
+        lists.create("a", same_as=first)
+    with pytest.raises(RefusedError, match=r"There is no campaign 99"):
+        lists.create("a", same_as=99, reason="r")
+    other = lists.create("b")
+    with pytest.raises(RefusedError, match=rf"--same-as {other}: this list was last seen in campaign {first}"):
+        lists.create("a", same_as=other, reason="r")
+    with pytest.raises(RefusedError, match=r"no other campaign of the last 90 days has this list"):
+        lists.create("c", same_as=other, reason="r")
+    again = lists.create("a", same_as=first, reason="twice this month")
+    assert get_campaign(connection, again).same_as == first
+    begin(connection, first, plan(connection, first))
+    stop_run(connection, first, actor="bob")
+    plan(connection, again, force=True, reason="r")
+    count = connection.execute("select count(*) from campaign").fetchone()
+    assert count == (3,), "what was refused left nothing"
+
+
+def test_what_was_withdrawn_or_is_long_ago_paid_nobody_twice(connection: Connection, lists: Lists) -> None:
+    first = lists.create("a")
+    withdraw_campaign(connection, first, actor="alice", reason="wrong")
+    second = lists.create("a")
+    begin(connection, second, plan(connection, second))
+    stop_run(connection, second, actor="bob")
+    connection.execute("update seen_list set seen_at = clock_timestamp() - interval '89 days 23 hours'")
+    with pytest.raises(RefusedError, match=rf"campaign {second}.*seen 89 days ago"):
+        lists.create("a")
+    connection.execute("update seen_list set seen_at = clock_timestamp() - interval '90 days 1 hour'")
+    lists.create("a")
+
+
+def test_a_loaded_list_that_was_paid_is_refused_at_the_start(connection: Connection, lists: Lists) -> None:
+    paid, again = lists.expect(), lists.expect()
+    lists.load(paid)
+    begin(connection, paid, plan(connection, paid))
+    stop_run(connection, paid, actor="bob")
+    lists.load(again)
+    with pytest.raises(
+        RefusedError, match=rf"same as that of campaign {paid}.*withdraw {again}.*--same-as {paid} --reason"
+    ):
+        plan(connection, again, force=True, reason="r")
+    with pytest.raises(RefusedError, match=rf"same as that of campaign {paid}"):
+        begin(connection, again)
+    with pytest.raises(RefusedError, match=rf"--same-as {again}|same as that of campaign {paid}"):
+        plan(connection, again, same_as=again, reason="r")
+    begin(connection, again, plan(connection, again, same_as=paid, reason="second half"), reason="second half")
+    assert get_campaign(connection, again).same_as == paid
+    detail = connection.execute(
+        "select detail->>'same_as' from audit_event where action = 'start' order by 1"
+    ).fetchall()
+    assert detail == [(str(paid),), (None,)]
+
+
+# Approval
+
+
+def test_an_approval_is_another_logins_and_binds_the_digest(
+    connection: Connection, lists: Lists, lee: Connection
+) -> None:
+    campaign_id = lists.expect()
+    lists.load(campaign_id, "abcd")
+    with pytest.raises(RefusedError, match=r"login lee may not approve.*right grant lee approve"):
+        approve_campaign(lee, campaign_id, actor="lee")
+    connection.execute("insert into operator_right (login, permission) values ('lee', 'approve')")
+    with pytest.raises(RefusedError, match=r"cannot be approved: it expects 5 targets"):
+        approve_campaign(lee, campaign_id, actor="lee")
+    lists.load(campaign_id, "e")
+    with pytest.raises(RefusedError, match=r"nobody has approved it. Have it approved: .*approve"):
+        plan(connection, campaign_id, CAREFUL)
+    with pytest.raises(RefusedError, match=r"created by this very database login"):
+        approve_campaign(connection, campaign_id, actor="lee")
+    with pytest.raises(RefusedError, match=r"not the one given"):
+        approve_campaign(lee, campaign_id, actor="lee", digest="0" * 12)
+    digest = digest_targets(connection, campaign_id)
+    assert approve_campaign(lee, campaign_id, actor="Lee", digest=digest.hex()[:12]) == digest
+    assert written(connection, campaign_id) == (["campaign.created", "campaign.approved"], ["create", "approve"])
+    campaign = get_campaign(connection, campaign_id)
+    assert (campaign.approved_by, campaign.approved_login, campaign.approved_digest) == ("Lee", "lee", digest)
+    plan(connection, campaign_id, CAREFUL)
+
+    connection.execute("update campaign_target set reason = 'other' where member_id = 'a'")
+    for settings in (CAREFUL, SETTINGS):
+        with pytest.raises(RefusedError, match=r"changed after they were approved.*approve"):
+            plan(connection, campaign_id, settings)
+    with pytest.raises(RefusedError, match=r"changed after they were approved"):
+        begin(connection, campaign_id)
+    approve_campaign(lee, campaign_id, actor="Lee")
+    begin(connection, campaign_id, plan(connection, campaign_id, CAREFUL))
+    with pytest.raises(RefusedError, match=r"is RUNNING and cannot be approved"):
+        approve_campaign(lee, campaign_id, actor="Lee")
+
+
+def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.create("a")
+    with pytest.raises(RefusedError, match=r"nobody has approved it"):
+        begin(connection, campaign_id, Terms(approval_required=True))
+
+
+# Rights
+
+
+@pytest.mark.parametrize("right", list(Right))
+def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Connection, right: Right) -> None:
+    from bulkpoint.control.resume import plan_resume
+    from bulkpoint.control.retry import plan_retry
+    from bulkpoint.control.tps import change_limit
+    from bulkpoint.store.run import ALL_BUT_REFUSED
+
+    campaign_id, younger = lists.create("a"), lists.create("b")
+    for other in set(Right) - {right}:
+        connection.execute("insert into operator_right (login, permission) values ('lee', %s)", (other.value,))
+    refused = pytest.raises(RefusedError, match=rf"login lee may not .*right grant lee {right.value}")
+    match right:
+        case Right.START:
+            with refused:
+                plan(lee, campaign_id)
+            with refused:
+                begin(lee, campaign_id)
+            with refused:
+                withdraw_campaign(lee, campaign_id, actor="lee", reason="r")
+            begin(connection, campaign_id)
+            stop_run(lee, campaign_id, actor="lee")  # needs no right
+            with refused:
+                plan_resume(lee, campaign_id, tell=print)
+            connection.execute("alter table campaign_run disable trigger all")
+            connection.execute("update campaign_run set state = 'COMPLETED'")
+            with refused:
+                plan_retry(lee, campaign_id, ALL_BUT_REFUSED)
+        case Right.FORCE:
+            plan(lee, campaign_id)
+            with refused:
+                plan(lee, younger, force=True, reason="r")
+            with refused:
+                begin(lee, younger, Terms(forced=True), reason="r")
+        case Right.APPROVE:
+            with refused:
+                approve_campaign(lee, campaign_id, actor="lee")
+        case Right.THROTTLE:
+            with refused:
+                change_limit(lee, SETTINGS, tps=1, actor="lee")
+
+
+def test_the_rights_are_the_databases(connection: Connection) -> None:
+    constraint = connection.execute(
+        "select pg_get_constraintdef(oid) from pg_constraint where conname = 'operator_right_permission_check'"
+    ).fetchone()
+    assert constraint is not None
+    assert all(f"'{right}'" in constraint[0] for right in Right)
+    granted = connection.execute("select permission from operator_right where login = session_user").fetchall()
+    assert {one for (one,) in granted} == set(Right), "whoever migrates has them all"
+
+
+# A run ends once
+
+
+@pytest.mark.parametrize("before", ["RUNNING", "COMPLETED", "FAILED", "STOPPED"])
+@pytest.mark.parametrize("after", ["RUNNING", "COMPLETED", "FAILED", "STOPPED"])
+def test_a_run_ends_once(connection: Connection, lists: Lists, before: str, after: str) -> None:
+    begin(connection, lists.create("a"))
+    change = "update campaign_run set state = %s, finished_at = case when %s <> 'RUNNING' then clock_timestamp() end"
+    connection.execute(change, (before, before))
+    if before in ("RUNNING", after):
+        connection.execute(change, (after, after))
+    else:
+        with pytest.raises(psycopg.errors.RestrictViolation, match=rf"is {before} and stays so"):
+            connection.execute(change, (after, after))
+
+
+def test_the_database_refuses_a_second_running_run(connection: Connection, lists: Lists) -> None:
+    first, second = lists.create("a"), lists.create("b")
+    begin(connection, first)
+    for campaign_id in (first, second):
+        with pytest.raises(psycopg.errors.UniqueViolation, match=r"one_runs"):
+            connection.execute(
+                "insert into campaign_run (campaign_id, run, kind, actor, driver_holder, driver_until)"
+                " values (%s, 9, 'RESUME', 'x', gen_random_uuid(), now())",
+                (campaign_id,),
+            )
