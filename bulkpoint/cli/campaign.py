@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkpoint.cli import running
+from bulkpoint.cli import preview, running
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 
@@ -23,7 +23,7 @@ def campaign() -> None:
     """Campaigns: create, start, watch, stop, and see how they went."""
 
 
-for command in (running.start, running.stop, running.resume, running.retry, running.watch):
+for command in (preview.preview, running.start, running.stop, running.resume, running.retry, running.watch):
     campaign.add_command(command)
 
 

@@ -36,17 +36,17 @@ def utc_time(moment: datetime | None) -> str | None:
 
 def aligned(rows: Sequence[tuple[str, ...]], *, left: tuple[str, ...]) -> list[str]:
     """Columns under their heads, figures to the right; states end in two Korean characters or none, so count cells."""
-    widths = [max(_cells(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = []
+        padded = []
         for head, value, width in zip(rows[0], row, widths, strict=True):
-            space = " " * (width - _cells(value))
-            cells.append(value + space if head in left else space + value)
-        lines.append("  ".join(cells).rstrip())
+            space = " " * (width - cells(value))
+            padded.append(value + space if head in left else space + value)
+        lines.append("  ".join(padded).rstrip())
     return lines
 
 
-def _cells(text: str) -> int:
+def cells(text: str) -> int:
     """How wide a terminal shows it."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

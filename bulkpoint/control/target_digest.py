@@ -1,0 +1,83 @@
+"""The digest of a file of targets: its rows are sorted in memory that does not grow with the file.
+
+What does not fit is sorted a part at a time and waits on disk, in files without a name, to be merged.
+"""
+
+import heapq
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import IO, Self
+
+from bulkpoint.rules.digest import digest_rows, member_bytes, row_bytes
+
+# Rows held at a time; with Python's own share of each some 50 MB. Holding more is no faster: measured up to 64 MB. Each
+# part is an open file, so where a process may have a thousand of these, 16 GB of rows can be sorted.
+HELD_BYTES_MAX = 16 * 2**20
+BUFFER_BYTES = 64 * 2**10
+_LENGTH = struct.Struct(">I")
+
+
+class TargetDigest:
+    """Takes the good rows of a file in any order, and has their digest at the end."""
+
+    def __init__(self, held_bytes_max: int = HELD_BYTES_MAX) -> None:
+        self._held_bytes_max = held_bytes_max
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._parts: list[IO[bytes]] = []
+        self._files = ExitStack()
+        self.trouble: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._files.close()
+
+    def add(self, member_id: str, amount: int, reason: str) -> None:
+        """A row that breaks no rule, of a member that comes once."""
+        if self.trouble is not None:
+            return
+        row = row_bytes(member_id, amount, reason)
+        self._held.append(row)
+        self._held_bytes += len(row)
+        if self._held_bytes > self._held_bytes_max:
+            self._write_part()
+
+    def digest(self) -> bytes | None:
+        """The digest; none where there was no room to sort so many rows, as `trouble` then says."""
+        if self.trouble is not None:
+            return None
+        self._held.sort(key=member_bytes)
+        parts = [_read_part(part) for part in self._parts]
+        return digest_rows(heapq.merge(*parts, self._held, key=member_bytes))
+
+    def _write_part(self) -> None:
+        self._held.sort(key=member_bytes)
+        try:
+            file = tempfile.TemporaryFile(buffering=BUFFER_BYTES)  # noqa: SIM115 (the stack closes it)
+            part = self._files.enter_context(file)
+            for row in self._held:
+                part.write(_LENGTH.pack(len(row)))
+                part.write(row)
+            part.flush()
+        except OSError as error:
+            # The digest is one of many figures: the others are worth having without it.
+            self._files.close()
+            folder = tempfile.gettempdir()
+            self.trouble = f"too many rows to sort in {folder}: {error.strerror}; TMPDIR names a folder with more room"
+        else:
+            part.seek(0)
+            self._parts.append(part)
+        self._held = []
+        self._held_bytes = 0
+
+
+def _read_part(part: IO[bytes]) -> Iterator[bytes]:
+    while head := part.read(_LENGTH.size):
+        yield part.read(_LENGTH.unpack(head)[0])

@@ -1,0 +1,204 @@
+"""What somebody looks at before money moves: figures of a list of targets, and when its payment would end."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count, pairwise
+
+BARS_MAX = 12
+# Amounts that differ by no more than this factor are divided evenly; wider ones at 1, 2, 5, 10, 20, 50, ...
+EVEN_RATIO_MAX = 25
+REASONS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How many targets get `first` to `last` points, both included."""
+
+    first: int
+    last: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonSum:
+    """Targets with one reason, and their points."""
+
+    reason: str
+    count: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Targets, their points, and how these are spread; smallest and largest are none where there is no target.
+
+    reasons: those with the most points, the first 20. reason_count: how many there are, or at least so many where
+    all_reasons_counted is false: past a bound, rows with yet another reason are counted in no reason's sum.
+    """
+
+    count: int
+    amount: int
+    smallest: int | None
+    largest: int | None
+    buckets: tuple[Bucket, ...]
+    reasons: tuple[ReasonSum, ...]
+    reason_count: int
+    all_reasons_counted: bool = True
+
+    @property
+    def mean(self) -> float | None:
+        """Points a target."""
+        return self.amount / self.count if self.count else None
+
+    @property
+    def other_reasons(self) -> tuple[int, int, int]:
+        """Reasons, targets and points that are not in `reasons`."""
+        targets = self.count - sum(one.count for one in self.reasons)
+        return self.reason_count - len(self.reasons), targets, self.amount - sum(one.amount for one in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a list is not to be paid as it is: a word for programs, a sentence for people."""
+
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a campaign says of itself, beside its targets. frozen_at: since when these can no longer change."""
+
+    campaign_id: int
+    name: str
+    state: str
+    expected_count: int
+    expected_amount: int
+    frozen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A file of targets (`file`, its name) or a campaign's (`campaign`), looked at as a whole.
+
+    invalid_rows are in none of the figures, duplicate_rows (not counting each member's first) are. problems: the first
+    20, as sentences; problem_count: all. digest: none where the list cannot be loaded, or as digest_trouble says.
+    open_count: payments still to be sent. row_max, sum_max: the deployment's caps, points.
+    """
+
+    file: str | None
+    campaign: Listed | None
+    figures: Figures
+    invalid_rows: int
+    duplicate_rows: int
+    problems: tuple[str, ...]
+    problem_count: int
+    row_max: int | None
+    rows_above_max: int
+    sum_max: int | None
+    digest: bytes | None
+    digest_trouble: str | None
+    open_count: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Calls a second, 0: on hold; from `until` on, where that is given, tps_afterwards."""
+
+    tps: int
+    until: datetime | None = None
+    tps_afterwards: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When the payments that are open would end, started `now`: none when never, as things are, or when none is open.
+
+    tps_needed: for the deadline; none without one, and where it has passed.
+    """
+
+    now: datetime
+    open_count: int
+    pace: Pace
+    ends_at: datetime | None
+    deadline: datetime | None
+    tps_needed: int | None
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the deadline, where there is one, is met."""
+        if self.deadline is None or not self.open_count:
+            return True
+        return self.ends_at is not None and self.ends_at <= self.deadline
+
+
+def look_ahead(open_count: int, pace: Pace, *, now: datetime, deadline: datetime | None = None) -> Outlook:
+    """When `open_count` calls, one for each payment, are through, and the even rate that the deadline needs."""
+    ends_at = _end(open_count, pace, now) if open_count else None
+    needed = None
+    if deadline is not None and deadline > now:
+        needed = math.ceil(open_count / (deadline - now).total_seconds())
+    return Outlook(now, open_count, pace, ends_at, deadline, needed)
+
+
+def _end(open_count: int, pace: Pace, now: datetime) -> datetime | None:
+    if pace.until is None or pace.tps_afterwards is None:
+        return now + timedelta(seconds=open_count / pace.tps) if pace.tps else None
+    sent_before = pace.tps * max(0.0, (pace.until - now).total_seconds())
+    if open_count <= sent_before:
+        return now + timedelta(seconds=open_count / pace.tps)
+    if not pace.tps_afterwards:
+        return None
+    return max(now, pace.until) + timedelta(seconds=(open_count - sent_before) / pace.tps_afterwards)
+
+
+def bucket_edges(smallest: int, largest: int) -> list[int]:
+    """Where to count amounts of `smallest` to `largest` points: at figures that people like.
+
+    Ascending, one more than parts: part i holds edges[i] <= amount < edges[i + 1].
+    """
+    assert 0 < smallest <= largest
+    if largest <= smallest * EVEN_RATIO_MAX:
+        width = next(step for step in _steps() if largest // step - smallest // step < BARS_MAX)
+        edges = [part * width for part in range(smallest // width, largest // width + 2)]
+        return [max(1, edges[0]), *edges[1:]]
+    steps = _steps()
+    edges = [next(steps)]
+    while edges[-1] <= largest:
+        edges.append(next(steps))
+    while edges[1] <= smallest:
+        edges.pop(0)
+    return edges
+
+
+def buckets_of(edges: Sequence[int], counts: Sequence[int]) -> tuple[Bucket, ...]:
+    """The parts between bucket_edges with how many targets each has; at the sparser end joined until they are few."""
+    parts = zip(pairwise(edges), counts, strict=True)
+    buckets = [Bucket(first, after - 1, number) for (first, after), number in parts]
+    while len(buckets) > BARS_MAX:
+        at = 0 if buckets[0].count + buckets[1].count <= buckets[-2].count + buckets[-1].count else -2
+        low, high = buckets[at], buckets[at + 1]
+        buckets[at : at + 2 or None] = [Bucket(low.first, high.last, low.count + high.count)]
+    return tuple(buckets)
+
+
+def _steps() -> Iterator[int]:
+    """1, 2, 5, 10, 20, 50, ..."""
+    for exponent in count():
+        for digit in (1, 2, 5):
+            yield digit * 10**exponent
+
+
+def describe_difference(listed: Listed, figures: Figures) -> str | None:
+    """What is missing from a campaign's targets, or too much; none where they are what was expected."""
+    parts = []
+    for found, expected, unit in (
+        (figures.count, listed.expected_count, "targets"),
+        (figures.amount, listed.expected_amount, "points"),
+    ):
+        if found != expected:
+            parts.append(f"{abs(found - expected):,} {unit} {'missing' if found < expected else 'too many'}")
+    return ", ".join(parts) or None

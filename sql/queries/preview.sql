@@ -1,0 +1,24 @@
+-- name: read_preview_from_one_snapshot
+-- Loaders may be at work: the figures and the digest must be of the same rows.
+set transaction isolation level repeatable read, read only
+
+-- name: sum_targets_by_reason
+-- One scan: the reasons with the most points, each row beside the sums over all of them. No row where there is no target.
+select reason, count::bigint, amount, sum(count) over ()::bigint as all_count, sum(amount) over ()::numeric as all_amount,
+       min(smallest) over () as smallest, max(largest) over () as largest,
+       sum(above) over ()::bigint as above, count(*) over () as reason_count
+from (select reason, count(*) as count, sum(amount) as amount, min(amount) as smallest, max(amount) as largest,
+             count(*) filter (where amount > %(row_max)s::bigint) as above
+      from campaign_target where campaign_id = %(campaign_id)s group by reason) one
+order by amount desc, count desc, reason collate "C" limit %(reasons)s
+
+-- name: count_targets_by_bucket
+-- One scan; bucket 1 begins at the first edge.
+select width_bucket(amount, %(edges)s::bigint[]) as bucket, count(*)
+from campaign_target where campaign_id = %(campaign_id)s group by bucket
+
+-- name: get_pace
+-- The limit as it is now, without bringing back what a temporary one stood in for: a look writes nothing.
+select case when over then tps_afterwards else tps end as tps, case when over then null else until end as until,
+       case when over then null else tps_afterwards end as tps_afterwards
+from (select *, coalesce(until <= clock_timestamp(), false) as over from money_limit) l

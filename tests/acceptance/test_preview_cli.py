@@ -1,0 +1,84 @@
+"""`campaign preview` as a script meets it: figures on stdout, and an exit code that says whether to go on."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.store.connect import connect
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def preview(database_url: str, tmp_path: Path) -> Run:
+    def run(*arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "bulkpoint.cli.main", "campaign", "preview", *arguments],
+            env=os.environ | {"BULKPOINT_DATABASE_URL": database_url, "COLUMNS": "80"} | changes,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_good_file_and_its_campaign_are_previewed_with_exit_code_0(
+    preview: Run, database_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("member_id,amount,reason\nm1,100,추석 선물\nm2,300,추석 선물\nm3,200,생일\n")
+    of_file = preview("--targets", "t.csv", "--json", "--deadline", "2999-01-01T00:00")
+    assert (of_file.returncode, of_file.stderr.splitlines()[0]) == (0, "Reading t.csv ...")
+    fields = json.loads(of_file.stdout)
+    assert (fields["ok"], fields["file"], fields["campaign_id"], fields["mean"]) == (True, "t.csv", None, 200.0)
+    assert (fields["tps"], fields["tps_needed"], fields["in_time"]) == (1000, 1, True)
+    assert fields["histogram"][0] == {"first": 100, "last": 119, "count": 1}
+    assert fields["reasons"][0] == {"reason": "추석 선물", "count": 2, "amount": 400}
+    assert fields["deadline"] == "2998-12-31T15:00:00.000Z"
+
+    with connect(database_url) as connection:
+        create_campaign(connection, NewCampaign("추석"), actor="alice", caps=Caps(), targets=path)
+    of_campaign = preview("1")
+    assert of_campaign.returncode == 0
+    assert of_campaign.stdout.startswith(
+        "campaign    1  추석\nstate       WAITING 대기\ntargets     3 with 600 points:"
+    )
+    assert f"\ndigest      {fields['digest']}\n" in of_campaign.stdout
+    assert "\n추석 선물        2     400  66.7 %\n" in of_campaign.stdout
+    assert f"campaign start 1 --digest {fields['digest']}" in of_campaign.stderr
+
+
+def test_what_is_not_to_be_paid_is_exit_code_3_with_its_figures(
+    preview: Run, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("member_id,amount,reason\nm1,100,a\nm1,300,b\nm3,0,c\n")
+    refused = preview("--targets", "t.csv", "--errors", "all.csv")
+    assert refused.returncode == 3
+    assert "targets     2 with 400 points" in refused.stdout
+    assert "row 4: amount is '0'" in refused.stdout
+    assert refused.stderr.endswith(
+        "All 2 errors are in all.csv.\nbulkpoint: 2 findings in t.csv: mend it, then look again. Nothing was loaded.\n"
+    )
+    assert (tmp_path / "all.csv").read_text().count("\n") == 3
+
+    with connect(database_url) as connection:
+        create_campaign(connection, NewCampaign("later", "", 2, 9), actor="alice", caps=Caps())
+    empty = preview("1", "--json")
+    assert (empty.returncode, json.loads(empty.stdout)["findings"][0]["kind"]) == (3, "TOTALS")
+    assert "campaign withdraw 1" in empty.stderr
+
+
+def test_a_deadline_that_has_passed_is_exit_code_2(preview: Run) -> None:
+    refused = preview("1", "--deadline", "2020-01-01T00:00")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--deadline is in the past" in refused.stderr
