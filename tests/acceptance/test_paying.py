@@ -79,17 +79,33 @@ def test_all_are_paid(database_url: str, tmp_path: Path) -> None:
         assert len(deployment.money.ledger()) == 3_000
 
 
-def test_started_twice_at_once_pays_nothing_twice(database_url: str, tmp_path: Path) -> None:
-    with deployed(database_url, tmp_path) as deployment:
+def test_started_twice_at_once_one_pays_and_retries_what_failed_by_itself(database_url: str, tmp_path: Path) -> None:
+    """Money fails a tenth of the calls, none of which is repeated within a run; two retry runs may follow."""
+    changes = {"BULKPOINT_RETRIES": "0", "BULKPOINT_AUTO_RETRY_RUNS": "2"}
+    with deployed(database_url, tmp_path, "--fault", "unavailable=0.1", **changes) as deployment:
         campaign = deployment.create(800)
         both = [deployment.begin("campaign", "start", campaign, "--yes") for _ in range(2)]
-        codes = []
+        said = {}
         for process in both:
-            process.communicate(timeout=240)
-            codes.append(process.returncode)
-        assert sorted(codes) == [0, 3]
-        assert deployment.show(campaign)["counts"]["SUCCESS"] == 800
+            told = process.communicate(timeout=240)[1]
+            said[process.returncode] = told
+        assert sorted(said) == [0, 3]
+        assert "RUNNING" in said[3]
         assert_promises_kept(deployment, campaign)
+
+        shown = deployment.show(campaign)
+        runs = [(run["kind"], run["state"], run["reason"]) for run in shown["runs"]]
+        expected = [("INITIAL", "COMPLETED", None)]
+        expected += [("RETRY", "COMPLETED", f"automatic retry {number} of 2") for number in (1, 2)]
+        assert runs == expected[: len(runs)]
+        assert len(runs) > 1
+        assert "Run 1 left failures; run 2 retries them." in said[0]
+        assert shown["counts"]["FAILED"] < 40  # of 80 that the first run leaves
+        pause = deployment.query(
+            b"select extract(epoch from r.started_at - i.finished_at)::float8 from campaign_run i, campaign_run r"
+            b" where i.run = 1 and r.run = 2"
+        )
+        assert pause[0][0] >= 1, "after the backoff"
 
 
 FAULTS = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bulkpoint.control.resume import plan_resume
+from bulkpoint.control.retry import plan_retry
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
@@ -283,6 +284,35 @@ def test_a_retry_of_nothing_is_refused_and_changes_nothing(connection: Connectio
     with pytest.raises(RefusedError, match="no FAILED payment"):
         run_of(connection, campaign_id, "RETRY", Chosen(("UNKNOWN",), "NO_SUCH_CODE"))
     assert connection.execute("select count(*) from campaign_run").fetchone() == (1,)
+
+
+def test_a_payment_is_retried_three_times_and_then_only_beyond_the_limit(connection: Connection) -> None:
+    campaign_id = campaign_of(connection, 8)
+    begin(connection, campaign_id)
+    leave_behind(connection, campaign_id)
+    complete(connection, campaign_id)
+    connection.execute("update payment set retry_runs = 3 where failure_kind = 'UNKNOWN'")
+    plan = plan_retry(connection, campaign_id, ALL_BUT_REFUSED)
+    assert [one.kind for one in plan.again] == ["UNAVAILABLE"]
+    assert {(one.kind, one.spent) for one in plan.left} == {("UNKNOWN", True), ("REJECTED", False), ("MISMATCH", False)}
+    run_of(connection, campaign_id, "RETRY")
+    assert connection.execute("select seq, retry_runs from payment where state = 'PENDING'").fetchall() == [(4, 1)]
+    connection.execute(
+        "update payment set state = 'FAILED', failure_kind = 'UNAVAILABLE', failure_code = 'C', retry_runs = 3"
+        " where seq = 4"
+    )
+    connection.execute("update campaign_run set state = 'COMPLETED', finished_at = now() where state = 'RUNNING'")
+    with pytest.raises(RefusedError, match=r"2 FAILED payments.* had 3 RETRY runs already.*--beyond-limit --reason"):
+        plan_retry(connection, campaign_id, ALL_BUT_REFUSED)
+    with pytest.raises(RefusedError, match="no FAILED payment of this choice that may be retried"):
+        run_of(connection, campaign_id, "RETRY")
+    beyond = Chosen(ALL_BUT_REFUSED.kinds, beyond_limit=True)
+    assert {one.kind for one in plan_retry(connection, campaign_id, beyond).again} == {"UNAVAILABLE", "UNKNOWN"}
+    run_of(connection, campaign_id, "RETRY", beyond)
+    again = connection.execute("select seq, retry_runs from payment where state = 'PENDING' order by seq").fetchall()
+    assert again == [(4, 4), (5, 4)]
+    detail = connection.execute("select detail->'beyond_limit' from audit_event where action = 'retry'").fetchall()
+    assert detail == [(False,), (True,)]
 
 
 def test_open_payments_are_counted_in_buckets(connection: Connection) -> None:
