@@ -30,6 +30,26 @@ def migrate_() -> None:
         click.echo("up to date")
 
 
+@database.command()
+def roles() -> None:
+    """Make the database's group roles of least privilege: reader, loader, operator, relay. Safe to repeat.
+
+    To be run by the owner of the tables after each migration; the logins of people and programs are made members of
+    them (docs/operators.md).
+
+    \b
+    Example:
+      BULKPOINT_DATABASE_URL=postgresql://owner@db.example.com/bulkpoint bulkpoint db roles
+    """
+    from bulkpoint.local.postgres import connection_target
+    from bulkpoint.settings import load_settings
+    from bulkpoint.store.migrate import make_roles
+
+    with connection_target(load_settings()) as target:
+        make_roles(target.url)
+    click.echo("bulkpoint_reader, bulkpoint_loader, bulkpoint_operator and bulkpoint_relay are up to date")
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def settings(*, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bulkpoint.errors import UnreachableError
+from bulkpoint.errors import RefusedError, UnreachableError
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -59,11 +59,16 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
 
 @contextmanager
 def reachable(conninfo: str) -> Iterator[None]:
-    """Turn a connection that breaks inside the block into an UnreachableError."""
+    """Turn a connection that breaks inside the block into an UnreachableError, a login that may not into a refusal."""
     try:
         yield
     except psycopg.OperationalError as error:
         raise UnreachableError(f"The database {where(conninfo)} went away: {_first_line(error)}.") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise RefusedError(
+            f"The database {where(conninfo)} refuses this login: {_first_line(error)}. Its administrator grants the"
+            " group role that it needs (docs/operators.md)."
+        ) from error
 
 
 @contextmanager

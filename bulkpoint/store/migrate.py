@@ -4,7 +4,7 @@ import psycopg
 
 from bulkpoint import files
 from bulkpoint.errors import RefusedError
-from bulkpoint.store.connect import connect
+from bulkpoint.store.connect import connect, reachable
 
 # Any constant will do: it makes two migrating processes take turns.
 MIGRATION_LOCK = 5_171_985_001
@@ -44,3 +44,12 @@ def migrate(conninfo: str) -> list[str]:
 def _apply(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
     connection.execute(files.read_text(f"sql/migrations/{name}").encode())
     connection.execute("insert into migration (name) values (%s)", (name,))
+
+
+def make_roles(conninfo: str) -> None:
+    """Make the group roles of sql/roles.sql and grant each what it needs; safe to repeat.
+
+    Raises RefusedError where this login may not make roles, or does not own the tables.
+    """
+    with connect(conninfo) as connection, reachable(conninfo), connection.transaction():
+        connection.execute(files.read_text("sql/roles.sql").encode())

@@ -86,3 +86,6 @@ begin
     select campaign_id, -1, target_count, target_amount from campaign where campaign_id = of_campaign;
 end $$;
 revoke execute on function freeze_campaign(bigint, bytea) from public;
+
+-- A loader's login may write campaign_target and no more; the check that its campaign is not frozen locks the campaign's row.
+alter function refuse_targets_once_frozen() security definer set search_path from current;

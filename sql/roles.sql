@@ -1,0 +1,36 @@
+-- Group roles of least privilege, for the logins of people and programs: `grant bulkpoint_operator to kim`.
+-- Run by `bulkpoint db roles` as the owner of the tables, after each migration; safe to repeat.
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['bulkpoint_reader', 'bulkpoint_loader', 'bulkpoint_operator', 'bulkpoint_relay'] loop
+        if not exists (select from pg_roles where rolname = name) then
+            execute format('create role %I nologin', name);
+        end if;
+    end loop;
+end $$;
+
+-- Looks at everything, changes nothing: the help desk, finance, audit.
+grant select on all tables in schema public to bulkpoint_reader;
+
+-- Loads targets of campaigns that others created, until these are frozen.
+grant select, insert, update, delete on campaign_target to bulkpoint_loader;
+grant select on campaign, migration to bulkpoint_loader;
+
+-- Creates and runs campaigns; which of that, operator_right says by login. Never rewrites what happened.
+grant bulkpoint_reader, bulkpoint_loader to bulkpoint_operator;
+grant insert (name, note, expected_count, expected_amount, creator, creator_login, not_before) on campaign to bulkpoint_operator;
+grant update (last_event_no, approved_by, approved_login, approved_at, approved_digest, withdrawn_by, withdrawn_at,
+              withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
+grant insert, update on campaign_run, campaign_counter, money_limit, seen_list to bulkpoint_operator;
+grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
+grant update on payment to bulkpoint_operator;
+grant insert, update, delete on money_share to bulkpoint_operator;
+grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
+
+-- Takes events from the outbox to Kafka and Slack.
+grant select on campaign, campaign_run, campaign_overview, campaign_count, campaign_counter, money_limit, outbox_event, notification, migration to bulkpoint_relay;
+grant update on outbox_event to bulkpoint_relay;
+grant insert, update on notification to bulkpoint_relay;

@@ -1,0 +1,149 @@
+"""What the logins of people and programs may do to the tables, by the group roles of sql/roles.sql."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.control.tps import show_limit
+from bulkpoint.errors import RefusedError
+from bulkpoint.rules.rights import Right
+from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import Connection, connect, reachable
+from bulkpoint.store.limit import ensure_limit
+from bulkpoint.store.migrate import make_roles
+from bulkpoint.store.payment import Change, claim_payments, record_results
+from bulkpoint.store.right import change_rights
+from bulkpoint.store.run import begin_run, end_run
+from bulkpoint.store.share import acquire_share
+
+
+@pytest.fixture
+def owner(database_url: str) -> Iterator[Connection]:
+    make_roles(database_url)
+    make_roles(database_url)  # safe to repeat
+    with connect(database_url) as connection:
+        ensure_limit(connection, tps=100, shares=1, actor="owner")
+        yield connection
+
+
+@contextmanager
+def login(owner: Connection, database_url: str, group: str) -> Iterator[Connection]:
+    """A connection of somebody who is a member of one group role; the login goes with the block."""
+    owner.execute(f"create role kim login in role {group}".encode())
+    try:
+        with connect(database_url) as theirs:
+            theirs.execute("set session authorization kim")
+            yield theirs
+    finally:
+        owner.execute("drop owned by kim")
+        owner.execute("drop role kim")
+
+
+def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
+    owner: Connection, database_url: str, tmp_path: Path
+) -> None:
+    targets = tmp_path / "targets.csv"
+    targets.write_text("member_id,amount,reason\nm1,5,r\n")
+    with login(owner, database_url, "bulkpoint_operator") as kim:
+        new = NewCampaign("c")
+        campaign_id = create_campaign(kim, new, actor="Kim", caps=Caps(), targets=targets)
+        with pytest.raises(RefusedError, match="login kim may not start"):
+            begin_run(kim, campaign_id, kind="INITIAL", actor="Kim", reason=None, shares=1)
+        owner.execute("insert into operator_right (login, permission) values ('kim', 'start')")
+        run = begin_run(kim, campaign_id, kind="INITIAL", actor="Kim", reason=None, shares=1)
+        lease = acquire_share(kim, run.token, uuid4(), lease_s=9.0)
+        assert lease is not None
+        assert len(claim_payments(kim, run.token, lease.token, [1])) == 1
+        paid = Change(1, "SUCCESS", lease.token, 1, maybe_credited=False, transaction_id="t")
+        record_results(kim, run.token, 0, [], [paid])
+        ended = end_run(kim, run, "COMPLETED")
+        assert ended is not None
+        assert (ended.state, ended.success) == ("COMPLETED", 1)
+        assert owner.execute("select distinct login from audit_event").fetchall() == [("kim",)]
+        assert owner.execute("select creator, creator_login::text from campaign").fetchall() == [("Kim", "kim")]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"insert into operator_right (login, permission) values ('kim', 'force')",
+        b"delete from operator_right",
+        b"update audit_event set actor = 'nobody'",
+        b"delete from audit_event",
+        b"update audit_head set audit_no = 0",
+        b"alter table audit_event disable trigger all",
+        b"update campaign set key_namespace = gen_random_uuid()",
+        b"update campaign set creator_login = 'other'",
+        b"delete from campaign",
+        b"delete from payment",
+        b"insert into payment (campaign_id, seq, member_id, amount, reason) values (1, 9, 'm', 1, 'r')",
+        b"delete from payment_attempt",
+        b"update payment_attempt set outcome = 'x'",
+        b"delete from outbox_event",
+        b"delete from campaign_run",
+    ],
+)
+def test_an_operator_rewrites_nothing_that_happened(owner: Connection, database_url: str, statement: bytes) -> None:
+    with login(owner, database_url, "bulkpoint_operator") as kim, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        kim.execute(statement)
+
+
+def test_nobody_gives_rights_but_the_owner(owner: Connection, database_url: str) -> None:
+    with login(owner, database_url, "bulkpoint_operator") as kim:
+        with pytest.raises(RefusedError, match="whoever owns the database's tables"):
+            change_rights(kim, "kim", [Right.FORCE], granted=True, actor="Kim")
+        assert change_rights(owner, "kim", [Right.FORCE, Right.START], granted=True, actor="owner") == 2
+        assert change_rights(owner, "kim", [Right.FORCE], granted=True, actor="owner") == 0
+        assert change_rights(owner, "kim", [Right.FORCE], granted=False, actor="owner") == 1
+        with pytest.raises(RefusedError, match="no login Kim"):
+            change_rights(owner, "Kim", [Right.FORCE], granted=True, actor="owner")
+    noted = owner.execute("select action, detail->>'login', detail->>'right' from audit_event order by 3, 1").fetchall()
+    assert noted == [
+        ("right.grant", "kim", "force"),
+        ("right.revoke", "kim", "force"),
+        ("right.grant", "kim", "start"),
+    ]
+
+
+def test_a_loader_loads_targets_until_the_freeze_and_no_more(owner: Connection, database_url: str) -> None:
+    for number in (1, 2):
+        owner.execute(
+            "insert into campaign (name, expected_count, expected_amount, creator) values (%s, 1, 5, 'x')",
+            (str(number),),
+        )
+    with login(owner, database_url, "bulkpoint_loader") as kim:
+        kim.execute("insert into campaign_target values (1, 'm', 5, 'r')")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            kim.execute("insert into campaign_target values (9, 'm', 5, 'r')")
+        begin_run(owner, 1, kind="INITIAL", actor="x", reason=None, shares=1)
+        with pytest.raises(psycopg.errors.RestrictViolation, match="was frozen"):
+            kim.execute("insert into campaign_target values (1, 'late', 5, 'r')")
+        kim.execute("insert into campaign_target values (2, 'm', 5, 'r')")
+        for statement in (
+            b"select from payment",
+            b"update campaign set name = 'x'",
+            b"insert into campaign_run (campaign_id) values (1)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                kim.execute(statement)
+
+
+def test_a_reader_reads_all_and_is_refused_in_a_sentence_where_it_would_write(
+    owner: Connection, database_url: str
+) -> None:
+    tables = owner.execute(
+        "select quote_ident(table_name) from information_schema.tables where table_schema = 'public'"
+    ).fetchall()
+    with login(owner, database_url, "bulkpoint_reader") as kim:
+        for (table,) in tables:
+            kim.execute(f"select from {table} limit 1".encode())
+        with (
+            pytest.raises(RefusedError, match=r"refuses this login: permission denied for .*docs/operators\.md"),
+            reachable(database_url),
+        ):
+            show_limit(kim, load_settings({}), actor="Kim")
