@@ -95,7 +95,7 @@ def test_started_twice_at_once_one_pays_and_retries_what_failed_by_itself(databa
 
         shown = deployment.show(campaign)
         runs = [(run["kind"], run["state"], run["reason"]) for run in shown["runs"]]
-        expected = [("INITIAL", "COMPLETED", None)]
+        expected: list[tuple[str, str, str | None]] = [("INITIAL", "COMPLETED", None)]
         expected += [("RETRY", "COMPLETED", f"automatic retry {number} of 2") for number in (1, 2)]
         assert runs == expected[: len(runs)]
         assert len(runs) > 1

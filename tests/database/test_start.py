@@ -249,6 +249,17 @@ def test_the_same_list_is_not_created_twice_unless_that_is_meant(connection: Con
     assert count == (3,), "what was refused left nothing"
 
 
+def test_a_wanted_repetition_is_one_of_the_latest_only(connection: Connection, lists: Lists) -> None:
+    first = lists.create("a")
+    second = lists.create("a", same_as=first, reason="r")
+    third = lists.create("a", same_as=second, reason="r")
+    begin(connection, third, plan(connection, third, force=True, reason="r"))
+    stop_run(connection, third, actor="bob")
+    with pytest.raises(RefusedError, match=rf"same as that of campaign {third}.*--same-as {third}"):
+        plan(connection, second, force=True, reason="r")
+    plan(connection, second, force=True, reason="r", same_as=third)
+
+
 def test_what_was_withdrawn_or_is_long_ago_paid_nobody_twice(connection: Connection, lists: Lists) -> None:
     first = lists.create("a")
     withdraw_campaign(connection, first, actor="alice", reason="wrong")
