@@ -29,7 +29,7 @@ WIDTH_MAX = 120
     help="A file instead of a campaign: .csv (UTF-8) or .parquet, as for `create`.",
 )
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
-@click.option("--deadline", metavar="TIME", help="The TPS that it takes to end by then: 2026-01-31T18:00, or 18:00.")
+@click.option("--deadline", metavar="TIME", help="Say which TPS it takes to end by then: 2026-01-31T18:00, or 18:00.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def preview(
     *, campaign_id: int | None, targets: Path | None, errors: Path | None, deadline: str | None, as_json: bool
@@ -92,9 +92,11 @@ def _conclude(seen: "Preview") -> None:
         say("Load it with `bulkpoint campaign create --name T --targets FILE`.")
         return
     campaign_id = seen.campaign.campaign_id
+    if seen.findings and seen.campaign.frozen_at is not None:
+        raise RefusedError(f"{number} in campaign {campaign_id}, whose targets can no longer change.")
     if seen.findings:
         raise RefusedError(
-            f"{number} in campaign {campaign_id}: load what is missing and look again, or withdraw it"
+            f"{number} in campaign {campaign_id}: mend its targets and look again, or withdraw it"
             f" (`bulkpoint campaign withdraw {campaign_id} --reason T`) and create another."
         )
     if seen.campaign.state == "WAITING" and seen.digest is not None:

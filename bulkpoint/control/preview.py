@@ -31,6 +31,8 @@ from bulkpoint.store.target import digest_targets
 
 # A list with more reasons than this has one for each member or nearly so; all of them would fill the memory.
 REASONS_COUNTED_MAX = 100_000
+# Amounts that are laid beside the histogram's edges at a time: their places take as much memory as they do.
+BLOCK_ROWS = 1_000_000
 
 
 def preview_file(
@@ -155,8 +157,11 @@ class _Tally:
     def _buckets(self, edges: list[int]) -> tuple[Bucket, ...]:
         import numpy as np
 
-        part = np.searchsorted(np.array(edges), np.frombuffer(self._amounts, dtype=np.int64), side="right")
-        return buckets_of(edges, np.bincount(part, minlength=len(edges))[1:].tolist())
+        counts = np.zeros(len(edges), dtype=np.int64)
+        amounts = np.frombuffer(self._amounts, dtype=np.int64)
+        for block in np.array_split(amounts, len(amounts) // BLOCK_ROWS + 1):
+            counts += np.bincount(np.searchsorted(edges, block, side="right"), minlength=len(edges))
+        return buckets_of(edges, counts[1:].tolist())
 
 
 def _open_count(connection: Connection, campaign: Campaign, figures: Figures) -> int:
@@ -191,4 +196,4 @@ def _cap_findings(figures: Figures, above: int, caps: Caps) -> list[Finding]:
 
 def _total_findings(listed: Listed, figures: Figures) -> list[Finding]:
     difference = describe_difference(listed, figures)
-    return [] if difference is None else [Finding("TOTALS", f"Not what is expected: {difference}.")]
+    return [] if difference is None else [Finding("TOTALS", f"Not what is expected; {difference}.")]

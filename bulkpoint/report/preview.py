@@ -74,7 +74,8 @@ def _head_lines(preview: Preview) -> list[str]:
     if listed is None:
         lines = [f"file        {_printable(str(preview.file))}", targets]
     else:
-        lines = [f"campaign    {listed.campaign_id}  {listed.name}", f"state       {state_words(listed.state)}"]
+        who = f"{listed.campaign_id}  {_printable(listed.name)}"
+        lines = [f"campaign    {who}", f"state       {state_words(listed.state)}"]
         if describe_difference(listed, figures) is None:
             lines.append(f"{targets}: matches what is expected")
         else:
@@ -183,7 +184,8 @@ def _problem_lines(preview: Preview) -> list[str]:
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %"
+    """One place; a little is not nothing."""
+    return "<0.1 %" if 0 < part < whole / 2_000 else f"{100 * part / whole:.1f} %"
 
 
 def _printable(text: str) -> str:

@@ -200,5 +200,5 @@ def describe_difference(listed: Listed, figures: Figures) -> str | None:
         (figures.amount, listed.expected_amount, "points"),
     ):
         if found != expected:
-            parts.append(f"{abs(found - expected):,} {unit} {'missing' if found < expected else 'too many'}")
+            parts.append(f"{unit} {'missing' if found < expected else 'too many'}: {abs(found - expected):,}")
     return ", ".join(parts) or None

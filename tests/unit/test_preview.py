@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from bulkpoint.cli.preview import preview
 from bulkpoint.control import preview as control
@@ -18,7 +19,6 @@ from bulkpoint.control.preview import preview_file
 from bulkpoint.control.target_digest import TargetDigest
 from bulkpoint.errors import UsageError
 from bulkpoint.report.preview import draw, preview_object
-from bulkpoint.report.words import cells
 from bulkpoint.rules.preview import (
     BARS_MAX,
     Bucket,
@@ -135,10 +135,11 @@ def test_a_difference_says_what_is_missing_and_what_is_too_much() -> None:
         return describe_difference(Listed(1, "c", "WAITING", 1_000, 5_000, None), figures)
 
     assert difference(1_000, 5_000) is None
-    assert difference(0, 6_000) == "1,000 targets missing, 1,000 points too many"
+    assert difference(0, 6_000) == "targets missing: 1,000, points too many: 1,000"
 
 
-def test_the_figures_of_a_file(csv_file: Write) -> None:
+def test_the_figures_of_a_file(csv_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "BLOCK_ROWS", 2)
     seen = preview_file(csv_file("m1,100,gift\nm2,250,thanks\nm3,130,gift\n"), Caps())
     assert seen.findings == ()
     assert seen.digest is not None
@@ -207,9 +208,9 @@ def test_lines_fit_the_terminal_and_columns_stand_under_their_heads_in_korean_to
     long = "회원 등급 상향 축하 포인트 적립, 골드에서 플래티넘으로 승급하신 것을 축하드립니다" * 3
     seen = preview_file(csv_file(f'm1,1,추석 감사 적립\nm2,999999,"{long}"\nm3,70,생일 🎂\n'), Caps())
     lines = drawn(seen)
-    assert max(map(cells, lines)) <= 80
+    assert max(map(cell_len, lines)) <= 80
     table = lines[next(number for number, line in enumerate(lines) if line.startswith("REASON")) :]
-    assert len({cells(line) for line in table}) == 1
+    assert len({cell_len(line) for line in table}) == 1
     assert table[1].split("...")[0].strip() == long[: len(table[1].split("...")[0].strip())]
     assert len(table[1].split("...")[0]) > 20
 
@@ -223,10 +224,11 @@ def test_what_a_reason_holds_cannot_move_the_cursor(csv_file: Write) -> None:
 
 
 def test_every_bar_that_has_a_target_can_be_seen(csv_file: Write) -> None:
-    rows = "".join(f"m{number},100,x\n" for number in range(900)) + "last,5000,x\n"
+    rows = "".join(f"m{number},100,x\n" for number in range(3_000)) + "last,5000,x\n"
     lines = drawn(preview_file(csv_file(rows), Caps()))
     bars = lines[next(number for number, line in enumerate(lines) if line.startswith("POINTS")) + 1 :][:6]
     assert [bar.split("%")[1].strip() for bar in bars] == ["█" * 40, "", "", "", "", "▏"]
+    assert [bar.split()[4] for bar in bars] == ["100.0", "0.0", "0.0", "0.0", "0.0", "<0.1"]
 
 
 @pytest.mark.parametrize(
