@@ -1,0 +1,238 @@
+"""Two drawings for a campaign's page, as SVG: payments ended over time under the limit, and payments by amount.
+
+Plain figures in, text out. Labels must be escaped already where they are of people.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+WIDTH, LEFT, RIGHT = 760, 52, 8
+HEIGHT, TOP, BOTTOM = 250, 26, 28
+RUN_GAP = 16
+RUN_WIDTH_MIN = 30
+TICK_WIDTH_MIN, LABEL_WIDTH_MIN = 58, 74
+TICKS_MAX = 10
+INTERVALS_MAX = 600
+BAR_HEIGHT, BAR_LEFT, BAR_RIGHT = 21, 152, 112
+BARS_MAX = 16
+TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
+# Beyond this multiple of what was reached the limit would press the curve to the ground.
+LIMIT_SHOWN_MAX = 4
+
+
+class Point(NamedTuple):
+    """Payments that had ended, and the limit in calls a second, at a moment."""
+
+    at: datetime
+    done: int
+    tps: int
+
+
+class Interval(NamedTuple):
+    """Between two points, in seconds since its run began: payments that ended a second, and the limit."""
+
+    begin_s: float
+    end_s: float
+    rate: float
+    tps: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One run of the drawing: its number, its kind in words, and its points in order of time from its beginning."""
+
+    run: int
+    kind: str
+    points: Sequence[Point]
+
+    @property
+    def length_s(self) -> float:
+        return (self.points[-1].at - self.points[0].at).total_seconds()
+
+
+class Bar(NamedTuple):
+    """Payments of one range of amounts, by how they ended."""
+
+    label: str
+    success: int
+    failed: int
+    open: int
+
+    @property
+    def total(self) -> int:
+        return self.success + self.failed + self.open
+
+
+def intervals(stretch: Stretch, *, at_least_s: float) -> list[Interval]:
+    """Mean rates between points that are far enough apart: two samples a moment apart would make a needle."""
+    began = stretch.points[0].at
+    kept = [stretch.points[0]]
+    for point in stretch.points[1:]:
+        if (point.at - kept[-1].at).total_seconds() >= at_least_s:
+            kept.append(point)
+    if kept[-1] is not stretch.points[-1]:  # the end stays where it is, and takes the place of what is too close to it
+        kept[max(1, len(kept) - 1) :] = [stretch.points[-1]]
+    found = []
+    for before, after in pairwise(kept):
+        begin_s, end_s = (before.at - began).total_seconds(), (after.at - began).total_seconds()
+        if end_s > begin_s:
+            found.append(Interval(begin_s, end_s, max(0.0, (after.done - before.done) / (end_s - begin_s)), after.tps))
+    return found
+
+
+def draw_rates(stretches: Sequence[Stretch], *, timezone: str, label: str) -> tuple[str, int | None]:
+    """The drawing, and the limit where that is too high to be drawn. `stretches` has at least one that took time."""
+    stretches = [stretch for stretch in stretches if stretch.length_s > 0]
+    total_s = sum(stretch.length_s for stretch in stretches)
+    drawn = [intervals(one, at_least_s=max(1.0, total_s / INTERVALS_MAX)) for one in stretches]
+    reached = max(one.rate for run in drawn for one in run)
+    limit = max(one.tps for run in drawn for one in run)
+    beyond = reached > 0 and limit > LIMIT_SHOWN_MAX * reached
+    top = _above(max(reached * 1.05, 1.0) if beyond else max(reached, limit * 1.05, 1.0))
+
+    parts = [_grid(top)]
+    x = float(LEFT)
+    for stretch, run, width in zip(stretches, drawn, _widths(stretches), strict=True):
+        parts += _draw_run(stretch, run, x=x, width=width, top=top, timezone=timezone)
+        x += width + RUN_GAP
+    return _svg(HEIGHT, label, parts), limit if beyond else None
+
+
+def _widths(stretches: Sequence[Stretch]) -> list[float]:
+    """In proportion to time, but none too small to be seen."""
+    room = WIDTH - LEFT - RIGHT - RUN_GAP * (len(stretches) - 1)
+    least = min(RUN_WIDTH_MIN, room / len(stretches))
+    rest, total_s = room - least * len(stretches), sum(stretch.length_s for stretch in stretches)
+    return [least + rest * stretch.length_s / total_s for stretch in stretches]
+
+
+def _draw_run(stretch: Stretch, run: list[Interval], *, x: float, width: float, top: float, timezone: str) -> list[str]:
+    floor = HEIGHT - BOTTOM
+
+    def across(seconds: float) -> float:
+        return x + width * seconds / stretch.length_s
+
+    def up(value: float) -> float:
+        return floor - (floor - TOP) * min(value, top) / top
+
+    curve = f"M{x:.1f} {floor}" + "".join(f"V{up(one.rate):.1f}H{across(one.end_s):.1f}" for one in run)
+    parts = [f'<path class="rate" d="{curve}V{floor}Z"/>']
+    limit, pen = "", False
+    for one in run:
+        if one.tps > top:
+            pen = False
+            continue
+        limit += f"{'V' if pen else f'M{across(one.begin_s):.1f} '}{up(one.tps):.1f}H{across(one.end_s):.1f}"
+        pen = True
+    if limit:
+        parts.append(f'<path class="limit" d="{limit}"/>')
+    parts.append(f'<path class="edge" d="M{x:.1f} {TOP - 8}V{floor}"/>')
+    label = f"{stretch.run} {stretch.kind}" if width >= LABEL_WIDTH_MIN else str(stretch.run)
+    parts.append(f'<text x="{x + 4:.1f}" y="{TOP - 12}">{label}</text>')
+    for seconds, text in _ticks(stretch, width, timezone):
+        at = across(seconds)
+        parts.append(f'<path class="edge" d="M{at:.1f} {floor}v4"/>')
+        parts.append(f'<text x="{at:.1f}" y="{floor + 18}" text-anchor="middle">{text}</text>')
+    return parts
+
+
+def _ticks(stretch: Stretch, width: float, timezone: str) -> list[tuple[float, str]]:
+    """Round times of the clock inside the run, far enough apart to be read."""
+    began, length_s = stretch.points[0].at.astimezone(ZoneInfo(timezone)), stretch.length_s
+    step_s = next((step for step in TICK_STEPS_S if width * step / length_s >= TICK_WIDTH_MIN), TICK_STEPS_S[-1])
+    midnight = began.replace(hour=0, minute=0, second=0, microsecond=0)
+    since_midnight_s = (began - midnight).total_seconds()
+    first_s = math.ceil(since_midnight_s / step_s) * step_s - since_midnight_s
+    form = "%H:%M" if step_s >= 60 else "%H:%M:%S"
+    margin_s = length_s * 16 / width  # half a label's width, so that none hangs over its run's end
+    count = math.floor(max(0.0, length_s - margin_s - first_s) / step_s) + 1
+    every = math.ceil(count / TICKS_MAX)  # a run of weeks: not every day has its own
+    moments = [first_s + step_s * number for number in range(0, count, every)]
+    return [
+        (seconds, f"{began + timedelta(seconds=seconds):{form}}")
+        for seconds in moments
+        if margin_s <= seconds <= length_s - margin_s
+    ]
+
+
+def _grid(top: float) -> str:
+    floor, parts = HEIGHT - BOTTOM, []
+    step = _nice(top / 4)
+    for number in range(math.floor(top / step + 1e-9) + 1):
+        y = floor - (floor - TOP) * number * step / top
+        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_figure(number * step)}</text>')
+    return "".join(parts)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def _nice(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20, 50 and so on that is not smaller."""
+    magnitude = 10.0 ** math.floor(math.log10(value))
+    return next(magnitude * factor for factor in (1, 2, 5, 10) if magnitude * factor >= value * (1 - 1e-9))
+
+
+def _above(value: float) -> float:
+    """A round number above, so that the grid ends at the top."""
+    step = _nice(value / 5)
+    return math.ceil(value / step - 1e-9) * step
+
+
+def amount_edges(lowest: int, highest: int) -> list[int]:
+    """Round points between which payments are counted, ascending; the first is at most `lowest`, the last above all.
+
+    Even steps where the amounts are of one size, 1-2-5 steps where they are not, and tenfold ones where those are many.
+    """
+    if highest < 20 * lowest:
+        step = max(1, int(_nice((highest - lowest + 1) / (BARS_MAX - 4))))
+        first = lowest // step * step
+        return [max(1, first), *range(first + step, highest + step + 1, step)]
+    for factors in ((1, 2, 5), (1,)):
+        steps = [factor * 10**power for power in range(len(str(highest)) + 1) for factor in factors]
+        first = max(index for index, step in enumerate(steps) if step <= lowest)
+        last = min(index for index, step in enumerate(steps) if step > highest)
+        edges = steps[first : last + 1]
+        if len(edges) <= BARS_MAX + 1:
+            break
+    return edges
+
+
+def draw_bars(bars: Sequence[Bar], *, label: str) -> str:
+    """One line a range: its points, a bar by state, payments and their share."""
+    total, longest = sum(bar.total for bar in bars), max((bar.total for bar in bars), default=1) or 1
+    room = WIDTH - BAR_LEFT - BAR_RIGHT
+    parts = []
+    for number, bar in enumerate(bars):
+        y, x = number * BAR_HEIGHT + 3, float(BAR_LEFT)
+        parts.append(f'<text x="{BAR_LEFT - 8}" y="{y + 12}" text-anchor="end">{bar.label}</text>')
+        for state, count in (("success", bar.success), ("failed", bar.failed), ("open", bar.open)):
+            if count:
+                width = max(1.0, room * count / longest)
+                parts.append(
+                    f'<rect class="{state}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR_HEIGHT - 6}"/>'
+                )
+                x += width
+        parts.append(f'<text x="{x + 6:.1f}" y="{y + 12}">{bar.total:,} ({share(bar.total, total)})</text>')
+    return _svg(len(bars) * BAR_HEIGHT + 4, label, parts)
+
+
+def share(part: int, whole: int) -> str:
+    """`12.3 %`; 0 and 100 only where it is none and all of them. As HTML."""
+    if not whole:
+        return "-"
+    if 0 < part < whole and not 0.05 <= 100 * part / whole < 99.95:
+        return "&lt; 0.1 %" if part < whole - part else "&gt; 99.9 %"
+    return f"{100 * part / whole:.1f} %"
+
+
+def _svg(height: int, label: str, parts: list[str]) -> str:
+    inside = "".join(parts)
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{inside}</svg>'

@@ -1,0 +1,125 @@
+"""What a report reads: every payment of a campaign as a stream, and the figures of its page, all of one moment."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg.rows import class_row
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+# One round trip: large enough to be cheap, some 10 MB as Python has them.
+BATCH_ROWS = 10_000
+
+
+class PaymentRow(NamedTuple):
+    """One payment as it is exported; amount in points, attempts those of its latest run, times in UTC."""
+
+    campaign_id: int
+    member_id: str
+    amount: int
+    reason: str
+    state: str
+    transaction_id: str | None
+    failure_kind: str | None
+    failure_code: str | None
+    failure_message: str | None
+    attempts: int
+    first_sent_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """FAILED payments of one kind and code, with their points."""
+
+    kind: str
+    code: str | None
+    count: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRun:
+    """A run; done_before and done_after: payments that had ended when it began and when it ended, none if not known."""
+
+    run: int
+    kind: str
+    state: str
+    reason: str | None
+    actor: str
+    started_at: datetime
+    finished_at: datetime | None
+    done_before: int | None
+    done_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedSample:
+    """Payments of the campaign that had ended, and the limit in calls a second, at one moment of a run."""
+
+    run: int
+    at: datetime
+    done: int
+    tps: int
+
+
+class AmountCount(NamedTuple):
+    """Payments with an amount from edge number `edge` to below the next one, by how they ended."""
+
+    edge: int
+    success: int
+    failed: int
+    open: int
+
+
+@contextmanager
+def one_snapshot(connection: Connection) -> Iterator[None]:
+    """Everything that the block reads is of one moment; it changes nothing, and its times are in UTC."""
+    with connection.transaction():
+        connection.execute(sql("begin_snapshot"))
+        connection.execute(sql("times_in_utc"))
+        yield
+
+
+def stream_payments(connection: Connection, campaign_id: int, *, failed_only: bool) -> Iterator[list[PaymentRow]]:
+    """The payments in the order of the list, ten thousand at a time, whatever their number; inside one_snapshot."""
+    with connection.cursor(name="export") as cursor:
+        cursor.execute(sql("export_payments"), {"campaign_id": campaign_id, "failed_only": failed_only})
+        while batch := cursor.fetchmany(BATCH_ROWS):
+            yield [PaymentRow._make(row) for row in batch]
+
+
+def list_failures(connection: Connection, campaign_id: int, *, rows_max: int) -> list[Failures]:
+    """The most frequent kinds and codes of failure. One scan of the campaign."""
+    with connection.cursor(row_factory=class_row(Failures)) as cursor:
+        return cursor.execute(sql("report_failures"), {"campaign_id": campaign_id, "rows_max": rows_max}).fetchall()
+
+
+def list_reported_runs(connection: Connection, campaign_id: int) -> list[ReportedRun]:
+    """The runs of a campaign, the first one first."""
+    with connection.cursor(row_factory=class_row(ReportedRun)) as cursor:
+        return cursor.execute(sql("report_runs"), {"campaign_id": campaign_id}).fetchall()
+
+
+def list_samples(connection: Connection, campaign_id: int, *, samples_max: int) -> list[ReportedSample]:
+    """At most so many samples of all runs together, in order, evenly chosen; and the last one of each run besides."""
+    with connection.cursor(row_factory=class_row(ReportedSample)) as cursor:
+        parameters = {"campaign_id": campaign_id, "samples_max": samples_max}
+        return cursor.execute(sql("report_samples"), parameters).fetchall()
+
+
+def amount_range(connection: Connection, campaign_id: int) -> tuple[int, int]:
+    """The lowest and the highest amount, in points, of a campaign that is frozen. One scan of it."""
+    row = connection.execute(sql("report_amount_range"), {"campaign_id": campaign_id}).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def count_amounts(connection: Connection, campaign_id: int, edges: Sequence[int]) -> list[AmountCount]:
+    """Payments by amount, between ascending edges in points; edges that have none are left out. One scan."""
+    rows = connection.execute(sql("report_amounts"), {"campaign_id": campaign_id, "edges": list(edges)})
+    return [AmountCount(*row) for row in rows]

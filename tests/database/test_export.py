@@ -1,0 +1,265 @@
+"""Reports: every payment of one moment as CSV and Parquet, and the page that shows what they come to."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.report.drawing import Point, Stretch, amount_edges, intervals, share
+from bulkpoint.report.export import Totals, defuse, refuse_unstarted, replacing, write_csv, write_parquet
+from bulkpoint.report.page import page_of, read_figures
+from bulkpoint.store import export
+from bulkpoint.store.campaign import get_campaign, get_counts
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.export import PaymentRow, list_samples, one_snapshot, stream_payments
+from bulkpoint.store.limit import ensure_limit
+from bulkpoint.store.run import begin_run, stop_run
+
+# In the order of the list: that of their bytes.
+MEMBERS = ("+82", "-1", "=cmd|' /C calc'!A0", "@here", 'm"1', "m,2", "추석 👪")
+SENT_AT = datetime(2026, 1, 31, 15, 0, 0, 250_000, tzinfo=UTC)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    with connect(database_url) as connection:
+        ensure_limit(connection, tps=100, shares=2, actor="tester")
+        yield connection
+
+
+def create(connection: Connection, members: tuple[str, ...] = MEMBERS) -> int:
+    """A campaign named with HTML; members get 100, 200 and so on."""
+    row = connection.execute(
+        "insert into campaign (name, note, expected_count, expected_amount, creator)"
+        " values ('<b>설날</b> & \"더블\"', 'a < b', %s, %s, 'alice <script>') returning campaign_id",
+        (len(members), 100 * sum(range(1, len(members) + 1))),
+    ).fetchone()
+    assert row is not None
+    for number, member in enumerate(members, start=1):
+        connection.execute(
+            "insert into campaign_target values (%s, %s, %s, %s)",
+            (row[0], member, 100 * number, "=HYPERLINK(1)" if number == 1 else "선물,\n둘째 줄"),
+        )
+    return int(row[0])
+
+
+@pytest.fixture
+def paid(connection: Connection) -> int:
+    """A campaign that was stopped: the second payment FAILED, the last one is open, the others are SUCCESS."""
+    campaign_id = create(connection)
+    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
+    connection.execute(
+        "update payment set state = 'SUCCESS', transaction_id = '@t' || seq, attempts = 1, first_sent_at = %s,"
+        " finished_at = %s where seq < 7 and seq <> 2",
+        (SENT_AT, SENT_AT + timedelta(seconds=1)),
+    )
+    connection.execute(
+        "update payment set state = 'FAILED', failure_kind = 'REJECTED', failure_code = 'GONE <i>', attempts = 1,"
+        " failure_message = '-no \"such\" member', first_sent_at = %s, finished_at = %s where seq = 2",
+        (SENT_AT, SENT_AT),
+    )
+    connection.execute(
+        "update campaign_counter set pending = 1, pending_amount = 700, success = 5, success_amount = 1900, failed = 1,"
+        " failed_amount = 200, failed_rejected = 1"
+    )
+    stop_run(connection, campaign_id, actor="carol", reason="a < b & c")
+    return campaign_id
+
+
+def as_csv(connection: Connection, campaign_id: int, *, failed_only: bool = False) -> tuple[bytes, Totals]:
+    stream = io.BytesIO()
+    with one_snapshot(connection):
+        totals = write_csv(stream_payments(connection, campaign_id, failed_only=failed_only), stream)
+    return stream.getvalue(), totals
+
+
+def test_csv_has_a_row_for_each_payment_in_the_order_of_the_list(connection: Connection, paid: int) -> None:
+    content, totals = as_csv(connection, paid)
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    assert header == [
+        "campaign_id", "member_id", "amount", "reason", "state", "transaction_id", "failure_kind", "failure_code",
+        "failure_message", "attempts", "first_sent_at", "finished_at",
+    ]  # fmt: skip
+    assert [row[2] for row in rows] == ["100", "200", "300", "400", "500", "600", "700"]
+    times = ["2026-01-31T15:00:00.250Z", "2026-01-31T15:00:01.250Z"]
+    assert rows[4] == [str(paid), 'm"1', "500", "선물,\n둘째 줄", "SUCCESS", "'@t5", "", "", "", "1", *times]
+    assert rows[6] == [str(paid), "추석 👪", "700", "선물,\n둘째 줄", "PENDING", "", "", "", "", "0", "", ""]
+    assert content.count(b"\r\n") == 8
+    assert str(totals) == (
+        "7 payments, 2,800 points: success 5 (1,900 points), failed 1 (200 points), open 1 (700 points)"
+    )
+
+
+def test_csv_holds_no_formula(connection: Connection, paid: int) -> None:
+    content, _ = as_csv(connection, paid)
+    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
+    assert [row[1] for row in rows[1:]] == ["'+82", "'-1", "'=cmd|' /C calc'!A0", "'@here", 'm"1', "m,2", "추석 👪"]
+    assert rows[1][3] == "'=HYPERLINK(1)"
+    assert rows[2][8] == '\'-no "such" member'
+    assert [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")] == []
+    assert [defuse(text) for text in ("\tx", "\rx", "a=b", "", None)] == ["'\tx", "'\rx", "a=b", "", None]
+
+
+def test_only_the_failed_ones_where_that_is_asked(connection: Connection, paid: int) -> None:
+    content, totals = as_csv(connection, paid, failed_only=True)
+    [_, row] = csv.reader(io.StringIO(content.decode(), newline=""))
+    assert row[4:9] == ["FAILED", "", "REJECTED", "GONE <i>", '\'-no "such" member']
+    assert str(totals) == "1 payment, 200 points: success 0 (0 points), failed 1 (200 points)"
+
+
+def test_parquet_keeps_values_and_has_types(connection: Connection, paid: int) -> None:
+    stream = io.BytesIO()
+    with one_snapshot(connection):
+        totals = write_parquet(stream_payments(connection, paid, failed_only=False), stream)
+    table = parquet.read_table(io.BytesIO(stream.getvalue()))
+    assert table.column_names == list(PaymentRow._fields)
+    assert tuple(table["member_id"].to_pylist()) == MEMBERS
+    assert table["finished_at"].to_pylist()[0] == SENT_AT + timedelta(seconds=1)
+    assert table.schema.field("finished_at").type == pa.timestamp("us", tz="UTC")
+    assert table.schema.field("amount").type == pa.int64()
+    assert sum(table["amount"].to_pylist()) == sum(totals.amounts.values()) == 2_800
+
+
+def test_parquet_without_a_row_can_be_read() -> None:
+    stream = io.BytesIO()
+    write_parquet([], stream)
+    assert parquet.read_table(io.BytesIO(stream.getvalue())).num_rows == 0
+
+
+def test_rows_and_figures_are_of_one_moment(
+    connection: Connection, database_url: str, paid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BATCH_ROWS", 2)
+    with one_snapshot(connection), connect(database_url) as payer:
+        counts = get_counts(connection, get_campaign(connection, paid))
+        payer.execute("update payment set state = 'SUCCESS', transaction_id = 't' where state = 'PENDING'")
+        payer.execute("update campaign_counter set pending = 0, success = 6")
+        batches = list(stream_payments(connection, paid, failed_only=False))
+        later = get_counts(connection, get_campaign(connection, paid))
+    assert [len(batch) for batch in batches] == [2, 2, 2, 1]
+    assert [row.state for batch in batches for row in batch].count("SUCCESS") == counts.success == later.success == 5
+
+
+def test_a_snapshot_can_change_nothing(connection: Connection, paid: int) -> None:
+    with pytest.raises(Exception, match="read-only transaction"), one_snapshot(connection):
+        connection.execute("update payment set attempts = 9")
+
+
+def test_a_campaign_without_payments_is_refused_with_what_to_do(connection: Connection) -> None:
+    campaign_id = create(connection)
+    with pytest.raises(RefusedError, match=f"bulkpoint campaign preview {campaign_id}"):
+        refuse_unstarted(get_campaign(connection, campaign_id))
+    connection.execute("update campaign set withdrawn_by = 'a', withdrawn_at = now(), withdrawn_reason = 'r'")
+    with pytest.raises(RefusedError, match="was withdrawn before it started"):
+        read_figures(connection, campaign_id)
+
+
+def test_a_report_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "report.csv"
+    path.write_text("old")
+
+    def break_off() -> None:
+        with replacing(path) as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("report.csv", "old")]
+    with replacing(path) as stream:
+        stream.write(b"whole")
+        assert path.read_text() == "old"
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("report.csv", "whole")]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/", "/nowhere/at/all.csv", "/proc/report.csv"])
+def test_what_cannot_be_written_is_said(path: str) -> None:
+    with pytest.raises(UsageError, match=f"--out {path} "), replacing(Path(path)):
+        pass
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(("language", "word"), [("ko", "지급 결과 보고서"), ("en", "Payment report")])
+def test_the_page_escapes_what_people_wrote_and_names_no_member(
+    connection: Connection, paid: int, language: str, word: str
+) -> None:
+    page = page_of(read_figures(connection, paid), language=language, timezone="Asia/Seoul")
+    assert word in page
+    assert "&lt;b&gt;설날&lt;/b&gt; &amp; &quot;더블&quot;" in page
+    for theirs in ("a &lt; b &amp; c", "GONE &lt;i&gt;", "alice &lt;script&gt;"):
+        assert theirs in page
+    for raw in ("<b>설날", "<script", "GONE <i>", "<link", "<img", "src=", "href=", "url("):
+        assert raw not in page
+    assert [member for member in MEMBERS[2:] if member in page] == []
+    assert "no &quot;such" not in page, "money's message may name a member"
+
+
+def test_the_page_adds_up(connection: Connection, paid: int) -> None:
+    connection.execute(
+        "insert into campaign_progress select run_id, started_at + interval '1 ms', 7, 0, 0, 0, 100 from campaign_run"
+    )
+    connection.execute("update campaign_run set finished_at = started_at + interval '50 s'")
+    figures = read_figures(connection, paid)
+    assert sum(one.success + one.failed + one.open for one in figures.amounts) == 7
+    [run] = figures.runs
+    assert (run.done_before, run.done_after) == (0, 6)
+    page = page_of(figures, language="en", timezone="UTC")
+    [line] = re.findall(r"<tr><td>1</td>.*?</tr>", page)
+    assert re.findall(r"<td>([^<]*)</td>", line)[-5:] == ["50 s", "6", "0", "bob", "a &lt; b &amp; c"]
+    [foot, of_failures] = re.findall(r"<tfoot><tr>(.*?)</tr>", page)
+    assert re.findall(r">([\d,]+)<", foot) == ["7", "2,800"]
+    assert re.findall(r">([\d,]+)<", of_failures) == ["1", "200"]
+    assert '<path class="rate"' in page
+    assert '<path class="limit"' not in page
+    assert "limit of 100 TPS is beyond this drawing" in page
+
+
+def test_of_many_samples_the_page_takes_some_and_the_last_one(connection: Connection, paid: int) -> None:
+    connection.execute(
+        "insert into campaign_progress select run_id, started_at + n * interval '1 s', 0, 0, n, 0, 100"
+        " from campaign_run, generate_series(1, 20000) n"
+    )
+    samples = list_samples(connection, paid, samples_max=600)
+    assert 500 <= len(samples) <= 601
+    assert (samples[0].done, samples[-1].done) == (1, 20_000)
+    connection.execute('update outbox_event set data = \'{"success": 20000, "failed": 0}\' where run = 1')
+    connection.execute("update campaign_run set finished_at = started_at + interval '20001 s'")
+    page = page_of(read_figures(connection, paid), language="ko", timezone="Asia/Seoul")
+    assert 500 < page.count("V") < 700
+    assert len(page) < 40_000
+
+
+def test_samples_close_together_make_no_needle() -> None:
+    points = [Point(SENT_AT + timedelta(seconds=s), done, 10) for s, done in ((0, 0), (5, 50), (10, 100), (10.01, 109))]
+    found = intervals(Stretch(1, "first", points), at_least_s=1)
+    assert [(one.begin_s, one.end_s) for one in found] == [(0, 5), (5, 10.01)]
+    assert max(one.rate for one in found) < 12
+    again = intervals(
+        Stretch(2, "retry", [Point(SENT_AT, 9, 10), Point(SENT_AT + timedelta(seconds=2), 3, 10)]), at_least_s=1
+    )
+    assert [one.rate for one in again] == [0], "a retry takes payments back, and nothing is paid backwards"
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest"),
+    [(1, 1), (5, 5), (100, 130), (999, 1_001), (1, 10**12), (10**12, 10**12), (100, 5_000), (7, 90_000)],
+)
+def test_amounts_are_counted_between_round_points(lowest: int, highest: int) -> None:
+    edges = amount_edges(lowest, highest)
+    assert edges == sorted(set(edges))
+    assert 1 <= edges[0] <= lowest
+    assert highest < edges[-1]
+    assert 2 <= len(edges) <= 17
+    assert highest >= edges[-2], "no empty line at the end"
+
+
+def test_a_share_is_0_or_100_only_when_it_is() -> None:
+    shown = [share(part, 1_000_000) for part in (0, 1, 500, 24_950, 999_499, 999_999, 1_000_000)]
+    assert shown == ["0.0 %", "&lt; 0.1 %", "0.1 %", "2.5 %", "99.9 %", "&gt; 99.9 %", "100.0 %"]
