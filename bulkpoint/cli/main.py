@@ -10,7 +10,9 @@ import click
 from bulkpoint import __version__
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.deployment import database, demo, settings
+from bulkpoint.cli.payment import payment
 from bulkpoint.cli.reconcile import reconcile
+from bulkpoint.cli.report import report
 from bulkpoint.cli.right import right
 from bulkpoint.cli.sandbox import sandbox
 from bulkpoint.cli.signals import Terminated, raise_on_signals
@@ -38,7 +40,7 @@ def bulkpoint() -> None:
     """
 
 
-for command in (database, campaign, reconcile, tps, right, settings, demo, sandbox):
+for command in (database, campaign, payment, reconcile, report, tps, right, settings, demo, sandbox):
     bulkpoint.add_command(command)
 
 

@@ -1,0 +1,50 @@
+"""`bulkpoint payment`: one member's payments, for the help desk."""
+
+import json
+
+import click
+
+from bulkpoint.cli.session import open_session, say
+from bulkpoint.errors import UsageError
+
+
+@click.group()
+def payment() -> None:
+    """Payments of one member."""
+
+
+@payment.command()
+@click.option("--member", required=True, metavar="M", help="The member's id, exactly as it is in the list.")
+@click.option("--campaign", "campaign_id", type=int, metavar="ID", help="Only in this campaign.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def find(*, member: str, campaign_id: int | None, as_json: bool) -> None:
+    """Find every payment of a member, the newest campaign first, with every call that was made for it.
+
+    A campaign that has not started is looked into as well. Where nothing is found, that is said and the exit code is 0.
+
+    \b
+    Examples:
+      bulkpoint payment find --member m-000001
+      bulkpoint payment find --member "=odd id" --campaign 3 --json
+    """
+    from bulkpoint.report.find import escaped, object_of, text_of
+    from bulkpoint.store.campaign import get_campaign
+    from bulkpoint.store.export import one_snapshot
+    from bulkpoint.store.find import find_payments
+
+    try:
+        member.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("--member is not UTF-8: check the terminal's encoding, and type the id anew.") from error
+    with open_session() as session, one_snapshot(session.connection):
+        if campaign_id is not None:
+            get_campaign(session.connection, campaign_id)
+        found = find_payments(session.connection, member, campaign_id=campaign_id)
+    if not found:
+        where = "any campaign" if campaign_id is None else f"campaign {campaign_id}"
+        say(f"There is no payment of member {escaped(member)} in {where}; ids are compared letter by letter.")
+    if as_json:
+        click.echo(json.dumps(object_of(found), ensure_ascii=False))
+        return
+    for line in text_of(found, session.settings.timezone):
+        click.echo(line)

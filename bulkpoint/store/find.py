@@ -1,0 +1,104 @@
+"""Payments of one member, for the help desk: found by index in each campaign, with every call made for them."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+# An attempt's id has the time by its worker's clock, a payment's times are the database's: so far apart they may be.
+CLOCKS_DIFFER_MAX = timedelta(minutes=2)
+_LAST_ID = UUID(int=2**128 - 1)
+
+
+class FoundAttempt(NamedTuple):
+    """One wire send for a payment. method: POST, or GET of a look-up; outcome: what the answer meant."""
+
+    run: int
+    sent_at: datetime
+    answered_at: datetime | None
+    method: str
+    http_status: int | None
+    outcome: str
+    code: str | None
+    transaction_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPayment:
+    """A payment of the member; amount in points, attempts in order of time."""
+
+    campaign_id: int
+    campaign_name: str
+    campaign_state: str
+    seq: int
+    member_id: str
+    amount: int
+    reason: str
+    state: str
+    transaction_id: str | None
+    failure_kind: str | None
+    failure_code: str | None
+    failure_message: str | None
+    maybe_credited: bool
+    next_attempt_at: datetime | None
+    first_sent_at: datetime | None
+    finished_at: datetime | None
+    attempts: tuple[FoundAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTarget:
+    """A target of the member in a campaign that has no payments yet: WAITING, or WITHDRAWN for good."""
+
+    campaign_id: int
+    campaign_name: str
+    campaign_state: str
+    member_id: str
+    amount: int
+    reason: str
+
+
+def find_payments(
+    connection: Connection, member_id: str, *, campaign_id: int | None = None
+) -> list[FoundPayment | FoundTarget]:
+    """What was paid, or will be, to a member, the newest campaign first; none where there is nothing.
+
+    Call it inside one_snapshot: a campaign that starts meanwhile would be missed. Without a campaign the index of each
+    one is asked; the calls of a payment are sought between its first one and its end.
+    """
+    wanted = {"member_id": member_id, "campaign_id": campaign_id}
+    with connection.cursor(row_factory=class_row(FoundPayment)) as cursor:
+        payments = cursor.execute(sql("find_payments"), wanted).fetchall()
+    with connection.cursor(row_factory=class_row(FoundTarget)) as cursor:
+        targets = cursor.execute(sql("find_targets"), wanted).fetchall()
+    found = [replace(payment, attempts=_attempts_of(connection, payment)) for payment in payments]
+    return sorted([*found, *targets], key=lambda one: one.campaign_id, reverse=True)
+
+
+def _attempts_of(connection: Connection, payment: FoundPayment) -> tuple[FoundAttempt, ...]:
+    if payment.first_sent_at is None:  # set before the first call, and taken back only where none was made
+        return ()
+    last = _LAST_ID
+    if payment.finished_at is not None and payment.failure_kind != "UNKNOWN":  # that may be looked up at any time
+        last = _first_id_of(payment.finished_at + CLOCKS_DIFFER_MAX)
+    rows = connection.execute(
+        sql("find_attempts"),
+        {
+            "campaign_id": payment.campaign_id,
+            "seq": payment.seq,
+            "first": _first_id_of(payment.first_sent_at - CLOCKS_DIFFER_MAX),
+            "last": last,
+        },
+    )
+    return tuple(FoundAttempt(*row) for row in rows)
+
+
+def _first_id_of(moment: datetime) -> UUID:
+    """The least UUIDv7 of a millisecond (RFC 9562, 5.7: the time is its first 48 bits)."""
+    milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return UUID(int=milliseconds << 80)
