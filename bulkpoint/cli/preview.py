@@ -46,7 +46,7 @@ def preview(
       bulkpoint campaign preview 3 --deadline 18:00
     """
     from bulkpoint.control.create import Caps
-    from bulkpoint.control.preview import present_pace, preview_campaign, preview_file
+    from bulkpoint.control.preview import note_same_list, present_pace, preview_campaign, preview_file
     from bulkpoint.report.preview import draw, preview_object
     from bulkpoint.rules.preview import look_ahead
 
@@ -68,6 +68,7 @@ def preview(
         else:
             assert campaign_id is not None, "one of the two is given"
             seen = preview_campaign(session.connection, campaign_id, caps)
+        seen = note_same_list(session.connection, seen)
         pace = present_pace(session.connection, settings)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)
     if as_json:

@@ -3,9 +3,10 @@
 import heapq
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from bulkpoint.control.create import Caps, excess
+from bulkpoint.control.create import BIGINT_MAX, Caps, excess
 from bulkpoint.control.target_digest import TargetDigest
 from bulkpoint.control.target_file import Problems, check_rows, report_duplicates
 from bulkpoint.rules.lifecycle import CampaignState
@@ -22,11 +23,13 @@ from bulkpoint.rules.preview import (
     buckets_of,
     describe_difference,
 )
+from bulkpoint.rules.readiness import describe_same
 from bulkpoint.rules.targets import AMOUNT_MAX, check_row
 from bulkpoint.settings import Settings
 from bulkpoint.store import preview as store
 from bulkpoint.store.campaign import Campaign, get_campaign, get_counts
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.seen_list import find_same_list
 from bulkpoint.store.target import digest_targets
 
 # A list with more reasons than this has one for each member or nearly so; all of them would fill the memory.
@@ -111,6 +114,22 @@ def preview_campaign(connection: Connection, campaign_id: int, caps: Caps) -> Pr
         open_count=open_count,
         findings=(*_total_findings(listed, figures), *_cap_findings(figures, above, caps)),
     )
+
+
+def note_same_list(connection: Connection, seen: Preview) -> Preview:
+    """The same preview, with a finding where another campaign had this very list in the last 90 days."""
+    listed = seen.campaign
+    if seen.digest is None or (listed is not None and listed.frozen_at is not None):
+        return seen
+    # A file's campaign would be the youngest.
+    same = find_same_list(connection, BIGINT_MAX if listed is None else listed.campaign_id, seen.digest)
+    if same is None or (
+        listed is not None and get_campaign(connection, listed.campaign_id).same_as == same.campaign_id
+    ):
+        return seen
+    meant = f"If both are meant to be paid: --same-as {same.campaign_id} --reason T."
+    finding = Finding("SAME_LIST", f"The list is {describe_same(same)}. {meant}")
+    return replace(seen, findings=(*seen.findings, finding))
 
 
 def present_pace(connection: Connection, settings: Settings) -> Pace:

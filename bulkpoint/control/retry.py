@@ -36,9 +36,9 @@ def plan_retry(connection: Connection, campaign_id: int, chosen: Chosen) -> Retr
     spent = sum(one.count for one in failed if one.chosen and one.spent)
     if not again and spent:
         raise RefusedError(
-            f"Campaign {campaign_id} has {spent:,} FAILED payments of {chosen}, and {'it' if spent == 1 else 'all of them'}"
-            f" had {RETRY_RUNS_MAX} RETRY runs already: look into why they fail (`bulkpoint report {campaign_id} --format"
-            " csv --failed-only`). --beyond-limit --reason T retries them all the same."
+            f"Campaign {campaign_id} has {spent:,} FAILED payments of {chosen}, which had {RETRY_RUNS_MAX} RETRY runs"
+            f" already: look into why they fail (`bulkpoint report {campaign_id} --format csv --failed-only`)."
+            " --beyond-limit --reason T retries them all the same."
         )
     if not again:
         if not left:

@@ -115,9 +115,9 @@ def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: C
         older = get_campaign(connection, waiting.campaign_id)
         if waiting.due and _why_not_ready(connection, older, settings) is None:
             raise RefusedError(
-                f"Campaign {campaign.campaign_id} cannot start: campaign {older.campaign_id} ({older.name}) is older and"
-                " ready, and the oldest goes first. Start that one (`bulkpoint campaign start next`), or jump the order"
-                " with --force --reason T, for a login with the right `force`."
+                f"Campaign {campaign.campaign_id} cannot start: campaign {older.campaign_id} ({older.name}) is older"
+                " and ready, and the oldest goes first. Start that one (`bulkpoint campaign start next`), or jump the"
+                " order with --force --reason T, for a login with the right `force`."
             )
 
 
@@ -126,13 +126,14 @@ def _refuse_while_another_runs(connection: Connection, settings: Settings, campa
     if running is None:
         return
     sample = sample_progress(connection, running.campaign_id)
-    assert running.run_started_at is not None and running.run_id is not None, "it has a run"
+    assert running.run_started_at is not None, "what runs has a run"
+    assert running.run_id is not None
     so_far = f"{100 * sample.done / sample.total:.1f} % of {sample.total:,} payments done"
     since = f"since {local_time(running.run_started_at, settings.timezone)}, {so_far}"
     named = f"campaign {running.campaign_id} ({running.name})"
     if running.driver_is_gone:
         raise RefusedError(
-            f"Campaign {campaign_id} cannot start: {named} says RUNNING {since}, but its job is gone and nothing is paid."
+            f"Campaign {campaign_id} cannot start: {named} says RUNNING {since}, but its job is gone: nothing is paid."
             f" `bulkpoint campaign resume {running.campaign_id}` goes on with it,"
             f" `bulkpoint campaign stop {running.campaign_id}` ends it; one campaign runs at a time."
         )

@@ -13,7 +13,8 @@ from bulkpoint.store.right import require_right
 def withdraw_campaign(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:
     """WAITING becomes WITHDRAWN, with its audit row and its event, in one transaction. Its targets stay where they are.
 
-    Raises RefusedError where the login has no right, or the campaign is unknown, or does not wait: a start that came first has won.
+    Raises RefusedError where the login has no right, the campaign is unknown, or it does not wait: a start that came
+    first has won.
     """
     with connection.transaction():
         require_right(connection, Right.START)

@@ -85,7 +85,7 @@ def _repetition(campaign_id: int, intake: Intake) -> Obstacle | None:
     if same is None or same.campaign_id == intake.same_as:
         return None
     return Obstacle(
-        f"its list is {_same_as(same)}",
+        f"its list is {describe_same(same)}",
         f"If it came twice by mistake, `bulkpoint campaign withdraw {campaign_id} --reason T`; if both are meant, start"
         f" it with --same-as {same.campaign_id} --reason T.",
     )
@@ -98,7 +98,7 @@ def refuse_new_list(same: SameList | None, same_as: int | None) -> str | None:
     if same is None or same_as is not None:
         return refuse_repetition(same, same_as)
     return (
-        f"This list is {_same_as(same)}. Nothing was loaded."
+        f"This list is {describe_same(same)}. Nothing was loaded."
         f" If both are meant to be paid, add --same-as {same.campaign_id} --reason T."
     )
 
@@ -112,7 +112,8 @@ def refuse_repetition(same: SameList | None, same_as: int | None) -> str | None:
     return f"--same-as {same_as}: this list was last seen in campaign {same.campaign_id} ({same.name}). Name that one."
 
 
-def _same_as(same: SameList) -> str:
+def describe_same(same: SameList) -> str:
+    """What a list is, when it is another campaign's: the end of a sentence."""
     days = int(same.ago_s // SECONDS_A_DAY)
     ago = "in the last 24 hours" if days == 0 else "a day ago" if days == 1 else f"{days} days ago"
     return f"the same as that of campaign {same.campaign_id} ({same.name}), seen {ago}: every member, amount and reason"

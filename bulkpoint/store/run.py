@@ -226,8 +226,8 @@ def renew_driver(connection: Connection, run: Run) -> tuple[str, str | None] | N
 
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:
-    """Close every gate of the run; its driver ends it FAILED. The first trouble's word stays."""
-    connection.execute(sql("halt_run"), {"run_id": token.run_id, "halt": halt, "reason": reason})
+    """Close every gate of the run; its driver ends it FAILED, for `halt: reason`. The first trouble's word stays."""
+    connection.execute(sql("halt_run"), {"run_id": token.run_id, "halt": halt, "reason": f"{halt}: {reason}"})
 
 
 def end_run(

@@ -117,6 +117,8 @@ def test_a_claim_needs_a_running_run(connection: Connection, run: Run) -> None:
 def test_a_halted_run_claims_nothing_and_gives_no_share(connection: Connection, run: Run) -> None:
     token = take(connection, run)
     halt_run(connection, run.token, "UNAUTHORIZED", "money said 401")
+    halt_run(connection, run.token, "DEFECT", "a second trouble")
+    assert connection.execute("select reason from campaign_run").fetchone() == ("UNAUTHORIZED: money said 401",)
     assert claim_payments(connection, run.token, token, [1]) == []
     assert acquire_share(connection, run.token, uuid4(), lease_s=LEASE_S) is None
 

@@ -302,7 +302,7 @@ def test_a_payment_is_retried_three_times_and_then_only_beyond_the_limit(connect
         " where seq = 4"
     )
     connection.execute("update campaign_run set state = 'COMPLETED', finished_at = now() where state = 'RUNNING'")
-    with pytest.raises(RefusedError, match=r"2 FAILED payments.* had 3 RETRY runs already.*--beyond-limit --reason"):
+    with pytest.raises(RefusedError, match=r"2 FAILED payments.*had 3 RETRY runs already.*--beyond-limit --reason"):
         plan_retry(connection, campaign_id, ALL_BUT_REFUSED)
     with pytest.raises(RefusedError, match="no FAILED payment of this choice that may be retried"):
         run_of(connection, campaign_id, "RETRY")

@@ -10,6 +10,7 @@ import pytest
 
 from bulkpoint.control.approve import approve_campaign
 from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.control.preview import note_same_list, preview_campaign, preview_file
 from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
 from bulkpoint.control.withdraw import withdraw_campaign
 from bulkpoint.errors import RefusedError, UsageError
@@ -247,6 +248,24 @@ def test_the_same_list_is_not_created_twice_unless_that_is_meant(connection: Con
     plan(connection, again, force=True, reason="r")
     count = connection.execute("select count(*) from campaign").fetchone()
     assert count == (3,), "what was refused left nothing"
+
+
+def test_a_preview_says_that_a_list_was_seen_before(connection: Connection, lists: Lists, tmp_path: Path) -> None:
+    first = lists.create("a")
+    (finding,) = note_same_list(connection, preview_file(tmp_path / "a.csv", Caps())).findings
+    assert finding.sentence.startswith(
+        f"The list is the same as that of campaign {first} (list a), seen in the last 24"
+    )
+    meant = lists.create("a", same_as=first, reason="r")
+    for campaign_id in (first, meant):
+        assert note_same_list(connection, preview_campaign(connection, campaign_id, Caps())).findings == ()
+    again = lists.expect(10, 1_045)
+    connection.execute(
+        "insert into campaign_target select %s, member_id, amount, reason from campaign_target where campaign_id = %s",
+        (again, first),
+    )
+    (finding,) = note_same_list(connection, preview_campaign(connection, again, Caps())).findings
+    assert finding.kind == "SAME_LIST"
 
 
 def test_a_wanted_repetition_is_one_of_the_latest_only(connection: Connection, lists: Lists) -> None:
