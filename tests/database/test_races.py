@@ -151,9 +151,11 @@ def test_of_a_stop_and_the_end_one_is_told(connection: Connection, course: Cours
         campaign_id = campaign_of(connection, f"c{race}-")
         run = begin(connection, campaign_id)
         settle(connection, campaign_id, failed=0)
-        course.run(
+        stopped, ended = course.run(
             partial(stop_run, campaign_id=campaign_id, actor="tester"), partial(end_run, run=run, state="COMPLETED")
         )
+        assert ended is None, "the driver is not refused: it learns that the run had ended"
+        assert stopped is None or "ended by itself just now" in stopped or "is COMPLETED" in stopped
         assert told(connection, campaign_id) == ["started", states(connection, campaign_id)[0].lower()]
 
 
