@@ -18,7 +18,8 @@ RUN_WIDTH_MIN = 30
 TICK_WIDTH_MIN, LABEL_WIDTH_MIN = 58, 74
 TICKS_MAX = 10
 INTERVALS_MAX = 600
-BAR_HEIGHT, BAR_LEFT, BAR_RIGHT = 21, 152, 112
+BAR_HEIGHT, BAR_RIGHT = 21, 112
+CHARACTER_WIDTH = 6.4
 BARS_MAX = 16
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
 # Beyond this multiple of what was reached the limit would press the curve to the ground.
@@ -206,13 +207,14 @@ def amount_edges(lowest: int, highest: int) -> list[int]:
 
 
 def draw_bars(bars: Sequence[Bar], *, label: str) -> str:
-    """One line a range: its points, a bar by state, payments and their share."""
-    total, longest = sum(bar.total for bar in bars), max((bar.total for bar in bars), default=1) or 1
-    room = WIDTH - BAR_LEFT - BAR_RIGHT
+    """One line a range, of which there is at least one: its points, a bar by state, payments and their share."""
+    total, longest = sum(bar.total for bar in bars), max(bar.total for bar in bars) or 1
+    left = 12 + CHARACTER_WIDTH * max(len(bar.label) for bar in bars)
+    room = WIDTH - left - BAR_RIGHT
     parts = []
     for number, bar in enumerate(bars):
-        y, x = number * BAR_HEIGHT + 3, float(BAR_LEFT)
-        parts.append(f'<text x="{BAR_LEFT - 8}" y="{y + 12}" text-anchor="end">{bar.label}</text>')
+        y, x = number * BAR_HEIGHT + 3, left
+        parts.append(f'<text x="{left - 8:.1f}" y="{y + 12}" text-anchor="end">{bar.label}</text>')
         for state, count in (("success", bar.success), ("failed", bar.failed), ("open", bar.open)):
             if count:
                 width = max(1.0, room * count / longest)

@@ -118,7 +118,7 @@ def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Tota
     totals = Totals()
     schema = _schema()
     waiting: list[pa.RecordBatch] = []
-    with parquet.ParquetWriter(_Sink(stream), schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
         for batch in batches:
             arrays = [
                 pa.array(column, kind) for column, kind in zip(zip(*batch, strict=True), schema.types, strict=True)
@@ -143,30 +143,6 @@ def _schema() -> "pyarrow.Schema":
     return pa.schema(
         [pa.field(name, types.get(name, pa.string()), name not in never_null) for name in PaymentRow._fields]
     )
-
-
-class _Sink:
-    """What Arrow writes to: it asks for its position, which a pipe does not know."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._written = 0
-
-    def write(self, data: bytes) -> int:
-        self._stream.write(data)
-        self._written += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._written
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def close(self) -> None:
-        self._stream.flush()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from bulkpoint.report.drawing import Bar, Point, Stretch, amount_edges, draw_bars, draw_rates, share
 from bulkpoint.report.export import refuse_unstarted
@@ -30,6 +30,7 @@ from bulkpoint.store.export import (
 )
 
 STATES = ("SUCCESS", "FAILED", "PROCESSING", "PENDING")
+KINDS = ("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")
 FAILURES_SHOWN = 20
 SAMPLES_SHOWN = 600
 # A run whose driver died is closed by whoever resumes it, hours later perhaps: those hours are not of the drawing.
@@ -157,10 +158,12 @@ def _failures(figures: Figures, words: Words) -> str:
         body.append((words["others"], "", f"{others:,}", share(others, counts.failed), f"{points:,}"))
     heads = (words["kind"], words["code"], words["counts"], words["share"], words["amounts"])
     foot = (words["total"], "", f"{counts.failed:,}", "", f"{counts.failed_amount:,}")
-    kinds = dict.fromkeys(one.kind for one in figures.failures)
+    kinds = {kind: int(getattr(counts, f"failed_{kind.lower()}")) for kind in KINDS}
     meanings = "".join(
-        f"<dt>{words[kind]}</dt><dd>{words[f'means {kind}'].format(campaign_id=figures.campaign.campaign_id)}</dd>"
-        for kind in kinds
+        f"<dt>{words[kind]} {words['count'].format(number)}</dt>"
+        f"<dd>{words[f'means {kind}'].format(campaign_id=figures.campaign.campaign_id)}</dd>"
+        for kind, number in kinds.items()
+        if number
     )
     return _section(words["failures"], f'{_table(heads, body, foot=foot, left=2)}<dl class="meanings">{meanings}</dl>')
 
@@ -180,11 +183,11 @@ def _runs(figures: Figures, words: Words, timezone: str) -> str:
                 "-" if done is None else f"{done:,}",
                 f"{done / lasted_s:,.0f}" if done is not None and lasted_s else "-",
                 html.escape(run.actor),
-                html.escape(run.reason or ""),
             )
         )
-    names = ("run", "run kind", "state", "started", "duration", "done", "mean", "by", "reason")
-    return _section(words["runs"], _table([words[name] for name in names], body, left=0, kind="runs"))
+    names = ("run", "run kind", "state", "started", "duration", "done", "mean", "by")
+    reasons = [f"{words['reason']}: {html.escape(run.reason)}" if run.reason else "" for run in figures.runs]
+    return _section(words["runs"], _table([words[name] for name in names], body, left=0, kind="runs", notes=reasons))
 
 
 def _done_in(run: ReportedRun, samples: Sequence[ReportedSample]) -> int | None:
@@ -261,8 +264,9 @@ def _table(
     left: int,
     foot: Sequence[str] | None = None,
     kind: str = "figures",
+    notes: Sequence[str] = (),
 ) -> str:
-    """Cells are HTML already; the first `left` columns are words, the others figures."""
+    """Cells are HTML already; the first `left` columns are words, the others figures. notes: lines under rows."""
 
     def line(cells: Sequence[str], tag: str) -> str:
         inside = "".join(
@@ -270,7 +274,10 @@ def _table(
         )
         return f"<tr>{inside}</tr>"
 
-    body = "".join(line(row, "td") for row in rows)
+    body = "".join(
+        line(row, "td") + (f'<tr class="note"><td></td><td colspan="{len(heads) - 1}">{note}</td></tr>' if note else "")
+        for row, note in zip_longest(rows, notes, fillvalue="")
+    )
     tail = "" if foot is None else f"<tfoot>{line(foot, 'td')}</tfoot>"
     return f'<table class="{kind}"><thead>{line(heads, "th")}</thead><tbody>{body}</tbody>{tail}</table>'
 

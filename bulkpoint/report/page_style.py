@@ -11,7 +11,8 @@ body { margin: 0 auto; padding: 32px 24px; max-width: 820px; background: #fff; c
 header p { margin: 0; color: var(--soft); }
 h1 { margin: 2px 0 8px; font-size: 26px; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { margin: 0 0 8px; font-size: 16px; }
-section { margin-top: 28px; break-inside: avoid; }
+section { margin-top: 28px; }
+svg, dl, tr { break-inside: avoid; } h2, thead, .legend { break-after: avoid; } tfoot { display: table-row-group; }
 .state { display: inline-block; padding: 0 8px; border-radius: 9px; font-weight: 600; font-size: 12px; color: #fff;
   background: var(--soft); white-space: nowrap; }
 .state.COMPLETED { background: var(--success); } .state.FAILED { background: var(--failed); }
@@ -30,7 +31,6 @@ table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nu
 th { text-align: left; font-weight: 600; font-size: 12px; color: var(--soft); white-space: nowrap; }
 th, td { padding: 5px 8px; border-bottom: 1px solid var(--line); vertical-align: top; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
-tr { break-inside: avoid; }
 .n { text-align: right; white-space: nowrap; }
 tfoot td { font-weight: 600; border-bottom: 0; }
 small { color: var(--soft); font-size: 11px; margin-left: 4px; }
@@ -39,8 +39,9 @@ table.runs { font-size: 12.5px; }
 table.runs td:nth-child(n+2):nth-child(-n+7) { white-space: nowrap; }
 table.runs td:nth-child(6), table.runs td:nth-child(7), table.runs th:nth-child(6), table.runs th:nth-child(7) {
   text-align: right; }
-table.runs td:nth-child(8) { overflow-wrap: anywhere; min-width: 5em; }
-table.runs td:nth-child(9) { overflow-wrap: anywhere; min-width: 7em; }
+table.runs td:nth-child(8) { overflow-wrap: anywhere; min-width: 8em; }
+table.runs tr:has(+ .note) td { border-bottom: 0; padding-bottom: 0; break-after: avoid; }
+table.runs tr.note td:nth-child(n) { white-space: normal; padding-top: 0; overflow-wrap: anywhere; color: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 3px 16px; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; white-space: pre-line; }
 dl.meanings { margin-top: 8px; font-size: 12.5px; color: var(--soft); }

@@ -1,11 +1,10 @@
 -- name: find_payments
--- Every payment of a member, the newest campaign first; one campaign's partition alone where it is named.
+-- Every payment of a member; one campaign's partition alone where it is named.
 select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
        p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
        p.next_attempt_at, p.first_sent_at, p.finished_at
 from payment p join campaign_overview c using (campaign_id)
 where p.member_id = %(member_id)s and (%(campaign_id)s::bigint is null or p.campaign_id = %(campaign_id)s)
-order by p.campaign_id desc
 
 -- name: find_targets
 -- The same in campaigns that have no payments yet. One look into the primary key for each of them (`offset 0` keeps it
@@ -17,7 +16,6 @@ cross join lateral (
     where campaign_id = c.campaign_id and member_id = %(member_id)s offset 0
 ) t
 where c.frozen_at is null and (%(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s)
-order by c.campaign_id desc
 
 -- name: find_attempts
 -- The calls of one payment. Their ids are in order of time, so the primary key serves as an index on it; one on seq would

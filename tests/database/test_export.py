@@ -225,6 +225,7 @@ def test_the_page_adds_up(connection: Connection, paid: int) -> None:
     [foot, of_failures] = re.findall(r"<tfoot><tr>(.*?)</tr>", page)
     assert re.findall(r">([\d,]+)<", foot) == ["7", "2,800"]
     assert re.findall(r">([\d,]+)<", of_failures) == ["1", "200"]
+    assert "<dt>Rejected 1</dt><dd>money refused this payment" in page
     assert '<path class="rate"' in page
     assert '<path class="limit"' not in page
     assert "limit of 100 TPS is beyond this drawing" in page
