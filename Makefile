@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test lint format bench-quick bench-engine wheel lock clean
+.PHONY: help setup demo test lint format bench-quick bench-engine wheel package lock clean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -39,6 +39,9 @@ bench-quick: .venv/.set-up ## Measure the main figures in a few minutes
 
 wheel: .venv/.set-up ## Build the wheel into dist/
 	@$(BIN)/hatchling build -t wheel
+
+package: .venv/.set-up ## Pack the executors' Python packages for a cluster into dist/bulkpoint-env.tar.gz
+	@$(BIN)/python scripts/package_environment.py dist/bulkpoint-env.tar.gz
 
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -q
 

@@ -19,13 +19,35 @@ from pathlib import Path
 
 from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
+from bulkpoint.local.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
 
 _LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
 _LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
 _POLL_S = 0.1
-_REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again
+_REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again until it does
 _STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to money and its recording
+
+_USAGE = """\
+usage: scripts/submit.sh ID|next [options]
+
+Pays campaign ID, or the oldest one that is ready, as a Spark job, and ends when its run has. For schedulers: it asks
+nothing, reads nothing from stdin, and says what it does on stderr. SIGTERM or Ctrl-C stops the run in order.
+
+options, as of `bulkpoint campaign start`:
+  --yes               accepted and without effect: a job never asks
+  --digest D          refuse when the targets have another digest
+  --force             jump the order of the queue; needs --reason
+  --same-as ID        the list is meant to repeat that campaign's; needs --reason
+  --reason T          why; kept in the audit log
+  --actor T           who asks; default: BULKPOINT_ACTOR, else the operating system's user
+  --help              show this
+
+exit codes: 0 done, or nothing to start for `next`; 2 wrong usage or setting; 3 refused; 4 the run was stopped;
+5 the run failed; 6 database, money or Spark out of reach. docs/scheduling.md says what to do with each.
+
+example: scripts/submit.sh next --yes
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +56,9 @@ def main(arguments: list[str]) -> int:
         if arguments == ["--fetch-jdbc-driver"]:  # scripts/setup.sh
             fetch_jdbc_driver()
             return ExitCode.DONE
+        if not arguments or {"--help", "-h"} & set(arguments):
+            print(_USAGE, end="", file=sys.stdout if arguments else sys.stderr)
+            return ExitCode.DONE if arguments else ExitCode.USAGE
         settings = load_settings()
         command = submit_command(settings, arguments)
         environment = submit_environment(settings)
@@ -44,7 +69,10 @@ def main(arguments: list[str]) -> int:
 
 
 def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
-    """spark-submit's command line. Makes the zip of the package, which takes milliseconds when nothing has changed."""
+    """spark-submit's command line. Makes the zip of the package, which takes milliseconds when nothing has changed.
+
+    Raises what cluster_conf raises where the master is not local.
+    """
     zip_file = files.build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
     command = [
         str(_spark_home() / "bin" / "spark-submit"),
@@ -55,10 +83,12 @@ def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
         *("--py-files", str(zip_file)),
         *_jdbc_options(settings),
     ]
-    if _is_local(settings):  # elsewhere the daemon starts before it has our zip
+    if _is_local(settings):
         command += ["--conf", "spark.python.daemon.module=bulkpoint.pay.daemon"]
     else:
-        command.append("--load-spark-defaults")  # what the cluster's administrator has set, below our own
+        command.append("--load-spark-defaults")  # what the cluster's administrator has set
+        for name, value in cluster_conf(settings, _spark_home(), zip_file.name).items():
+            command += ["--conf", f"{name}={value}"]
     return [*command, str(files.path_of("jobs/pay_campaign.py")), *arguments]
 
 
@@ -68,6 +98,8 @@ def submit_environment(settings: Settings) -> dict[str, str]:
     environment.setdefault("PYSPARK_PYTHON", sys.executable)
     if _is_local(settings):
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+    elif is_standalone(settings):  # the web UI; executors reach the driver by spark.driver.host
+        environment.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if settings.database_url is None:  # the JVM's JDBC driver reads it, so it must be there before the driver runs
         environment["PGPASSFILE"] = str(settings.data_dir / "pgpass")
     return environment
@@ -115,14 +147,18 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         start_new_session=True,
         preexec_fn=_ignore_signals,  # noqa: PLW1509 (safe: this process has one thread)
     )
-    tell_at = 0.0
+    tell_at, heard = 0.0, 0
     while True:
         try:
             exit_code = process.wait(_POLL_S)
             break
         except subprocess.TimeoutExpired:
-            if asked and time.monotonic() >= tell_at:
-                _tell(process.pid, asked[-1])
+            if len(asked) > heard and time.monotonic() >= tell_at:
+                number, heard_when_told = asked[-1], len(asked)
+                driver_listens = _is_caught(process.pid, number)
+                _tell(process.pid, number)
+                if driver_listens:  # once more would hit a Python that is closing down and kill it: 143 instead of 4
+                    heard = heard_when_told
                 tell_at = time.monotonic() + _REPEAT_S
     _end_stragglers(process.pid)
     return exit_code if exit_code >= 0 else 128 - exit_code
@@ -140,6 +176,20 @@ def _tell(session: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _is_caught(session: int, number: int) -> bool:
+    """Whether a process of the job has a handler for the signal: the JVM ignores it, so that is the driver."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(process.name)) != session:
+                continue
+            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", (process / "status").read_text(), re.M)
+        except OSError:
+            continue  # it has just ended
+        if caught and int(caught[1], 16) >> (number - 1) & 1:
+            return True
+    return False
 
 
 def _end_stragglers(session: int) -> None:

@@ -1,0 +1,222 @@
+"""A Spark standalone cluster: a master and a worker that know nothing of us, and jobs from a scheduler."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bulkpoint import files
+from bulkpoint.local.spark_submit import _spark_home
+from tests.acceptance.deployment import JOB_S_MAX, SUBMIT, Deployment
+from tests.acceptance.test_paying import CANARY, assert_promises_kept, deployed, files_with, processes_of
+
+CLUSTER_SECRET = "canary-of-the-cluster-91d0"
+CLUSTER_STARTS_S_MAX = 120.0
+CORES = 3
+# For every JVM here, executors too: none lives long enough for the slow compiler to pay off.
+LIGHT_JVM = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running master with one worker. `packed`: the archive of `make package`, unpacked."""
+
+    master: str
+    folder: Path
+    packed: Path
+
+    @property
+    def work(self) -> Path:
+        """Where the worker keeps what executors get and say."""
+        return self.folder / "work"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events"
+
+    def submit_conf(self, folder: Path, **changes: str) -> dict[str, str]:
+        """Settings to submit with: the example, its capitals changed."""
+        write_conf(
+            folder,
+            {
+                "spark.authenticate.secret": CLUSTER_SECRET,
+                "spark.eventLog.enabled": "true",
+                "spark.eventLog.dir": self.events.as_uri(),
+                "spark.archives": f"{self._small_archive(folder)}#environment",
+                **changes,
+            },
+        )
+        return {"SPARK_CONF_DIR": str(folder), "BULKPOINT_SPARK_MASTER": self.master, **LIGHT_JVM}
+
+    def _small_archive(self, folder: Path) -> Path:
+        """Sent along as the real one would be, which would cost half a minute here: it leads to the unpacked one."""
+        folder.mkdir()
+        launcher = folder / "python"
+        launcher.write_text(f'#!/bin/sh\nexec {self.packed}/bin/python "$@"\n')
+        launcher.chmod(0o755)
+        with tarfile.open(folder / "environment.tar.gz", "w:gz") as archive:
+            archive.add(launcher, "bin/python")
+        return folder / "environment.tar.gz"
+
+
+def write_conf(folder: Path, changes: dict[str, str]) -> Path:
+    """The example for standalone clusters with some of its lines changed; readable for us alone."""
+    kept = [
+        line
+        for line in files.read_text("conf/examples/standalone/spark-defaults.conf").splitlines()
+        if line.startswith("spark.") and line.split()[0] not in changes
+    ]
+    file = folder / "spark-defaults.conf"
+    file.touch(mode=0o600)
+    file.write_text("\n".join(kept + [f"{name} {value}" for name, value in changes.items()]) + "\n")
+    return file
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(what: str, is_true: "Iterator[bool]", log: Path) -> None:
+    deadline = time.monotonic() + CLUSTER_STARTS_S_MAX
+    while not next(is_true):
+        assert time.monotonic() < deadline, f"{what} does not start:\n{log.read_text()}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Master and worker on loopback, with an environment that has nothing of ours in it."""
+    folder = tmp_path_factory.mktemp("standalone")
+    for name in ("work", "events", "daemons", "packed"):
+        (folder / name).mkdir()
+    archive = folder / "bulkpoint-env.tar.gz"
+    packing = subprocess.Popen(
+        [sys.executable, str(files.path_of("scripts/package_environment.py")), str(archive)], stdout=subprocess.DEVNULL
+    )
+    conf = write_conf(folder / "daemons", {"spark.authenticate.secret": CLUSTER_SECRET})
+    port, log = free_port(), folder / "daemons.log"
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
+    environment |= {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", **LIGHT_JVM}
+    listening = ["--host", "127.0.0.1", "--webui-port", "0", "--properties-file", str(conf)]
+    master = f"spark://127.0.0.1:{port}"
+    slots = ["--cores", str(CORES), "--memory", "1g", "--work-dir", str(folder / "work")]
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(role: str, *options: str) -> None:
+        command = [str(_spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}", *options]
+        with log.open("ab") as stream:
+            processes.append(subprocess.Popen(command, env=environment, cwd=folder, stdout=stream, stderr=stream))
+
+    try:
+        start("master.Master", *listening, "--port", str(port))
+        wait_until("the master", iter(lambda: answers(port), None), log)
+        start("worker.Worker", *listening, *slots, master)
+        wait_until("the worker", iter(lambda: "Successfully registered with master" in log.read_text(), None), log)
+        assert packing.wait(JOB_S_MAX) == 0
+        subprocess.run(["tar", "xzf", str(archive), "-C", str(folder / "packed")], check=True)
+        yield Cluster(master, folder, folder / "packed")
+    finally:
+        for process in (packing, *reversed(processes)):
+            process.terminate()
+            process.wait(30)
+
+
+def python_workers(cluster: Cluster) -> dict[int, str]:
+    """Python in executors: process id and what it has mapped into its memory."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            in_executor = (process / "cwd").resolve().is_relative_to(cluster.work)
+            if in_executor and b"bulkpoint.pay.daemon" in (process / "cmdline").read_bytes():
+                found[int(process.name)] = (process / "maps").read_text()
+        except OSError:
+            continue
+    return found
+
+
+def assert_no_secret_left(cluster: Cluster, deployment: Deployment) -> None:
+    """Money's token is in its own file, the cluster's secret in the files it was configured with; nowhere else."""
+    assert list(cluster.events.rglob("*")), "no event log was written"
+    assert list(cluster.work.glob("app-*/*/stderr")), "no executor worked there"
+    for folder in (cluster.work, cluster.events):
+        assert files_with(CANARY, folder) == []
+        assert files_with(CLUSTER_SECRET, folder) == []
+    assert files_with(CANARY, deployment.folder) == [deployment.folder / "token"]
+    assert files_with(CLUSTER_SECRET, deployment.folder) == [deployment.folder / "spark" / "spark-defaults.conf"]
+
+
+def test_a_job_on_a_cluster_pays_everybody_once(cluster: Cluster, database_url: str, tmp_path: Path) -> None:
+    changes = cluster.submit_conf(tmp_path / "spark")
+    with deployed(database_url, tmp_path, **changes) as deployment:
+        campaign = deployment.create(300)
+        done = deployment.submit(campaign, "--yes")
+        assert done.returncode == 0, done.stderr
+        assert deployment.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 300, "FAILED": 0}
+        assert len(deployment.money.ledger()) == 300
+        assert_promises_kept(deployment, campaign)
+        assert_no_secret_left(cluster, deployment)
+
+
+def test_sigterm_stops_a_job_on_a_cluster_whose_executors_run_the_packed_python(
+    cluster: Cluster, database_url: str, tmp_path: Path
+) -> None:
+    ui = free_port()
+    changes = cluster.submit_conf(tmp_path / "spark", **{"spark.ui.port": str(ui)})
+    with deployed(database_url, tmp_path, **changes) as deployment:
+        campaign = deployment.create(20_000)
+        with subprocess.Popen(
+            [str(SUBMIT), campaign, "--yes"],
+            env=deployment.environment,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as job:
+            deployment.wait_for(b"select count(*) > 300 from payment_attempt")
+            workers = python_workers(cluster)
+            assert any(f"{cluster.packed}/lib/pycurl" in maps for maps in workers.values()), "not the packed Python"
+            assert not [maps for maps in workers.values() if f"{sys.prefix}/lib" in maps], "the driver's packages"
+            with urllib.request.urlopen(f"http://127.0.0.1:{ui}/environment/", timeout=30) as page:
+                shown = page.read().decode()
+            assert "spark.authenticate.secret" in shown
+            assert CANARY not in shown
+            assert CLUSTER_SECRET not in shown
+            assert processes_of(str(cluster.folder)), "the cluster is not seen"
+            assert processes_of(CANARY) + processes_of(CLUSTER_SECRET) == []
+            job.send_signal(signal.SIGTERM)
+            _, said = job.communicate(timeout=JOB_S_MAX)
+        assert job.returncode == 4, said
+        shown_campaign = deployment.show(campaign)
+        assert shown_campaign["state"] == "STOPPED"
+        assert shown_campaign["counts"]["PROCESSING"] == 0
+        assert shown_campaign["counts"]["PENDING"] > 10_000
+        assert_promises_kept(deployment, campaign)
+        assert_no_secret_left(cluster, deployment)
+
+
+def test_a_master_that_is_away_is_said_at_once(tmp_path: Path) -> None:
+    """Spark itself asks for a minute, and then fails with a page of Java."""
+    master = f"spark://127.0.0.1:{free_port()}"
+    environment = {"BULKPOINT_SPARK_MASTER": master, "BULKPOINT_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    asked = subprocess.run(
+        [str(SUBMIT), "next"], env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert asked.returncode == 6
+    assert asked.stderr.startswith(f"bulkpoint: Spark's master {master} cannot be reached: Connection refused.")
+    assert len(asked.stderr.splitlines()) == 1
