@@ -16,7 +16,7 @@ HEIGHT, TOP, BOTTOM = 250, 26, 28
 RUN_GAP = 16
 RUN_WIDTH_MIN = 30
 TICK_WIDTH_MIN, LABEL_WIDTH_MIN = 58, 74
-TICKS_MAX = 10
+TICKS_MAX = 14
 INTERVALS_MAX = 600
 BAR_HEIGHT, BAR_RIGHT = 21, 112
 CHARACTER_WIDTH = 6.4
@@ -149,16 +149,21 @@ def _ticks(stretch: Stretch, width: float, timezone: str) -> list[tuple[float, s
     midnight = began.replace(hour=0, minute=0, second=0, microsecond=0)
     since_midnight_s = (began - midnight).total_seconds()
     first_s = math.ceil(since_midnight_s / step_s) * step_s - since_midnight_s
-    form = "%H:%M" if step_s >= 60 else "%H:%M:%S"
     margin_s = length_s * 16 / width  # half a label's width, so that none hangs over its run's end
     count = math.floor(max(0.0, length_s - margin_s - first_s) / step_s) + 1
     every = math.ceil(count / TICKS_MAX)  # a run of weeks: not every day has its own
     moments = [first_s + step_s * number for number in range(0, count, every)]
     return [
-        (seconds, f"{began + timedelta(seconds=seconds):{form}}")
+        (seconds, _clock(began + timedelta(seconds=seconds), step_s))
         for seconds in moments
         if margin_s <= seconds <= length_s - margin_s
     ]
+
+
+def _clock(moment: datetime, step_s: int) -> str:
+    if step_s < 60:
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment:%m-%d}"  # a midnight names its day
 
 
 def _grid(top: float) -> str:

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.report.drawing import Point, Stretch, amount_edges, intervals, share
+from bulkpoint.report.drawing import Point, Stretch, amount_edges, draw_rates, intervals, share
 from bulkpoint.report.export import Totals, defuse, refuse_unstarted, replacing, write_csv, write_parquet
 from bulkpoint.report.page import page_of, read_figures
 from bulkpoint.store import export
@@ -255,6 +255,16 @@ def test_samples_close_together_make_no_needle() -> None:
         Stretch(2, "retry", [Point(SENT_AT, 9, 10), Point(SENT_AT + timedelta(seconds=2), 3, 10)]), at_least_s=1
     )
     assert [one.rate for one in again] == [0], "a retry takes payments back, and nothing is paid backwards"
+
+
+@pytest.mark.parametrize(
+    ("hours", "ticks"),
+    [(0.005, ["00:07:02", "00:07:04"]), (4, ["00:30", "01:00"]), (72, ["06:00", "12:00", "18:00", "02-02", "06:00"])],
+)
+def test_the_clock_under_the_drawing_is_round_and_local(hours: float, ticks: list[str]) -> None:
+    points = [Point(SENT_AT + timedelta(minutes=7, hours=hours * n / 9), n, 10) for n in range(10)]
+    drawing, _ = draw_rates([Stretch(1, "first", points)], timezone="Asia/Seoul", label="rates")
+    assert re.findall(r'"middle">([^<]*)<', drawing)[: len(ticks)] == ticks
 
 
 @pytest.mark.parametrize(
