@@ -1,5 +1,6 @@
 """A Spark standalone cluster: a master and a worker that know nothing of us, and jobs from a scheduler."""
 
+import json
 import os
 import signal
 import socket
@@ -50,6 +51,7 @@ class Cluster:
             {
                 "spark.authenticate.secret": CLUSTER_SECRET,
                 "spark.eventLog.enabled": "true",
+                "spark.eventLog.compress": "false",  # to be searched for secrets
                 "spark.eventLog.dir": self.events.as_uri(),
                 "spark.archives": f"{self._small_archive(folder)}#environment",
                 **changes,
@@ -150,6 +152,15 @@ def python_workers(cluster: Cluster) -> dict[int, str]:
     return found
 
 
+def environment_in_ui(applications: str) -> str:
+    """What the web UI's page of the environment is made from."""
+    with urllib.request.urlopen(applications, timeout=30) as answer:
+        application = json.load(answer)[0]["id"]
+    with urllib.request.urlopen(f"{applications}/{application}/environment", timeout=30) as answer:
+        shown = json.load(answer)
+    return json.dumps(shown, separators=(",", ":"))
+
+
 def assert_no_secret_left(cluster: Cluster, deployment: Deployment) -> None:
     """Money's token is in its own file, the cluster's secret in the files it was configured with; nowhere else."""
     assert list(cluster.events.rglob("*")), "no event log was written"
@@ -192,9 +203,8 @@ def test_sigterm_stops_a_job_on_a_cluster_whose_executors_run_the_packed_python(
             workers = python_workers(cluster)
             assert any(f"{cluster.packed}/lib/pycurl" in maps for maps in workers.values()), "not the packed Python"
             assert not [maps for maps in workers.values() if f"{sys.prefix}/lib" in maps], "the driver's packages"
-            with urllib.request.urlopen(f"http://127.0.0.1:{ui}/environment/", timeout=30) as page:
-                shown = page.read().decode()
-            assert "spark.authenticate.secret" in shown
+            shown = environment_in_ui(f"http://127.0.0.1:{ui}/api/v1/applications")
+            assert '["spark.authenticate.secret","*********(redacted)"]' in shown
             assert CANARY not in shown
             assert CLUSTER_SECRET not in shown
             assert processes_of(str(cluster.folder)), "the cluster is not seen"
