@@ -73,8 +73,8 @@ where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(dr
 returning state, halt
 
 -- name: halt_run
--- A partition met trouble that concerns the whole run; the first word stays.
-update campaign_run set halt = %(halt)s, reason = coalesce(reason, %(reason)s)
+-- A partition met trouble that concerns the whole run; the first trouble's word stays, in the place of whoever began it.
+update campaign_run set halt = %(halt)s, reason = %(reason)s
 where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
 -- name: end_run_without_driver
@@ -85,8 +85,9 @@ where run_id = %(run_id)s and state = 'RUNNING' and driver_until <= clock_timest
 returning run
 
 -- name: end_run
--- RUNNING -> a terminal state, by its own driver, or by hand (stop), never twice.
-update campaign_run set state = %(state)s, reason = coalesce(%(reason)s, reason), finished_at = clock_timestamp()
+-- RUNNING -> a terminal state, by its own driver, or by hand (stop), never twice. Why it was begun is not why it ended.
+update campaign_run set state = %(state)s, finished_at = clock_timestamp(),
+    reason = coalesce(%(reason)s, case when halt is not null or %(state)s = 'COMPLETED' then reason end)
 where run_id = %(run_id)s and state = 'RUNNING'
   and (%(holder)s::uuid is null or driver_holder = %(holder)s and driver_until > clock_timestamp())
 returning run, reason, started_at, finished_at

@@ -9,10 +9,11 @@ import pytest
 from bulkpoint.control.resume import plan_resume
 from bulkpoint.control.retry import plan_retry
 from bulkpoint.errors import BulkpointError, RefusedError
+from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.progress import Chosen
-from bulkpoint.store.run import ALL_BUT_REFUSED, begin_run, end_run, open_buckets, renew_driver, stop_run
+from bulkpoint.store.run import ALL_BUT_REFUSED, begin_run, end_run, halt_run, open_buckets, renew_driver, stop_run
 from bulkpoint.store.share import run_is_live
 
 
@@ -128,6 +129,24 @@ def test_a_stop_writes_state_event_and_audit_together(connection: Connection) ->
     assert not run_is_live(connection, run.token)
     with pytest.raises(RefusedError, match="resume"):
         stop_run(connection, campaign_id, actor="operator")
+
+
+def test_why_a_run_was_begun_is_not_why_it_ended(connection: Connection) -> None:
+    reasons = []
+    for trouble in ("stop", "halt", "complete"):
+        campaign_id = campaign_of(connection, 1)
+        connection.execute("update campaign_target set reason = %s where campaign_id = %s", (trouble, campaign_id))
+        run = begin_run(connection, campaign_id, kind="INITIAL", actor="t", reason="apology", shares=2)
+        if trouble == "stop":
+            stop_run(connection, campaign_id, actor="t")
+        elif trouble == "halt":
+            halt_run(connection, run.token, "UNAUTHORIZED", "token expired")
+            end_run(connection, run, "FAILED")
+        else:
+            connection.execute("delete from payment where campaign_id = %s", (campaign_id,))
+            end_run(connection, run, "COMPLETED")
+        reasons.append(get_campaign(connection, campaign_id).run_reason)
+    assert reasons == [None, "UNAUTHORIZED: token expired", "apology"]
 
 
 def test_a_stopped_run_cannot_be_completed_by_its_driver(connection: Connection) -> None:
