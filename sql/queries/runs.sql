@@ -86,8 +86,8 @@ returning run
 
 -- name: end_run
 -- RUNNING -> a terminal state, by its own driver, or by hand (stop), never twice. Why it was begun is not why it ended.
-update campaign_run set state = %(state)s, finished_at = clock_timestamp(),
-    reason = coalesce(%(reason)s, case when halt is not null or %(state)s = 'COMPLETED' then reason end)
+update campaign_run set state = %(state)s::run_state, finished_at = clock_timestamp(),
+    reason = coalesce(%(reason)s, case when halt is not null or %(state)s::run_state = 'COMPLETED' then reason end)
 where run_id = %(run_id)s and state = 'RUNNING'
   and (%(holder)s::uuid is null or driver_holder = %(holder)s and driver_until > clock_timestamp())
 returning run, reason, started_at, finished_at
