@@ -18,16 +18,24 @@ BIGINT_MAX = 2**63 - 1
 STATES = ("PENDING", "PROCESSING", "SUCCESS", "FAILED")
 
 
-@click.group()
+@click.group(short_help="Create, look at, approve, start, stop, resume, retry.")
 def campaign() -> None:
-    """Campaigns: create, start, watch, stop, and see how they went."""
+    """Campaigns: create, look at, approve, start, watch, stop, and see how they went.
+
+    \b
+    The usual way:
+      bulkpoint campaign create --name "Spring event" --targets members.csv
+      bulkpoint campaign preview 1
+      bulkpoint campaign start 1
+      bulkpoint campaign show 1
+    """
 
 
 for command in (preview.preview, running.start, running.stop, running.resume, running.retry, running.watch):
     campaign.add_command(command)
 
 
-@campaign.command()
+@campaign.command(short_help="Create a campaign, with a list or for others to load.")
 @click.option("--name", required=True, metavar="T", help="What people call it, 200 characters at most.")
 @click.option("--note", default="", metavar="T", help="Anything else worth keeping.")
 @click.option(
@@ -84,7 +92,7 @@ def create(
     click.echo(f"created campaign {campaign_id}")
 
 
-@campaign.command("list")
+@campaign.command("list", short_help="List the campaigns, oldest first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def list_(*, as_json: bool) -> None:
     """List the campaigns, oldest first: the order in which they are to be started.
@@ -252,7 +260,7 @@ def withdraw(*, campaign_id: int, reason: str) -> None:
     click.echo(f"campaign {campaign_id} {state_words('WITHDRAWN')}")
 
 
-@campaign.command()
+@campaign.command(short_help="Approve a campaign's targets, as a second person.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--digest", metavar="D", help="Refuse when the targets are not the ones with this digest.")
 def approve(*, campaign_id: int, digest: str | None) -> None:

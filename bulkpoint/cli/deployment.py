@@ -5,12 +5,12 @@ import json
 import click
 
 
-@click.group("db")
+@click.group("db", short_help="The database's tables and roles.")
 def database() -> None:
     """The database."""
 
 
-@database.command("migrate")
+@database.command("migrate", short_help="Bring the database to this version's tables.")
 def migrate_() -> None:
     """Bring the database to this version's tables. Safe to repeat; an embedded database needs none of it.
 
@@ -30,7 +30,7 @@ def migrate_() -> None:
         click.echo("up to date")
 
 
-@database.command()
+@database.command(short_help="Make the group roles of least privilege.")
 def roles() -> None:
     """Make the database's group roles of least privilege: reader, loader, operator, relay. Safe to repeat.
 
@@ -71,7 +71,7 @@ def settings(*, as_json: bool) -> None:
         click.echo(f"{one.name:<{names}}  {one.value:<{values}}  {one.source}")
 
 
-@click.command()
+@click.command(short_help="Pay a made-up campaign on this machine, and prove it.")
 @click.option("--targets", type=click.IntRange(100, 1_000_000), default=20_000, show_default=True, metavar="N")
 @click.option("--tps", type=click.IntRange(10, 10_000), default=1_000, show_default=True, metavar="N")
 def demo(*, targets: int, tps: int) -> None:

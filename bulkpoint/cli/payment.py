@@ -13,7 +13,7 @@ def payment() -> None:
     """Payments of one member."""
 
 
-@payment.command()
+@payment.command(short_help="What a member was paid, or will be, and by which calls.")
 @click.option("--member", required=True, metavar="M", help="The member's id, exactly as it is in the list.")
 @click.option("--campaign", "campaign_id", type=int, metavar="ID", help="Only in this campaign.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")

@@ -20,7 +20,7 @@ WIDTH_WITHOUT_TERMINAL = 80
 WIDTH_MAX = 120
 
 
-@click.command()
+@click.command(short_help="Look at a list before money moves.")
 @click.argument("campaign_id", type=int, metavar="[ID]", required=False)
 @click.option(
     "--targets",

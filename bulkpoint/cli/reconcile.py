@@ -39,7 +39,7 @@ MEANINGS = {
 }
 
 
-@click.command()
+@click.command(short_help="Settle what may have been credited unknown to us.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option(
     "--settlement",

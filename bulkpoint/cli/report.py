@@ -12,7 +12,7 @@ from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="A campaign's payments as CSV, Parquet or a page.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--format", "kind", required=True, type=click.Choice(["csv", "parquet", "html"]), help="What to write.")
 @click.option("--failed-only", is_flag=True, help="Only FAILED payments; not for html, which counts them by kind.")

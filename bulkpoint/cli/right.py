@@ -10,7 +10,7 @@ from bulkpoint.rules.rights import ALLOWS, Right
 RIGHTS = click.Choice([right.value for right in Right])
 
 
-@click.group()
+@click.group(short_help="Which database login may do what.")
 def right() -> None:
     """Rights, by database login: start, force, approve, throttle. Stopping a campaign needs none.
 

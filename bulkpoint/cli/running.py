@@ -81,7 +81,7 @@ def start(
         _run_to_the_end(session, job, plan.campaign, run, detach=detach)
 
 
-@click.command()
+@click.command(short_help="Go on with what a stop, a failure or a dead job left.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
@@ -111,7 +111,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
         _run_to_the_end(session, job, one, run, detach=detach)
 
 
-@click.command()
+@click.command(short_help="Pay a completed campaign's FAILED payments again.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
@@ -168,7 +168,7 @@ def retry(
         _run_to_the_end(session, job, one, run, detach=detach)
 
 
-@click.command()
+@click.command(short_help="Stop a running campaign, within a second.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log and in the message.")
 def stop(*, campaign_id: int, reason: str | None) -> None:
@@ -195,7 +195,7 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Follow a campaign until its run ends.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--deadline", metavar="TIME", help="Say so when it will not be done by then: 2026-01-31T18:00, or 18:00.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on stdout.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 
-@click.group()
+@click.group(short_help="A stand-in for money, for trials and tests.")
 def sandbox() -> None:
     """A stand-in for money, for trials and tests: strict, with a ledger, and able to misbehave on purpose."""
 

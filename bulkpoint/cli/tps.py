@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from bulkpoint.store.limit import Limit
 
 
-@click.group()
+@click.group(short_help="The limit: calls a second to money, at most.")
 def tps() -> None:
     """Calls a second to money, at most: show it, change it, also while a campaign runs."""
 
 
-@tps.command()
+@tps.command(short_help="Show the limit, who set it, and what of it is in use.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(*, as_json: bool) -> None:
     """Show the limit, who set it and how much of it is in use.
@@ -34,7 +34,9 @@ def show(*, as_json: bool) -> None:
     _print(limit, session.settings.timezone, as_json=as_json)
 
 
-@tps.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a figure, if a wrong one
+@tps.command(
+    "set", short_help="Set the limit; in force within a second.", context_settings={"ignore_unknown_options": True}
+)  # -1 is a figure, if a wrong one
 @click.argument("tps", type=int)
 @click.option("--reason", metavar="T", help="Why; shown to whoever watches, kept in the audit log.")
 @click.option("--until", metavar="TIME", help="When the figure of before comes back: 2026-01-31T18:00, or 18:00.")

@@ -244,3 +244,19 @@ def test_every_command_has_help_with_an_example(bulkpoint: Run) -> None:
     without = [command.name for command in commands(root) if "xample" not in command.help and command.name != "serve"]
     assert without == []
     assert "Exit codes:" in bulkpoint("--help").stdout
+
+
+def test_every_list_of_commands_says_each_whole_on_80_columns() -> None:
+    from click.testing import CliRunner
+
+    from bulkpoint.cli.main import bulkpoint as root
+
+    def groups(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        yield path
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from groups(command, (*path, name))
+
+    for path in groups(root):
+        listed = CliRunner().invoke(root, [*path, "--help"], terminal_width=80).output.partition("Commands:")[2]
+        assert "..." not in listed, listed
