@@ -8,6 +8,7 @@ has with its Spark; and Python, of which a worker must have the same minor versi
 """
 
 import importlib.metadata
+import importlib.util
 import io
 import os
 import re
@@ -102,9 +103,13 @@ def _add_launcher(archive: tarfile.TarFile) -> None:
 
 
 def _add_packages_files(archive: tarfile.TarFile, distribution: importlib.metadata.Distribution) -> None:
-    for file in distribution.files or []:
-        path = PurePath(file)
-        source = Path(str(distribution.locate_file(file)))
+    sources = {PurePath(file): Path(str(distribution.locate_file(file))) for file in distribution.files or []}
+    # Compiled too, or each job's workers would compile for themselves: set-up did it, but installers do not record it.
+    for path, source in list(sources.items()):
+        if path.suffix == ".py":
+            compiled = Path(importlib.util.cache_from_source(str(source)))
+            sources[path.parent / "__pycache__" / compiled.name] = compiled
+    for path, source in sources.items():
         if ".." in path.parts or path.is_absolute() or _LEFT_OUT & set(path.parts) or not source.is_file():
             continue  # commands in bin/, and files that somebody removed
         member = archive.gettarinfo(str(source), f"lib/{path.as_posix()}")
