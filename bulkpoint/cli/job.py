@@ -6,7 +6,7 @@ from uuid import UUID
 
 import click
 
-from bulkpoint.cli.signals import Terminated, raise_on_signals
+from bulkpoint.cli.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
 from bulkpoint.local.postgres import connection_target
@@ -92,7 +92,7 @@ def main() -> int:
     raise_on_signals()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher hands it down ignored
     try:
-        return int(pay.main(standalone_mode=False) or 0)
+        return int(pay.main(standalone_mode=False, prog_name="scripts/submit.sh") or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -102,3 +102,5 @@ def main() -> int:
     except BulkpointError as error:
         sys.stderr.write(f"bulkpoint: {error}\n")
         return error.exit_code
+    finally:
+        hold_off_signals()  # its end is decided: a second signal must not give it another

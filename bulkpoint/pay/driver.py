@@ -58,6 +58,8 @@ FAILED_WAVES_MAX = 3
 ANSWER_S_MAX = 600.0
 # How finely a second run's open payments are counted before its waves are cut.
 BUCKETS_A_WAVE = 20
+# A cluster that is busy with other applications gives executors late, or never.
+EXECUTORS_S_MAX = 60.0
 # A signal in the pause before an automatic retry is heard so soon.
 SIGNAL_POLL_S = 0.1
 # Rows a JDBC fetch brings at a time.
@@ -157,7 +159,8 @@ def start_spark(campaign_id: int, database: Database) -> SparkSession:
     try:
         spark = SparkSession.builder.appName(f"bulkpoint campaign {campaign_id}").getOrCreate()
     except (Py4JError, PySparkException, RuntimeError) as error:
-        raise UnreachableError(f"Spark did not start: {error}. Check BULKPOINT_SPARK_MASTER and Java.") from error
+        why = str(error).strip().partition("\n")[0].rstrip(".")  # the rest is a page of Java
+        raise UnreachableError(f"Spark did not start: {why}. Check BULKPOINT_SPARK_MASTER and Java.") from error
     if spark.conf.get("spark.speculation", "false") != "false":
         spark.stop()
         raise RefusedError("spark.speculation is true: a second copy of a task would only wait. Set it to false.")
@@ -171,7 +174,11 @@ def start_spark(campaign_id: int, database: Database) -> SparkSession:
 
 
 def count_shares(spark: SparkSession, settings: Settings) -> int:
-    """N, the partitions that send side by side: the slots less one, which lets the next wave read ahead."""
+    """N, the partitions that send side by side: the slots less one, which lets the next wave read ahead.
+
+    Raises UnreachableError for a cluster that gives no executor: the run would be RUNNING, and nobody would pay.
+    """
+    wait_for_executors(spark, settings)
     slots = spark.sparkContext.defaultParallelism
     shares = settings.partitions or max(1, slots - 1)
     if shares > slots:
@@ -180,6 +187,20 @@ def count_shares(spark: SparkSession, settings: Settings) -> int:
             " send its part of the limit. Lower it, or give Spark more cores."
         )
     return shares
+
+
+def wait_for_executors(spark: SparkSession, settings: Settings) -> None:
+    """Return when the cluster has given at least one; local masters are their own."""
+    if settings.spark_master.startswith("local"):
+        return
+    deadline = time.monotonic() + EXECUTORS_S_MAX
+    while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one of them
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                f"Spark's master {settings.spark_master} gave no executor for {EXECUTORS_S_MAX:.0f} s. Has it workers,"
+                " and have they cores and memory to spare? Its web page shows them. Nothing was changed."
+            )
+        time.sleep(SIGNAL_POLL_S)
 
 
 class Driver:

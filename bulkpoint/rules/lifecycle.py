@@ -133,8 +133,8 @@ _ASKED = {
 _REFUSALS: dict[CampaignState, str] = {
     CampaignState.WAITING: "it has not been started: use `bulkpoint campaign start {id}`",
     CampaignState.WITHDRAWN: "it was withdrawn, and that is final: create a new campaign",
-    CampaignState.RUNNING: "it is running: follow it with `bulkpoint campaign watch {id}`, "
-    "or end it with `bulkpoint campaign stop {id}`",
+    CampaignState.RUNNING: "follow it with `bulkpoint campaign watch {id}`, or end it with"
+    " `bulkpoint campaign stop {id}`",
     CampaignState.COMPLETED: "every payment has its result; pay any FAILED again by `bulkpoint campaign retry {id}`",
     CampaignState.FAILED: "its last run failed with payments open: go on with `bulkpoint campaign resume {id}`",
     CampaignState.STOPPED: "it was stopped with payments open: go on with `bulkpoint campaign resume {id}`",

@@ -58,7 +58,7 @@ def test_a_withdrawn_campaign_is_never_next_and_never_starts(connection: Connect
 def test_what_has_run_is_not_withdrawn(connection: Connection) -> None:
     campaign_id = campaign_of(connection)
     begin(connection, campaign_id)
-    with pytest.raises(RefusedError, match="it is running"):
+    with pytest.raises(RefusedError, match="RUNNING and cannot be withdrawn: follow it"):
         withdraw(connection, campaign_id)
     stop_run(connection, campaign_id, actor="tester")
     with pytest.raises(RefusedError, match="campaign resume"):
