@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from bulkpoint import __version__
+from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.payment import payment
@@ -40,7 +41,7 @@ def bulkpoint() -> None:
     """
 
 
-for command in (database, campaign, payment, reconcile, report, tps, right, settings, demo, sandbox):
+for command in (database, campaign, payment, reconcile, report, tps, right, audit, settings, demo, sandbox):
     bulkpoint.add_command(command)
 
 

@@ -3,12 +3,113 @@
 import getpass
 import os
 import socket
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
+
+# What the first row is linked to, and the hash of a log without rows.
+BEFORE_THE_FIRST = sha256(b"").digest()
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One row of the log. `login` is the database's own word, `actor` what the caller claimed.
+
+    run: the run's number within its campaign. detail: what the action is about, as it was written. hash: 32 bytes.
+    """
+
+    audit_no: int
+    occurred_at: datetime
+    login: str
+    os_user: str
+    host: str
+    actor: str
+    action: str
+    campaign_id: int | None
+    run: int | None
+    detail: Any
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class AuditChoice:
+    """Which rows are wanted; none: all. `since` belongs to the time, `until` no longer."""
+
+    campaign_id: int | None = None
+    action: str | None = None
+    actor: str | None = None
+    login: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class BreakKind(StrEnum):
+    """How the chain can be broken."""
+
+    ALTERED = "ALTERED"  # a row's seal does not fit it and the row before
+    MISSING = "MISSING"  # a number is left out
+    CUT = "CUT"  # the head has counted further than the rows go
+    UNSEALED = "UNSEALED"  # the rows go further than the head has counted
+    HEAD_ALTERED = "HEAD_ALTERED"  # head and last row have different hashes
+    HEAD_GONE = "HEAD_GONE"
+    REWRITTEN = "REWRITTEN"  # the chain holds, but is not the one of which somebody kept a hash
+
+
+@dataclass(frozen=True)
+class Break:
+    """The first place where the chain is broken.
+
+    audit_no, occurred_at: the row that does not fit, the first one that is missing (without a time), or the last row
+    where the head is the trouble. to_no: the last of the rows in a row that are missing.
+    """
+
+    kind: BreakKind
+    audit_no: int
+    occurred_at: datetime | None
+    to_no: int | None = None
+
+
+@dataclass(frozen=True)
+class KeptHash:
+    """A row's number and hash (32 bytes), as somebody has written them down elsewhere."""
+
+    audit_no: int
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the chain came to. last_hash: of the last row, 32 bytes; of no row where there is none."""
+
+    rows: int
+    last_no: int
+    last_at: datetime | None
+    last_hash: bytes
+    broken: Break | None
+
+
+@dataclass(frozen=True)
+class _Links:
+    rows: int
+    last_no: int | None
+    last_at: datetime | None
+    last_hash: bytes | None
+    broken_no: int | None
+    broken_at: datetime | None
+    before_no: int
+    head_no: int | None
+    head_hash: bytes | None
+    after_head_at: datetime | None
+    kept_at: datetime | None
+    kept_hash: bytes | None
 
 
 def write_audit(
@@ -45,3 +146,57 @@ def os_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no entry in the password file
         return str(os.getuid())
+
+
+def list_audit(connection: Connection, choice: AuditChoice, *, rows_max: int) -> list[AuditEvent]:
+    """The latest rows of the choice, that many at most, oldest first."""
+    with connection.cursor(row_factory=class_row(AuditEvent)) as cursor:
+        found = cursor.execute(sql("list_audit"), asdict(choice) | {"rows_max": rows_max}).fetchall()
+    return found[::-1]
+
+
+def list_audit_actions(connection: Connection) -> list[str]:
+    """The actions that occur, by name. One scan of the log."""
+    return [row[0] for row in connection.execute(sql("list_audit_actions")).fetchall()]
+
+
+def list_history(connection: Connection, campaign_id: int) -> list[AuditEvent]:
+    """What happened to one campaign, oldest first; with the changes of the limit while it ran. One scan of the log."""
+    with connection.cursor(row_factory=class_row(AuditEvent)) as cursor:
+        return cursor.execute(sql("list_history"), {"campaign_id": campaign_id}).fetchall()
+
+
+def verify_audit(connection: Connection, kept: KeptHash | None = None) -> Verification:
+    """Make every seal again and compare; also with a hash that somebody has kept. One pass, changes nothing."""
+    with connection.cursor(row_factory=class_row(_Links)) as cursor:
+        links = cursor.execute(sql("verify_audit"), {"kept_no": kept and kept.audit_no}).fetchone()
+    assert links is not None, "counts are one row"
+    last_no, last_hash = links.last_no or 0, links.last_hash or BEFORE_THE_FIRST
+    return Verification(links.rows, last_no, links.last_at, last_hash, _find_break(links, last_no, last_hash, kept))
+
+
+def _find_break(links: _Links, last_no: int, last_hash: bytes, kept: KeptHash | None) -> Break | None:
+    """The rows from the first on, then the head, then what was kept: that only says something of a whole chain."""
+    if links.broken_no is not None:
+        if links.broken_no > links.before_no + 1:
+            return Break(BreakKind.MISSING, links.before_no + 1, None, links.broken_no - 1)
+        return Break(BreakKind.ALTERED, links.broken_no, links.broken_at)
+    return _find_break_of_head(links, last_no, last_hash) or _find_break_of_kept(links, kept)
+
+
+def _find_break_of_head(links: _Links, last_no: int, last_hash: bytes) -> Break | None:
+    if links.head_no is None:
+        return Break(BreakKind.HEAD_GONE, last_no, links.last_at)
+    if links.head_no > last_no:
+        return Break(BreakKind.CUT, last_no + 1, None, links.head_no)
+    if links.head_no < last_no:
+        return Break(BreakKind.UNSEALED, links.head_no + 1, links.after_head_at)
+    if links.head_hash != last_hash:
+        return Break(BreakKind.HEAD_ALTERED, last_no, links.last_at)
+    return None
+
+
+def _find_break_of_kept(links: _Links, kept: KeptHash | None) -> Break | None:
+    if kept is None or kept.hash == links.kept_hash:
+        return None
+    return Break(BreakKind.REWRITTEN, kept.audit_no, links.kept_at)

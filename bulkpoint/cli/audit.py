@@ -1,0 +1,169 @@
+"""`bulkpoint audit`: who did what and when, and whether anybody has changed that."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from bulkpoint.cli.session import open_session, say
+from bulkpoint.cli.times import parse_time
+from bulkpoint.errors import ExitCode, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from bulkpoint.store.audit import KeptHash
+    from bulkpoint.store.connect import Connection
+
+# Rows are held in memory while they are shown; more of them are asked for by --since and --until.
+ROWS_MAX = 100_000
+BIGINT_MAX = 2**63 - 1
+
+
+@click.group()
+def audit() -> None:
+    """The audit log: read it, and prove that nobody has changed it."""
+
+
+@audit.command(short_help="Show who did what, the latest last.")
+@click.option("--campaign", "campaign_id", type=click.IntRange(1, BIGINT_MAX), metavar="ID", help="Of this campaign.")
+@click.option("--action", metavar="A", help="Of this kind: create, start, stop, tps.set, right.grant, ...")
+@click.option("--actor", metavar="T", help="By whom, as they said.")
+@click.option("--login", metavar="T", help="By whom, as the database knows them.")
+@click.option("--since", metavar="TIME", help="Not earlier: 2026-01-31T18:00, or 18:00, the last time it was that.")
+@click.option("--until", metavar="TIME", help="Earlier than this; written as for --since.")
+@click.option("--last", type=click.IntRange(1, ROWS_MAX), default=50, show_default=True, metavar="N", help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def log(
+    *,
+    campaign_id: int | None,
+    action: str | None,
+    actor: str | None,
+    login: str | None,
+    since: str | None,
+    until: str | None,
+    last: int,
+    as_json: bool,
+) -> None:
+    """Show who did what, the latest last.
+
+    LOGIN is the database's own word. ACTOR is who they said they were; beside it, where that differs, the operating
+    system's user and the machine.
+
+    \b
+    Examples:
+      bulkpoint audit log --campaign 3
+      bulkpoint audit log --action tps.set --since 2026-01-31 --last 200 --json
+    """
+    from bulkpoint.report.audit import fields_of, text_of
+    from bulkpoint.store.audit import AuditChoice, list_audit
+    from bulkpoint.store.campaign import get_campaign
+
+    for option, value in (("--action", action), ("--actor", actor), ("--login", login)):
+        _check_text(option, value)
+    with open_session() as session:
+        zone = session.settings.timezone
+        choice = AuditChoice(
+            campaign_id, action, actor, login, _last_time("--since", since, zone), _last_time("--until", until, zone)
+        )
+        if campaign_id is not None:
+            get_campaign(session.connection, campaign_id)
+        events = list_audit(session.connection, choice, rows_max=last + 1)
+        if not events and action is not None:
+            _refuse_unknown_action(session.connection, action)
+    if len(events) > last:
+        events = events[-last:]
+        say(f"More rows match; these are the last {last:,}. --last N shows more, --since and --until others.")
+    if as_json:
+        click.echo(json.dumps({"events": [fields_of(one) for one in events]}, ensure_ascii=False))
+        return
+    if not events:
+        say("No row matches.")
+        return
+    for line in text_of(events, zone):
+        click.echo(line)
+
+
+def _check_text(option: str, value: str | None) -> None:
+    """What the database could not be asked for at all."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{option} is not UTF-8: check the terminal's encoding, and type it anew.") from error
+
+
+def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
+    """A time as people type it; a bare clock time is the last one, for the log tells of the past."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text, option=option, timezone=timezone, now=datetime.now(UTC) - timedelta(days=1))
+    except (UsageError, OverflowError) as error:
+        raise UsageError(
+            f"{option} {text!r} is no time. Write it as 2026-01-31T18:00, or as 18:00 for the last time it was that."
+        ) from error
+
+
+def _refuse_unknown_action(connection: "Connection", action: str) -> None:
+    from bulkpoint.report.audit import ACTIONS
+    from bulkpoint.report.find import escaped
+    from bulkpoint.store.audit import list_audit_actions
+
+    known = ACTIONS.union(list_audit_actions(connection))
+    if action not in known:
+        names = ", ".join(escaped(one) for one in sorted(known))
+        raise UsageError(f"--action {escaped(action)} is none of those there are: {names}.")
+
+
+@audit.command(short_help="Prove that no row was changed, left out or put in.")
+@click.option("--expect-no", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="A row whose hash you have kept.")
+@click.option("--expect-hash", metavar="HEX", help="That hash: 64 hexadecimal digits.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def verify(*, expect_no: int | None, expect_hash: str | None, as_json: bool) -> None:
+    """Prove that no row of the audit log was changed, left out or put in; exit code 3 where one was.
+
+    Each row is sealed with a hash over itself and the row before. Keep the last row's number and hash somewhere else:
+    with --expect-no and --expect-hash a later look also finds a log that was rewritten whole.
+
+    \b
+    Examples:
+      bulkpoint audit verify
+      bulkpoint audit verify --expect-no 1204 --expect-hash 5f0c...
+    """
+    from bulkpoint.report.audit import break_sentence, verification_fields
+    from bulkpoint.report.words import local_time
+    from bulkpoint.store.audit import verify_audit
+
+    kept = _kept(expect_no, expect_hash)
+    with open_session() as session:
+        found = verify_audit(session.connection, kept)
+    zone = session.settings.timezone
+    if as_json:
+        click.echo(json.dumps(verification_fields(found, zone), ensure_ascii=False))
+        if found.broken is not None:
+            raise SystemExit(ExitCode.REFUSED)
+        return
+    if found.broken is not None:
+        raise RefusedError(break_sentence(found.broken, found, zone))
+    click.echo(f"unbroken   {found.rows:,} rows")
+    if found.last_at is not None:
+        click.echo(f"last row   {found.last_no}, {local_time(found.last_at, zone)}")
+    click.echo(f"last hash  {found.last_hash.hex()}")
+    if kept is not None:
+        say(f"Row {kept.audit_no} has the hash that you have kept: nothing up to there was rewritten since.")
+    elif found.rows:
+        say(
+            "Keep number and hash elsewhere; --expect-no and --expect-hash then prove that nothing was rewritten since."
+        )
+
+
+def _kept(audit_no: int | None, text: str | None) -> "KeptHash | None":
+    from bulkpoint.store.audit import KeptHash
+
+    if audit_no is None and text is None:
+        return None
+    if audit_no is None or text is None:
+        raise UsageError("--expect-no and --expect-hash go together: a row's number, and the hash it had.")
+    if re.fullmatch("[0-9a-fA-F]{64}", text) is None:
+        raise UsageError("--expect-hash must be 64 hexadecimal digits, as `bulkpoint audit verify` prints them.")
+    return KeptHash(audit_no, bytes.fromhex(text))
