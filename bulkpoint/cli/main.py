@@ -10,6 +10,7 @@ import click
 from bulkpoint import __version__
 from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
+from bulkpoint.cli.check import check
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.payment import payment
 from bulkpoint.cli.reconcile import reconcile
@@ -41,7 +42,7 @@ def bulkpoint() -> None:
     """
 
 
-for command in (database, campaign, payment, reconcile, report, tps, right, audit, settings, demo, sandbox):
+for command in (database, campaign, payment, reconcile, report, tps, right, check, audit, settings, demo, sandbox):
     bulkpoint.add_command(command)
 
 

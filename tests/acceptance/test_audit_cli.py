@@ -1,4 +1,4 @@
-"""`audit` as people call it."""
+"""`audit` and `check` as people and schedulers call them."""
 
 import json
 import os
@@ -11,6 +11,8 @@ import pytest
 
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import connect
+from bulkpoint.store.limit import ensure_limit
+from bulkpoint.store.run import begin_run
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]
@@ -94,3 +96,25 @@ def test_a_chain_is_verified_against_a_hash_that_was_kept_until_it_is_broken(bul
     fields = json.loads(as_json.stdout)
     assert (as_json.returncode, fields["ok"], fields["rows"]) == (3, False, 2)
     assert (fields["broken"]["kind"], fields["broken"]["audit_no"]) == ("ALTERED", 1)
+
+
+def test_a_check_is_one_line_or_one_line_for_each_trouble(bulkpoint: Run, database_url: str) -> None:
+    well = bulkpoint("check")
+    assert (well.returncode, well.stdout, well.stderr) == (0, "all is well: no campaign runs\n", "")
+    with connect(database_url) as connection:
+        ensure_limit(connection, tps=0, shares=1, actor="park")
+        connection.execute(
+            "insert into campaign (name, expected_count, expected_amount, creator) values ('c', 1, 1, 'a')"
+        )
+        connection.execute("insert into campaign_target values (1, 'm', 1, 'r')")
+        begin_run(connection, 1, kind="INITIAL", actor="kim", reason=None, shares=1)
+        before = "clock_timestamp() - interval '11 min'"
+        connection.execute(f"update campaign_run set started_at = {before}, driver_until = {before}".encode())
+        connection.execute(f"update money_limit set set_at = {before}".encode())
+    ill = bulkpoint("check", "--json")
+    fields = json.loads(ill.stdout)
+    assert (ill.returncode, ill.stderr, fields["ok"]) == (5, "", False)
+    assert [(one["kind"], one["campaign_id"]) for one in fields["findings"]] == [("DRIVER_GONE", 1), ("ON_HOLD", 1)]
+    assert "`bulkpoint campaign resume 1`" in fields["findings"][0]["sentence"]
+    assert "park set the limit to 0 TPS" in fields["findings"][1]["sentence"]
+    assert fields["findings"][0]["since"].endswith("Z")

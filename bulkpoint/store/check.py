@@ -1,0 +1,42 @@
+"""What needs a person: asked every minute by whoever watches; changes nothing, needs no right."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from psycopg.rows import class_row
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.sql import sql
+
+# A limit of 0 is a tool: for a look at money's answers it takes minutes. After ten, somebody may have forgotten it.
+HOLD_S_MAX = 600.0
+# Longer than whatever a run waits for by itself: the breaker's patience, the time a look-up needs to prove absence.
+STANDSTILL_S_MAX = 600.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing that goes wrong with a campaign that says RUNNING.
+
+    DRIVER_GONE: the driver's lease has passed, at `since`. ON_HOLD: the limit is 0, set at `since` by `who`, for `why`,
+    up to `until`, each of the last two none where it was not said. STANDSTILL: no payment has ended since `since`,
+    though the limit lets calls out. `key` is the same for as long as the trouble is the same one.
+    """
+
+    kind: Literal["DRIVER_GONE", "ON_HOLD", "STANDSTILL"]
+    key: str
+    campaign_id: int
+    name: str
+    since: datetime
+    who: str | None
+    why: str | None
+    until: datetime | None
+
+
+def find_troubles(connection: Connection) -> list[Trouble]:
+    """Everything that needs a person now, of one moment; empty when all is well. A few rows are read, whatever runs."""
+    with connection.cursor(row_factory=class_row(Trouble)) as cursor:
+        return cursor.execute(
+            sql("find_troubles"), {"hold_s_max": HOLD_S_MAX, "standstill_s_max": STANDSTILL_S_MAX}
+        ).fetchall()

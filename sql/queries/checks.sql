@@ -1,0 +1,31 @@
+-- name: find_troubles
+-- What needs a person while a campaign runs, each with a key that stays the same as long as it is the same trouble.
+with running as (
+    select r.run_id, r.campaign_id, c.name, r.started_at, r.driver_until, r.driver_until <= clock_timestamp() as abandoned
+    from campaign_run r join campaign c using (campaign_id) where r.state = 'RUNNING'
+), standing as (
+    -- Since the first sample with as many payments ended as there are now, after the last one with others or on hold. None
+    -- where payments ended since the latest sample: whatever a sample does not prove is not claimed.
+    select r.*, min(p.sampled_at) as since
+    from running r
+    join campaign_count k using (campaign_id)
+    join campaign_progress p using (run_id)
+    where p.sampled_at > coalesce((
+        select max(b.sampled_at) from campaign_progress b
+        where b.run_id = r.run_id and (b.success + b.failed <> k.success + k.failed or b.tps = 0)), '-infinity')
+    group by r.run_id, r.campaign_id, r.name, r.started_at, r.driver_until, r.abandoned
+)
+select 'DRIVER_GONE' as kind, concat_ws(' ', 'run', run_id, 'lease', extract(epoch from driver_until)) as key,
+       campaign_id, name, driver_until as since, null as who, null as why, null::timestamptz as until
+from running where abandoned
+union all
+select 'ON_HOLD', concat_ws(' ', 'run', run_id, 'limit', extract(epoch from l.set_at)),
+       campaign_id, name, l.set_at, l.set_by, l.reason, l.until
+from running, money_limit l
+where l.tps = 0 and (l.until is null or l.until > clock_timestamp())
+  and greatest(l.set_at, started_at) <= clock_timestamp() - %(hold_s_max)s * interval '1 s'
+union all
+select 'STANDSTILL', concat_ws(' ', 'run', run_id, 'since', extract(epoch from since)),
+       campaign_id, name, since, null, null, null
+from standing, money_limit l
+where l.tps > 0 and not abandoned and since <= clock_timestamp() - %(standstill_s_max)s * interval '1 s'
