@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkpoint.cli import preview, running
+from bulkpoint.cli import history, preview, running
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 
@@ -31,7 +31,15 @@ def campaign() -> None:
     """
 
 
-for command in (preview.preview, running.start, running.stop, running.resume, running.retry, running.watch):
+for command in (
+    preview.preview,
+    history.history,
+    running.start,
+    running.stop,
+    running.resume,
+    running.retry,
+    running.watch,
+):
     campaign.add_command(command)
 
 

@@ -1,12 +1,14 @@
 """A row of the audit log as people read it: who, what, and the detail in words; and what a broken chain means."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bulkpoint.report.find import escaped
 from bulkpoint.report.words import aligned, local_time, utc_time
 from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Verification
+from bulkpoint.store.campaign import Campaign
 
 HEADS = ("NO", "TIME", "LOGIN", "ACTOR", "ACTION", "CAMPAIGN", "WHAT")
 
@@ -25,6 +27,11 @@ class _Detail:
         """The value, put into `form`; nothing where there is none."""
         value = self._left.pop(key, None)
         return [] if value in (None, "", [], {}) else [form.format(_plain(value))]
+
+    def number(self, key: str, noun: str) -> list[str]:
+        """A count with its noun, of which there may be one: `1 point`, `3 points`."""
+        one = self._left.get(key) == 1
+        return self.words(key, "{} " + (noun if one else f"{noun}s"))
 
     def moment(self, key: str, form: str) -> list[str]:
         """The same, of a time as Python writes it."""
@@ -71,7 +78,7 @@ def _plain(value: Any) -> str:
 
 
 def _create(detail: _Detail) -> list[str]:
-    totals = detail.words("expected_count", "{} targets") + detail.words("expected_amount", "{} points")
+    totals = detail.number("expected_count", "target") + detail.number("expected_amount", "point")
     return [
         *detail.words("name", '"{}"'),
         *([", ".join(totals)] if totals else []),
@@ -82,17 +89,17 @@ def _create(detail: _Detail) -> list[str]:
 
 
 def _approve(detail: _Detail) -> list[str]:
-    totals = detail.words("count", "{} targets") + detail.words("amount", "{} points")
+    totals = detail.number("count", "target") + detail.number("amount", "point")
     return [", ".join(totals), *detail.words("digest", "digest {}"), *detail.words("creator", "created by {}")]
 
 
 def _begin(detail: _Detail) -> list[str]:
     detail.drop("kind")  # the action says it
-    again = detail.words("retried", "{} failed payments again") + detail.words("retried_amount", "{} points")
-    totals = detail.words("target_count", "{} payments") + detail.words("target_amount", "{} points")
+    again = detail.number("retried", "failed payment") + detail.number("retried_amount", "point")
+    totals = detail.number("target_count", "payment") + detail.number("target_amount", "point")
     of = "of " if again else ""
     return [
-        *([", ".join(again)] if again else []),
+        *(["again " + ", ".join(again)] if again else []),
         *([of + ", ".join(totals)] if totals else []),
         *detail.words("kinds", "of kind {}"),
         *detail.words("code", "with code {}"),
@@ -102,8 +109,8 @@ def _begin(detail: _Detail) -> list[str]:
 
 
 def _end(detail: _Detail) -> list[str]:
-    success = detail.words("success", "success {}") + detail.words("success_amount", "({} points)")
-    failed = detail.words("failed", "failed {}") + detail.words("failed_amount", "({} points)")
+    success = detail.words("success", "success {}") + [f"({one})" for one in detail.number("success_amount", "point")]
+    failed = detail.words("failed", "failed {}") + [f"({one})" for one in detail.number("failed_amount", "point")]
     unknown = detail.words("unknown", "of these unknown {}")
     figures = [" ".join(success), " ".join(failed), *(unknown if unknown != ["of these unknown 0"] else [])]
     return [", ".join(one for one in [*figures, *detail.words("open", "not processed {}")] if one)]
@@ -161,6 +168,55 @@ def what(event: AuditEvent, timezone: str) -> str:
     detail = _Detail(event.detail, timezone)
     words = _WORDS[event.action](detail) if event.action in _WORDS else []
     return "; ".join(one for one in [*words, *detail.rest()] if one)
+
+
+# How an action is told of one campaign; the detail follows.
+_HAPPENED = {
+    "create": "{who} created it",
+    "approve": "{who} approved it",
+    "withdraw": "{who} withdrew it",
+    "start": "{who} started it, run {run}",
+    "force": "{who} let it jump the queue",
+    "stop": "{who} stopped run {run}",
+    "resume": "{who} resumed it, run {run}",
+    "retry": "{who} had failed payments retried, run {run}",
+    "complete": "run {run} completed",
+    "fail": "run {run} failed",
+    "tps.set": "{who} changed the limit",
+    "reconcile": "{who} reconciled it with money",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """One sentence of a campaign's story, and the row it stands on; none where it shows by other tables."""
+
+    at: datetime
+    sentence: str
+    event: AuditEvent | None = None
+
+
+def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> list[Told]:
+    """What happened to a campaign, oldest first, from the rows of its history; times of `timezone`."""
+    told = [Told(one.occurred_at, sentence(one, timezone), one) for one in events]
+    if not any(one.action == "create" for one in events):
+        told.insert(
+            0, Told(campaign.created_at, f"{escaped(campaign.creator)} created it, past bulkpoint: no audit row")
+        )
+    if campaign.driver_is_gone and campaign.driver_until is not None:
+        gone = f"its job is gone and nothing is paid: `bulkpoint campaign resume {campaign.campaign_id}` takes it over"
+        told.append(Told(campaign.driver_until, gone))
+    return told
+
+
+def sentence(event: AuditEvent, timezone: str) -> str:
+    """A row as one sentence about its campaign."""
+    happened = _HAPPENED.get(event.action, "{who}: {action}")
+    told = happened.format(who=escaped(event.actor), run=event.run, action=escaped(event.action))
+    detail = what(event, timezone)
+    if not detail:
+        return told
+    return f"{told}; {detail}" if detail.startswith("reason: ") else f"{told}: {detail}"
 
 
 def who(event: AuditEvent) -> str:

@@ -6,14 +6,14 @@ with running as (
 ), standing as (
     -- Since the first sample with as many payments ended as there are now, after the last one with others or on hold. None
     -- where payments ended since the latest sample: whatever a sample does not prove is not claimed.
-    select r.*, min(p.sampled_at) as since
+    select r.*, (
+        select min(p.sampled_at) from campaign_progress p
+        where p.run_id = r.run_id and p.sampled_at > coalesce(other.last_at, '-infinity')) as since
     from running r
     join campaign_count k using (campaign_id)
-    join campaign_progress p using (run_id)
-    where p.sampled_at > coalesce((
-        select max(b.sampled_at) from campaign_progress b
-        where b.run_id = r.run_id and (b.success + b.failed <> k.success + k.failed or b.tps = 0)), '-infinity')
-    group by r.run_id, r.campaign_id, r.name, r.started_at, r.driver_until, r.abandoned
+    cross join lateral (
+        select max(p.sampled_at) as last_at from campaign_progress p
+        where p.run_id = r.run_id and (p.success + p.failed <> k.success + k.failed or p.tps = 0)) other
 )
 select 'DRIVER_GONE' as kind, concat_ws(' ', 'run', run_id, 'lease', extract(epoch from driver_until)) as key,
        campaign_id, name, driver_until as since, null as who, null as why, null::timestamptz as until

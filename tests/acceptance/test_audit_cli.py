@@ -1,4 +1,4 @@
-"""`audit` and `check` as people and schedulers call them."""
+"""`audit`, `campaign history` and `check` as people and schedulers call them."""
 
 import json
 import os
@@ -73,6 +73,7 @@ def test_a_choice_that_cannot_be_is_refused_in_a_sentence(bulkpoint: Run) -> Non
         ended = bulkpoint(*line.split())
         assert (line, ended.returncode, ended.stdout) == (line, code, "")
         assert sentence in ended.stderr
+    assert bulkpoint("campaign", "history", "9").returncode == 3
     none = bulkpoint("audit", "log", "--action", "force", "--json")
     assert (none.returncode, none.stdout, none.stderr) == (0, '{"events": []}\n', "")
 
@@ -118,3 +119,19 @@ def test_a_check_is_one_line_or_one_line_for_each_trouble(bulkpoint: Run, databa
     assert "`bulkpoint campaign resume 1`" in fields["findings"][0]["sentence"]
     assert "park set the limit to 0 TPS" in fields["findings"][1]["sentence"]
     assert fields["findings"][0]["since"].endswith("Z")
+
+
+def test_a_campaigns_history_is_told_as_text_and_as_json(bulkpoint: Run, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("member_id,amount,reason\nm1,5,r\n")
+    bulkpoint("campaign", "create", "--name", "설날", "--targets", "m.csv", BULKPOINT_ACTOR="Kim")
+    bulkpoint("campaign", "withdraw", "1", "--reason", "sent twice", BULKPOINT_ACTOR="Lee")
+    told = bulkpoint("campaign", "history", "1").stdout.splitlines()
+    assert told[0] == "campaign 1  설날  WITHDRAWN 철회"
+    assert [line[21:] for line in told[1:]] == [
+        'Kim created it: "설날"; 1 target, 5 points; from m.csv',
+        "Lee withdrew it; reason: sent twice",
+    ]
+    fields = json.loads(bulkpoint("campaign", "history", "1", "--json").stdout)
+    assert (fields["campaign_id"], fields["name"], fields["state"]) == (1, "설날", "WITHDRAWN")
+    assert [(one["audit_no"], one["action"]) for one in fields["history"]] == [(1, "create"), (2, "withdraw")]
+    assert fields["history"][1]["sentence"] == "Lee withdrew it; reason: sent twice"

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from bulkpoint.report.audit import break_sentence, text_of, what
+from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.report.audit import break_sentence, sentence, story_of, text_of, what
 from bulkpoint.store.audit import (
     BEFORE_THE_FIRST,
     AuditChoice,
@@ -16,10 +18,14 @@ from bulkpoint.store.audit import (
     KeptHash,
     list_audit,
     list_audit_actions,
+    list_history,
     verify_audit,
     write_audit,
 )
+from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.run import Terms, begin_run, stop_run
 
 ROWS = 7
 # What a forger with all rights over the tables can do: a row sealed anew, as the database would have done it.
@@ -264,7 +270,7 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
             "retry",
             {"kind": "RETRY", "target_count": 9, "target_amount": 90, "retried": 2, "retried_amount": 20,
              "kinds": ["UNAVAILABLE", "UNKNOWN"], "code": None, "beyond_limit": True, "reason": "money is back"},
-            "2 failed payments again, 20 points; of 9 payments, 90 points; of kind UNAVAILABLE, UNKNOWN;"
+            "again 2 failed payments, 20 points; of 9 payments, 90 points; of kind UNAVAILABLE, UNKNOWN;"
             " also those that had all their retries; reason: money is back",
         ),
         (
@@ -310,3 +316,53 @@ def test_the_claimed_name_stands_beside_user_and_host_where_it_is_another() -> N
     lines = text_of([event("stop", {}), claimed], "Asia/Seoul")
     assert lines[1].split() == ["1", "2026-01-31", "18:00:00", "l", "kim", "stop", "3,", "run", "1"]
     assert lines[2].split()[4:6] == ["Kim\\x1b", "(batch\\x1b@h\\x1b)"]
+
+
+def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_others(
+    connection: Connection, tmp_path: Path
+) -> None:
+    def limit(tps: int) -> None:
+        set_tps(connection, tps=tps, actor="park", reason="settlement", until=None)
+
+    ensure_limit(connection, tps=100, shares=1, actor="tester")
+    targets = tmp_path / "m.csv"
+    targets.write_text("member_id,amount,reason\nm1,5,r\n")
+    for new in (NewCampaign("first"), NewCampaign("second", same_as=1, reason="on purpose")):
+        create_campaign(connection, new, actor="kim", caps=Caps(), targets=targets)
+    limit(90)
+    begin_run(connection, 1, kind="INITIAL", actor="kim", reason="sorry", shares=1, terms=Terms(forced=True))
+    limit(0)
+    write(connection, "right.grant", campaign_id=2, login="lee", right="start")
+    stop_run(connection, 1, actor="lee", reason="wrong list")
+    limit(80)
+    begin_run(connection, 1, kind="RESUME", actor="kim", reason=None, shares=1)
+    limit(70)
+    connection.execute("update campaign_run set driver_until = clock_timestamp() where state = 'RUNNING'")
+
+    story = story_of(get_campaign(connection, 1), list_history(connection, 1), "UTC")
+    assert [told.sentence for told in story] == [
+        'kim created it: "first"; 1 target, 5 points; from m.csv',
+        "kim let it jump the queue; reason: sorry",
+        "kim started it, run 1: 1 payment, 5 points; reason: sorry",
+        "park changed the limit: from 90 to 0 TPS (on hold); reason: settlement",
+        "lee stopped run 1: success 0 (0 points), failed 0 (0 points), not processed 1; reason: wrong list",
+        "kim resumed it, run 2: 1 payment, 5 points",
+        "park changed the limit: from 80 to 70 TPS; reason: settlement",
+        "its job is gone and nothing is paid: `bulkpoint campaign resume 1` takes it over",
+    ]
+    assert [told.event is None for told in story] == [False] * 7 + [True]
+    assert [told.at for told in story] == sorted(told.at for told in story)
+    assert [one.action for one in list_history(connection, 2)] == ["create", "right.grant"]
+
+
+def test_a_campaign_that_was_made_past_bulkpoint_has_a_story_that_says_so(connection: Connection) -> None:
+    connection.execute(
+        "insert into campaign (name, expected_count, expected_amount, creator) values ('c', 1, 1, e'x\\x1b')"
+    )
+    (told,) = story_of(get_campaign(connection, 1), list_history(connection, 1), "UTC")
+    assert told.sentence == "x\\x1b created it, past bulkpoint: no audit row"
+
+
+def test_an_action_that_nobody_knows_yet_still_is_a_sentence() -> None:
+    assert sentence(event("note{", {"text": "call money"}), "UTC") == "kim: note{: text call money"
+    assert sentence(event("note", {}), "UTC") == "kim: note"
