@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bulkpoint.local.kafka import KafkaBroker, embedded_kafka
 from bulkpoint.local.postgres import embedded_postgres
 from bulkpoint.store.connect import Database
 from bulkpoint.store.migrate import migrate
@@ -77,6 +78,20 @@ def database_url_of_module(postgres_server: Database, _template: str) -> Iterato
     """The same, for tests that look at one run from several sides."""
     with _clone(postgres_server.url, _template) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _kafka_of_session() -> Iterator[KafkaBroker]:
+    with tempfile.TemporaryDirectory(prefix="bulkpoint-kafka-") as folder, embedded_kafka(Path(folder)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka(_kafka_of_session: KafkaBroker) -> KafkaBroker:
+    """The session's broker, running, whatever the last test did to it; no topic comes about by itself. Each test makes
+    topics of its own."""
+    _kafka_of_session.start()
+    return _kafka_of_session
 
 
 @contextmanager

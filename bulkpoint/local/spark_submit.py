@@ -75,7 +75,7 @@ def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
     """
     zip_file = files.build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
     command = [
-        str(_spark_home() / "bin" / "spark-submit"),
+        str(spark_home() / "bin" / "spark-submit"),
         *("--master", _master(settings)),
         *("--name", "bulkpoint"),
         *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
@@ -87,14 +87,14 @@ def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
         command += ["--conf", "spark.python.daemon.module=bulkpoint.pay.daemon"]
     else:
         command.append("--load-spark-defaults")  # what the cluster's administrator has set
-        for name, value in cluster_conf(settings, _spark_home(), zip_file.name).items():
+        for name, value in cluster_conf(settings, spark_home(), zip_file.name).items():
             command += ["--conf", f"{name}={value}"]
     return [*command, str(files.path_of("jobs/pay_campaign.py")), *arguments]
 
 
 def submit_environment(settings: Settings) -> dict[str, str]:
     """The environment for spark-submit: who listens where, which Python, and where the database's password is."""
-    environment = {**os.environ, "SPARK_HOME": str(_spark_home())}
+    environment = {**os.environ, "SPARK_HOME": str(spark_home())}
     environment.setdefault("PYSPARK_PYTHON", sys.executable)
     if _is_local(settings):
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -116,13 +116,13 @@ def fetch_jdbc_driver() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".py") as empty_job:
         done = subprocess.run(
             [
-                str(_spark_home() / "bin" / "spark-submit"),
+                str(spark_home() / "bin" / "spark-submit"),
                 *("--master", "local[1]"),
                 *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
                 *("--conf", f"spark.jars.ivy={_ivy_folder()}"),
                 empty_job.name,
             ],
-            env={**os.environ, "SPARK_HOME": str(_spark_home()), "PYSPARK_PYTHON": sys.executable},
+            env={**os.environ, "SPARK_HOME": str(spark_home()), "PYSPARK_PYTHON": sys.executable},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -134,6 +134,26 @@ def fetch_jdbc_driver() -> None:
             "The JDBC driver could not be fetched. Check the network and try again, "
             "or name a file that holds it in BULKPOINT_JDBC_JAR."
         )
+
+
+def spark_home() -> Path:
+    """The folder of the Spark in use: the one in SPARK_HOME, else pyspark's own.
+
+    Raises:
+        UnreachableError: there is none.
+    """
+    if named := os.environ.get("SPARK_HOME"):
+        return Path(named)
+    package = importlib.util.find_spec("pyspark")
+    if package is None or package.origin is None:
+        raise UnreachableError("Spark is not installed. Install pyspark (make setup), or name a Spark in SPARK_HOME.")
+    return Path(package.origin).parent
+
+
+def cache_folder() -> Path:
+    """What is fetched once for this user."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "bulkpoint"
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
@@ -240,17 +260,7 @@ def _cached_jar() -> Path:
 
 
 def _ivy_folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "bulkpoint" / "ivy"
-
-
-def _spark_home() -> Path:
-    if named := os.environ.get("SPARK_HOME"):
-        return Path(named)
-    package = importlib.util.find_spec("pyspark")
-    if package is None or package.origin is None:
-        raise UnreachableError("Spark is not installed. Install pyspark (make setup), or name a Spark in SPARK_HOME.")
-    return Path(package.origin).parent
+    return cache_folder() / "ivy"
 
 
 if __name__ == "__main__":

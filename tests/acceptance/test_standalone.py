@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bulkpoint import files
-from bulkpoint.local.spark_submit import _spark_home
+from bulkpoint.local.spark_submit import spark_home
 from tests.acceptance.deployment import JOB_S_MAX, SUBMIT, Deployment
 from tests.acceptance.test_paying import CANARY, assert_promises_kept, deployed, files_with, processes_of
 
@@ -121,7 +121,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(role: str, *options: str) -> None:
-        command = [str(_spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}", *options]
+        command = [str(spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}", *options]
         with log.open("ab") as stream:
             processes.append(subprocess.Popen(command, env=environment, cwd=folder, stdout=stream, stderr=stream))
 
