@@ -31,7 +31,7 @@ ROWS = 7
 # What a forger with all rights over the tables can do: a row sealed anew, as the database would have done it.
 SEAL_ANEW = b"""
 update audit_event e set hash = audit_hash(coalesce(b.hash, sha256(''::bytea)), e)
-from (select 1) one left join audit_event b on b.audit_no = %(no)s - 1 where e.audit_no = %(no)s
+from (select 1) one left join audit_event b on b.audit_no = %(before)s where e.audit_no = %(no)s
 """
 
 
@@ -112,13 +112,13 @@ def test_a_row_that_was_changed_and_sealed_anew_is_betrayed_by_the_next_one_and_
 ) -> None:
     log.execute("begin")
     log.execute("update audit_event set actor = 'nobody' where audit_no = 4")
-    log.execute(SEAL_ANEW, {"no": 4})
+    log.execute(SEAL_ANEW, {"no": 4, "before": 3})
     found = broken(log)
     assert found is not None
     assert (found.kind, found.audit_no) == (BreakKind.ALTERED, 5)
     log.execute("rollback")
     log.execute("update audit_event set actor = 'nobody' where audit_no = %s", (ROWS,))
-    log.execute(SEAL_ANEW, {"no": ROWS})
+    log.execute(SEAL_ANEW, {"no": ROWS, "before": ROWS - 1})
     found = broken(log)
     assert found is not None
     assert (found.kind, found.audit_no) == (BreakKind.HEAD_ALTERED, ROWS)
@@ -139,20 +139,28 @@ def test_rows_that_are_missing_are_named(log: Connection) -> None:
         log.execute("rollback")
 
 
+def test_a_missing_row_is_named_though_those_after_it_were_sealed_anew_without_it(log: Connection) -> None:
+    log.execute("delete from audit_event where audit_no = 4")
+    for no in range(5, ROWS + 1):
+        log.execute(SEAL_ANEW, {"no": no, "before": no - 1 if no > 5 else 3})
+    log.execute("update audit_head h set hash = e.hash from audit_event e where e.audit_no = h.audit_no")
+    assert broken(log) == Break(BreakKind.MISSING, 4, None, 4)
+
+
 def test_a_row_that_was_put_in_is_named(log: Connection) -> None:
     copied = "occurred_at, login, os_user, host, 'nobody', action, campaign_id, run, detail, hash from audit_event"
     log.execute("begin")
     log.execute("update audit_event set audit_no = audit_no + 1000 where audit_no > 4")
     log.execute("update audit_event set audit_no = audit_no - 999 where audit_no > 1000")
     log.execute(f"insert into audit_event select 5, {copied} where audit_no = 4".encode())
-    log.execute(SEAL_ANEW, {"no": 5})
+    log.execute(SEAL_ANEW, {"no": 5, "before": 4})
     found = broken(log)
     assert found is not None
     assert (found.kind, found.audit_no) == (BreakKind.ALTERED, 6), "the first one that does not follow"
     log.execute("rollback")
 
     log.execute(f"insert into audit_event select 8, {copied} where audit_no = 7".encode())
-    log.execute(SEAL_ANEW, {"no": 8})
+    log.execute(SEAL_ANEW, {"no": 8, "before": 7})
     found = broken(log)
     assert found is not None
     assert (found.kind, found.audit_no) == (BreakKind.UNSEALED, 8)
@@ -194,7 +202,7 @@ def test_a_log_that_was_rewritten_whole_is_found_by_a_hash_kept_elsewhere(log: C
     assert broken(log, kept) is None
     log.execute("update audit_event set actor = 'nobody' where audit_no = 2")
     for no in range(2, ROWS + 1):
-        log.execute(SEAL_ANEW, {"no": no})
+        log.execute(SEAL_ANEW, {"no": no, "before": no - 1})
     log.execute("update audit_head h set hash = e.hash from audit_event e where e.audit_no = h.audit_no")
     assert broken(log) is None, "whoever owns the tables can write another log"
     found = broken(log, kept)
