@@ -10,6 +10,8 @@ from bulkpoint.report.words import aligned, local_time, utc_time
 from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Verification
 from bulkpoint.store.campaign import Campaign
 
+# What is nested deeper is shown as "..."; --json has it all.
+NESTED_MAX = 3
 HEADS = ("NO", "TIME", "LOGIN", "ACTOR", "ACTION", "CAMPAIGN", "WHAT")
 
 
@@ -61,18 +63,18 @@ class _Detail:
         return others + reason
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, *, levels: int = NESTED_MAX) -> str:
     match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
+        case None | True | False:
+            return {None: "-", True: "yes", False: "no"}[value]
         case int():
             return f"{value:,}"
+        case list() | dict() if levels == 0:
+            return "..."
         case list():
-            return ", ".join(_plain(one) for one in value) or "-"
+            return ", ".join(_plain(one, levels=levels - 1) for one in value) or "-"
         case dict():
-            return ", ".join(f"{escaped(key)} {_plain(one)}" for key, one in value.items()) or "-"
+            return ", ".join(f"{escaped(key)} {_plain(one, levels=levels - 1)}" for key, one in value.items()) or "-"
         case _:
             return escaped(str(value))
 
