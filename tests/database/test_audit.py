@@ -311,7 +311,7 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
         ("outbox.resend", {"event_no": 7, "why_not": ["a", "b"], "reason": "r"}, "event no 7; why not a, b; reason: r"),
         ("tps.set", {"tps": "a lot", "until": "soon"}, "to a lot TPS; until soon"),
         ("start", ["odd"], "detail odd"),
-        ("start", {"a": {"b": {"c": {"d": 1}, "e": [1, True, None]}}}, "a b c ..., e 1, yes, -"),
+        ("start", {"a": {"b": {"c": {"d": [1]}, "e": [1, True, None]}}}, "a b c d ..., e 1, yes, -"),
         ("stop", {}, ""),
         ("stop", {"reason": "a\n\x1b[2Jb\u202e"}, "reason: a\\n\\x1b[2Jb\\u202e"),
         ("new\x07", {"k\x07": {"x\x07": "y\x07"}}, "k\\x07 x\\x07 y\\x07"),
