@@ -169,6 +169,18 @@ class Settings(BaseSettings):
         "bulkpoint.events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic of events"
     )
 
+    kafka_security_protocol: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
+        "plaintext", description="How Kafka is spoken to: plaintext, ssl, or sasl_ssl with a user and a password"
+    )
+    kafka_ca_file: _File | None = Field(None, description="File with the certificates Kafka's is checked by (PEM)")
+    kafka_certificate_file: _File | None = Field(None, description="File with our own certificate for Kafka (PEM)")
+    kafka_key_file: _File | None = Field(None, description="File with the key of that certificate (PEM)")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How user and password are proven to Kafka"
+    )
+    kafka_username: str | None = Field(None, description="Our user at Kafka")
+    kafka_password_file: _File | None = Field(None, description="File with that user's password")
+
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
@@ -189,6 +201,19 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{_PREFIX}MONEY_CONNECT_TIMEOUT_S ({self.money_connect_timeout_s:g}) must not be more than "
                 f"{_PREFIX}MONEY_TIMEOUT_S ({self.money_timeout_s:g}), which is for the whole call. Change one of them."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kafka_has_what_it_needs(self) -> Self:
+        if self.kafka_security_protocol == "sasl_ssl" and not (self.kafka_username and self.kafka_password_file):
+            raise ValueError(
+                f"{_PREFIX}KAFKA_SECURITY_PROTOCOL is sasl_ssl, which needs {_PREFIX}KAFKA_USERNAME and "
+                f"{_PREFIX}KAFKA_PASSWORD_FILE. Set both, or take another protocol."
+            )
+        if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
+            raise ValueError(
+                f"{_PREFIX}KAFKA_CERTIFICATE_FILE and {_PREFIX}KAFKA_KEY_FILE go together. Set both, or neither."
             )
         return self
 

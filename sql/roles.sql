@@ -26,11 +26,15 @@ grant update (last_event_no, approved_by, approved_login, approved_at, approved_
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
 grant insert, update on campaign_run, campaign_counter, money_limit, seen_list to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
+-- The job's last act is to publish its events and to tell of them.
+grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_operator;
+grant insert, update on outbox_cursor, notification to bulkpoint_operator;
 grant update on payment to bulkpoint_operator;
 grant insert, update, delete on money_share to bulkpoint_operator;
 grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
 
 -- Takes events from the outbox to Kafka and Slack.
-grant select on campaign, campaign_run, campaign_overview, campaign_count, campaign_counter, money_limit, outbox_event, notification, migration to bulkpoint_relay;
-grant update on outbox_event to bulkpoint_relay;
-grant insert, update on notification to bulkpoint_relay;
+grant select on campaign, campaign_run, campaign_overview, campaign_count, campaign_counter, campaign_progress, money_limit,
+                outbox_event, outbox_cursor, notification, migration to bulkpoint_relay;
+grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_relay;
+grant insert, update on outbox_cursor, notification to bulkpoint_relay;

@@ -18,7 +18,7 @@ def check(*, as_json: bool) -> None:
     """Say whether anything needs a person: exit code 0 and one line, or 5 and a line for each thing.
 
     These do: a campaign whose job is gone; one that a limit of 0 has held for more than 10 minutes; one of which no
-    payment has ended for as long, though nothing holds it. Changes nothing and needs no right.
+    payment has ended for as long, though nothing holds it; an event that Kafka refuses. It changes nothing.
 
     \b
     Examples:

@@ -12,6 +12,8 @@ from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.check import check
 from bulkpoint.cli.deployment import database, demo, settings
+from bulkpoint.cli.notify import notify
+from bulkpoint.cli.outbox import outbox
 from bulkpoint.cli.payment import payment
 from bulkpoint.cli.reconcile import reconcile
 from bulkpoint.cli.report import report
@@ -42,7 +44,9 @@ def bulkpoint() -> None:
     """
 
 
-for command in (database, campaign, payment, reconcile, report, tps, right, check, audit, settings, demo, sandbox):
+for command in (
+    campaign, payment, reconcile, report, tps, check, audit, outbox, notify, right, settings, database, demo, sandbox,
+):  # fmt: skip
     bulkpoint.add_command(command)
 
 

@@ -369,7 +369,7 @@ def _exit_as_the_run(
     session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
 ) -> None:
     """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process."""
-    from bulkpoint.events.slack import build_message
+    from bulkpoint.events.message import build_message
     from bulkpoint.report.words import state_words
     from bulkpoint.store.connect import connect
     from bulkpoint.store.progress import summarize_run_number

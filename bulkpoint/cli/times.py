@@ -18,7 +18,10 @@ def parse_time(text: str, *, option: str, timezone: str, now: datetime) -> datet
         moment = _next(text, option, now.astimezone(zone))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise UsageError(f"{option} {text!r} is outside the years that can be counted.") from error
 
 
 def _next(text: str, option: str, now: datetime) -> datetime:

@@ -27,7 +27,7 @@ from bulkpoint.control.job import end_job, start_job
 from bulkpoint.control.start import StartRequest, plan_start
 from bulkpoint.control.watch import follow_run
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
-from bulkpoint.events.slack import build_message
+from bulkpoint.events.message import build_message
 from bulkpoint.local.postgres import connection_target
 from bulkpoint.report.progress import show_progress
 from bulkpoint.report.words import state_words

@@ -28,7 +28,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError, UsageError
-from bulkpoint.events.slack import announce
+from bulkpoint.events.deliver import deliver
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
@@ -132,13 +132,13 @@ def begin(request: Request, settings: Settings, *, conninfo: str, shares: int) -
 def pay_run(
     spark: SparkSession, settings: Settings, run: Run, *, conninfo: str, shares: int, signals: "StopSignals"
 ) -> RunSummary | None:
-    """Pay one run to its end and announce that; None when another driver took it over."""
+    """Pay one run to its end and tell of it; None when another driver took it over."""
     say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
     summary = Driver(spark, run, settings, conninfo=conninfo, shares=shares, signals=signals).pay()
     if summary is None:
         say("this run was taken over by another driver; nothing more is written here")
     else:
-        announce(settings, summary)
+        deliver(settings, conninfo, summary)
     return summary
 
 

@@ -13,7 +13,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within
 from bulkpoint.store.limit import restore_tps_if_due
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
-from bulkpoint.store.run import Run, halt_run, renew_driver, stop_run
+from bulkpoint.store.run import QUARTERS, Run, halt_run, renew_driver, stop_run, tell_progress
 
 BEAT_S = 1.0
 ANSWER_S_MAX = 5.0
@@ -51,6 +51,7 @@ class Heartbeat:
         self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
         self._next_sample_at = 0.0
+        self._quarters = 0  # passed when last seen
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         self._thread.start()
@@ -95,8 +96,16 @@ class Heartbeat:
         if time.monotonic() >= self._next_sample_at:
             self._next_sample_at = time.monotonic() + self._settings.progress_seconds
             keep_progress(connection, self._run.token.run_id)
+            self._tell_quarter(connection)
         if self._early_check_due:
             self._check_early(connection, sample_progress(connection, self._run.token.campaign_id))
+
+    def _tell_quarter(self, connection: Connection) -> None:
+        sample = sample_progress(connection, self._run.token.campaign_id)
+        passed = sum(100 * sample.done >= percent * sample.total for percent in QUARTERS)
+        if passed > self._quarters:
+            tell_progress(connection, self._run)
+        self._quarters = passed
 
     def _check_early(self, connection: Connection, sample: Sample) -> None:
         if sample.done < EARLY_CHECK_ROWS:

@@ -17,6 +17,8 @@ _WORDS = {
         " `bulkpoint campaign watch {campaign_id}`와 작업 로그에서 원인을 확인하십시오."
         " 그대로면 `bulkpoint campaign stop {campaign_id}` 후"
         " `bulkpoint campaign resume {campaign_id}`로 이어서 지급하십시오. 중복 지급은 없습니다.",
+        "PARKED": "Kafka가 이벤트 하나를 거절하여 {since}에 따로 보관했습니다({details})."
+        " 원인을 고친 뒤 `bulkpoint outbox relay --parked`로 다시 내보내십시오. 다른 이벤트와 지급은 계속됩니다.",
         "why": "사유: {why}",
         "no reason": "사유 없음",
         "until": "{until}까지",
@@ -30,6 +32,8 @@ _WORDS = {
         "STANDSTILL": "runs, but no payment has ended since {since}. `bulkpoint campaign watch {campaign_id}` and the"
         " job's log tell why; if it stays so, `bulkpoint campaign stop {campaign_id}` and then"
         " `bulkpoint campaign resume {campaign_id}` go on afresh, and pay nobody twice.",
+        "PARKED": "has an event that Kafka refuses; it was set aside at {since} ({details}). Mend the cause, then"
+        " publish it with `bulkpoint outbox relay --parked`; other events and payments go on.",
         "why": "reason: {why}",
         "no reason": "no reason given",
         "until": "until {until}",

@@ -17,14 +17,15 @@ STANDSTILL_S_MAX = 600.0
 
 @dataclass(frozen=True)
 class Trouble:
-    """One thing that goes wrong with a campaign that says RUNNING.
+    """One thing that goes wrong, with a campaign that says RUNNING, or with an event on its way out.
 
     DRIVER_GONE: the driver's lease has passed, at `since`. ON_HOLD: the limit is 0, set at `since` by `who`, for `why`,
     up to `until`, each of the last two none where it was not said. STANDSTILL: no payment has ended since `since`,
-    though the limit lets calls out. `key` is the same for as long as the trouble is the same one.
+    though the limit lets calls out. PARKED: Kafka
+    refuses one of its events, for `why`. `key` is the same for as long as the trouble is the same one.
     """
 
-    kind: Literal["DRIVER_GONE", "ON_HOLD", "STANDSTILL"]
+    kind: Literal["DRIVER_GONE", "ON_HOLD", "STANDSTILL", "PARKED"]
     key: str
     campaign_id: int
     name: str

@@ -1,5 +1,7 @@
 """The transactional outbox: an event is a row, written in the transaction that changed what it tells of."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import uuid_utils
@@ -10,6 +12,21 @@ from bulkpoint.store.sql import sql
 
 # The deployment itself: events that belong to no campaign.
 DEPLOYMENT = 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as it is told: what happened to which campaign (0: the deployment), numbered without a gap for each."""
+
+    campaign_id: int
+    event_no: int
+    event_id: str
+    type: str
+    version: int
+    run: int | None
+    occurred_at: datetime
+    actor: str
+    data: dict[str, Any]
 
 
 def write_event(

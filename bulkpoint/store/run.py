@@ -1,6 +1,6 @@
 """Runs: every change of a run's state, each in one transaction with its audit row and its outbox event."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -22,6 +22,9 @@ from bulkpoint.store.sql import sql
 
 # The driver's lease: a driver that was frozen or cut off for longer has lost its run.
 DRIVER_LEASE_S = 15.0
+
+# How far a campaign is, in percent of its payments that ended, when it is told.
+QUARTERS = (25, 50, 75)
 
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
 
@@ -124,7 +127,7 @@ def begin_run(
         if terms.same_as is not None:
             figures["same_as"] = terms.same_as
         if terms.forced:
-            _tell_of_force(connection, campaign_id, run, actor=actor, reason=reason)
+            _tell_of_force(connection, campaign, run, actor=actor, reason=reason)
         event, action = _TOLD_AS[kind]
         write_event(connection, campaign_id=campaign_id, run=run, type=event, actor=actor, data=figures)
         write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=figures)
@@ -198,11 +201,12 @@ def _freeze(connection: Connection, campaign: Campaign, terms: Terms, *, reason:
         name_repetition(connection, campaign_id, same_as=terms.same_as, reason=reason)
 
 
-def _tell_of_force(connection: Connection, campaign_id: int, run: int, *, actor: str, reason: str | None) -> None:
+def _tell_of_force(connection: Connection, campaign: Campaign, run: int, *, actor: str, reason: str | None) -> None:
     """Event and audit row of a start that jumps the order, in the transaction of the start itself."""
     require_right(connection, Right.FORCE)
-    detail = {"reason": reason}
-    write_event(connection, campaign_id=campaign_id, run=run, type="campaign.forced", actor=actor, data=detail)
+    campaign_id, detail = campaign.campaign_id, {"reason": reason}
+    data = {"name": campaign.name, **detail}
+    write_event(connection, campaign_id=campaign_id, run=run, type="campaign.forced", actor=actor, data=data)
     write_audit(connection, action="force", campaign_id=campaign_id, run=run, actor=actor, detail=detail)
 
 
@@ -223,6 +227,40 @@ def renew_driver(connection: Connection, run: Run) -> tuple[str, str | None] | N
     """Prolong the driver's lease; the run's state and its halt, or None when the run is no longer this driver's."""
     row = connection.execute(sql("renew_driver"), _driver(run)).fetchone()
     return None if row is None else (row[0], row[1])
+
+
+def tell_progress(connection: Connection, run: Run) -> None:
+    """The events of how far a run has brought its campaign, unless it has ended or is another driver's."""
+    with connection.transaction():
+        lock_campaign(connection, run.token.campaign_id)
+        held = renew_driver(connection, run)
+        if held is not None and held[0] == "RUNNING":
+            _tell_quarters(connection, summarize_run(connection, run.token.run_id), actor=run.actor)
+
+
+def _tell_quarters(connection: Connection, summary: RunSummary, *, actor: str) -> None:
+    """Each quarter is told once in a campaign's life, also where one look finds several; the caller holds its row."""
+    total = summary.success + summary.failed + summary.open
+    row = connection.execute(sql("quarter_told"), {"campaign_id": summary.campaign_id}).fetchone()
+    assert row is not None
+    for percent in QUARTERS:
+        if row[0] < percent <= 100 * (summary.success + summary.failed) / total:
+            figures = {
+                "percent": percent,
+                "target_count": total,
+                "success": summary.success,
+                "failed": summary.failed,
+                "unknown": summary.unknown,
+                "open": summary.open,
+            }
+            write_event(
+                connection,
+                campaign_id=summary.campaign_id,
+                run=summary.run,
+                type="campaign.progressed",
+                actor=actor,
+                data=figures,
+            )
 
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:
@@ -272,26 +310,27 @@ def _end(
         if state == "COMPLETED":
             still_open = connection.execute(sql("open_rows_exist"), {"campaign_id": token.campaign_id}).fetchone()
             assert still_open == (False,), "COMPLETED while rows are open"
+            _tell_quarters(connection, summary, actor=actor)
         _tell_of_end(connection, summary, actor=actor)
     return summary
 
 
 def _tell_of_end(connection: Connection, summary: RunSummary, *, actor: str) -> None:
     """Event and audit row of a run that has ended."""
-    figures: dict[str, Any] = {
-        "success": summary.success,
-        "failed": summary.failed,
-        "unknown": summary.unknown,
-        "open": summary.open,
-        "success_amount": summary.success_amount,
-        "failed_amount": summary.failed_amount,
-        "reason": summary.reason,
-    }
+    figures = asdict(summary)
+    for key in ("campaign_id", "run", "state"):  # the event itself has these
+        del figures[key]
+    for key in ("started_at", "finished_at"):
+        figures[key] = figures[key].isoformat()
     campaign_id, run = summary.campaign_id, summary.run
     kind = f"campaign.{summary.state.lower()}"
     write_event(connection, campaign_id=campaign_id, run=run, type=kind, actor=actor, data=figures)
     action = {"COMPLETED": "complete", "FAILED": "fail", "STOPPED": "stop"}[summary.state]
-    write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=figures)
+    detail = {key: figures[key] for key in _AUDITED_OF_AN_END}
+    write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=detail)
+
+
+_AUDITED_OF_AN_END = ("success", "failed", "unknown", "open", "success_amount", "failed_amount", "reason")
 
 
 def _driver(run: Run) -> dict[str, Any]:

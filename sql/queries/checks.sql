@@ -29,3 +29,6 @@ select 'STANDSTILL', concat_ws(' ', 'run', run_id, 'since', extract(epoch from s
        campaign_id, name, since, null, null, null
 from standing, money_limit l
 where l.tps > 0 and not abandoned and since <= clock_timestamp() - %(standstill_s_max)s * interval '1 s'
+union all
+select 'PARKED', 'event ' || e.event_id, e.campaign_id, coalesce(c.name, 'deployment'), e.parked_at, null, e.trouble, null
+from outbox_event e left join campaign c using (campaign_id) where e.parked_at is not null

@@ -69,7 +69,8 @@ def test_all_are_paid(database_url: str, tmp_path: Path) -> None:
         assert shown["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 3_000, "FAILED": 0}
         assert_promises_kept(deployment, campaign)
         events = [row[0] for row in deployment.query(b"select type from outbox_event order by event_no")]
-        assert events == ["campaign.created", "campaign.started", "campaign.completed"]
+        told = ["created", "started", "progressed", "progressed", "progressed", "completed"]
+        assert events == [f"campaign.{one}" for one in told]
 
         assert files_with(CANARY, tmp_path) == [tmp_path / "token"]
 

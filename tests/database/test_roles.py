@@ -13,10 +13,22 @@ from bulkpoint.control.tps import show_limit
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
+from bulkpoint.store.check import find_troubles
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
+from bulkpoint.store.notification import claim_notification, events_to_tell, notification_sent
+from bulkpoint.store.outbox import write_event
 from bulkpoint.store.payment import Change, claim_payments, record_results
+from bulkpoint.store.relay import (
+    events_to_publish,
+    know_campaigns,
+    list_parked,
+    list_waiting,
+    mark_published,
+    note_trouble,
+    take_turn,
+)
 from bulkpoint.store.right import change_rights
 from bulkpoint.store.run import begin_run, end_run
 from bulkpoint.store.share import acquire_share
@@ -85,6 +97,7 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
         b"delete from payment_attempt",
         b"update payment_attempt set outcome = 'x'",
         b"delete from outbox_event",
+        b"update outbox_event set data = '{}'",
         b"delete from campaign_run",
     ],
 )
@@ -131,6 +144,31 @@ def test_a_loader_loads_targets_until_the_freeze_and_no_more(owner: Connection, 
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 kim.execute(statement)
+
+
+def test_the_relays_login_takes_events_out_and_no_more(owner: Connection, database_url: str) -> None:
+    owner.execute("insert into campaign (name, expected_count, expected_amount, creator) values ('c', 1, 5, 'x')")
+    with owner.transaction():
+        write_event(owner, campaign_id=1, run=None, type="campaign.stopped", actor="x", data={})
+    with login(owner, database_url, "bulkpoint_relay") as relay:
+        know_campaigns(relay)
+        with relay.transaction():
+            turn = take_turn(relay)
+            assert turn is not None
+            (event,) = events_to_publish(relay, turn, most=9)
+            note_trouble(relay, event, "later")
+            mark_published(relay, turn, event.event_no)
+        assert (list_waiting(relay), list_parked(relay), find_troubles(relay)) == ([], [], [])
+        assert len(events_to_tell(relay, ["campaign.stopped"], "#c")) == 1
+        assert claim_notification(relay, event.event_id, "#c")
+        notification_sent(relay, event.event_id, "#c")
+        for statement in (
+            b"select from payment",
+            b"insert into audit_event default values",
+            b"update campaign set name = ''",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                relay.execute(statement)
 
 
 def test_a_reader_reads_all_and_is_refused_in_a_sentence_where_it_would_write(

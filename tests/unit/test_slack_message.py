@@ -1,21 +1,21 @@
 """The closing message: what it says, in both languages, and how it gets to Slack."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from bulkpoint.events import slack
-from bulkpoint.events.slack import announce, build_message
+from bulkpoint.events import message, slack
+from bulkpoint.events.message import build_message, tell, tell_trouble
+from bulkpoint.events.slack import send
 from bulkpoint.settings import load_settings
+from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
+from tests.slack import OK, slack_that_answers
 
 STARTED = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 COMPLETED = RunSummary(
@@ -137,55 +137,32 @@ def test_a_retry_does_not_claim_the_first_runs_payments_in_its_rate() -> None:
     assert "TPS" not in build_message(replace(retry, done_before=None), language="ko").text
 
 
+def test_a_forced_start_and_a_trouble_are_told_escaped() -> None:
+    forced = Event(
+        campaign_id=5,
+        event_no=2,
+        event_id="019a0000-0000-7000-8000-000000000000",
+        type="campaign.forced",
+        version=1,
+        run=1,
+        occurred_at=STARTED,
+        actor="kim <@U1>",
+        data={"name": "사과 & 쿠폰", "reason": "오늘\n안에 <지급>"},
+    )
+    told = tell(forced, language="ko")
+    assert told.text == (
+        "⚡ 순서를 앞당긴 지급 시작\n사과 & 쿠폰\n사유: 오늘 안에 <지급>\n캠페인 5 · 실행 1\n요청: kim <@U1>"
+    )
+    body = json.dumps(told.blocks, ensure_ascii=False)
+    assert "사과 &amp; 쿠폰\\n사유: 오늘 안에 &lt;지급&gt;" in body
+    assert "kim &lt;@U1&gt;" in body
+    assert told.notice == "⚡ 순서를 앞당긴 지급 시작: 사과 &amp; 쿠폰"
+    assert "Asked for by kim" in tell(forced, language="en").text
+    assert tell_trouble(["a < b"], language="ko").notice == "🚨 확인이 필요합니다: a &lt; b"
+
+
 def test_both_languages_say_the_same_things() -> None:
-    assert slack._WORDS["ko"].keys() == slack._WORDS["en"].keys()
-
-
-def test_without_slack_the_message_goes_to_the_console(capsys: pytest.CaptureFixture[str]) -> None:
-    announce(load_settings({}), COMPLETED)
-    assert capsys.readouterr().out == build_message(COMPLETED, language="ko").text + "\n"
-
-
-class _Slack(BaseHTTPRequestHandler):
-    """Answers as it is told to, and remembers what it was sent."""
-
-    answers: list[tuple[int, dict[str, str], bytes]]
-    posts: list[dict[str, Any]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.posts.append(
-            {"path": self.path, "token": self.headers["Authorization"], "body": body.decode("utf-8", "replace")}
-        )
-        status, headers, content = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-OK: tuple[int, dict[str, str], bytes] = (200, {}, b'{"ok": true}')
-
-
-@contextmanager
-def slack_that_answers(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    class Handler(_Slack):
-        pass
-
-    Handler.answers, Handler.posts = list(answers), []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api", Handler.posts
-    finally:
-        server.shutdown()
-        server.server_close()
+    assert message._WORDS["ko"].keys() == message._WORDS["en"].keys()
 
 
 @pytest.fixture
@@ -205,53 +182,72 @@ def settings_for(url: str, token_file: Path) -> Any:
     )
 
 
-def test_slack_gets_the_message_in_the_channel_with_the_token(
-    token_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+MESSAGE = build_message(COMPLETED, language="ko")
+
+
+def test_slack_gets_the_message_in_the_channel_with_the_token(token_file: Path) -> None:
     with slack_that_answers(OK) as (url, posts):
-        announce(settings_for(url, token_file), COMPLETED)
+        assert send(settings_for(url, token_file), MESSAGE, wait_s_max=10) is None
     assert [(post["path"], post["token"]) for post in posts] == [("/api/chat.postMessage", "Bearer xoxb-canary")]
     assert json.loads(posts[0]["body"])["channel"] == "#points"
-    captured = capsys.readouterr()
-    assert captured.out + captured.err == ""
+
+
+def busy(retry_after: str) -> tuple[int, dict[str, str], bytes]:
+    return (429, {"Retry-After": retry_after}, b'{"ok": false, "error": "ratelimited"}')
 
 
 def test_slacks_429_is_waited_out_and_the_message_sent_once_more(token_file: Path) -> None:
-    busy = (429, {"Retry-After": "0"}, b'{"ok": false, "error": "ratelimited"}')
-    with slack_that_answers(busy, OK) as (url, posts):
-        announce(settings_for(url, token_file), COMPLETED)
+    with slack_that_answers(busy("1"), OK) as (url, posts):
+        began = time.monotonic()
+        assert send(settings_for(url, token_file), MESSAGE, wait_s_max=10) is None
     assert len(posts) == 2
+    assert time.monotonic() - began >= 1
 
 
-def test_a_refusal_is_one_warning_and_no_exception(token_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wait_longer_than_there_is_time_is_honoured_by_not_calling_again(token_file: Path) -> None:
+    with slack_that_answers(busy("30")) as (url, posts):
+        problem = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+    assert problem is not None
+    assert (problem.wait_s, len(posts)) == (30, 1)
+    assert "ratelimited" in problem.sentence
+
+
+def test_messages_go_out_one_a_second(token_file: Path) -> None:
+    with slack_that_answers(OK) as (url, posts):
+        began = time.monotonic()
+        for _ in range(3):
+            send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+    assert len(posts) == 3
+    assert time.monotonic() - began >= 1.9
+
+
+def test_a_refusal_is_a_sentence_and_not_tried_again(token_file: Path) -> None:
     with slack_that_answers((200, {}, b'{"ok": false, "error": "channel_not_found"}')) as (url, posts):
-        announce(settings_for(url, token_file), COMPLETED)
-    warning = capsys.readouterr().err
+        problem = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+    assert problem is not None
     assert len(posts) == 1
-    assert warning.count("\n") == 1
-    assert "channel_not_found" in warning
-    assert "canary" not in warning
+    assert "channel_not_found. Check BULKPOINT_SLACK_CHANNEL" in problem.sentence
+    assert "canary" not in problem.sentence
 
 
-def test_a_slack_that_fails_for_ever_is_given_up(
-    token_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(slack, "RETRY_WAIT_S_MAX", 0.01)
+def test_a_slack_that_fails_for_ever_is_given_up(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slack, "_wait_s", lambda _: 0.01)
     monkeypatch.setattr(slack, "_post", slack._post_now)
     with slack_that_answers((500, {}, b"<html>oops</html>")) as (url, posts):
-        announce(settings_for(url, token_file), COMPLETED)
+        assert send(settings_for(url, token_file), MESSAGE, wait_s_max=10) is not None
     assert len(posts) == slack.TRIES
-    assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_an_unreachable_slack_and_a_missing_token_file_are_warnings(
-    tmp_path: Path, token_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_an_unreachable_slack_and_a_missing_token_file_are_sentences(
+    tmp_path: Path, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slack, "RETRY_WAIT_S_MAX", 0.01)
+    monkeypatch.setattr(slack, "_wait_s", lambda _: 0.01)
     monkeypatch.setattr(slack, "_post", slack._post_now)
     with slack_that_answers(OK) as (url, _):
         pass
-    announce(settings_for(url, token_file), COMPLETED)
-    assert "cannot be reached" in capsys.readouterr().err
-    announce(settings_for(url, tmp_path / "none"), COMPLETED)
-    assert "SLACK_TOKEN_FILE" in capsys.readouterr().err
+    gone = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+    assert gone is not None
+    assert "cannot be reached" in gone.sentence
+    nameless = send(settings_for(url, tmp_path / "none"), MESSAGE, wait_s_max=10)
+    assert nameless is not None
+    assert "SLACK_TOKEN_FILE" in nameless.sentence

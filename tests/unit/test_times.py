@@ -25,7 +25,7 @@ def test_a_time_is_local_unless_it_says_otherwise(text: str, expected: datetime)
     assert parse_time(text, option="--until", timezone="Asia/Seoul", now=NOW) == expected
 
 
-@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "18.00"])
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "18.00", "0001-01-01T00:00"])
 def test_anything_else_is_refused_naming_the_option(text: str) -> None:
     with pytest.raises(UsageError, match="--until"):
         parse_time(text, option="--until", timezone="Asia/Seoul", now=NOW)

@@ -1,0 +1,83 @@
+"""`bulkpoint notify`: tell people, in Slack, what happened and what is wrong."""
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from bulkpoint.cli.session import Session, open_session, say
+from bulkpoint.errors import ExitCode, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from bulkpoint.events.notify import Notifier
+
+LOOK_S = 2.0
+LOOK_AGAIN_S = 5.0
+ANSWER_S_MAX = 10.0
+
+
+@click.command(short_help="Tell people, in Slack, what happened and what is wrong.")
+@click.option("--follow", is_flag=True, help="Stay, and tell what comes.")
+def notify(*, follow: bool) -> int:
+    """Send one Slack message for each campaign that completed, failed, was stopped or jumped the queue.
+
+    Events come from Kafka where it is configured, else from the outbox itself. Also told: a job that died, a limit on
+    hold for longer than 10 minutes, events that were set aside. Each is told once, whoever else notifies, and at most
+    one message a second goes out; Slack's wish to wait is honoured.
+
+    Exit code 6: Slack, Kafka or the database did not take it; nothing is lost, the next notifier tells it.
+
+    \b
+    Examples:
+      bulkpoint notify
+      bulkpoint notify --follow
+    """
+    from bulkpoint.events.notify import Notifier
+    from bulkpoint.store.connect import Link
+
+    with open_session() as session:
+        settings = session.settings
+        if settings.slack_channel is None or settings.slack_token_file is None:
+            raise UsageError("There is no Slack to tell. Set BULKPOINT_SLACK_TOKEN_FILE and BULKPOINT_SLACK_CHANNEL.")
+        link = Link(session.database_url, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX)
+        with closing(link):
+            notifier = Notifier(settings, link, say)
+            return _follow(session, notifier) if follow else _once(session, notifier)
+
+
+def _once(session: Session, notifier: "Notifier") -> int:
+    from bulkpoint.events.notify import consume
+
+    told = True
+    if session.settings.kafka_bootstrap_servers is not None:
+        told = consume(session.settings, notifier, follow=False)
+    else:
+        told = notifier.tell_from_outbox() is None
+    told = notifier.tell_troubles() and told
+    return ExitCode.DONE if told else ExitCode.UNREACHABLE
+
+
+def _follow(session: Session, notifier: "Notifier") -> int:
+    """For ever; a broker or database that is away is waited for, and said once."""
+    from bulkpoint.events.notify import consume
+
+    silent = False
+    while True:
+        try:
+            if session.settings.kafka_bootstrap_servers is not None:
+                consume(session.settings, notifier, follow=True)
+            else:
+                _tell_for_ever(notifier)
+        except UnreachableError as error:
+            if not silent:
+                say(str(error))
+            silent = True
+            time.sleep(LOOK_AGAIN_S)
+
+
+def _tell_for_ever(notifier: "Notifier") -> None:
+    while True:
+        again_s = notifier.tell_from_outbox()
+        notifier.tell_troubles()
+        time.sleep(again_s or LOOK_S)

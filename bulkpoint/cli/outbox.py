@@ -1,0 +1,149 @@
+"""`bulkpoint outbox` and `bulkpoint notify`: events on their way to Kafka, and from there to people."""
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from bulkpoint.cli.session import Session, open_session, say
+from bulkpoint.errors import ExitCode, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from bulkpoint.events.relay import Relayed
+
+# How often a relay or notifier that stays looks for something new, and for a broker that is back.
+LOOK_S = 1.0
+LOOK_AGAIN_S = 5.0
+TROUBLE_S = 60.0
+ANSWER_S_MAX = 10.0
+DEPLOYMENT_WORDS = "deployment"
+
+
+@click.group(short_help="Events that wait for Kafka: publish them, see them.")
+def outbox() -> None:
+    """Events that wait for Kafka: every change of a campaign is one, written with the change itself."""
+
+
+@outbox.command(short_help="Publish the events that wait, each campaign's in order.")
+@click.option("--follow", is_flag=True, help="Stay, and publish what comes.")
+@click.option("--parked", is_flag=True, help="Try the events again that were set aside.")
+def relay(*, follow: bool, parked: bool) -> int:
+    """Publish the events that wait, each campaign's in order. Several relays side by side are safe.
+
+    A broker that is away costs nothing but time: the events stay in the outbox (exit code 6; with --follow it is waited
+    for). One event that the broker refuses is tried 5 times and then set aside; the others go on.
+
+    \b
+    Examples:
+      bulkpoint outbox relay
+      bulkpoint outbox relay --follow
+    """
+    with open_session() as session:
+        if session.settings.kafka_bootstrap_servers is None:
+            raise UsageError("There is no Kafka to publish to. Name its brokers in BULKPOINT_KAFKA_BOOTSTRAP_SERVERS.")
+        relayed = _follow_relay(session) if follow else _relay_once(session, parked=parked)
+        click.echo(f"published {relayed.published:,} events, set aside {relayed.parked:,}")
+        return ExitCode.REFUSED if relayed.parked else ExitCode.DONE
+
+
+def _relay_once(session: Session, *, parked: bool) -> "Relayed":
+    from bulkpoint.events.kafka import Publisher
+    from bulkpoint.events.relay import publish_parked, relay_waiting
+    from bulkpoint.store.relay import list_waiting
+
+    publisher = Publisher(session.settings)
+    relayed = publish_parked(session.connection, publisher) if parked else relay_waiting(session.connection, publisher)
+    while any(one.trouble for one in list_waiting(session.connection)):  # it is tried a few times, then set aside
+        time.sleep(LOOK_S)
+        relayed += relay_waiting(session.connection, publisher)
+    return relayed
+
+
+def _follow_relay(session: Session) -> "Relayed":
+    from bulkpoint.events.kafka import Publisher
+    from bulkpoint.events.relay import relay_waiting
+    from bulkpoint.store.connect import connect
+
+    publisher: Publisher | None = None
+    told = None
+    while True:
+        try:
+            with connect(session.database_url, name="bulkpoint relay") as connection:
+                publisher = publisher or Publisher(session.settings)
+                while True:
+                    relayed = relay_waiting(connection, publisher)
+                    if told is not None:
+                        say("Kafka and the database answer again.")
+                        told = None
+                    if relayed.published or relayed.parked:
+                        say(f"published {relayed.published:,} events, set aside {relayed.parked:,}")
+                    time.sleep(LOOK_S)
+        except UnreachableError as error:
+            if told is None:
+                say(str(error))
+            told, publisher = str(error), None
+            time.sleep(LOOK_AGAIN_S)
+
+
+@outbox.command(short_help="Show which events wait, and which were set aside.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(*, as_json: bool) -> None:
+    """Show which events wait for Kafka, since when, and which were set aside.
+
+    \b
+    Example:
+      bulkpoint outbox status
+    """
+    from bulkpoint.report.words import aligned, local_time, utc_time
+    from bulkpoint.store.relay import list_parked, list_waiting
+
+    with open_session() as session:
+        zone = session.settings.timezone
+        waiting, parked = list_waiting(session.connection), list_parked(session.connection)
+    if as_json:
+        fields = {
+            "waiting": [
+                {
+                    "campaign_id": one.campaign_id,
+                    "published_no": one.published_no,
+                    "last_event_no": one.last_event_no,
+                    "waits_since": utc_time(one.waits_since),
+                    "trouble": one.trouble,
+                }
+                for one in waiting
+            ],
+            "parked": [
+                {
+                    "campaign_id": one.campaign_id,
+                    "event_no": one.event_no,
+                    "event_id": one.event_id,
+                    "type": one.type,
+                    "parked_at": utc_time(one.parked_at),
+                    "trouble": one.trouble,
+                }
+                for one in parked
+            ],
+        }
+        click.echo(json.dumps(fields, ensure_ascii=False))
+        return
+    click.echo(f"{sum(one.count for one in waiting):,} events wait, {len(parked):,} were set aside")
+    if waiting:
+        rows = [("CAMPAIGN", "WAITING", "SINCE", "TROUBLE")]
+        for one in waiting:
+            since = "" if one.waits_since is None else local_time(one.waits_since, zone)
+            rows.append((_campaign(one.campaign_id), f"{one.count:,}", since, one.trouble or ""))
+        for line in ["", *aligned(rows, left=("SINCE", "TROUBLE"))]:
+            click.echo(line)
+    if parked:
+        table = [("CAMPAIGN", "EVENT", "TYPE", "SET ASIDE", "WHY")]
+        for aside in parked:
+            when = local_time(aside.parked_at, zone)
+            table.append((_campaign(aside.campaign_id), str(aside.event_no), aside.type, when, aside.trouble))
+        for line in ["", *aligned(table, left=("TYPE", "SET ASIDE", "WHY"))]:
+            click.echo(line)
+        say("Mend the cause, then publish them with `bulkpoint outbox relay --parked`.")
+
+
+def _campaign(campaign_id: int) -> str:
+    return str(campaign_id) if campaign_id else DEPLOYMENT_WORDS

@@ -1,0 +1,50 @@
+"""The job's last act: its events go out, as far as Kafka and Slack let them. Paying never waits for that."""
+
+import sys
+import time
+from contextlib import closing
+
+from bulkpoint.errors import BulkpointError
+from bulkpoint.events.kafka import Publisher
+from bulkpoint.events.message import build_message
+from bulkpoint.events.notify import SLACK_WAIT_S_MAX_IN_PASSING, Notifier
+from bulkpoint.events.relay import relay_waiting
+from bulkpoint.settings import Settings
+from bulkpoint.store.connect import Link, connect
+from bulkpoint.store.progress import RunSummary
+
+# What is not out by then is left to `bulkpoint outbox relay` and `bulkpoint notify`.
+DELIVERY_S_MAX = 30.0
+ANSWER_S_MAX = 10.0
+
+
+def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
+    """Publish and tell what waits, for half a minute at most; what cannot be delivered is one line of warning each.
+
+    Without Slack the message is printed.
+    """
+    deadline = time.monotonic() + DELIVERY_S_MAX
+
+    def over() -> bool:
+        return time.monotonic() > deadline
+
+    if settings.kafka_bootstrap_servers is not None:
+        try:
+            with connect(conninfo, name="bulkpoint relay") as connection:
+                relay_waiting(connection, Publisher(settings), over)
+        except BulkpointError as error:
+            _warn(str(error))
+    if settings.slack_channel is None or settings.slack_token_file is None:
+        print(build_message(summary, language=settings.language).text, flush=True)
+        return
+    link = Link(conninfo, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX, patience_s=ANSWER_S_MAX)
+    notifier = Notifier(settings, link, _warn, wait_s_max=SLACK_WAIT_S_MAX_IN_PASSING)
+    try:
+        with closing(link):
+            notifier.tell_from_outbox(over)
+    except BulkpointError as error:
+        _warn(str(error))
+
+
+def _warn(sentence: str) -> None:
+    print(f"bulkpoint: warning: {sentence}", file=sys.stderr, flush=True)

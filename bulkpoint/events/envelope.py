@@ -1,0 +1,87 @@
+"""An event as it travels: JSON with the fields of docs/events.md, read back by whoever consumes the topic."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+
+from bulkpoint.report.words import utc_time
+from bulkpoint.store.outbox import Event
+from bulkpoint.store.progress import RunSummary
+
+_Time = Annotated[datetime, PlainSerializer(utc_time)]
+
+
+class Envelope(BaseModel):
+    """What is around every event. event_no counts a campaign's events without a gap; campaign 0 is the deployment."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: UUID
+    type: str
+    version: Literal[1]
+    campaign_id: int = Field(ge=0)
+    run: int | None
+    event_no: int = Field(ge=1)
+    occurred_at: _Time
+    actor: str
+    data: dict[str, Any]
+
+
+class Ended(BaseModel):
+    """The data of campaign.completed, failed and stopped: the whole campaign by then, and what this run was."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    kind: str
+    reason: str | None
+    started_at: _Time
+    finished_at: _Time
+    success: int
+    failed: int
+    unknown: int
+    refused: int
+    open: int
+    success_amount: int
+    failed_amount: int
+    open_amount: int
+    done_before: int | None
+
+
+def encode(event: Event) -> bytes:
+    """The event's JSON, UTF-8."""
+    envelope = Envelope(
+        event_id=UUID(event.event_id),
+        type=event.type,
+        version=1,
+        campaign_id=event.campaign_id,
+        run=event.run,
+        event_no=event.event_no,
+        occurred_at=event.occurred_at,
+        actor=event.actor,
+        data=event.data,
+    )
+    return envelope.model_dump_json().encode()
+
+
+def decode(value: bytes) -> Event | None:
+    """The event of a message; none for what is not one of ours, or of a version that is not known."""
+    try:
+        envelope = Envelope.model_validate_json(value)
+    except ValidationError:
+        return None
+    fields = envelope.model_dump() | {
+        "event_id": str(envelope.event_id),
+        "occurred_at": envelope.occurred_at.astimezone(UTC),
+    }
+    return Event(**fields)
+
+
+def summary_of(event: Event) -> RunSummary:
+    """How a run ended, from its event. Raises pydantic's ValidationError for data of another shape."""
+    ended = Ended.model_validate(event.data)
+    assert event.run is not None, "a run ended"
+    state = event.type.removeprefix("campaign.").upper()
+    return RunSummary(campaign_id=event.campaign_id, run=event.run, state=state, **dict(ended))

@@ -1,0 +1,190 @@
+"""Kafka: how it is reached, what is produced, and its refusals as sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bulkpoint.errors import UnreachableError
+from bulkpoint.events.envelope import encode
+from bulkpoint.settings import Settings, read_secret
+from bulkpoint.store.outbox import Event
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+# A broker that has not answered within this is taken for away; the events stay where they are.
+ANSWER_S_MAX = 10.0
+FLUSH_S_MAX = 15.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """How many events the broker has, from the first on, and what it said to the one after them."""
+
+    count: int
+    refusal: str | None = None
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """What every client of ours tells librdkafka; the password is read from its file now.
+
+    Raises UsageError for a password file that is none.
+    """
+    assert settings.kafka_bootstrap_servers is not None, "the caller has looked"
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "client.id": "bulkpoint",
+        "log.connection.close": False,
+        "logger": _quiet(),
+    }
+    if settings.kafka_ca_file is not None:
+        config["ssl.ca.location"] = str(settings.kafka_ca_file)
+    if settings.kafka_certificate_file is not None:
+        config["ssl.certificate.location"] = str(settings.kafka_certificate_file)
+        config["ssl.key.location"] = str(settings.kafka_key_file)
+    if settings.kafka_security_protocol == "sasl_ssl":
+        assert settings.kafka_password_file is not None, "the settings see to it"
+        config["sasl.mechanism"] = settings.kafka_sasl_mechanism
+        config["sasl.username"] = settings.kafka_username
+        config["sasl.password"] = read_secret(settings.kafka_password_file, "BULKPOINT_KAFKA_PASSWORD_FILE")
+    return config
+
+
+class Publisher:
+    """Sends events to the topic, each campaign's in order. For one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Reach the broker and find the topic, which is made where there is none.
+
+        Raises UnreachableError where either cannot be.
+        """
+        self._settings = settings
+        self._producer = self._new_producer()
+        ensure_topic(settings)
+
+    def publish(self, events: Sequence[Event]) -> Published:
+        """Send events of one campaign, in order; returns when the broker has answered to all that it has taken.
+
+        After one that fails none behind it gets through. A refusal may concern any of those not taken: publish fewer to
+        learn which. Raises UnreachableError when the broker does not answer.
+        """
+        from confluent_kafka import KafkaException
+
+        answers: list[KafkaError | None] = []
+
+        def answered(error: "KafkaError | None", _message: "Message") -> None:
+            answers.append(error)
+
+        trouble: KafkaError | None = None
+        try:
+            for event in events:
+                self._producer.produce(
+                    self._settings.kafka_topic,
+                    key=str(event.campaign_id).encode(),
+                    value=encode(event),
+                    on_delivery=answered,
+                )
+        except KafkaException as error:  # this client's own bound of a message
+            trouble = error.args[0]
+        try:
+            waiting = self._producer.flush(FLUSH_S_MAX)
+        except (KafkaException, SystemError) as error:  # the client's way to say that order would be lost
+            cause = error if isinstance(error, KafkaException) else error.__cause__
+            if not isinstance(cause, KafkaException):
+                raise
+            trouble, waiting = cause.args[0], 1
+        count = next((number for number, answer in enumerate(answers) if answer is not None), len(answers))
+        if trouble is None and count < len(answers):
+            trouble = answers[count]
+        if trouble is None and not waiting:
+            return Published(count)
+        self._producer = self._new_producer()  # what the old one still holds is dropped with it
+        if trouble is not None and _is_refusal(trouble):
+            return Published(count, trouble.str())
+        if count:
+            return Published(count)
+        raise UnreachableError(describe(self._settings, trouble))
+
+    def _new_producer(self) -> Any:
+        from confluent_kafka import Producer
+
+        return Producer(
+            client_config(self._settings)
+            | {
+                "acks": "all",
+                "enable.idempotence": True,
+                "enable.gapless.guarantee": True,  # after one that fails, none behind it gets through
+                "message.timeout.ms": int(ANSWER_S_MAX * 1000),
+                "linger.ms": 5,
+            }
+        )
+
+
+# What is said to an event for what the event is; everything else is the broker's or the network's trouble.
+_REFUSALS = (
+    "MSG_SIZE_TOO_LARGE",
+    "INVALID_MSG",
+    "INVALID_MSG_SIZE",
+    "INVALID_RECORD",
+    "RECORD_LIST_TOO_LARGE",
+    "INVALID_TIMESTAMP",
+    "POLICY_VIOLATION",
+)
+
+
+def _is_refusal(trouble: "KafkaError") -> bool:
+    """By its code, or by the words of it where the client says that order would be lost, and why."""
+    from confluent_kafka import KafkaError
+
+    if trouble.name() in _REFUSALS:
+        return True
+    words = trouble.str()
+    return trouble.fatal() and any(KafkaError(getattr(KafkaError, name)).str() in words for name in _REFUSALS)
+
+
+def ensure_topic(settings: Settings) -> None:
+    """Find the topic, or make it with the broker's own defaults.
+
+    Raises UnreachableError where the broker does not answer, or where the topic is missing and may not be made.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    topic = settings.kafka_topic
+    admin = AdminClient(client_config(settings))
+    try:
+        if topic in admin.list_topics(timeout=ANSWER_S_MAX).topics:
+            return
+        made = admin.create_topics([NewTopic(topic, num_partitions=-1, replication_factor=-1)])
+        made[topic].result(ANSWER_S_MAX)
+    except KafkaException as error:
+        trouble = error.args[0]
+        if trouble.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return
+        if trouble.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
+            raise UnreachableError(
+                f"Kafka has no topic {topic} that this user may see, and does not let it make one ({trouble.str()})."
+                " Have it made, or name another in BULKPOINT_KAFKA_TOPIC."
+            ) from error
+        raise UnreachableError(describe(settings, trouble)) from error
+
+
+def describe(settings: Settings, trouble: "KafkaError | None") -> str:
+    """A broker that cannot be used, for people."""
+    why = "no answer" if trouble is None else trouble.str().rstrip(".")
+    return (
+        f"Kafka at {settings.kafka_bootstrap_servers} cannot be used ({why})."
+        " Check BULKPOINT_KAFKA_BOOTSTRAP_SERVERS, the broker, and the settings BULKPOINT_KAFKA_* of its security."
+        " The events stay in the outbox: `bulkpoint outbox relay` publishes them later."
+    )
+
+
+def _quiet() -> Any:
+    """librdkafka says every lost connection several times; what matters comes back as an error."""
+    import logging
+
+    logger = logging.getLogger("bulkpoint.kafka")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger

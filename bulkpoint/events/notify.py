@@ -1,0 +1,189 @@
+"""From events to people: one Slack message for each event that matters, whoever else sends them too.
+
+Each message is claimed in the database before it is sent and noted after, so a relay that published twice, two
+notifiers and the job's own last act make one message. A notifier that dies in the moment between Slack's answer and its
+note leaves the one case in which a message can come twice: better than none.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from pydantic import ValidationError
+
+from bulkpoint.errors import UnreachableError
+from bulkpoint.events.envelope import decode
+from bulkpoint.events.kafka import ANSWER_S_MAX, client_config, describe, ensure_topic
+from bulkpoint.events.message import TOLD_TYPES, Message, tell, tell_trouble
+from bulkpoint.events.slack import send
+from bulkpoint.report.troubles import trouble_sentence
+from bulkpoint.settings import Settings
+from bulkpoint.store.check import find_troubles
+from bulkpoint.store.connect import Link
+from bulkpoint.store.notification import (
+    TOLD_WITHIN_S,
+    claim_notification,
+    events_to_tell,
+    give_up_notification,
+    notification_sent,
+    was_notified,
+)
+from bulkpoint.store.outbox import Event
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+GROUP = "bulkpoint.notify"
+# Troubles have no event whose id could tell that they were told: theirs is made from what they are.
+TROUBLES = UUID("5f0c5a1e-3f2b-4b53-9d6e-6a0f4f6f7c11")
+TROUBLES_S = 30.0
+POLL_S = 1.0
+# A message that Slack will not take now is tried again after this, or after what Slack asks for.
+TRY_AGAIN_S = 10.0
+# Slack's wish to be left alone (Retry-After) is honoured up to this by a notifier that stays.
+SLACK_WAIT_S_MAX = 60.0
+# One that is to end soon, as a job is, leaves the message to the next one instead.
+SLACK_WAIT_S_MAX_IN_PASSING = 5.0
+
+Say = Callable[[str], None]
+
+
+class Notifier:
+    """Sends messages, one an event or trouble."""
+
+    def __init__(self, settings: Settings, link: Link, say: Say, *, wait_s_max: float = SLACK_WAIT_S_MAX) -> None:
+        assert settings.slack_channel is not None, "the caller has looked"
+        self._settings = settings
+        self._channel = settings.slack_channel
+        self._link = link
+        self._say = say
+        self._wait_s_max = wait_s_max
+        self._look_at = 0.0
+
+    def tell(self, event: Event) -> float | None:
+        """Send the message of an event, unless it is out; seconds after which to try again, none when it is out."""
+        try:
+            message = tell(event, language=self._settings.language)
+        except ValidationError:
+            self._say(f"event {event.event_id} ({event.type}) has data of another shape; nobody is told of it")
+            self._link.ask(lambda connection: claim_notification(connection, event.event_id, self._channel))
+            self._link.ask(lambda connection: notification_sent(connection, event.event_id, self._channel))
+            return None
+        return self.send_once(event.event_id, message)
+
+    def send_once(self, event_id: str, message: Message) -> float | None:
+        """The same for any message that has an id of its own."""
+        if not self._link.ask(lambda connection: claim_notification(connection, event_id, self._channel)):
+            out = self._link.ask(lambda connection: was_notified(connection, event_id, self._channel))
+            return None if out else TRY_AGAIN_S
+        problem = send(self._settings, message, wait_s_max=self._wait_s_max)
+        if problem is None:
+            self._link.ask(lambda connection: notification_sent(connection, event_id, self._channel))
+            return None
+        self._link.ask(lambda connection: give_up_notification(connection, event_id, self._channel))
+        self._say(f"a message to Slack was not sent: {problem.sentence}")
+        return max(TRY_AGAIN_S, problem.wait_s)
+
+    def tell_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
+        """Tell what the outbox has that is not told yet, until `over`; seconds until another try, none when all is."""
+        while not over():
+            events = self._link.ask(lambda connection: events_to_tell(connection, TOLD_TYPES, self._channel))
+            if not events:
+                return None
+            for event in events:
+                again_s = self.tell(event)
+                if again_s is not None or over():
+                    return again_s
+        return None
+
+    def tell_troubles(self) -> bool:
+        """Tell what no event tells, each once for as long as it lasts; looks every half minute at most.
+
+        False when Slack does not take one now.
+        """
+        if time.monotonic() < self._look_at:
+            return True
+        self._look_at = time.monotonic() + TROUBLES_S
+        told = True
+        for trouble in self._link.ask(find_troubles):
+            sentence = trouble_sentence(trouble, self._settings.timezone, self._settings.language)
+            message = tell_trouble([sentence], language=self._settings.language)
+            told = self.send_once(str(uuid5(TROUBLES, f"{trouble.kind}:{trouble.key}")), message) is None and told
+        return told
+
+
+def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
+    """Tell the events of the topic, each committed when its message is out; whether all are told.
+
+    Until the topic's end, or a message that Slack does not take now. With `follow` for ever: that one is tried again,
+    and troubles are told, too. Raises UnreachableError when the broker does not answer.
+    """
+    from confluent_kafka import Consumer, KafkaError
+
+    ensure_topic(settings)
+    consumer = Consumer(
+        client_config(settings)
+        | {
+            "group.id": GROUP,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "session.timeout.ms": 10_000,
+        }
+    )
+    at_end: set[int | None] = set()
+    heard_at = time.monotonic()
+    try:
+        consumer.subscribe([settings.kafka_topic])
+        while True:
+            if follow:
+                notifier.tell_troubles()
+            message = consumer.poll(POLL_S)
+            if message is None:
+                if not follow and not consumer.assignment() and time.monotonic() > heard_at + 3 * ANSWER_S_MAX:
+                    raise UnreachableError(describe(settings, None))
+                continue
+            heard_at = time.monotonic()
+            trouble = message.error()
+            if trouble is None:
+                at_end.discard(message.partition())
+                if not _tell_message(consumer, message, notifier, stay=follow):
+                    return False
+            elif trouble.code() == KafkaError._PARTITION_EOF:
+                at_end.add(message.partition())
+                if not follow and at_end >= {one.partition for one in consumer.assignment()}:
+                    return True
+            elif not trouble.retriable() and trouble.code() != KafkaError._ALL_BROKERS_DOWN:
+                raise UnreachableError(describe(settings, trouble))
+    finally:
+        consumer.close()
+
+
+def _tell_message(consumer: "Consumer", message: Any, notifier: Notifier, *, stay: bool) -> bool:
+    """One message of the topic: told, or not for people; its offset is committed then, and never before.
+
+    False when Slack does not take it now; with `stay` it is tried until Slack does.
+    """
+    event = decode(message.value() or b"")
+    if event is not None and event.type in TOLD_TYPES and _is_news(event):
+        while (again_s := notifier.tell(event)) is not None:
+            if not stay:
+                return False
+            _pause(consumer, again_s)
+    consumer.commit(message=message, asynchronous=False)
+    return True
+
+
+def _pause(consumer: "Consumer", seconds: float) -> None:
+    """Wait without losing the place in the group, which a consumer keeps by polling."""
+    consumer.pause(consumer.assignment())
+    deadline = time.monotonic() + seconds
+    while (left_s := deadline - time.monotonic()) > 0:
+        consumer.poll(min(POLL_S, left_s))
+    consumer.resume(consumer.assignment())
+
+
+def _is_news(event: Event) -> bool:
+    return event.occurred_at > datetime.now(UTC) - timedelta(seconds=TOLD_WITHIN_S)

@@ -1,0 +1,100 @@
+"""From the outbox to Kafka: a campaign's events in their order, each at least once, whoever else does the same.
+
+A relay takes a *campaign's* turn (the lock of its cursor row, passed over where another relay has it), publishes its
+next events in order, and moves the cursor when the broker has them. A relay that dies between the two publishes some of
+them again: consumers know an event by its event_id. An event that the broker refuses for what it is, is tried a few
+times alone and then parked; events of other campaigns never wait for it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.outbox import Event
+from bulkpoint.store.relay import (
+    Turn,
+    event_of,
+    events_to_publish,
+    know_campaigns,
+    list_parked,
+    mark_published,
+    move_cursor,
+    note_trouble,
+    park_event,
+    take_turn,
+    unpark_event,
+)
+
+if TYPE_CHECKING:
+    from bulkpoint.events.kafka import Publisher
+
+# Events of one campaign in one turn: large enough for thousands a second, small enough to be acknowledged in one go.
+BATCH_EVENTS = 500
+# Tries of an event that the broker refuses, and the seconds between them: its limits may just be mended.
+TRIES_MAX = 5
+TRY_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """Events published and events parked."""
+
+    published: int = 0
+    parked: int = 0
+
+    def __add__(self, other: "Relayed") -> "Relayed":
+        return Relayed(self.published + other.published, self.parked + other.parked)
+
+
+def relay_waiting(connection: Connection, publisher: "Publisher", over: Callable[[], bool] = lambda: False) -> Relayed:
+    """Publish what waits, campaign by campaign, until nothing does that this relay may take now, or until `over`.
+
+    Raises UnreachableError when the broker does not answer; what it has by then is marked.
+    """
+    know_campaigns(connection)
+    relayed = Relayed()
+    while not over():
+        with connection.transaction():
+            turn = take_turn(connection)
+            if turn is None:
+                return relayed
+            relayed += _publish_next(connection, publisher, turn)
+    return relayed
+
+
+def _publish_next(connection: Connection, publisher: "Publisher", turn: Turn) -> Relayed:
+    events = events_to_publish(connection, turn, most=1 if turn.tries else BATCH_EVENTS)
+    published = publisher.publish(events)
+    while published.refusal is not None and published.count == 0 and len(events) > 1:
+        events = events[: len(events) // 2]  # to find the one that is refused
+        published = publisher.publish(events)
+    if published.count:  # one behind them that is refused is the next turn's first
+        mark_published(connection, turn, events[published.count - 1].event_no)
+        return Relayed(published.count)
+    assert published.refusal is not None, "a turn has events"
+    return _refused(connection, turn, events[0], published.refusal)
+
+
+def _refused(connection: Connection, turn: Turn, event: Event, refusal: str) -> Relayed:
+    tries = turn.tries + 1
+    if tries < TRIES_MAX:
+        note_trouble(connection, event, refusal)
+        move_cursor(connection, turn, published_no=turn.published_no, tries=tries, wait_s=TRY_AGAIN_S)
+        return Relayed()
+    park_event(connection, event, refusal)
+    move_cursor(connection, turn, published_no=event.event_no)
+    return Relayed(parked=1)
+
+
+def publish_parked(connection: Connection, publisher: "Publisher") -> Relayed:
+    """Try each parked event once more; it is then later than the ones that followed it."""
+    relayed = Relayed()
+    for parked in list_parked(connection):
+        with connection.transaction():
+            if publisher.publish([event_of(connection, parked)]).count:
+                unpark_event(connection, parked)
+                relayed += Relayed(published=1)
+            else:
+                relayed += Relayed(parked=1)
+    return relayed

@@ -1,0 +1,44 @@
+"""Who was told of which event: claimed before it is sent, so that two notifiers send one message."""
+
+from collections.abc import Sequence
+
+from psycopg.rows import class_row
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.outbox import Event
+from bulkpoint.store.sql import sql
+
+# A message is sent within this, or its sender is taken for dead and the next one sends it.
+CLAIM_S = 180.0
+# Nobody waits for the news of an event that is older.
+TOLD_WITHIN_S = 7 * 86_400.0
+EVENTS_AT_A_TIME = 100
+
+
+def claim_notification(connection: Connection, event_id: str, channel: str) -> bool:
+    """Whether the message of this event is the caller's to send."""
+    asked = {"event_id": event_id, "channel": channel, "claim_s": CLAIM_S}
+    return connection.execute(sql("claim_notification"), asked).fetchone() is not None
+
+
+def was_notified(connection: Connection, event_id: str, channel: str) -> bool:
+    """Whether the message of this event is out."""
+    row = connection.execute(sql("was_notified"), {"event_id": event_id, "channel": channel}).fetchone()
+    return row is not None and bool(row[0])
+
+
+def notification_sent(connection: Connection, event_id: str, channel: str) -> None:
+    """The message is out, for good."""
+    connection.execute(sql("notification_sent"), {"event_id": event_id, "channel": channel})
+
+
+def give_up_notification(connection: Connection, event_id: str, channel: str) -> None:
+    """It could not be sent: whoever comes next may."""
+    connection.execute(sql("give_up_notification"), {"event_id": event_id, "channel": channel})
+
+
+def events_to_tell(connection: Connection, types: Sequence[str], channel: str) -> list[Event]:
+    """Events of the last seven days that the channel was not told of, the oldest first, a hundred at most."""
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        asked = {"types": list(types), "channel": channel, "age_s": TOLD_WITHIN_S, "most": EVENTS_AT_A_TIME}
+        return cursor.execute(sql("events_to_tell"), asked).fetchall()

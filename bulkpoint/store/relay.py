@@ -1,0 +1,115 @@
+"""Events on their way out: whose turn a campaign is, what waits, what was published, what was set aside."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.outbox import Event
+from bulkpoint.store.sql import sql
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A campaign's cursor, held until the caller's transaction ends. tries: of the next event, which was refused."""
+
+    campaign_id: int
+    published_no: int
+    tries: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A campaign whose events are not all published. trouble: what the broker said to the next one."""
+
+    campaign_id: int
+    published_no: int
+    last_event_no: int
+    waits_since: datetime | None
+    trouble: str | None
+
+    @property
+    def count(self) -> int:
+        """How many of its events wait."""
+        return self.last_event_no - self.published_no
+
+
+@dataclass(frozen=True)
+class Parked:
+    """An event that the broker refuses, set aside."""
+
+    campaign_id: int
+    event_no: int
+    event_id: str
+    type: str
+    parked_at: datetime
+    trouble: str
+
+
+def know_campaigns(connection: Connection) -> None:
+    """Make a cursor for every campaign that has events and none yet."""
+    connection.execute(sql("know_campaigns"))
+
+
+def take_turn(connection: Connection) -> Turn | None:
+    """A campaign with events to publish that no other relay is at, if there is one. Call it in a transaction."""
+    with connection.cursor(row_factory=class_row(Turn)) as cursor:
+        return cursor.execute(sql("take_cursor")).fetchone()
+
+
+def events_to_publish(connection: Connection, turn: Turn, *, most: int) -> list[Event]:
+    """The next events of a campaign, in order."""
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        asked = {"campaign_id": turn.campaign_id, "after": turn.published_no, "most": most}
+        return cursor.execute(sql("events_to_publish"), asked).fetchall()
+
+
+def mark_published(connection: Connection, turn: Turn, upto: int) -> None:
+    """The broker has these events: the campaign's cursor moves behind them."""
+    asked = {"campaign_id": turn.campaign_id, "after": turn.published_no, "upto": upto}
+    connection.execute(sql("mark_published"), asked)
+    move_cursor(connection, turn, published_no=upto)
+
+
+def move_cursor(
+    connection: Connection, turn: Turn, *, published_no: int, tries: int = 0, wait_s: float | None = None
+) -> None:
+    """Where the relay is with a campaign. wait_s: seconds until its next try, none: at once."""
+    moved = {"campaign_id": turn.campaign_id, "published_no": published_no, "tries": tries, "wait_s": wait_s}
+    connection.execute(sql("move_cursor"), moved)
+
+
+def note_trouble(connection: Connection, event: Event, trouble: str) -> None:
+    """What the broker said to an event that will be tried again."""
+    asked = {"campaign_id": event.campaign_id, "event_no": event.event_no, "trouble": trouble}
+    connection.execute(sql("note_trouble"), asked)
+
+
+def park_event(connection: Connection, event: Event, trouble: str) -> None:
+    """Set an event aside: the ones after it go on, and people are told of it."""
+    asked = {"campaign_id": event.campaign_id, "event_no": event.event_no, "trouble": trouble}
+    connection.execute(sql("park_event"), asked)
+
+
+def list_waiting(connection: Connection) -> list[Waiting]:
+    """Campaigns with events that wait to be published."""
+    with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+        return cursor.execute(sql("outbox_status")).fetchall()
+
+
+def list_parked(connection: Connection) -> list[Parked]:
+    """Events that were set aside."""
+    with connection.cursor(row_factory=class_row(Parked)) as cursor:
+        return cursor.execute(sql("parked_events")).fetchall()
+
+
+def event_of(connection: Connection, parked: Parked) -> Event:
+    """A parked event, to be published after all."""
+    turn = Turn(parked.campaign_id, parked.event_no - 1, 0)
+    return events_to_publish(connection, turn, most=1)[0]
+
+
+def unpark_event(connection: Connection, parked: Parked) -> None:
+    """It was published after all."""
+    connection.execute(sql("unpark_event"), {"campaign_id": parked.campaign_id, "event_no": parked.event_no})
