@@ -393,7 +393,7 @@ def _shown(name: str, value: object) -> str:
             return str(value).lower()
         case float():
             return f"{value:g}"
-    if name.endswith("_token_file"):
+    if name.endswith(("_token_file", "_password_file")):
         return _shown_secret_file(Path(str(value)))
     text = addresses.shown(str(value)) if name.endswith("_url") else str(value)
     return text if text.isprintable() and len(text) <= _SHOWN_MAX else repr(text[:_SHOWN_MAX])

@@ -83,10 +83,12 @@ if ! uv pip install --compile-bytecode --require-hashes -r requirements.lock; th
 fi
 uv pip install --no-deps --no-build-isolation --editable .
 
-# --- JDBC driver ----------------------------------------------------------------------------------------------------
+# --- Spark: the JDBC driver, and an archive of the classes a job loads -------------------------------------------------
 
-if [[ -z "${BULKPOINT_JDBC_JAR:-}" ]]; then
-  .venv/bin/python -m bulkpoint.local.spark_submit --fetch-jdbc-driver
-fi
+.venv/bin/python -m bulkpoint.local.spark_submit --set-up
+
+# --- Kafka, for the demo and the tests ------------------------------------------------------------------------------
+
+.venv/bin/python -m bulkpoint.local.kafka_home
 touch .venv/.set-up
 say "ready"

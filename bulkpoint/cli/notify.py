@@ -62,7 +62,7 @@ def _follow(session: Session, notifier: "Notifier") -> int:
     """For ever; a broker or database that is away is waited for, and said once."""
     from bulkpoint.events.notify import consume
 
-    silent = False
+    said = None
     while True:
         try:
             if session.settings.kafka_bootstrap_servers is not None:
@@ -70,9 +70,9 @@ def _follow(session: Session, notifier: "Notifier") -> int:
             else:
                 _tell_for_ever(notifier)
         except UnreachableError as error:
-            if not silent:
-                say(str(error))
-            silent = True
+            if str(error) != said:
+                said = str(error)
+                say(said)
             time.sleep(LOOK_AGAIN_S)
 
 

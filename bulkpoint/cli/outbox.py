@@ -1,4 +1,4 @@
-"""`bulkpoint outbox` and `bulkpoint notify`: events on their way to Kafka, and from there to people."""
+"""`bulkpoint outbox`: events on their way to Kafka."""
 
 import json
 import time
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 # How often a relay or notifier that stays looks for something new, and for a broker that is back.
 LOOK_S = 1.0
 LOOK_AGAIN_S = 5.0
-TROUBLE_S = 60.0
-ANSWER_S_MAX = 10.0
-DEPLOYMENT_WORDS = "deployment"
 
 
 @click.group(short_help="Events that wait for Kafka: publish them, see them.")
@@ -66,7 +63,7 @@ def _follow_relay(session: Session) -> "Relayed":
     from bulkpoint.store.connect import connect
 
     publisher: Publisher | None = None
-    told = None
+    told: str | None = None
     while True:
         try:
             with connect(session.database_url, name="bulkpoint relay") as connection:
@@ -146,4 +143,4 @@ def status(*, as_json: bool) -> None:
 
 
 def _campaign(campaign_id: int) -> str:
-    return str(campaign_id) if campaign_id else DEPLOYMENT_WORDS
+    return str(campaign_id) if campaign_id else "deployment"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bulkpoint.errors import UnreachableError
-from bulkpoint.events.envelope import encode
+from bulkpoint.events.envelope import decode, encode
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.outbox import Event
 
@@ -168,6 +168,38 @@ def ensure_topic(settings: Settings) -> None:
                 " Have it made, or name another in BULKPOINT_KAFKA_TOPIC."
             ) from error
         raise UnreachableError(describe(settings, trouble)) from error
+
+
+def read_topic(settings: Settings, *, key: int) -> list[Event]:
+    """The events of one campaign that the topic has now, from its first on; for a look, not for work.
+
+    Raises UnreachableError when the broker does not answer.
+    """
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+    config = client_config(settings) | {"group.id": "bulkpoint.look", "enable.partition.eof": True}
+    consumer = Consumer(config | {"enable.auto.commit": False})
+    found: list[Event] = []
+    try:
+        topic = consumer.list_topics(settings.kafka_topic, timeout=ANSWER_S_MAX).topics[settings.kafka_topic]
+        left = set(topic.partitions)
+        consumer.assign([TopicPartition(settings.kafka_topic, number, OFFSET_BEGINNING) for number in left])
+        while left:
+            message = consumer.poll(ANSWER_S_MAX)
+            if message is None:
+                raise UnreachableError(describe(settings, None))
+            trouble = message.error()
+            if trouble is None:
+                event = decode(message.value() or b"")
+                if event is not None and event.campaign_id == key:
+                    found.append(event)
+            elif trouble.code() == KafkaError._PARTITION_EOF:
+                left.discard(message.partition())
+            else:
+                raise UnreachableError(describe(settings, trouble))
+    finally:
+        consumer.close()
+    return found
 
 
 def describe(settings: Settings, trouble: "KafkaError | None") -> str:

@@ -42,8 +42,9 @@ TROUBLES_S = 30.0
 POLL_S = 1.0
 # A message that Slack will not take now is tried again after this, or after what Slack asks for.
 TRY_AGAIN_S = 10.0
-# Slack's wish to be left alone (Retry-After) is honoured up to this by a notifier that stays.
-SLACK_WAIT_S_MAX = 60.0
+# Slack's wish to be left alone (Retry-After) is waited out with the message in hand up to this: four tries must end
+# within a claim. A longer one is honoured between two claims.
+SLACK_WAIT_S_MAX = 30.0
 # One that is to end soon, as a job is, leaves the message to the next one instead.
 SLACK_WAIT_S_MAX_IN_PASSING = 5.0
 

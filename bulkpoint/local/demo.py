@@ -27,16 +27,19 @@ from bulkpoint.control.job import end_job, start_job
 from bulkpoint.control.start import StartRequest, plan_start
 from bulkpoint.control.watch import follow_run
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
+from bulkpoint.events.kafka import read_topic
 from bulkpoint.events.message import build_message
+from bulkpoint.local.kafka import embedded_kafka
 from bulkpoint.local.postgres import connection_target
 from bulkpoint.report.progress import show_progress
-from bulkpoint.report.words import state_words
+from bulkpoint.report.words import local_time, state_words
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
 from bulkpoint.store.campaign import list_campaign_runs
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import migrate
+from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import summarize_run, summarize_run_number
 from bulkpoint.store.proof import Result, drop_everything, list_results, list_sends
 
@@ -50,6 +53,7 @@ FAULT_WORDS = "1 % of the members unknown to it, 1 % of calls put off, 0.2 % of 
 LATENCY_MS = 50
 SANDBOX_STARTS_S_MAX = 20.0
 READY = "sandbox money on "
+EVENT_FIGURES = ("expected_count", "target_count", "percent", "success", "failed", "unknown")
 SEED = 20_260_101
 
 
@@ -83,6 +87,7 @@ def run_demo(*, targets: int, tps: int) -> None:
     with ExitStack() as stack:
         money_url = stack.enter_context(_sandbox(folder))
         environ["BULKPOINT_MONEY_URL"] = money_url
+        environ["BULKPOINT_KAFKA_BOOTSTRAP_SERVERS"] = stack.enter_context(embedded_kafka(folder / "kafka")).bootstrap
         settings = load_settings(environ)
         database = stack.enter_context(connection_target(settings))
         connection = stack.enter_context(connect(database.url))
@@ -91,6 +96,7 @@ def run_demo(*, targets: int, tps: int) -> None:
         console.print(f"money        a stand-in on {money_url}, {LATENCY_MS} ms an answer;")
         console.print(f"             {FAULT_WORDS}")
         console.print(f"database     an embedded PostgreSQL in {_short(folder)}")
+        console.print(f"events       to an Apache Kafka of one node on {settings.kafka_bootstrap_servers}")
 
         file = folder / "targets.csv"
         _write_targets(file, targets)
@@ -107,6 +113,7 @@ def run_demo(*, targets: int, tps: int) -> None:
         console.print()
         console.print(Panel(message.text, title="Slack", title_align="left", expand=False, padding=(1, 3)))
         console.print()
+        _print_events(console, settings, read_topic(settings, key=campaign_id))
 
         compared = compare(list_results(connection, campaign_id), _read_ledger(money_url))
         _print_proof(console, compared, list_sends(connection, campaign_id), _read_stats(money_url), tps)
@@ -172,6 +179,7 @@ def _environment(folder: Path, tps: int) -> dict[str, str]:
 
 def _clear(folder: Path) -> None:
     """What an earlier demo left; the PostgreSQL stays, for making one takes seconds."""
+    shutil.rmtree(folder / "kafka", ignore_errors=True)
     for old in ("ledger", "targets.csv"):
         for path in folder.glob(f"{old}*"):
             path.unlink()
@@ -292,6 +300,23 @@ def _print_proof(
             f"* Calls waited on their way and arrived together: this machine was busy (money stood still for"
             f" {stall_ms:,.0f} ms).\n  BULKPOINT_LIMIT_COUNTS_FROM=answer holds the limit at money's clock even then."
         )
+
+
+def _print_events(console: Console, settings: Settings, events: Sequence[Event]) -> None:
+    table = Table(show_edge=False, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.title = f"Events on the topic {settings.kafka_topic}, as another team reads them"
+    table.add_column("no", justify="right", header_style="dim")
+    table.add_column("type", header_style="dim")
+    table.add_column("at", header_style="dim")
+    table.add_column("data", header_style="dim")
+    for event in events:
+        shown = {name: event.data[name] for name in EVENT_FIGURES if name in event.data}
+        at = local_time(event.occurred_at, settings.timezone)
+        table.add_row(
+            str(event.event_no), event.type, at, ", ".join(f"{name} {value:,}" for name, value in shown.items())
+        )
+    console.print(table)
+    console.print()
 
 
 def _print_next(console: Console, folder: Path) -> None:

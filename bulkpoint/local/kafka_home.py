@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,3 +204,11 @@ def _try_lock(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+if __name__ == "__main__":  # scripts/setup.sh
+    try:
+        find_kafka()
+    except UnreachableError as error:
+        print(f"bulkpoint: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

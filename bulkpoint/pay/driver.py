@@ -13,14 +13,13 @@ the gate decides (pay/partition.py). So this file holds no result: it asks the d
 nothing is.
 """
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Self, TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from py4j.protocol import Py4JError
@@ -32,6 +31,7 @@ from bulkpoint.events.deliver import deliver
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
+from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
@@ -60,8 +60,7 @@ ANSWER_S_MAX = 600.0
 BUCKETS_A_WAVE = 20
 # A cluster that is busy with other applications gives executors late, or never.
 EXECUTORS_S_MAX = 60.0
-# A signal in the pause before an automatic retry is heard so soon.
-SIGNAL_POLL_S = 0.1
+EXECUTORS_POLL_S = 0.1
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -130,7 +129,7 @@ def begin(request: Request, settings: Settings, *, conninfo: str, shares: int) -
 
 
 def pay_run(
-    spark: SparkSession, settings: Settings, run: Run, *, conninfo: str, shares: int, signals: "StopSignals"
+    spark: SparkSession, settings: Settings, run: Run, *, conninfo: str, shares: int, signals: StopSignals
 ) -> RunSummary | None:
     """Pay one run to its end and tell of it; None when another driver took it over."""
     say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
@@ -200,7 +199,7 @@ def wait_for_executors(spark: SparkSession, settings: Settings) -> None:
                 f"Spark's master {settings.spark_master} gave no executor for {EXECUTORS_S_MAX:.0f} s. Has it workers,"
                 " and have they cores and memory to spare? Its web page shows them. Nothing was changed."
             )
-        time.sleep(SIGNAL_POLL_S)
+        time.sleep(EXECUTORS_POLL_S)
 
 
 class Driver:
@@ -214,7 +213,7 @@ class Driver:
         *,
         conninfo: str,
         shares: int,
-        signals: "StopSignals",
+        signals: StopSignals,
     ) -> None:
         self._spark = spark
         self._link = Link(conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
@@ -340,36 +339,6 @@ class FailedInARow:
         else:
             self._failed = 0
         return self._failed >= FAILED_WAVES_MAX
-
-
-class StopSignals:
-    """SIGINT and SIGTERM stop the run: claimed rows go back, answers are recorded, the job ends with exit code 4.
-
-    In force from before the run is made, so that no signal finds a run without somebody to end it.
-    """
-
-    def __init__(self) -> None:
-        self.asked: str | None = None
-        self._before: dict[int, Callable[..., object] | int | None] = {}
-
-    def asked_within(self, seconds: float) -> bool:
-        """Wait for so long, or until asked."""
-        deadline = time.monotonic() + seconds
-        while self.asked is None and time.monotonic() < deadline:
-            time.sleep(SIGNAL_POLL_S)
-        return self.asked is not None
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _: object) -> None:
-        self.asked = f"signal {signal.Signals(number).name}"
 
 
 def say(line: str) -> None:

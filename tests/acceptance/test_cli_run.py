@@ -110,6 +110,8 @@ def test_the_demo_pays_and_proves_and_leaves_no_process(environment: dict[str, s
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "📢 지급 완료" in done.stdout
+    types = re.findall(r"^ *\d+ +campaign\.(\w+)", done.stdout, re.M)
+    assert types == ["created", "started", "progressed", "progressed", "progressed", "completed"]
     assert done.stdout.count(" ok ") >= 6
     assert "WRONG" not in done.stdout
     assert "What to try next" in done.stdout

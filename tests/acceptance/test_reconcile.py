@@ -442,7 +442,7 @@ def test_money_s_own_list_finds_and_repairs(deployment: Deployment, tmp_path: Pa
 
 
 def test_refusals_have_their_exit_code_and_change_nothing(deployment: Deployment, tmp_path: Path) -> None:
-    waiting = deployment.create(1)
+    waiting = deployment.create(3)  # a list of its own
     bad = tmp_path / "bad.csv"
     bad.write_text("member_id,amount,transaction_id\nm,0,t\n")
     campaign = Settled(deployment, 1)

@@ -12,8 +12,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import spark_partition_id
 
-from bulkpoint.pay.driver import Driver, StopSignals
+from bulkpoint.pay.driver import Driver
 from bulkpoint.pay.job import REPORT_SCHEMA
+from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect

@@ -1,0 +1,144 @@
+"""Follow a run from the command line to its end, and leave as it did."""
+
+import signal
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from bulkpoint.cli.session import Session, say
+from bulkpoint.cli.signals import Terminated, hold_off_signals
+from bulkpoint.errors import BulkpointError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bulkpoint.control.job import Job
+    from bulkpoint.store.campaign import Campaign
+    from bulkpoint.store.progress import Sample
+
+EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
+
+
+def run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, detach: bool) -> None:
+    """Until the job has made its run, and, unless detached, until that has ended; then exit as it did."""
+    from bulkpoint.control.watch import follow_run
+
+    campaign_id, name = one.campaign_id, one.name
+    _wait_until_run(session, job, campaign_id)
+    if detach:
+        click.echo(f"campaign {campaign_id} runs")
+        say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
+        return
+    try:
+        ended: int | None = run
+        while ended is not None:
+            run = ended
+            show_samples(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
+            ended = _automatic_retry(session, job, run)
+        job.wait()
+    except (KeyboardInterrupt, Terminated) as error:
+        if _leaves_the_job(error):
+            raise
+        _end(session, job, campaign_id)
+    exit_as_the_run(session, campaign_id, run, job=job)
+
+
+def show_samples(
+    session: Session,
+    samples: "Iterable[Sample]",
+    campaign_id: int,
+    name: str,
+    *,
+    as_json: bool = False,
+    deadline: datetime | None = None,
+) -> None:
+    """Progress as it comes: on stderr for people, on stdout as JSON."""
+    from bulkpoint.report.progress import show_progress
+
+    show_progress(
+        samples,
+        campaign_id=campaign_id,
+        name=name,
+        timezone=session.settings.timezone,
+        every_s=session.settings.progress_seconds,
+        stream=sys.stdout if as_json else sys.stderr,
+        as_json=as_json,
+        deadline=deadline,
+    )
+
+
+def exit_as_the_run(
+    session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
+) -> None:
+    """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process."""
+    from bulkpoint.events.message import build_message
+    from bulkpoint.report.words import state_words
+    from bulkpoint.store.connect import connect
+    from bulkpoint.store.progress import summarize_run_number
+
+    # A connection of its own: the session's may be older than a restart of the database.
+    with connect(session.database_url) as connection:
+        summary = summarize_run_number(connection, campaign_id, run)
+    if summary.state == "RUNNING":
+        assert job is not None, "only a job that died leaves a run behind that still says RUNNING"
+        raise _job_died(job, campaign_id)
+    settings = session.settings
+    if job is not None and settings.slack_channel is None:  # the job's own copy went to its log
+        say(f"\n{build_message(summary, language=settings.language).text}\n")
+    if not quiet:
+        why = f" ({summary.reason})" if summary.reason else ""
+        click.echo(
+            f"campaign {campaign_id} {state_words(summary.state)}{why}: success {summary.success:,},"
+            f" failed {summary.failed:,}, not processed {summary.open:,}"
+        )
+    if summary.state != "COMPLETED":
+        raise SystemExit(EXIT_CODES[summary.state])
+
+
+def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:
+    """Until the job has made its run."""
+    try:
+        job.wait_until_run(session.connection)
+    except (KeyboardInterrupt, Terminated) as error:
+        if _leaves_the_job(error):
+            raise
+        _end(session, job, campaign_id)
+
+
+def _automatic_retry(session: Session, job: "Job", run: int) -> int | None:
+    """The run that the job began by itself after this one, where the settings let it."""
+    settings = session.settings
+    if settings.auto_retry_runs == 0:
+        return None
+    following = job.next_run(session.database_url, run, backoff_s=settings.backoff_s)
+    if following is not None:
+        say(f"Run {run} left failures; run {following} retries them.")
+    return following
+
+
+def _end(session: Session, job: "Job", campaign_id: int) -> None:
+    """Stop the campaign; where it had not begun, leave with exit code 4 as well."""
+    from bulkpoint.control.job import end_job
+
+    hold_off_signals()
+    say(f"Stopping campaign {campaign_id} ...")
+    reason = "stopped from where it was started"
+    if not end_job(job, session.database_url, campaign_id, actor=session.actor, reason=reason):
+        say(f"Campaign {campaign_id} had not begun.")
+        raise SystemExit(ExitCode.STOPPED)
+
+
+def _leaves_the_job(error: BaseException) -> bool:
+    """A closed terminal does not stop a campaign; Ctrl-C and SIGTERM do."""
+    return isinstance(error, Terminated) and error.number == signal.SIGHUP
+
+
+def _job_died(job: "Job", campaign_id: int) -> BulkpointError:
+    error = BulkpointError(
+        f"The job of campaign {campaign_id} died and its run still says RUNNING; nothing is paid meanwhile."
+        f" Go on with `bulkpoint campaign resume {campaign_id}`. The end of its log:\n{job.end_of_log()}"
+    )
+    error.exit_code = ExitCode.RUN_FAILED
+    return error

@@ -1,0 +1,39 @@
+"""Signals that stop a run in order."""
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Self
+
+# A signal in the pause before an automatic retry is heard so soon.
+POLL_S = 0.1
+
+
+class StopSignals:
+    """SIGINT and SIGTERM stop the run: claimed rows go back, answers are recorded, the job ends with exit code 4.
+
+    In force from before the run is made, so that no signal finds a run without somebody to end it.
+    """
+
+    def __init__(self) -> None:
+        self.asked: str | None = None
+        self._before: dict[int, Callable[..., object] | int | None] = {}
+
+    def asked_within(self, seconds: float) -> bool:
+        """Wait for so long, or until asked."""
+        deadline = time.monotonic() + seconds
+        while self.asked is None and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return self.asked is not None
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: object) -> None:
+        self.asked = f"signal {signal.Signals(number).name}"
