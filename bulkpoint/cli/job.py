@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from bulkpoint.cli.signals import Terminated, hold_off_signals, raise_on_signals
-from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
+from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start, policy_of
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
 from bulkpoint.local.postgres import connection_target
 from bulkpoint.pay.driver import Request, pay_campaign
@@ -72,7 +72,7 @@ def pay(
                 terms = plan_start(connection, settings, campaign_id, asked).terms
             else:  # `bulkpoint campaign start` has looked, and the run itself looks again
                 seen = None if digest is None else bytes.fromhex(digest)
-                terms = Terms(seen, settings.require_approval, force, same_as)
+                terms = Terms(seen, policy_of(settings), force, same_as)
         chosen = Chosen(retry_kinds, retry_code, beyond_limit)
         request = Request(campaign_id, kind, actor or settings.actor or os_user(), reason, holder, chosen, terms)
         return pay_campaign(request, settings, database)

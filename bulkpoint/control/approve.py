@@ -3,7 +3,7 @@
 from bulkpoint.control.digest import refuse_another_digest
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
-from bulkpoint.rules.readiness import Intake, find_missing_targets
+from bulkpoint.rules.readiness import NO_POLICY, Intake, find_missing_targets
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import approve, get_campaign, lock_campaign
@@ -28,7 +28,7 @@ def approve_campaign(connection: Connection, campaign_id: int, *, actor: str, di
         refused = refusal(Command.APPROVE, CampaignState(campaign.state), campaign_id)
         if refused is not None:
             raise RefusedError(refused)
-        found = _check_targets(survey(connection, campaign, approval_required=False), campaign_id, digest)
+        found = _check_targets(survey(connection, campaign, NO_POLICY), campaign_id, digest)
         approve(connection, campaign_id, actor=actor, digest=found)
         remember_list(connection, campaign_id, found)
         detail = {

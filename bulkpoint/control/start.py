@@ -10,7 +10,7 @@ from bulkpoint.control.digest import check_digest, refuse_another_digest
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.report.words import duration, local_time
 from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
-from bulkpoint.rules.readiness import find_obstacle
+from bulkpoint.rules.readiness import Policy, find_obstacle
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaign, list_queue
@@ -49,6 +49,11 @@ class Skipped:
     why: str
 
 
+def policy_of(settings: Settings) -> Policy:
+    """What these settings ask of every campaign."""
+    return Policy(settings.require_approval, settings.max_amount_per_row, settings.max_amount_per_campaign)
+
+
 def check_request(request: StartRequest) -> None:
     """Raises UsageError for options that cannot be, or cannot be together."""
     for option, given in (("--force", request.force), ("--same-as", request.same_as is not None)):
@@ -83,12 +88,12 @@ def plan_start(connection: Connection, settings: Settings, campaign_id: int, req
     if request.force:
         require_right(connection, Right.FORCE)
     _refuse_while_another_runs(connection, settings, campaign_id)
-    intake = survey(connection, campaign, approval_required=settings.require_approval, same_as=request.same_as)
+    intake = survey(connection, campaign, policy_of(settings), same_as=request.same_as)
     digest = check_ready(campaign_id, intake, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, "start")
     if not request.force:
         _refuse_out_of_order(connection, settings, campaign)
-    return Plan(campaign, digest, Terms(digest, settings.require_approval, request.force, request.same_as))
+    return Plan(campaign, digest, Terms(digest, policy_of(settings), request.force, request.same_as))
 
 
 def _not_due(campaign: Campaign, settings: Settings) -> str:
@@ -97,7 +102,7 @@ def _not_due(campaign: Campaign, settings: Settings) -> str:
 
 
 def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> str | None:
-    intake = survey(connection, campaign, approval_required=settings.require_approval)
+    intake = survey(connection, campaign, policy_of(settings))
     obstacle = find_obstacle(campaign.campaign_id, intake)
     return None if obstacle is None else obstacle.why
 

@@ -17,6 +17,18 @@ class SameList:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What the deployment asks of every campaign, by its settings. row_max, sum_max: points at most, none: no bound."""
+
+    approval_required: bool = False
+    row_max: int | None = None
+    sum_max: int | None = None
+
+
+NO_POLICY = Policy()
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """What is known of a campaign's targets. Amounts are points.
 
@@ -28,10 +40,11 @@ class Intake:
     expected_amount: int
     count: int
     amount: int
+    largest: int
     digest: bytes | None
     creator_login: str
     approved_digest: bytes | None
-    approval_required: bool
+    policy: Policy
     same_list: SameList | None
     same_as: int | None
 
@@ -51,7 +64,10 @@ class Obstacle:
 def find_obstacle(campaign_id: int, intake: Intake) -> Obstacle | None:
     """What stands in the way of campaign `campaign_id`, the first thing of several; none when it is ready."""
     return (
-        find_missing_targets(campaign_id, intake) or _approval(campaign_id, intake) or _repetition(campaign_id, intake)
+        find_missing_targets(campaign_id, intake)
+        or _caps(campaign_id, intake)
+        or _approval(campaign_id, intake)
+        or _repetition(campaign_id, intake)
     )
 
 
@@ -67,12 +83,27 @@ def find_missing_targets(campaign_id: int, intake: Intake) -> Obstacle | None:
     )
 
 
+def _caps(campaign_id: int, intake: Intake) -> Obstacle | None:
+    for what, points, most, setting in (
+        ("its largest target is", intake.largest, intake.policy.row_max, "BULKPOINT_MAX_AMOUNT_PER_ROW"),
+        ("it would pay", intake.amount, intake.policy.sum_max, "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
+    ):
+        if most is not None and points > most:
+            return Obstacle(
+                f"{what} {points:,} points, more than {most:,} ({setting})",
+                f"Look at it (`bulkpoint campaign preview {campaign_id}`), mend the list, or have the bound raised.",
+            )
+    return None
+
+
 def _approval(campaign_id: int, intake: Intake) -> Obstacle | None:
     approve = (
         f"`bulkpoint campaign approve {campaign_id}`, by another login than {intake.creator_login}, who created it"
     )
     if intake.approved_digest is None:
-        return Obstacle("nobody has approved it", f"Have it approved: {approve}.") if intake.approval_required else None
+        if not intake.policy.approval_required:
+            return None
+        return Obstacle("nobody has approved it", f"Have it approved: {approve}.")
     if intake.approved_digest != intake.digest:
         return Obstacle(
             "its targets changed after they were approved", f"Have them approved as they are now: {approve}."

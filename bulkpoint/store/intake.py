@@ -1,21 +1,19 @@
 """What is known of a campaign's targets before its first start, and whether rules.readiness lets them be paid."""
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.readiness import Intake, find_obstacle, refuse_repetition
+from bulkpoint.rules.readiness import Intake, Policy, find_obstacle, refuse_repetition
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.seen_list import find_same_list
 from bulkpoint.store.target import digest_targets, total_targets
 
 
-def survey(
-    connection: Connection, campaign: Campaign, *, approval_required: bool, same_as: int | None = None
-) -> Intake:
+def survey(connection: Connection, campaign: Campaign, policy: Policy, *, same_as: int | None = None) -> Intake:
     """Count, sum and digest of a campaign's targets, two scans of them, beside what was expected, approved and seen.
 
     same_as: what the command names; without it, what was named when the campaign was created.
     """
-    count, amount = total_targets(connection, campaign.campaign_id)
+    count, amount, largest = total_targets(connection, campaign.campaign_id)
     digest = same_list = None
     if (count, amount) == (campaign.expected_count, campaign.expected_amount):
         digest = digest_targets(connection, campaign.campaign_id)
@@ -25,10 +23,11 @@ def survey(
         expected_amount=campaign.expected_amount,
         count=count,
         amount=amount,
+        largest=largest,
         digest=digest,
         creator_login=campaign.creator_login,
         approved_digest=campaign.approved_digest,
-        approval_required=approval_required,
+        policy=policy,
         same_list=same_list,
         same_as=campaign.same_as if same_as is None else same_as,
     )

@@ -8,6 +8,7 @@ import psycopg
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, FailureKind, refusal
+from bulkpoint.rules.readiness import NO_POLICY, Policy
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
@@ -36,12 +37,12 @@ ALL_BUT_REFUSED = Chosen((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
 class Terms:
     """What a first start is bound to, beyond the expected totals.
 
-    digest: of the targets that somebody has looked at. forced: it jumped the order of the queue. same_as: the earlier
-    campaign that it repeats on purpose.
+    digest: of the targets that somebody has looked at. policy: the deployment's. forced: it jumped the order of the
+    queue. same_as: the earlier campaign that it repeats on purpose.
     """
 
     digest: bytes | None = None
-    approval_required: bool = False
+    policy: Policy = NO_POLICY
     forced: bool = False
     same_as: int | None = None
 
@@ -187,7 +188,7 @@ def _reopen(connection: Connection, campaign_id: int, chosen: Chosen) -> dict[st
 def _freeze(connection: Connection, campaign: Campaign, terms: Terms, *, reason: str | None) -> None:
     """Targets become payments, if they are what was expected, approved, looked at, and not paid before."""
     campaign_id = campaign.campaign_id
-    intake = survey(connection, campaign, approval_required=terms.approval_required, same_as=terms.same_as)
+    intake = survey(connection, campaign, terms.policy, same_as=terms.same_as)
     digest = check_ready(campaign_id, intake, same_as=terms.same_as)
     if terms.digest is not None and terms.digest != digest:
         raise RefusedError(

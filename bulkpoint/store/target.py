@@ -26,11 +26,11 @@ def load_targets(connection: Connection, campaign_id: int, rows: Iterable[tuple[
         ) from error
 
 
-def total_targets(connection: Connection, campaign_id: int) -> tuple[int, int]:
-    """Number of targets loaded, and the sum of their points."""
+def total_targets(connection: Connection, campaign_id: int) -> tuple[int, int, int]:
+    """Number of targets loaded, the sum of their points, and the most that one of them has."""
     row = connection.execute(sql("total_targets"), {"campaign_id": campaign_id}).fetchone()
     assert row is not None
-    return int(row[0]), int(row[1])
+    return int(row[0]), int(row[1]), int(row[2])
 
 
 def digest_targets(connection: Connection, campaign_id: int) -> bytes:

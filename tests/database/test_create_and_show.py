@@ -48,7 +48,7 @@ def test_a_campaign_is_created_with_its_targets_its_audit_row_and_its_event(
     campaign_id = create(connection, targets, note="n", expected_count=10)
     campaign = get_campaign(connection, campaign_id)
     assert (campaign.state, campaign.expected_count, campaign.expected_amount) == ("WAITING", 10, 1_045)
-    assert total_targets(connection, campaign_id) == (10, 1_045)
+    assert total_targets(connection, campaign_id) == (10, 1_045, 109)
     stored = connection.execute("select member_id, amount, reason from campaign_target order by amount").fetchall()
     assert stored[3] == ("m3", 103, '추석 \\ 선물\tof "1"')
     event = connection.execute("select campaign_id, event_no, type, run, actor, data from outbox_event").fetchall()

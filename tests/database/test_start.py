@@ -11,9 +11,10 @@ import pytest
 from bulkpoint.control.approve import approve_campaign
 from bulkpoint.control.create import Caps, NewCampaign, create_campaign
 from bulkpoint.control.preview import note_same_list, preview_campaign, preview_file
-from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
+from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start, policy_of
 from bulkpoint.control.withdraw import withdraw_campaign
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.readiness import Policy
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.campaign import get_campaign
@@ -206,6 +207,24 @@ def test_a_start_waits_for_the_expected_targets(connection: Connection, lists: L
     assert get_campaign(connection, campaign_id).target_amount == 50
 
 
+def test_the_caps_hold_for_targets_that_others_loaded(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.expect()
+    lists.load(campaign_id, "abcd", 9)
+    lists.load(campaign_id, "e", 14)
+    for name, cap, sentence in (
+        ("ROW", "13", r"its largest target is 14 points, more than 13 .BULKPOINT_MAX_AMOUNT_PER_ROW.*preview"),
+        ("CAMPAIGN", "49", r"it would pay 50 points, more than 49 .BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
+    ):
+        settings = load_settings({f"BULKPOINT_MAX_AMOUNT_PER_{name}": cap})
+        with pytest.raises(RefusedError, match=sentence):
+            plan(connection, campaign_id, settings, force=True, reason="r")
+        with pytest.raises(RefusedError, match=sentence):
+            begin(connection, campaign_id, Terms(policy=policy_of(settings)))
+        assert find_next(connection, settings)[0] is None
+    allowed = load_settings({"BULKPOINT_MAX_AMOUNT_PER_ROW": "14", "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN": "50"})
+    begin(connection, campaign_id, plan(connection, campaign_id, allowed))
+
+
 def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.expect()
     lists.load(campaign_id)
@@ -356,7 +375,7 @@ def test_an_approval_is_another_logins_and_binds_the_digest(
 def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.create("a")
     with pytest.raises(RefusedError, match=r"nobody has approved it"):
-        begin(connection, campaign_id, Terms(approval_required=True))
+        begin(connection, campaign_id, Terms(policy=Policy(approval_required=True)))
 
 
 # Rights
