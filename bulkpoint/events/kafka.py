@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A broker that has not answered within this is taken for away; the events stay where they are.
 ANSWER_S_MAX = 10.0
+# To be found at all; a job's end waits for this where the broker is away.
+FOUND_S_MAX = 5.0
 FLUSH_S_MAX = 15.0
 
 
@@ -154,7 +156,7 @@ def ensure_topic(settings: Settings) -> None:
     topic = settings.kafka_topic
     admin = AdminClient(client_config(settings))
     try:
-        if topic in admin.list_topics(timeout=ANSWER_S_MAX).topics:
+        if topic in admin.list_topics(timeout=FOUND_S_MAX).topics:
             return
         made = admin.create_topics([NewTopic(topic, num_partitions=-1, replication_factor=-1)])
         made[topic].result(ANSWER_S_MAX)
@@ -181,7 +183,7 @@ def read_topic(settings: Settings, *, key: int) -> list[Event]:
     consumer = Consumer(config | {"enable.auto.commit": False})
     found: list[Event] = []
     try:
-        topic = consumer.list_topics(settings.kafka_topic, timeout=ANSWER_S_MAX).topics[settings.kafka_topic]
+        topic = consumer.list_topics(settings.kafka_topic, timeout=FOUND_S_MAX).topics[settings.kafka_topic]
         left = set(topic.partitions)
         consumer.assign([TopicPartition(settings.kafka_topic, number, OFFSET_BEGINNING) for number in left])
         while left:
