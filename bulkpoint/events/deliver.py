@@ -10,7 +10,7 @@ from bulkpoint.events.message import build_message
 from bulkpoint.events.notify import SLACK_WAIT_S_MAX_IN_PASSING, Notifier
 from bulkpoint.events.relay import relay_waiting
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Link, connect
+from bulkpoint.store.connect import Link, connect, reachable
 from bulkpoint.store.progress import RunSummary
 
 # What is not out by then is left to `bulkpoint outbox relay` and `bulkpoint notify`.
@@ -30,7 +30,7 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
 
     if settings.kafka_bootstrap_servers is not None:
         try:
-            with connect(conninfo, name="bulkpoint relay") as connection:
+            with connect(conninfo, name="bulkpoint relay") as connection, reachable(conninfo):
                 relay_waiting(connection, Publisher(settings), over)
         except BulkpointError as error:
             _warn(str(error))

@@ -1,8 +1,8 @@
 """Kafka: how it is reached, what is produced, and its refusals as sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode, encode
@@ -11,6 +11,8 @@ from bulkpoint.store.outbox import Event
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
+
+T = TypeVar("T")
 
 # A broker that has not answered within this is taken for away; the events stay where they are.
 ANSWER_S_MAX = 10.0
@@ -51,6 +53,16 @@ def client_config(settings: Settings) -> dict[str, Any]:
         config["sasl.username"] = settings.kafka_username
         config["sasl.password"] = read_secret(settings.kafka_password_file, "BULKPOINT_KAFKA_PASSWORD_FILE")
     return config
+
+
+def new_client(kind: Callable[[dict[str, Any]], T], settings: Settings, config: dict[str, Any]) -> T:
+    """A client of the library's; UnreachableError for what it will not take, such as a file that holds no certificate."""
+    from confluent_kafka import KafkaException
+
+    try:
+        return kind(client_config(settings) | config)
+    except KafkaException as error:
+        raise UnreachableError(describe(settings, error.args[0])) from error
 
 
 class Publisher:
@@ -111,16 +123,14 @@ class Publisher:
     def _new_producer(self) -> Any:
         from confluent_kafka import Producer
 
-        return Producer(
-            client_config(self._settings)
-            | {
-                "acks": "all",
-                "enable.idempotence": True,
-                "enable.gapless.guarantee": True,  # after one that fails, none behind it gets through
-                "message.timeout.ms": int(ANSWER_S_MAX * 1000),
-                "linger.ms": 5,
-            }
-        )
+        config = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "enable.gapless.guarantee": True,  # after one that fails, none behind it gets through
+            "message.timeout.ms": int(ANSWER_S_MAX * 1000),
+            "linger.ms": 5,
+        }
+        return new_client(Producer, self._settings, config)
 
 
 # What is said to an event for what the event is; everything else is the broker's or the network's trouble.
@@ -154,7 +164,7 @@ def ensure_topic(settings: Settings) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic
 
     topic = settings.kafka_topic
-    admin = AdminClient(client_config(settings))
+    admin = new_client(AdminClient, settings, {})
     try:
         if topic in admin.list_topics(timeout=FOUND_S_MAX).topics:
             return
@@ -179,8 +189,8 @@ def read_topic(settings: Settings, *, key: int) -> list[Event]:
     """
     from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-    config = client_config(settings) | {"group.id": "bulkpoint.look", "enable.partition.eof": True}
-    consumer = Consumer(config | {"enable.auto.commit": False})
+    config = {"group.id": "bulkpoint.look", "enable.partition.eof": True, "enable.auto.commit": False}
+    consumer = new_client(Consumer, settings, config)
     found: list[Event] = []
     try:
         topic = consumer.list_topics(settings.kafka_topic, timeout=FOUND_S_MAX).topics[settings.kafka_topic]

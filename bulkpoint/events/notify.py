@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode
-from bulkpoint.events.kafka import ANSWER_S_MAX, client_config, describe, ensure_topic
+from bulkpoint.events.kafka import ANSWER_S_MAX, describe, ensure_topic, new_client
 from bulkpoint.events.message import TOLD_TYPES, Message, tell, tell_trouble
 from bulkpoint.events.slack import send
 from bulkpoint.report.troubles import trouble_sentence
@@ -124,16 +124,14 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
     from confluent_kafka import Consumer, KafkaError
 
     ensure_topic(settings)
-    consumer = Consumer(
-        client_config(settings)
-        | {
-            "group.id": GROUP,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "session.timeout.ms": 10_000,
-        }
-    )
+    config = {
+        "group.id": GROUP,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "session.timeout.ms": 10_000,
+    }
+    consumer = new_client(Consumer, settings, config)
     at_end: set[int | None] = set()
     heard_at = time.monotonic()
     try:

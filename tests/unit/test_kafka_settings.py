@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.errors import UsageError
-from bulkpoint.events.kafka import client_config
+from bulkpoint.errors import UnreachableError, UsageError
+from bulkpoint.events.kafka import Publisher, client_config
 from bulkpoint.settings import describe, load_settings
 
 BROKERS = {"BULKPOINT_KAFKA_BOOTSTRAP_SERVERS": "kafka-1:9093,kafka-2:9093"}
@@ -71,6 +71,13 @@ def test_what_cannot_be_is_refused_at_once(changes: dict[str, str], sentence: st
 def test_a_password_in_the_place_of_its_file_is_not_shown() -> None:
     settings = load_settings(BROKERS | {"BULKPOINT_KAFKA_PASSWORD_FILE": "canary-7"})
     assert "canary" not in "".join(one.value for one in describe(settings))
+
+
+def test_a_file_of_certificates_that_is_none_is_said(tmp_path: Path) -> None:
+    named = {"SECURITY_PROTOCOL": "ssl", "CA_FILE": str(tmp_path / "none.pem")}
+    settings = load_settings(BROKERS | {f"BULKPOINT_KAFKA_{name}": value for name, value in named.items()})
+    with pytest.raises(UnreachableError, match=r"Kafka at kafka-1:9093,.* cannot be used .*ssl.ca.location failed"):
+        Publisher(settings)
 
 
 def test_a_missing_password_file_is_said(tmp_path: Path) -> None:
