@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from bulkpoint.local.kafka import KafkaBroker
 from bulkpoint.store.connect import Connection, connect
@@ -253,8 +253,9 @@ def test_an_event_that_the_broker_refuses_is_set_aside_and_the_others_go_on(
     assert "outbox relay --parked" in check.stdout + check.stderr
     still = teller.run("outbox", "relay", "--parked")
     assert still.returncode == 3
-    resource = ConfigResource(ResourceType.TOPIC, name, set_config={"max.message.bytes": "100000"})
-    admin.alter_configs([resource])[resource].result(20)
+    larger = ConfigEntry("max.message.bytes", "100000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[larger])
+    admin.incremental_alter_configs([resource])[resource].result(20)
     mended = teller.run("outbox", "relay", "--parked")
     assert (mended.returncode, mended.stdout) == (0, "published 1 events, set aside 0\n"), mended.stderr
     assert teller.run("check").returncode == 0
