@@ -56,7 +56,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 
 def new_client(kind: Callable[[dict[str, Any]], T], settings: Settings, config: dict[str, Any]) -> T:
-    """A client of the library's; UnreachableError for settings it will not take, such as a file without a certificate."""
+    """A client of the library's; UnreachableError for settings that it will not take, such as a missing file."""
     from confluent_kafka import KafkaException
 
     try:
