@@ -126,7 +126,7 @@ def _end(session: Session, job: "Job", campaign_id: int) -> None:
     say(f"Stopping campaign {campaign_id} ...")
     reason = "stopped from where it was started"
     if not end_job(job, session.database_url, campaign_id, actor=session.actor, reason=reason):
-        say(f"Campaign {campaign_id} had not begun.")
+        say(f"The run had not begun: campaign {campaign_id} is as it was (`bulkpoint campaign show {campaign_id}`).")
         raise SystemExit(ExitCode.STOPPED)
 
 

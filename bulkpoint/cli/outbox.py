@@ -125,6 +125,8 @@ def status(*, as_json: bool) -> None:
         click.echo(json.dumps(fields, ensure_ascii=False))
         return
     click.echo(f"{sum(one.count for one in waiting):,} events wait, {len(parked):,} were set aside")
+    if waiting and session.settings.kafka_bootstrap_servers is None:
+        say("No Kafka is configured (BULKPOINT_KAFKA_BOOTSTRAP_SERVERS): they wait until one is.")
     if waiting:
         rows = [("CAMPAIGN", "WAITING", "SINCE", "TROUBLE")]
         for one in waiting:

@@ -84,6 +84,7 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
     if out is not None:
         with replacing(out) as stream:
             yield stream
+        say(f"wrote {out}")
     else:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -216,7 +216,8 @@ def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
         if one.run is None:
             raise RefusedError(
                 f"Campaign {campaign_id} is {state_words(one.state)}: there is nothing to watch yet."
-                f" Start it with `bulkpoint campaign start {campaign_id}`."
+                f" Start it with `bulkpoint campaign start {campaign_id}`; if that was done just now, Spark is still"
+                " starting: try again in a few seconds."
             )
         try:
             samples = follow_run(session.database_url, campaign_id)

@@ -131,7 +131,8 @@ _ASKED = {
 
 # What to do instead, where a command has no transition. {id} is the campaign's.
 _REFUSALS: dict[CampaignState, str] = {
-    CampaignState.WAITING: "it has not been started: use `bulkpoint campaign start {id}`",
+    CampaignState.WAITING: "it has not been started, or Spark is still starting it, which takes up to 30 s:"
+    " use `bulkpoint campaign start {id}`, or try again in a moment",
     CampaignState.WITHDRAWN: "it was withdrawn, and that is final: create a new campaign",
     CampaignState.RUNNING: "follow it with `bulkpoint campaign watch {id}`, or end it with"
     " `bulkpoint campaign stop {id}`",

@@ -64,7 +64,7 @@ def test_each_format_goes_to_stdout_or_a_file_and_the_totals_to_stderr(bulkpoint
     assert parquet.read_table(tmp_path / "piped.parquet")["member_id"].to_pylist() == ["=m1", "=m2"]
 
     page = bulkpoint("report", "1", "--format", "html", "--out", "page.html")
-    assert (page.returncode, page.stdout, page.stderr) == (0, b"", b"")
+    assert (page.returncode, page.stdout, page.stderr) == (0, b"", b"wrote page.html\n")
     assert "설날" in (tmp_path / "page.html").read_text()
     assert [one.name for one in tmp_path.glob("*.part")] == []
 
