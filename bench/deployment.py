@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bulkpoint.local.postgres import embedded_postgres
+from bulkpoint.embedded.postgres import embedded_postgres
 from bulkpoint.store.connect import connect
 
 COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]

@@ -5,6 +5,7 @@ executors, they are inside it, in bulkpoint/_files. Nothing else in the project 
 """
 
 import hashlib
+import importlib.util
 import os
 import tempfile
 import zipfile
@@ -13,7 +14,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from bulkpoint.errors import UsageError
+from bulkpoint.errors import UnreachableError, UsageError
 
 _IN_THE_ZIP = ("sql", "conf")  # what running code reads; scripts/ and jobs/ are only for starting it
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same content gives the same bytes
@@ -46,6 +47,26 @@ def path_of(relative: str) -> Path:
             f"install bulkpoint (pip install) instead of running it from a zip."
         )
     return found
+
+
+def cache_folder() -> Path:
+    """What is fetched once for this user."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "bulkpoint"
+
+
+def spark_home() -> Path:
+    """The folder of the Spark in use: the one in SPARK_HOME, else pyspark's own.
+
+    Raises:
+        UnreachableError: there is none.
+    """
+    if named := os.environ.get("SPARK_HOME"):
+        return Path(named)
+    package = importlib.util.find_spec("pyspark")
+    if package is None or package.origin is None:
+        raise UnreachableError("Spark is not installed. Install pyspark (make setup), or name a Spark in SPARK_HOME.")
+    return Path(package.origin).parent
 
 
 def find(relative: str) -> Traversable:

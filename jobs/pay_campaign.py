@@ -2,7 +2,7 @@
 
 import sys
 
-from bulkpoint.cli.job import main
+from bulkpoint.cli.job_main import main
 
 if __name__ == "__main__":
     sys.exit(main())

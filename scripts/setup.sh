@@ -85,10 +85,10 @@ uv pip install --no-deps --no-build-isolation --editable .
 
 # --- Spark: the JDBC driver, and an archive of the classes a job loads -------------------------------------------------
 
-.venv/bin/python -m bulkpoint.local.spark_submit --set-up
+.venv/bin/python -m bulkpoint.launch.spark_submit --set-up
 
 # --- Kafka, for the demo and the tests ------------------------------------------------------------------------------
 
-.venv/bin/python -m bulkpoint.local.kafka_home
+.venv/bin/python -m bulkpoint.embedded.kafka_home
 touch .venv/.set-up
 say "ready"

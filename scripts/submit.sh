@@ -4,7 +4,7 @@
 #   scripts/submit.sh ID|next [options of `bulkpoint campaign start`]
 #
 # For schedulers, and for `bulkpoint campaign start` itself. SIGINT and SIGTERM stop the run in order (exit code 4).
-# Everything else is in bulkpoint/local/spark_submit.py; this file finds the Python that has bulkpoint installed:
+# Everything else is in bulkpoint/launch/spark_submit.py; this file finds the Python that has bulkpoint installed:
 # PYSPARK_PYTHON, else the checkout's .venv, else the environment this file is installed in, else python3 on PATH.
 set -euo pipefail
 
@@ -19,4 +19,4 @@ if [[ -z "$python" ]]; then
   echo "No Python found to run bulkpoint with. Run make setup, or set PYSPARK_PYTHON." >&2
   exit 6
 fi
-exec "$python" -m bulkpoint.local.spark_submit "$@"
+exec "$python" -m bulkpoint.launch.spark_submit "$@"

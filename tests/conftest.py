@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bulkpoint.local.kafka import KafkaBroker, embedded_kafka
-from bulkpoint.local.postgres import embedded_postgres
+from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
+from bulkpoint.embedded.postgres import embedded_postgres
 from bulkpoint.store.connect import Database
 from bulkpoint.store.migrate import migrate
 

@@ -55,9 +55,9 @@ def log(
       bulkpoint audit log --campaign 3
       bulkpoint audit log --action tps.set --since 2026-01-31 --last 200 --json
     """
-    from bulkpoint.report.audit import fields_of, text_of
     from bulkpoint.store.audit import AuditChoice, list_audit
     from bulkpoint.store.campaign import get_campaign
+    from bulkpoint.views.audit import fields_of, text_of
 
     for option, value in (("--action", action), ("--actor", actor), ("--login", login)):
         _check_text(option, value)
@@ -105,9 +105,9 @@ def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
 
 
 def _refuse_unknown_action(connection: "Connection", action: str) -> None:
-    from bulkpoint.report.audit import ACTIONS
-    from bulkpoint.report.find import escaped
     from bulkpoint.store.audit import list_audit_actions
+    from bulkpoint.views.audit import ACTIONS
+    from bulkpoint.views.find import escaped
 
     known = ACTIONS.union(list_audit_actions(connection))
     if action not in known:
@@ -130,9 +130,9 @@ def verify(*, expect_no: int | None, expect_hash: str | None, as_json: bool) -> 
       bulkpoint audit verify
       bulkpoint audit verify --expect-no 1204 --expect-hash 5f0c...
     """
-    from bulkpoint.report.audit import break_sentence, verification_fields
-    from bulkpoint.report.words import local_time
     from bulkpoint.store.audit import verify_audit
+    from bulkpoint.views.audit import break_sentence, verification_fields
+    from bulkpoint.views.format import local_time
 
     kept = _kept(expect_no, expect_hash)
     with open_session() as session:

@@ -81,7 +81,7 @@ def create(
       bulkpoint campaign create --name "Spring event" --targets members.csv
       bulkpoint campaign create --name "Refund" --expect-count 1000000 --expect-amount 250000000
     """
-    from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+    from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
 
     with open_session() as session:
         settings, zone = session.settings, session.settings.timezone
@@ -109,8 +109,8 @@ def list_(*, as_json: bool) -> None:
     Example:
       bulkpoint campaign list
     """
-    from bulkpoint.report.words import aligned, local_time, state_words
     from bulkpoint.store.campaign import get_counts, list_campaigns
+    from bulkpoint.views.format import aligned, local_time, state_words
 
     with open_session() as session:
         campaigns = [(one, get_counts(session.connection, one)) for one in list_campaigns(session.connection)]
@@ -156,7 +156,7 @@ def show(*, campaign_id: int, as_json: bool) -> None:
 
 
 def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezone: str) -> None:
-    from bulkpoint.report.words import aligned, duration, local_time, state_words
+    from bulkpoint.views.format import aligned, duration, local_time, state_words
 
     count, amount = _size(one)
     click.echo(f"campaign {one.campaign_id}  {one.name}")
@@ -217,7 +217,7 @@ def _fields(one: "Campaign", counts: "Counts") -> dict[str, Any]:
 
 
 def _run_fields(run: "CampaignRun") -> dict[str, Any]:
-    from bulkpoint.report.words import utc_time
+    from bulkpoint.views.format import utc_time
 
     return {
         "run": run.run,
@@ -260,8 +260,8 @@ def withdraw(*, campaign_id: int, reason: str) -> None:
     Example:
       bulkpoint campaign withdraw 3 --reason "sent twice by mistake"
     """
-    from bulkpoint.control.withdraw import withdraw_campaign
-    from bulkpoint.report.words import state_words
+    from bulkpoint.campaigns.withdraw import withdraw_campaign
+    from bulkpoint.views.format import state_words
 
     with open_session() as session:
         withdraw_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
@@ -281,8 +281,8 @@ def approve(*, campaign_id: int, digest: str | None) -> None:
     Example:
       bulkpoint campaign approve 3 --digest 3f9a0c21b7de
     """
-    from bulkpoint.control.approve import approve_campaign
-    from bulkpoint.control.digest import check_digest
+    from bulkpoint.campaigns.approve import approve_campaign
+    from bulkpoint.campaigns.digest import check_digest
 
     if digest is not None:
         check_digest(digest)

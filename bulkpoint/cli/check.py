@@ -9,7 +9,7 @@ from bulkpoint.cli.session import open_session
 from bulkpoint.errors import ExitCode
 
 if TYPE_CHECKING:
-    from bulkpoint.store.check import Trouble
+    from bulkpoint.store.alerts import Trouble
 
 
 @click.command(short_help="Say whether anything needs a person; for a scheduler.")
@@ -25,9 +25,9 @@ def check(*, as_json: bool) -> None:
       bulkpoint check
       * * * * *  bulkpoint check || mail -s "bulkpoint" on-call
     """
-    from bulkpoint.report.troubles import trouble_sentence
+    from bulkpoint.store.alerts import find_troubles
     from bulkpoint.store.campaign import get_running_campaign
-    from bulkpoint.store.check import find_troubles
+    from bulkpoint.views.alerts import trouble_sentence
 
     with open_session() as session:
         troubles = find_troubles(session.connection)
@@ -48,7 +48,7 @@ def check(*, as_json: bool) -> None:
 
 
 def _fields(trouble: "Trouble", sentence: str) -> dict[str, Any]:
-    from bulkpoint.report.words import utc_time
+    from bulkpoint.views.format import utc_time
 
     return {
         "kind": trouble.kind,

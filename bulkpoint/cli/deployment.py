@@ -18,7 +18,7 @@ def migrate_() -> None:
     Example:
       BULKPOINT_DATABASE_URL=postgresql://owner@db.example.com/bulkpoint bulkpoint db migrate
     """
-    from bulkpoint.local.postgres import connection_target
+    from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
     from bulkpoint.store.migrate import migrate
 
@@ -41,7 +41,7 @@ def roles() -> None:
     Example:
       BULKPOINT_DATABASE_URL=postgresql://owner@db.example.com/bulkpoint bulkpoint db roles
     """
-    from bulkpoint.local.postgres import connection_target
+    from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
     from bulkpoint.store.migrate import make_roles
 
@@ -83,6 +83,6 @@ def demo(*, targets: int, tps: int) -> None:
     Example:
       bulkpoint demo
     """
-    from bulkpoint.local.demo import run_demo
+    from bulkpoint.demo import run_demo
 
     run_demo(targets=targets, tps=tps)

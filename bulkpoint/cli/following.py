@@ -14,7 +14,7 @@ from bulkpoint.errors import BulkpointError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bulkpoint.control.job import Job
+    from bulkpoint.launch.process import Job
     from bulkpoint.store.campaign import Campaign
     from bulkpoint.store.progress import Sample
 
@@ -23,7 +23,7 @@ EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED":
 
 def run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, detach: bool) -> None:
     """Until the job has made its run, and, unless detached, until that has ended; then exit as it did."""
-    from bulkpoint.control.watch import follow_run
+    from bulkpoint.campaigns.watch import follow_run
 
     campaign_id, name = one.campaign_id, one.name
     _wait_until_run(session, job, campaign_id)
@@ -55,7 +55,7 @@ def show_samples(
     deadline: datetime | None = None,
 ) -> None:
     """Progress as it comes: on stderr for people, on stdout as JSON."""
-    from bulkpoint.report.progress import show_progress
+    from bulkpoint.views.progress import show_progress
 
     show_progress(
         samples,
@@ -74,9 +74,9 @@ def exit_as_the_run(
 ) -> None:
     """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process."""
     from bulkpoint.events.message import build_message
-    from bulkpoint.report.words import state_words
     from bulkpoint.store.connect import connect
     from bulkpoint.store.progress import summarize_run_number
+    from bulkpoint.views.format import state_words
 
     # A connection of its own: the session's may be older than a restart of the database.
     with connect(session.database_url) as connection:
@@ -120,7 +120,7 @@ def _automatic_retry(session: Session, job: "Job", run: int) -> int | None:
 
 def _end(session: Session, job: "Job", campaign_id: int) -> None:
     """Stop the campaign; where it had not begun, leave with exit code 4 as well."""
-    from bulkpoint.control.job import end_job
+    from bulkpoint.launch.process import end_job
 
     hold_off_signals()
     say(f"Stopping campaign {campaign_id} ...")

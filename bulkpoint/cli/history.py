@@ -8,7 +8,7 @@ import click
 from bulkpoint.cli.session import open_session
 
 if TYPE_CHECKING:
-    from bulkpoint.report.audit import Told
+    from bulkpoint.views.audit import Told
 
 
 @click.command(short_help="Tell what happened to a campaign, and who did it.")
@@ -21,12 +21,12 @@ def history(*, campaign_id: int, as_json: bool) -> None:
     Example:
       bulkpoint campaign history 3
     """
-    from bulkpoint.report.audit import story_of
-    from bulkpoint.report.find import escaped
-    from bulkpoint.report.words import local_time, state_words
     from bulkpoint.store.audit import list_history
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.store.export import one_snapshot
+    from bulkpoint.views.audit import story_of
+    from bulkpoint.views.find import escaped
+    from bulkpoint.views.format import local_time, state_words
 
     with open_session() as session, one_snapshot(session.connection):
         one = get_campaign(session.connection, campaign_id)
@@ -43,7 +43,7 @@ def history(*, campaign_id: int, as_json: bool) -> None:
 
 
 def _fields(told: "Told") -> dict[str, Any]:
-    from bulkpoint.report.words import utc_time
+    from bulkpoint.views.format import utc_time
 
     event = told.event
     return {

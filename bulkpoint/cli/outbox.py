@@ -92,8 +92,8 @@ def status(*, as_json: bool) -> None:
     Example:
       bulkpoint outbox status
     """
-    from bulkpoint.report.words import aligned, local_time, utc_time
     from bulkpoint.store.relay import list_parked, list_waiting
+    from bulkpoint.views.format import aligned, local_time, utc_time
 
     with open_session() as session:
         zone = session.settings.timezone

@@ -27,10 +27,10 @@ def find(*, member: str, campaign_id: int | None, as_json: bool) -> None:
       bulkpoint payment find --member m-000001
       bulkpoint payment find --member "=odd id" --campaign 3 --json
     """
-    from bulkpoint.report.find import escaped, object_of, text_of
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.store.export import one_snapshot
-    from bulkpoint.store.find import find_payments
+    from bulkpoint.store.payment_history import find_payments
+    from bulkpoint.views.find import escaped, object_of, text_of
 
     try:
         member.encode()

@@ -45,10 +45,10 @@ def preview(
       bulkpoint campaign preview --targets members.csv --errors errors.csv
       bulkpoint campaign preview 3 --deadline 18:00
     """
-    from bulkpoint.control.create import Caps
-    from bulkpoint.control.preview import note_same_list, present_pace, preview_campaign, preview_file
-    from bulkpoint.report.preview import draw, preview_object
+    from bulkpoint.campaigns.create import Caps
+    from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_campaign, preview_file
     from bulkpoint.rules.preview import look_ahead
+    from bulkpoint.views.preview import draw, preview_object
 
     if (campaign_id is None) == (targets is None):
         raise UsageError("Give either the ID of a campaign or --targets FILE.")

@@ -77,7 +77,7 @@ def reconcile(*, campaign_id: int, settlement: Path | None, as_json: bool) -> in
 
 
 def _look_up(campaign_id: int, differences: "Spool") -> tuple[dict[str, int], str]:
-    from bulkpoint.pay.reconcile import look_up_uncertain
+    from bulkpoint.reconcile.look_ups import look_up_uncertain
 
     with open_session() as session:
         found = look_up_uncertain(
@@ -96,7 +96,7 @@ def _look_up(campaign_id: int, differences: "Spool") -> tuple[dict[str, int], st
 
 
 def _compare(campaign_id: int, settlement: Path, differences: "Spool") -> tuple[dict[str, int], str]:
-    from bulkpoint.control.reconcile import compare_with_settlement
+    from bulkpoint.reconcile.settlement import compare_with_settlement
 
     with open_session() as session:
         found = compare_with_settlement(
@@ -160,7 +160,7 @@ def _print_json(campaign_id: int, settlement: Path | None, figures: dict[str, in
 
 
 def _print_table(differences: Spool) -> None:
-    from bulkpoint.report.words import aligned
+    from bulkpoint.views.format import aligned
 
     if not differences.count:
         return

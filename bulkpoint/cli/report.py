@@ -52,9 +52,9 @@ def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None) 
 
 
 def _write_rows(session: Session, campaign_id: int, out: Path | None, *, kind: str, failed_only: bool) -> None:
-    from bulkpoint.report.export import refuse_unstarted, write_csv, write_parquet
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.store.export import one_snapshot, stream_payments
+    from bulkpoint.views.export import refuse_unstarted, write_csv, write_parquet
 
     write = write_csv if kind == "csv" else write_parquet
     with one_snapshot(session.connection):
@@ -68,7 +68,7 @@ def _write_rows(session: Session, campaign_id: int, out: Path | None, *, kind: s
 
 
 def _write_page(session: Session, campaign_id: int, out: Path | None) -> None:
-    from bulkpoint.report.page import page_of, read_figures
+    from bulkpoint.views.page import page_of, read_figures
 
     settings = session.settings
     figures = read_figures(session.connection, campaign_id)
@@ -79,7 +79,7 @@ def _write_page(session: Session, campaign_id: int, out: Path | None) -> None:
 
 @contextmanager
 def _opened(out: Path | None) -> Iterator[BinaryIO]:
-    from bulkpoint.report.export import replacing
+    from bulkpoint.views.export import replacing
 
     if out is not None:
         with replacing(out) as stream:

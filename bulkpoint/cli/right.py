@@ -31,8 +31,8 @@ def list_(*, as_json: bool) -> None:
     Example:
       bulkpoint right list
     """
-    from bulkpoint.report.words import aligned, local_time, utc_time
     from bulkpoint.store.right import list_rights
+    from bulkpoint.views.format import aligned, local_time, utc_time
 
     with open_session() as session:
         granted = list_rights(session.connection)

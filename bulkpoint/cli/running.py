@@ -13,8 +13,8 @@ from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from bulkpoint.control.retry import RetryPlan
-    from bulkpoint.control.start import Plan
+    from bulkpoint.campaigns.retry import RetryPlan
+    from bulkpoint.campaigns.start import Plan
     from bulkpoint.store.campaign import Campaign
 
 
@@ -49,8 +49,8 @@ def start(
       bulkpoint campaign start 5 --yes --digest 3f9a0c21b7de
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
-    from bulkpoint.control.job import start_job
-    from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start
+    from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
+    from bulkpoint.launch.process import start_job
 
     asked = StartRequest(digest, force, same_as, reason)
     check_request(asked)
@@ -89,8 +89,8 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     Example:
       bulkpoint campaign resume 3
     """
-    from bulkpoint.control.job import start_job
-    from bulkpoint.control.resume import plan_resume
+    from bulkpoint.campaigns.resume import plan_resume
+    from bulkpoint.launch.process import start_job
     from bulkpoint.store.campaign import get_counts
 
     with open_session() as session:
@@ -139,10 +139,10 @@ def retry(
       bulkpoint campaign retry 3
       bulkpoint campaign retry 3 --kind REJECTED --code MEMBER_NOT_FOUND
     """
-    from bulkpoint.control.job import start_job
-    from bulkpoint.control.retry import plan_retry
+    from bulkpoint.campaigns.retry import plan_retry
+    from bulkpoint.campaigns.runs import ALL_BUT_REFUSED
+    from bulkpoint.launch.process import start_job
     from bulkpoint.store.progress import Chosen
-    from bulkpoint.store.run import ALL_BUT_REFUSED
 
     if beyond_limit and not (reason and reason.strip()):
         raise UsageError("--beyond-limit needs --reason: it is kept in the audit log.")
@@ -172,8 +172,8 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
     Example:
       bulkpoint campaign stop 3 --reason "wrong list"
     """
-    from bulkpoint.control.stop import stop_campaign, wait_until_settled
-    from bulkpoint.report.words import local_time, state_words
+    from bulkpoint.campaigns.stop import stop_campaign, wait_until_settled
+    from bulkpoint.views.format import local_time, state_words
 
     with open_session() as session:
         stop_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
@@ -203,9 +203,9 @@ def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
       bulkpoint campaign watch 3 --deadline 18:00
       bulkpoint campaign watch 3 --json
     """
-    from bulkpoint.control.watch import follow_run
-    from bulkpoint.report.words import state_words
+    from bulkpoint.campaigns.watch import follow_run
     from bulkpoint.store.campaign import get_campaign
+    from bulkpoint.views.format import state_words
 
     with open_session() as session:
         zone = session.settings.timezone
@@ -257,8 +257,8 @@ def _ask_retry(session: Session, plan: "RetryPlan") -> None:
 
 def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, *, question: str) -> None:
     """Show what is about to happen to `count` payments, and go on only after a yes."""
-    from bulkpoint.control.tps import show_limit
-    from bulkpoint.report.words import duration, local_time
+    from bulkpoint.campaigns.tps import show_limit
+    from bulkpoint.views.format import duration, local_time
 
     if not sys.stdin.isatty():
         raise UsageError("There is no terminal to ask at. Add --yes to go on without being asked.")

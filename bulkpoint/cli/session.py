@@ -27,7 +27,7 @@ def open_session() -> Iterator[Session]:
 
     Raises what settings, database and connection raise: one sentence each.
     """
-    from bulkpoint.local.postgres import connection_target
+    from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
     from bulkpoint.store.audit import os_user
     from bulkpoint.store.connect import connect, reachable

@@ -27,7 +27,7 @@ def show(*, as_json: bool) -> None:
     Example:
       bulkpoint tps show
     """
-    from bulkpoint.control.tps import show_limit
+    from bulkpoint.campaigns.tps import show_limit
 
     with open_session() as session:
         limit = show_limit(session.connection, session.settings, actor=session.actor)
@@ -49,7 +49,7 @@ def set_(*, tps: int, reason: str | None, until: str | None, as_json: bool) -> N
       bulkpoint tps set 500 --until 18:00 --reason "settlement batch"
       bulkpoint tps set 0 --reason "money asked us to pause"
     """
-    from bulkpoint.control.tps import change_limit
+    from bulkpoint.campaigns.tps import change_limit
 
     with open_session() as session:
         zone = session.settings.timezone
@@ -61,7 +61,7 @@ def set_(*, tps: int, reason: str | None, until: str | None, as_json: bool) -> N
 
 
 def _print(limit: "Limit", timezone: str, *, as_json: bool) -> None:
-    from bulkpoint.report.words import local_time, utc_time
+    from bulkpoint.views.format import local_time, utc_time
 
     if as_json:
         fields = {

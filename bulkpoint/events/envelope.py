@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
-from bulkpoint.report.words import utc_time
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
+from bulkpoint.views.format import utc_time
 
 _Time = Annotated[datetime, PlainSerializer(utc_time)]
 

@@ -18,9 +18,8 @@ from bulkpoint.events.envelope import decode
 from bulkpoint.events.kafka import ANSWER_S_MAX, describe, ensure_topic, new_client
 from bulkpoint.events.message import TOLD_TYPES, Message, tell, tell_trouble
 from bulkpoint.events.slack import send
-from bulkpoint.report.troubles import trouble_sentence
 from bulkpoint.settings import Settings
-from bulkpoint.store.check import find_troubles
+from bulkpoint.store.alerts import find_troubles
 from bulkpoint.store.connect import Link
 from bulkpoint.store.notification import (
     TOLD_WITHIN_S,
@@ -31,6 +30,7 @@ from bulkpoint.store.notification import (
     was_notified,
 )
 from bulkpoint.store.outbox import Event
+from bulkpoint.views.alerts import trouble_sentence
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer

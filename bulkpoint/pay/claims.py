@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from bulkpoint.pay.gate import boot_clock
-from bulkpoint.pay.job import Payment
+from bulkpoint.pay.task import Payment
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import claim_payments

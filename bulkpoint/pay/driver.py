@@ -26,28 +26,20 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, Terms, begin_run, check_startable, end_run
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError, UsageError
 from bulkpoint.events.deliver import deliver
 from bulkpoint.pay.heartbeat import Heartbeat
-from bulkpoint.pay.job import REPORT_SCHEMA, PartitionJob
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
+from bulkpoint.pay.task import REPORT_SCHEMA, PartitionJob
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import Chosen, RunSummary, sample_progress, summarize_run
-from bulkpoint.store.run import (
-    ALL_BUT_REFUSED,
-    NO_TERMS,
-    Run,
-    Terms,
-    begin_run,
-    check_startable,
-    end_run,
-    open_buckets,
-)
+from bulkpoint.store.run import Run, open_buckets
 
 T = TypeVar("T")
 

@@ -7,13 +7,14 @@ from contextlib import suppress
 
 import psycopg
 
+from bulkpoint.campaigns.runs import QUARTERS, stop_run, tell_progress
 from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.rules.answers import Halt
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within
 from bulkpoint.store.limit import restore_tps_if_due
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
-from bulkpoint.store.run import QUARTERS, Run, halt_run, renew_driver, stop_run, tell_progress
+from bulkpoint.store.run import Run, halt_run, renew_driver
 
 BEAT_S = 1.0
 ANSWER_S_MAX = 5.0

@@ -19,10 +19,10 @@ from bulkpoint.money.adapter import load_adapter
 from bulkpoint.money.transport import Calls, make_calls
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, Row, Rows, claim
 from bulkpoint.pay.gate import LeasedGate, boot_clock
-from bulkpoint.pay.job import PartitionJob, Payment
 from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import CallRules, Desk, Sender
+from bulkpoint.pay.task import PartitionJob, Payment
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.settings import read_secret

@@ -18,9 +18,9 @@ from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.contract import PointsCall
 from bulkpoint.money.transport import Calls, Reply, Request
 from bulkpoint.pay.gate import LeasedGate, boot_clock
-from bulkpoint.pay.job import Payment
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
+from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import Answer, Credit, Halt, Meaning, Observed, Trouble, understand, understand_look_up
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.retry import LOOK_UPS, Decision, NextTry, decide, decide_look_up, may_send, proof_in_s

@@ -53,7 +53,7 @@ def test_the_wheel_finds_its_files_and_settings_and_makes_the_zip_for_executors(
         from pathlib import Path
         import bulkpoint
         from bulkpoint import files
-        from bulkpoint.local.spark_submit import submit_command
+        from bulkpoint.launch.spark_submit import submit_command
         from bulkpoint.settings import load_settings
 
         settings = load_settings()
@@ -156,7 +156,7 @@ def test_a_campaign_is_paid_by_the_wheel_alone(unpacked_wheel: Path, database_ur
     heard = [line.rsplit(" ", 1) for line in witnesses.read_text().splitlines()]
     assert {what for what, _ in heard} >= {
         "process bulkpoint.cli.main",
-        "process bulkpoint.local.spark_submit",
+        "process bulkpoint.launch.spark_submit",
         "process pay_campaign.py",
         "worker code",
         "worker sql",

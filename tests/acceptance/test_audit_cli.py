@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import begin_run
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]

@@ -15,9 +15,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, To
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
+from bulkpoint.embedded.kafka_home import find_kafka
 from bulkpoint.errors import UnreachableError
-from bulkpoint.local.kafka import KafkaBroker, embedded_kafka
-from bulkpoint.local.kafka_home import find_kafka
 
 _S_MAX = 30
 
@@ -88,7 +88,7 @@ def test_a_broker_that_may_create_topics_does_and_leaves_nothing_running(tmp_pat
 
 def test_a_broker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from bulkpoint.local.kafka import embedded_kafka\n"
+        "import sys, time; from pathlib import Path; from bulkpoint.embedded.kafka import embedded_kafka\n"
         "with embedded_kafka(Path(sys.argv[1])) as broker:\n"
         "    print(broker.bootstrap, flush=True); time.sleep(600)\n"
     )

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.store.connect import connect
-from bulkpoint.store.run import begin_run
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]

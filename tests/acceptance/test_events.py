@@ -16,11 +16,11 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from bulkpoint.local.kafka import KafkaBroker
+from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.embedded.kafka import KafkaBroker
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.outbox import write_event
-from bulkpoint.store.run import begin_run, stop_run
 from tests.acceptance.deployment import JOB_S_MAX, SUBMIT, sandbox
 from tests.slack import OK, slack_that_answers
 

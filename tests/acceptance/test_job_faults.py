@@ -33,7 +33,7 @@ from uuid import uuid4
 
 import pytest
 
-from bulkpoint.local.spark_submit import submit_command, submit_environment
+from bulkpoint.launch.spark_submit import submit_command, submit_environment
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
 from tests.acceptance.deployment import JOB_S_MAX, Deployment, Money, environment_of, sandbox

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
 from bulkpoint.store.connect import connect
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

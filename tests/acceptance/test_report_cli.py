@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.store.connect import connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import begin_run, stop_run
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bulkpoint import files
-from bulkpoint.local.spark_submit import spark_home
+from bulkpoint.files import spark_home
 from tests.acceptance.deployment import JOB_S_MAX, SUBMIT, Deployment
 from tests.acceptance.test_paying import CANARY, assert_promises_kept, deployed, files_with, processes_of
 

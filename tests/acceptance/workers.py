@@ -19,14 +19,15 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.pay.claims import Row
-from bulkpoint.pay.job import PartitionJob
 from bulkpoint.pay.partition import pay_partition
+from bulkpoint.pay.task import PartitionJob
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.payment import open_payments
-from bulkpoint.store.run import Run, begin_run, end_run, renew_driver, stop_run
+from bulkpoint.store.run import Run, renew_driver
 from tests.sliding_second import worst_second
 
 # Two busy cores, and a lease or two that must end first.

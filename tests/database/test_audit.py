@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.report.audit import break_sentence, sentence, story_of, text_of, what
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.runs import Terms, begin_run, stop_run
 from bulkpoint.store.audit import (
     BEFORE_THE_FIRST,
     AuditChoice,
@@ -25,7 +25,7 @@ from bulkpoint.store.audit import (
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
-from bulkpoint.store.run import Terms, begin_run, stop_run
+from bulkpoint.views.audit import break_sentence, sentence, story_of, text_of, what
 
 ROWS = 7
 # What a forger with all rights over the tables can do: a row sealed anew, as the database would have done it.

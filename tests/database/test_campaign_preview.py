@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.control.preview import present_pace, preview_campaign, preview_file
-from bulkpoint.control.target_digest import TargetDigest
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.preview import present_pace, preview_campaign, preview_file
+from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.errors import RefusedError
-from bulkpoint.report.preview import draw
+from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.rules.preview import Pace, Preview, look_ahead
 from bulkpoint.rules.targets import check_row
 from bulkpoint.settings import load_settings
@@ -21,8 +21,8 @@ from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.preview import get_pace, measure_targets, one_snapshot
-from bulkpoint.store.run import begin_run, stop_run
 from bulkpoint.store.target import digest_targets, load_targets
+from bulkpoint.views.preview import draw
 
 # What a file may hold: any text that PostgreSQL stores, also longer than a hashed length of two digits.
 TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=500)

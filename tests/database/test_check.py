@@ -5,15 +5,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bulkpoint.report.troubles import trouble_sentence
-from bulkpoint.store.check import Trouble, find_troubles
+from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.store.alerts import Trouble, find_troubles
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.progress import keep_progress
-from bulkpoint.store.run import Run, begin_run, stop_run
+from bulkpoint.store.run import Run
 from bulkpoint.store.share import acquire_share
+from bulkpoint.views.alerts import trouble_sentence
 
 TEN_MINUTES_S = 600
 UNTIL = datetime(2026, 1, 31, 9, tzinfo=UTC)

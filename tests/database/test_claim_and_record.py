@@ -5,12 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.errors import RefusedError
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.payment import Attempt, Change, claim_payments, open_payments, record_results
-from bulkpoint.store.run import Run, begin_run, end_run, halt_run, stop_run
+from bulkpoint.store.run import Run, halt_run
 from bulkpoint.store.share import ShareToken, acquire_share, lay_out_shares, release_share, renew_share
 
 TARGETS = 5

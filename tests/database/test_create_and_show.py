@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import sample_progress
-from bulkpoint.store.run import begin_run, stop_run
 from bulkpoint.store.target import digest_targets, load_targets, total_targets
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bulkpoint.database import connection_target
+from bulkpoint.embedded import postgres, postgres_home
+from bulkpoint.embedded.postgres import embedded_postgres, embedded_server
+from bulkpoint.embedded.postgres_home import PostgresHome
 from bulkpoint.errors import UnreachableError
-from bulkpoint.local import postgres, postgres_home
-from bulkpoint.local.postgres import connection_target, embedded_postgres, embedded_server
-from bulkpoint.local.postgres_home import PostgresHome
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
 
@@ -30,7 +31,7 @@ USER_PROGRAM = textwrap.dedent(
     """
     import signal, sys, time
     from pathlib import Path
-    from bulkpoint.local.postgres import embedded_postgres
+    from bulkpoint.embedded.postgres import embedded_postgres
 
     def leave(*_):
         raise SystemExit(143)
@@ -273,7 +274,7 @@ def test_a_port_that_someone_else_has_now_is_given_up(data_dir: Path) -> None:
 
 def test_making_it_is_cut_off_and_the_next_one_begins_anew(new_dir: Path) -> None:
     data_dir = new_dir
-    program = "import sys; from pathlib import Path; from bulkpoint.local.postgres import embedded_postgres\n"
+    program = "import sys; from pathlib import Path; from bulkpoint.embedded.postgres import embedded_postgres\n"
     program += "with embedded_postgres(Path(sys.argv[1])): pass"
     maker = subprocess.Popen([sys.executable, "-c", program, str(data_dir)])
     wait_until(lambda: any((data_dir / "postgres").glob("data.new-*/PG_VERSION")))
@@ -304,7 +305,7 @@ def test_a_lost_password_is_said_and_not_replaced(data_dir: Path) -> None:
 
 
 def test_four_at_once_find_one_server_and_leave_none(data_dir: Path) -> None:
-    program = "import sys; from pathlib import Path; from bulkpoint.local.postgres import embedded_postgres\n"
+    program = "import sys; from pathlib import Path; from bulkpoint.embedded.postgres import embedded_postgres\n"
     program += (
         "for _ in range(2):\n    with embedded_postgres(Path(sys.argv[1])) as database: pass\nprint(database.url)"
     )

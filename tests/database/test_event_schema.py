@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.control.approve import approve_campaign
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.control.tps import change_limit
-from bulkpoint.control.withdraw import withdraw_campaign
+from bulkpoint.campaigns.approve import approve_campaign
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.runs import Terms, begin_run, end_run, stop_run, tell_progress
+from bulkpoint.campaigns.tps import change_limit
+from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.events.envelope import decode, encode, summary_of
 from bulkpoint.events.schema import DATA, schema_text
 from bulkpoint.settings import load_settings
@@ -20,7 +21,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import Chosen
 from bulkpoint.store.relay import Turn, events_to_publish
-from bulkpoint.store.run import Run, Terms, begin_run, end_run, halt_run, stop_run, tell_progress
+from bulkpoint.store.run import Run, halt_run
 
 TARGETS = 8
 

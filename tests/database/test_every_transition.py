@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from bulkpoint.control.approve import approve_campaign
-from bulkpoint.control.withdraw import withdraw_campaign
+from bulkpoint.campaigns.approve import approve_campaign
+from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
+from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, RunKind, transition
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import begin_run, end_run, halt_run, stop_run
+from bulkpoint.store.run import halt_run
 
 EVENTS = {
     Command.START: ("campaign.started", "start"),

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.report.drawing import Point, Stretch, amount_edges, draw_rates, intervals, share
-from bulkpoint.report.export import Totals, defuse, refuse_unstarted, replacing, write_csv, write_parquet
-from bulkpoint.report.page import page_of, read_figures
 from bulkpoint.store import export
 from bulkpoint.store.campaign import get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import PaymentRow, list_samples, one_snapshot, stream_payments
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import begin_run, stop_run
+from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals, share
+from bulkpoint.views.export import Totals, defuse, refuse_unstarted, replacing, write_csv, write_parquet
+from bulkpoint.views.page import page_of, read_figures
 
 # In the order of the list: that of their bytes.
 MEMBERS = ("+82", "-1", "=cmd|' /C calc'!A0", "@here", 'm"1', "m,2", "추석 👪")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkpoint.control.tps import change_limit, show_limit
+from bulkpoint.campaigns.tps import change_limit, show_limit
 from bulkpoint.errors import UsageError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect

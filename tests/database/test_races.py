@@ -8,11 +8,12 @@ from functools import partial
 import psycopg
 import pytest
 
+from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import Run, begin_run, end_run, stop_run
+from bulkpoint.store.run import Run
 
 RACES = 50
 TARGETS = 3

@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from bulkpoint.control.reconcile import Compared, compare_with_settlement
+from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.pay import reconcile
-from bulkpoint.pay.findings import LookedUp
-from bulkpoint.pay.reconcile import look_up_uncertain
+from bulkpoint.reconcile import look_ups as reconcile
+from bulkpoint.reconcile.findings import LookedUp
+from bulkpoint.reconcile.look_ups import look_up_uncertain
+from bulkpoint.reconcile.settlement import Compared, compare_with_settlement
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
@@ -25,7 +26,7 @@ from bulkpoint.store.reconcile import (
     check_reconcilable,
     list_uncertain,
 )
-from bulkpoint.store.run import Run, begin_run, stop_run
+from bulkpoint.store.run import Run
 from bulkpoint.store.share import ShareToken, acquire_share, release_share
 
 TARGETS = 8

@@ -5,11 +5,12 @@ from uuid import uuid4
 
 import pytest
 
+from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment import Attempt, Change, claim_payments
-from bulkpoint.store.run import Run, begin_run
+from bulkpoint.store.run import Run
 from bulkpoint.store.share import ShareToken, acquire_share
 
 TARGETS = 40

@@ -8,12 +8,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.control.tps import show_limit
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.runs import begin_run, end_run
+from bulkpoint.campaigns.tps import show_limit
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
-from bulkpoint.store.check import find_troubles
+from bulkpoint.store.alerts import find_troubles
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
@@ -30,7 +31,6 @@ from bulkpoint.store.relay import (
     take_turn,
 )
 from bulkpoint.store.right import change_rights
-from bulkpoint.store.run import begin_run, end_run
 from bulkpoint.store.share import acquire_share
 
 

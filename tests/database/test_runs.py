@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkpoint.control.resume import plan_resume
-from bulkpoint.control.retry import plan_retry
+from bulkpoint.campaigns.resume import plan_resume
+from bulkpoint.campaigns.retry import plan_retry
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, begin_run, end_run, stop_run
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.progress import Chosen
-from bulkpoint.store.run import ALL_BUT_REFUSED, begin_run, end_run, halt_run, open_buckets, renew_driver, stop_run
+from bulkpoint.store.run import halt_run, open_buckets, renew_driver
 from bulkpoint.store.share import run_is_live
 
 

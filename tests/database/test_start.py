@@ -8,11 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from bulkpoint.control.approve import approve_campaign
-from bulkpoint.control.create import Caps, NewCampaign, create_campaign
-from bulkpoint.control.preview import note_same_list, preview_campaign, preview_file
-from bulkpoint.control.start import StartRequest, check_request, find_next, plan_start, policy_of
-from bulkpoint.control.withdraw import withdraw_campaign
+from bulkpoint.campaigns.approve import approve_campaign
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.preview import note_same_list, preview_campaign, preview_file
+from bulkpoint.campaigns.runs import Terms, begin_run, stop_run
+from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
+from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.readiness import Policy
 from bulkpoint.rules.rights import Right
@@ -21,7 +22,7 @@ from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.progress import keep_progress
-from bulkpoint.store.run import Run, Terms, begin_run, stop_run
+from bulkpoint.store.run import Run
 from bulkpoint.store.target import digest_targets
 
 SETTINGS = load_settings({})
@@ -383,10 +384,10 @@ def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Li
 
 @pytest.mark.parametrize("right", list(Right))
 def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Connection, right: Right) -> None:
-    from bulkpoint.control.resume import plan_resume
-    from bulkpoint.control.retry import plan_retry
-    from bulkpoint.control.tps import change_limit
-    from bulkpoint.store.run import ALL_BUT_REFUSED
+    from bulkpoint.campaigns.resume import plan_resume
+    from bulkpoint.campaigns.retry import plan_retry
+    from bulkpoint.campaigns.runs import ALL_BUT_REFUSED
+    from bulkpoint.campaigns.tps import change_limit
 
     campaign_id, younger = lists.create("a"), lists.create("b")
     for other in set(Right) - {right}:

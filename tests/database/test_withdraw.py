@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkpoint.control.start import find_next
-from bulkpoint.control.withdraw import withdraw_campaign
+from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.start import find_next
+from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import begin_run, stop_run
 
 
 @pytest.fixture

@@ -12,14 +12,15 @@ from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import spark_partition_id
 
+from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.pay.driver import Driver
-from bulkpoint.pay.job import REPORT_SCHEMA
 from bulkpoint.pay.stop_signals import StopSignals
+from bulkpoint.pay.task import REPORT_SCHEMA
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import Run, begin_run, end_run, stop_run
+from bulkpoint.store.run import Run
 
 SHARES = 3  # not what Spark would choose by itself: it has two slots
 TARGETS = 90

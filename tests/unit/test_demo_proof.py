@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bulkpoint.local.demo import compare, most_in_a_second, share_used
+from bulkpoint.demo import compare, most_in_a_second, share_used
 from bulkpoint.store.proof import Result
 
 PAID = [Result(f"m{n}", 100, "SUCCESS", f"t{n}", "") for n in range(3)]

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from bulkpoint.campaigns import preview as control
+from bulkpoint.campaigns.create import Caps
+from bulkpoint.campaigns.preview import preview_file
 from bulkpoint.cli.preview import preview
-from bulkpoint.control import preview as control
-from bulkpoint.control.create import Caps
-from bulkpoint.control.preview import preview_file
-from bulkpoint.control.target_digest import TargetDigest
 from bulkpoint.errors import UsageError
-from bulkpoint.report.preview import draw, preview_object
+from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.rules.preview import (
     BARS_MAX,
     Bucket,
@@ -33,6 +32,7 @@ from bulkpoint.rules.preview import (
     describe_difference,
     look_ahead,
 )
+from bulkpoint.views.preview import draw, preview_object
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 HEADER = "member_id,amount,reason\n"

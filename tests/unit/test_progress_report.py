@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bulkpoint.report.progress import Ticker, live_display, progress_line, progress_object, show_progress
-from bulkpoint.report.words import duration
 from bulkpoint.store.progress import Sample
+from bulkpoint.views.format import duration
+from bulkpoint.views.progress import Ticker, live_display, progress_line, progress_object, show_progress
 
 START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bulkpoint.errors import UnreachableError, UsageError
-from bulkpoint.local import spark_submit
+from bulkpoint.launch import spark_submit
 from bulkpoint.settings import load_settings
 
 
@@ -193,7 +193,7 @@ def start(tmp_path: Path, how: str) -> "subprocess.Popen[str]":
     stand_in = tmp_path / "stand_in.py"
     stand_in.write_text(STAND_IN)
     program = (
-        "import os, sys; from bulkpoint.local.spark_submit import _run; "
+        "import os, sys; from bulkpoint.launch.spark_submit import _run; "
         "sys.exit(_run([sys.executable, *sys.argv[1:]], dict(os.environ)))"
     )
     return subprocess.Popen(

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bulkpoint.control import target_file
-from bulkpoint.control.create import Caps, Totals, check_targets
-from bulkpoint.control.target_file import Problems, read_rows
+from bulkpoint.campaigns.create import Caps, Totals, check_targets
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.intake import target_file
+from bulkpoint.intake.target_file import Problems, read_rows
 
 HEADER = b"member_id,amount,reason\n"
 NO_ROWS = {
@@ -139,7 +139,7 @@ def test_every_second_row_of_a_member_is_a_problem_also_beside_others(csv_file: 
 def test_members_whose_hashes_meet_are_not_duplicates(
     csv_file: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bulkpoint.control import create
+    from bulkpoint.campaigns import create
 
     for module in (create, target_file):
         monkeypatch.setattr(module, "hash", lambda _: 7, raising=False)

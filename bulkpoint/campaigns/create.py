@@ -1,0 +1,207 @@
+"""Create a campaign, with its targets from a file or only with the figures that its targets must add up to."""
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report_duplicates
+from bulkpoint.rules.readiness import refuse_new_list
+from bulkpoint.rules.targets import AMOUNT_MAX
+from bulkpoint.store.audit import write_audit
+from bulkpoint.store.campaign import get_campaign, insert_campaign
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.duplicate_list import find_same_list, name_repetition, remember_list
+from bulkpoint.store.outbox import write_event
+from bulkpoint.store.target import digest_targets, load_targets
+
+NAME_CHARACTERS_MAX = 200
+NOTE_CHARACTERS_MAX = 2_000
+BIGINT_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class NewCampaign:
+    """What a person says of a campaign; the expected figures may be left out where a file has the targets.
+
+    same_as: the earlier campaign whose list this one repeats on purpose, with the reason for it.
+    """
+
+    name: str
+    note: str = ""
+    expected_count: int | None = None
+    expected_amount: int | None = None
+    not_before: datetime | None = None
+    same_as: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Caps:
+    """Points at most for one target and for one campaign, from the settings."""
+
+    amount_per_row: int | None = None
+    amount_per_campaign: int | None = None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Targets, and the sum of their points."""
+
+    count: int
+    amount: int
+
+
+def check_targets(path: Path, caps: Caps, errors_file: Path | None = None) -> Totals:
+    """Check every row of a file of targets and return what they add up to; touches no database.
+
+    Raises RefusedError naming the first 20 problems; all of them go to `errors_file`.
+    """
+    amount_max = AMOUNT_MAX if caps.amount_per_row is None else min(AMOUNT_MAX, caps.amount_per_row)
+    hashes = array("q")
+    with Problems(errors_file) as problems:
+        amount = sum(points for _, _, points, _ in check_rows(path, problems, hashes, amount_max=amount_max))
+        report_duplicates(path, hashes, problems)
+        if problems.count:
+            raise RefusedError(problems.refusal(path))
+    return Totals(len(hashes), amount)
+
+
+def create_campaign(
+    connection: Connection,
+    new: NewCampaign,
+    *,
+    actor: str,
+    caps: Caps,
+    targets: Path | None = None,
+    errors_file: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Store a campaign, with the targets of a file where one is given, and return its id. All of it, or nothing.
+
+    `say` hears of long work. Raises UsageError for a value that cannot be, RefusedError for what a file holds.
+    """
+    _check_words(new)
+    if new.same_as is not None:
+        _check_repetition(new, targets)
+        get_campaign(connection, new.same_as)
+    if targets is None:
+        totals = _expected(new)
+    else:
+        say(f"Checking {targets.name} ...")
+        totals = check_targets(targets, caps, errors_file)
+        _refuse_other_totals(new, totals, targets)
+    _refuse_too_much(totals, caps)
+    with connection.transaction():
+        campaign_id = insert_campaign(
+            connection,
+            name=new.name.strip(),
+            note=new.note.strip(),
+            expected_count=totals.count,
+            expected_amount=totals.amount,
+            creator=actor,
+            not_before=new.not_before,
+        )
+        if targets is not None:
+            say(f"Loading {totals.count:,} targets, {totals.amount:,} points in all ...")
+            loaded = _Counted(targets)
+            load_targets(connection, campaign_id, loaded)
+            if loaded.totals() != totals:
+                raise RefusedError(f"{targets.name} changed while it was read. Nothing was loaded; try again.")
+            _remember(connection, campaign_id, new)
+        figures = {
+            "name": new.name.strip(),
+            "expected_count": totals.count,
+            "expected_amount": totals.amount,
+            "not_before": None if new.not_before is None else new.not_before.isoformat(),
+        }
+        source: dict[str, object] = {"targets": None if targets is None else targets.name}
+        if new.same_as is not None:
+            source |= {"same_as": new.same_as, "reason": new.reason}
+        write_audit(
+            connection, action="create", campaign_id=campaign_id, run=None, actor=actor, detail=figures | source
+        )
+        write_event(connection, campaign_id=campaign_id, run=None, type="campaign.created", actor=actor, data=figures)
+    return campaign_id
+
+
+def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> None:
+    """The list is known from now on; refuses one that was seen before, unless that is meant."""
+    digest = digest_targets(connection, campaign_id)
+    refused = refuse_new_list(find_same_list(connection, campaign_id, digest), new.same_as)
+    if refused is not None:
+        raise RefusedError(refused)
+    remember_list(connection, campaign_id, digest)
+    if new.same_as is not None:
+        assert new.reason, "checked before"
+        name_repetition(connection, campaign_id, same_as=new.same_as, reason=new.reason)
+
+
+class _Counted:
+    """The rows of a file that was checked, counted once more as they go by."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = 0
+        self._amount = 0
+
+    def __iter__(self) -> Iterator[tuple[str, int, str]]:
+        for _, member_id, amount, reason in read_rows(self._path, Problems()):
+            points = int(amount)
+            self._count += 1
+            self._amount += points
+            yield member_id, points, reason
+
+    def totals(self) -> Totals:
+        return Totals(self._count, self._amount)
+
+
+def _check_words(new: NewCampaign) -> None:
+    name = new.name.strip()
+    if not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
+        raise UsageError(f"--name must have 1 to {NAME_CHARACTERS_MAX} characters, on one line.")
+    if len(new.note) > NOTE_CHARACTERS_MAX or "\0" in new.note:
+        raise UsageError(f"--note must have {NOTE_CHARACTERS_MAX:,} characters at most.")
+
+
+def _check_repetition(new: NewCampaign, targets: Path | None) -> None:
+    if targets is None:
+        raise UsageError("--same-as goes with --targets FILE. Without a file, give it to `bulkpoint campaign start`.")
+    if not (new.reason and new.reason.strip()):
+        raise UsageError("--same-as needs --reason: it is kept in the audit log.")
+
+
+def _expected(new: NewCampaign) -> Totals:
+    if new.expected_count is None or new.expected_amount is None:
+        raise UsageError(
+            "Give --targets FILE, or --expect-count and --expect-amount: a campaign starts only when its targets add"
+            " up to what was expected."
+        )
+    return Totals(new.expected_count, new.expected_amount)
+
+
+def _refuse_other_totals(new: NewCampaign, totals: Totals, targets: Path) -> None:
+    for option, expected, found in (
+        ("--expect-count", new.expected_count, totals.count),
+        ("--expect-amount", new.expected_amount, totals.amount),
+    ):
+        if expected is not None and expected != found:
+            raise RefusedError(
+                f"{targets.name} does not match {option} {expected:,}: it has {found:,}. Nothing was loaded."
+            )
+
+
+def _refuse_too_much(totals: Totals, caps: Caps) -> None:
+    if too_much := excess(totals.amount, caps):
+        raise RefusedError(f"{too_much} Nothing was loaded. Split it, or have the bound raised.")
+
+
+def excess(amount: int, caps: Caps) -> str | None:
+    """The sentence to say of a campaign of `amount` points that is over its cap; none where it is not."""
+    most = BIGINT_MAX if caps.amount_per_campaign is None else min(caps.amount_per_campaign, BIGINT_MAX)
+    if amount <= most:
+        return None
+    setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == caps.amount_per_campaign else "what can be counted"
+    return f"The campaign would pay {amount:,} points, more than {most:,} ({setting})."

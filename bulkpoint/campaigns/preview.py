@@ -1,0 +1,218 @@
+"""Look at a list of targets before money moves, in a file or in a campaign, and say what speaks against paying it."""
+
+import heapq
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bulkpoint.campaigns.create import BIGINT_MAX, Caps, excess
+from bulkpoint.intake.target_digest import TargetDigest
+from bulkpoint.intake.target_file import Problems, check_rows, report_duplicates
+from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.preview import (
+    REASONS_SHOWN,
+    Bucket,
+    Figures,
+    Finding,
+    Listed,
+    Pace,
+    Preview,
+    ReasonSum,
+    bucket_edges,
+    buckets_of,
+    describe_difference,
+)
+from bulkpoint.rules.readiness import describe_same
+from bulkpoint.rules.targets import AMOUNT_MAX, check_row
+from bulkpoint.settings import Settings
+from bulkpoint.store import preview as store
+from bulkpoint.store.campaign import Campaign, get_campaign, get_counts
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.duplicate_list import find_same_list
+from bulkpoint.store.target import digest_targets
+
+# A list with more reasons than this has one for each member or nearly so; all of them would fill the memory.
+REASONS_COUNTED_MAX = 100_000
+# Amounts that are laid beside the histogram's edges at a time: their places take as much memory as they do.
+BLOCK_ROWS = 1_000_000
+
+
+def preview_file(
+    path: Path, caps: Caps, errors_file: Path | None = None, say: Callable[[str], None] = lambda _: None
+) -> Preview:
+    """Figures of a file's good rows, what is wrong with the others, its digest; touches no database.
+
+    `say` hears of long work. Memory: 16 bytes a row, and a bound. Raises RefusedError for a file that cannot be read as
+    what its name says.
+    """
+    say(f"Reading {path.name} ...")
+    tally = _Tally()
+    hashes = array("q")
+    above = 0
+    with Problems(errors_file) as problems, TargetDigest() as digest:
+        for row, member_id, points, reason in check_rows(path, problems, hashes, amount_max=AMOUNT_MAX):
+            tally.add(points, reason)
+            digest.add(member_id, points, reason)
+            if caps.amount_per_row is not None and points > caps.amount_per_row:
+                above += 1
+                [violation] = check_row(member_id, points, reason, amount_max=caps.amount_per_row)
+                problems.add(row, "amount", violation.sentence, points)
+        invalid = problems.rows - above
+        duplicates = report_duplicates(path, hashes, problems)
+        figures = tally.figures()
+        loadable = not invalid and not duplicates
+        return Preview(
+            file=path.name,
+            campaign=None,
+            figures=figures,
+            invalid_rows=invalid,
+            duplicate_rows=duplicates,
+            problems=tuple(map(str, problems.first)),
+            problem_count=problems.count,
+            row_max=caps.amount_per_row,
+            rows_above_max=above,
+            sum_max=caps.amount_per_campaign,
+            digest=digest.digest() if loadable else None,
+            digest_trouble=digest.trouble if loadable else "a list with invalid or duplicate rows cannot be loaded",
+            open_count=figures.count,
+            findings=(*_row_findings(invalid, duplicates), *_cap_findings(figures, above, caps)),
+        )
+
+
+def preview_campaign(connection: Connection, campaign_id: int, caps: Caps) -> Preview:
+    """The same of the targets that a campaign has now, or that it was frozen with.
+
+    Raises RefusedError where there is no such campaign.
+    """
+    with store.one_snapshot(connection):
+        campaign = get_campaign(connection, campaign_id)
+        figures, above = store.measure_targets(connection, campaign_id, row_max=caps.amount_per_row)
+        digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)
+        open_count = _open_count(connection, campaign, figures)
+    listed = Listed(
+        campaign_id,
+        campaign.name,
+        campaign.state,
+        campaign.expected_count,
+        campaign.expected_amount,
+        campaign.frozen_at,
+    )
+    return Preview(
+        file=None,
+        campaign=listed,
+        figures=figures,
+        invalid_rows=0,
+        duplicate_rows=0,
+        problems=(),
+        problem_count=0,
+        row_max=caps.amount_per_row,
+        rows_above_max=above,
+        sum_max=caps.amount_per_campaign,
+        digest=digest,
+        digest_trouble=None if figures.count else "no target is loaded",
+        open_count=open_count,
+        findings=(*_total_findings(listed, figures), *_cap_findings(figures, above, caps)),
+    )
+
+
+def note_same_list(connection: Connection, seen: Preview) -> Preview:
+    """The same preview, with a finding where another campaign had this very list in the last 90 days."""
+    listed = seen.campaign
+    if seen.digest is None or (listed is not None and listed.frozen_at is not None):
+        return seen
+    # A file's campaign would be the youngest.
+    same = find_same_list(connection, BIGINT_MAX if listed is None else listed.campaign_id, seen.digest)
+    if same is None or (
+        listed is not None and get_campaign(connection, listed.campaign_id).same_as == same.campaign_id
+    ):
+        return seen
+    meant = f"If both are meant to be paid: --same-as {same.campaign_id} --reason T."
+    finding = Finding("SAME_LIST", f"The list is {describe_same(same)}. {meant}")
+    return replace(seen, findings=(*seen.findings, finding))
+
+
+def present_pace(connection: Connection, settings: Settings) -> Pace:
+    """The limit that is in force, or the one that the first start would store."""
+    return store.get_pace(connection) or Pace(settings.tps)
+
+
+class _Tally:
+    """Counts amounts and reasons as they go by."""
+
+    def __init__(self) -> None:
+        self._amounts = array("q")
+        self._by_reason: dict[str, list[int]] = {}
+        self._all_reasons = True
+
+    def add(self, points: int, reason: str) -> None:
+        self._amounts.append(points)
+        found = self._by_reason.get(reason)
+        if found is not None:
+            found[0] += 1
+            found[1] += points
+        elif len(self._by_reason) < REASONS_COUNTED_MAX:
+            self._by_reason[reason] = [1, points]
+        else:
+            self._all_reasons = False
+
+    def figures(self) -> Figures:
+        if not self._amounts:
+            return Figures(0, 0, None, None, (), (), 0)
+        sums = [ReasonSum(reason, count, amount) for reason, (count, amount) in self._by_reason.items()]
+        biggest = heapq.nsmallest(REASONS_SHOWN, sums, key=lambda one: (-one.amount, -one.count, one.reason))
+        smallest, largest = min(self._amounts), max(self._amounts)
+        return Figures(
+            count=len(self._amounts),
+            amount=sum(self._amounts),
+            smallest=smallest,
+            largest=largest,
+            buckets=self._buckets(bucket_edges(smallest, largest)),
+            reasons=tuple(biggest),
+            reason_count=len(self._by_reason),
+            all_reasons_counted=self._all_reasons,
+        )
+
+    def _buckets(self, edges: list[int]) -> tuple[Bucket, ...]:
+        import numpy as np
+
+        counts = np.zeros(len(edges), dtype=np.int64)
+        amounts = np.frombuffer(self._amounts, dtype=np.int64)
+        for block in np.array_split(amounts, len(amounts) // BLOCK_ROWS + 1):
+            counts += np.bincount(np.searchsorted(edges, block, side="right"), minlength=len(edges))
+        return buckets_of(edges, counts[1:].tolist())
+
+
+def _open_count(connection: Connection, campaign: Campaign, figures: Figures) -> int:
+    if campaign.state == CampaignState.WITHDRAWN:
+        return 0
+    if campaign.frozen_at is None:
+        return figures.count
+    counts = get_counts(connection, campaign)
+    return counts.pending + counts.processing
+
+
+def _row_findings(invalid: int, duplicates: int) -> list[Finding]:
+    findings = []
+    if invalid:
+        findings.append(Finding("INVALID_ROWS", f"Rows that break a rule: {invalid:,}. They are not in the figures."))
+    if duplicates:
+        findings.append(
+            Finding("DUPLICATE_ROWS", f"Rows of a member who is in an earlier row already: {duplicates:,}.")
+        )
+    return findings
+
+
+def _cap_findings(figures: Figures, above: int, caps: Caps) -> list[Finding]:
+    findings = []
+    if above:
+        cap = f"{caps.amount_per_row:,} points (BULKPOINT_MAX_AMOUNT_PER_ROW)"
+        findings.append(Finding("ROW_CAP", f"Targets above {cap}: {above:,}."))
+    if too_much := excess(figures.amount, caps):
+        findings.append(Finding("CAMPAIGN_CAP", too_much))
+    return findings
+
+
+def _total_findings(listed: Listed, figures: Figures) -> list[Finding]:
+    difference = describe_difference(listed, figures)
+    return [] if difference is None else [Finding("TOTALS", f"Not what is expected; {difference}.")]

@@ -1,0 +1,48 @@
+"""What is known of a campaign's targets before its first start, and whether rules.readiness lets them be paid."""
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.rules.readiness import Intake, Policy, find_obstacle, refuse_repetition
+from bulkpoint.store.campaign import Campaign
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.duplicate_list import find_same_list
+from bulkpoint.store.target import digest_targets, total_targets
+
+
+def survey(connection: Connection, campaign: Campaign, policy: Policy, *, same_as: int | None = None) -> Intake:
+    """Count, sum and digest of a campaign's targets, two scans of them, beside what was expected, approved and seen.
+
+    same_as: what the command names; without it, what was named when the campaign was created.
+    """
+    count, amount, largest = total_targets(connection, campaign.campaign_id)
+    digest = same_list = None
+    if (count, amount) == (campaign.expected_count, campaign.expected_amount):
+        digest = digest_targets(connection, campaign.campaign_id)
+        same_list = find_same_list(connection, campaign.campaign_id, digest)
+    return Intake(
+        expected_count=campaign.expected_count,
+        expected_amount=campaign.expected_amount,
+        count=count,
+        amount=amount,
+        largest=largest,
+        digest=digest,
+        creator_login=campaign.creator_login,
+        approved_digest=campaign.approved_digest,
+        policy=policy,
+        same_list=same_list,
+        same_as=campaign.same_as if same_as is None else same_as,
+    )
+
+
+def check_ready(campaign_id: int, intake: Intake, *, same_as: int | None) -> bytes:
+    """The digest of targets that may be paid. same_as: what the command names.
+
+    Raises RefusedError with what stands in the way, and what to do.
+    """
+    obstacle = find_obstacle(campaign_id, intake)
+    if obstacle is not None:
+        raise RefusedError(obstacle.refusal(campaign_id))
+    wrong = refuse_repetition(intake.same_list, same_as)
+    if wrong is not None:
+        raise RefusedError(f"Campaign {campaign_id} cannot start: {wrong}")
+    assert intake.digest is not None, "the totals match"
+    return intake.digest

@@ -1,0 +1,106 @@
+"""The job's own command line, as spark-submit runs it; people use `bulkpoint campaign start` or scripts/submit.sh."""
+
+import signal
+import sys
+from uuid import UUID
+
+import click
+
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, Terms
+from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
+from bulkpoint.cli.signals import Terminated, hold_off_signals, raise_on_signals
+from bulkpoint.database import connection_target
+from bulkpoint.errors import BulkpointError, ExitCode, UsageError
+from bulkpoint.pay.driver import Request, pay_campaign
+from bulkpoint.settings import Settings, load_settings
+from bulkpoint.store.audit import os_user
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.migrate import migrate
+from bulkpoint.store.progress import Chosen
+
+
+@click.command(name="pay_campaign")
+@click.argument("campaign", metavar="ID|next")
+@click.option("--yes", is_flag=True, help="Accepted and without effect: a job never asks.")
+@click.option("--digest", metavar="D", help="Refuse when the targets have another digest.")
+@click.option("--force", is_flag=True, help="Jump the order of the queue; needs --reason.")
+@click.option("--same-as", type=int, metavar="ID", help="The list is meant to repeat that campaign's; needs --reason.")
+@click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+@click.option("--detach", is_flag=True, hidden=True)
+@click.option("--actor", metavar="T", help="Who asks; default: BULKPOINT_ACTOR, else the operating system's user.")
+@click.option("--kind", type=click.Choice(["INITIAL", "RESUME", "RETRY"]), default="INITIAL", hidden=True)
+@click.option("--retry-kind", "retry_kinds", multiple=True, default=ALL_BUT_REFUSED.kinds, hidden=True)
+@click.option("--retry-code", hidden=True)
+@click.option("--beyond-limit", is_flag=True, hidden=True)
+@click.option(
+    "--holder", type=click.UUID, hidden=True, help="Of `bulkpoint campaign start`, which has made the checks."
+)
+def pay(
+    campaign: str,
+    *,
+    yes: bool,  # noqa: ARG001
+    digest: str | None,
+    force: bool,
+    same_as: int | None,
+    reason: str | None,
+    detach: bool,
+    actor: str | None,
+    kind: str,
+    retry_kinds: tuple[str, ...],
+    retry_code: str | None,
+    beyond_limit: bool,
+    holder: UUID | None,
+) -> int:
+    """Pay campaign ID, or the next one that is ready."""
+    if detach:
+        raise UsageError(
+            "A job is the process that pays: it cannot detach. `bulkpoint campaign start ID --yes --detach`."
+        )
+    if campaign != "next" and not (campaign.isascii() and campaign.isdecimal()):
+        raise UsageError(f"{campaign} is not a campaign's id: give a number, or `next`.")
+    settings = load_settings()
+    asked = StartRequest(digest, force, same_as, reason)
+    check_request(asked)
+    with connection_target(settings) as database:
+        if settings.database_url is None:
+            migrate(database.url)
+        with connect(database.url) as connection:
+            campaign_id = _find_next(connection, settings) if campaign == "next" else int(campaign)
+            if campaign_id is None:
+                return ExitCode.DONE
+            if holder is None:
+                terms = plan_start(connection, settings, campaign_id, asked).terms
+            else:  # `bulkpoint campaign start` has looked, and the run itself looks again
+                seen = None if digest is None else bytes.fromhex(digest)
+                terms = Terms(seen, policy_of(settings), force, same_as)
+        chosen = Chosen(retry_kinds, retry_code, beyond_limit)
+        request = Request(campaign_id, kind, actor or settings.actor or os_user(), reason, holder, chosen, terms)
+        return pay_campaign(request, settings, database)
+
+
+def _find_next(connection: Connection, settings: Settings) -> int | None:
+    campaign_id, passed_by = find_next(connection, settings)
+    for one in passed_by:
+        click.echo(f"bulkpoint: campaign {one.campaign_id} ({one.name}) is passed by: {one.why}", err=True)
+    if campaign_id is None:
+        click.echo("bulkpoint: no campaign is ready to start", err=True)
+    return campaign_id
+
+
+def main() -> int:
+    """Run the job; returns the exit code. Before the run is made a signal just ends the job."""
+    raise_on_signals()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher hands it down ignored
+    try:
+        return int(pay.main(standalone_mode=False, prog_name="scripts/submit.sh") or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, Terminated):
+        sys.stderr.write("bulkpoint: ended by a signal before the run began; nothing was changed\n")
+        return ExitCode.STOPPED
+    except BulkpointError as error:
+        sys.stderr.write(f"bulkpoint: {error}\n")
+        return error.exit_code
+    finally:
+        hold_off_signals()  # its end is decided: a second signal must not give it another

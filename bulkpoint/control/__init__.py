@@ -1,1 +1,0 @@
-"""What people ask for, one use case a file."""

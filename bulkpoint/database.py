@@ -1,0 +1,35 @@
+"""The database of this deployment: an external PostgreSQL, or the embedded one while someone uses it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bulkpoint.embedded.postgres import embedded_postgres
+from bulkpoint.settings import Settings
+from bulkpoint.store.connect import Database
+
+
+@contextmanager
+def connection_target(settings: Settings) -> Iterator[Database]:
+    """The database that the settings name, there and accepting connections while the block runs.
+
+    PGPASSFILE is set in this process's environment for as long, because libpq, the JDBC driver in a JVM started from
+    here and the workers of that JVM all read the password by it.
+
+    Raises:
+        UnreachableError: the embedded server does not start. An external one is not tried here.
+    """
+    if settings.database_url is not None:
+        yield Database(settings.database_url, Path(os.environ.get("PGPASSFILE", "~/.pgpass")).expanduser())
+        return
+    with embedded_postgres(settings.data_dir) as database:
+        before = os.environ.get("PGPASSFILE")
+        os.environ["PGPASSFILE"] = str(database.passfile)
+        try:
+            yield database
+        finally:
+            if before is None:
+                os.environ.pop("PGPASSFILE", None)
+            else:
+                os.environ["PGPASSFILE"] = before

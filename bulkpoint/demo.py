@@ -1,0 +1,338 @@
+"""The demo: a campaign paid on this machine with a stand-in for money, and the proof of what was paid.
+
+Nothing of it is a special case: the same job, database and limit as in earnest, in a folder of its own.
+"""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.start import StartRequest, plan_start
+from bulkpoint.campaigns.watch import follow_run
+from bulkpoint.database import connection_target
+from bulkpoint.embedded.kafka import embedded_kafka
+from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
+from bulkpoint.events.kafka import read_topic
+from bulkpoint.events.message import build_message
+from bulkpoint.launch.process import end_job, start_job
+from bulkpoint.settings import Settings, load_settings
+from bulkpoint.store.audit import os_user
+from bulkpoint.store.campaign import list_campaign_runs
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.limit import ensure_limit
+from bulkpoint.store.migrate import migrate
+from bulkpoint.store.outbox import Event
+from bulkpoint.store.progress import summarize_run, summarize_run_number
+from bulkpoint.store.proof import Result, drop_everything, list_results, list_sends
+from bulkpoint.views.format import local_time, state_words
+from bulkpoint.views.progress import show_progress
+
+NAME = "가을 감사 이벤트 / Thank-you points"
+REASONS = ("가을 감사 포인트", "생일 축하 포인트", "Welcome back", '불편에 대한 사과, "1차"', "Review reward")
+AMOUNTS = (100, 500, 1_000, 2_500, 10_000)
+# Small, so that it stays about a minute, but every kind of trouble is there: a member money does not know, an answer
+# that wants another try, and a credit whose answer is lost.
+FAULTS = ("rejected=0.01", "unavailable=0.01", "credit_then_close=0.002")
+FAULT_WORDS = "1 % of the members unknown to it, 1 % of calls put off, 0.2 % of answers lost after the credit"
+LATENCY_MS = 50
+SANDBOX_STARTS_S_MAX = 20.0
+READY = "sandbox money on "
+EVENT_FIGURES = ("expected_count", "target_count", "percent", "success", "failed", "unknown")
+SEED = 20_260_101
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Our rows beside money's ledger, member by member."""
+
+    paid: int
+    credited: int
+    credited_twice: int
+    other_amount: int
+    paid_not_credited: int
+    credited_not_paid: int
+
+    @property
+    def equal(self) -> bool:
+        wrong = (self.credited_twice, self.other_amount, self.paid_not_credited, self.credited_not_paid)
+        return not any(wrong) and self.paid == self.credited
+
+
+def run_demo(*, targets: int, tps: int) -> None:
+    """Pay `targets` members at `tps` calls a second, say how it went, prove it.
+
+    Raises a BulkpointError where the run does not complete or the proof fails.
+    """
+    folder = load_settings().data_dir / "demo"
+    environ = _environment(folder, tps)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 100)
+    console.rule("[bold]bulkpoint demo", align="left")
+    _clear(folder)
+    with ExitStack() as stack:
+        money_url = stack.enter_context(_sandbox(folder))
+        environ["BULKPOINT_MONEY_URL"] = money_url
+        environ["BULKPOINT_KAFKA_BOOTSTRAP_SERVERS"] = stack.enter_context(embedded_kafka(folder / "kafka")).bootstrap
+        settings = load_settings(environ)
+        database = stack.enter_context(connection_target(settings))
+        connection = stack.enter_context(connect(database.url))
+        drop_everything(connection)
+        migrate(database.url)
+        console.print(f"money        a stand-in on {money_url}, {LATENCY_MS} ms an answer;")
+        console.print(f"             {FAULT_WORDS}")
+        console.print(f"database     an embedded PostgreSQL in {_short(folder)}")
+        console.print(f"events       to an Apache Kafka of one node on {settings.kafka_bootstrap_servers}")
+
+        file = folder / "targets.csv"
+        _write_targets(file, targets)
+        new = NewCampaign(NAME, note="bulkpoint demo")
+        campaign_id = create_campaign(connection, new, actor=os_user(), caps=Caps(), targets=file)
+        console.print(
+            f"campaign     {campaign_id}: {targets:,} members from {file.name}, at most {tps:,} calls a second"
+        )
+        console.print("starting     Spark, the freeze, then the payments ...\n")
+
+        run = _pay(connection, database.url, campaign_id, settings=settings, environ=environ)
+        summary = summarize_run(connection, _run_id(connection, campaign_id, run))
+        message = build_message(summary, language=settings.language)
+        console.print()
+        console.print(Panel(message.text, title="Slack", title_align="left", expand=False, padding=(1, 3)))
+        console.print()
+        _print_events(console, settings, read_topic(settings, key=campaign_id))
+
+        compared = compare(list_results(connection, campaign_id), _read_ledger(money_url))
+        _print_proof(console, compared, list_sends(connection, campaign_id), _read_stats(money_url), tps)
+    _print_next(console, folder)
+    if not compared.equal:
+        raise BulkpointError("Our rows and money's ledger differ: see the table above. This is a defect.")
+
+
+def compare(results: Sequence[Result], ledger: Sequence[dict[str, Any]]) -> Comparison:
+    """Lay our rows beside the ledger's lines."""
+    paid = {result.member_id: result for result in results if result.state == "SUCCESS"}
+    credited: dict[str, dict[str, Any]] = {}
+    twice = 0
+    for line in ledger:
+        twice += line["member_id"] in credited
+        credited[line["member_id"]] = line
+    both = paid.keys() & credited.keys()
+    return Comparison(
+        paid=len(paid),
+        credited=len(ledger),
+        credited_twice=twice,
+        other_amount=sum(paid[member].amount != credited[member]["amount"] for member in both),
+        paid_not_credited=len(paid.keys() - both),
+        credited_not_paid=len(credited.keys() - both),
+    )
+
+
+def most_in_a_second(instants: Sequence[float]) -> int:
+    """The largest number of instants in any sliding second (half-open); `instants` in seconds, ascending."""
+    most = first = 0
+    for last, instant in enumerate(instants):
+        while instants[first] <= instant - 1:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def share_used(sends: Sequence[tuple[float, int]], tps: int) -> float:
+    """How much of the limit was used while payments were sent for the first time; what follows waits for retries."""
+    firsts: dict[int, float] = {}
+    for instant, seq in sends:
+        firsts.setdefault(seq, instant)
+    begin, end = min(firsts.values()), max(firsts.values())
+    if end - begin < 1:
+        return 0.0
+    return sum(begin <= instant < end for instant, _ in sends) / (tps * (end - begin))
+
+
+def _environment(folder: Path, tps: int) -> dict[str, str]:
+    """Nothing of what is set for earnest, but what makes this machine work and people read."""
+    kept = ("BULKPOINT_JDBC_JAR", "BULKPOINT_LANGUAGE", "BULKPOINT_TIMEZONE", "BULKPOINT_PROGRESS_SECONDS")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("BULKPOINT_") or name in kept}
+    folder.mkdir(parents=True, exist_ok=True)
+    no_file = folder / "none.toml"
+    no_file.write_text("# The demo takes no settings from a file.\n")
+    return environ | {
+        "BULKPOINT_CONF": str(no_file),
+        "BULKPOINT_DATA_DIR": str(folder),
+        "BULKPOINT_TPS": str(tps),
+        "BULKPOINT_MAX_FAILED_RATIO": "1",
+    }
+
+
+def _clear(folder: Path) -> None:
+    """What an earlier demo left; the PostgreSQL stays, for making one takes seconds."""
+    shutil.rmtree(folder / "kafka", ignore_errors=True)
+    for old in ("ledger", "targets.csv"):
+        for path in folder.glob(f"{old}*"):
+            path.unlink()
+    shutil.rmtree(folder / "logs", ignore_errors=True)
+
+
+def _write_targets(file: Path, count: int) -> None:
+    dice = random.Random(SEED)  # noqa: S311 (a demo, and the same one each time)
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("member_id", "amount", "reason"))
+        for number in range(1, count + 1):
+            writer.writerow((f"member-{number:07}", dice.choice(AMOUNTS), dice.choice(REASONS)))
+
+
+@contextmanager
+def _sandbox(folder: Path) -> Iterator[str]:
+    """A stand-in for money in a process of its own, gone when the block ends or this process does."""
+    command = [sys.executable, "-m", "bulkpoint.cli.main", "sandbox", "serve", "--port", "0", "--exit-with-parent"]
+    command += ["--ledger", str(folder / "ledger"), "--latency-ms", str(LATENCY_MS), "--seed", str(SEED)]
+    for fault in FAULTS:
+        command += ["--fault", fault]
+    with (folder / "sandbox.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        if not line.startswith(READY):
+            last = (folder / "sandbox.log").read_text().strip()
+            raise UnreachableError(f"The stand-in for money did not start: {last or line}")
+        yield line.removeprefix(READY)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(SANDBOX_STARTS_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settings, environ: dict[str, str]) -> int:
+    """Run the job to its end; on any way out of here, nothing of it is left."""
+    ensure_limit(connection, tps=settings.tps, shares=1, actor=os_user())
+    plan = plan_start(connection, settings, campaign_id, StartRequest())
+    job, run = start_job(settings, plan.campaign, actor=os_user(), environ=environ)
+    try:
+        job.wait_until_run(connection)
+        show_progress(
+            follow_run(url, campaign_id, alive=job.alive),
+            campaign_id=campaign_id,
+            name=NAME,
+            timezone=settings.timezone,
+            every_s=settings.progress_seconds,
+            stream=sys.stdout,
+        )
+        job.wait()
+    except BaseException:
+        end_job(job, url, campaign_id, actor=os_user(), reason="the demo was ended")
+        raise
+    summary = summarize_run_number(connection, campaign_id, run)
+    if summary.state != "COMPLETED":
+        error = BulkpointError(
+            f"The demo's run is {state_words(summary.state)} ({summary.reason or 'no reason given'})."
+            f" The end of its log:\n{job.end_of_log()}"
+        )
+        error.exit_code = ExitCode.RUN_FAILED
+        raise error
+    return run
+
+
+def _run_id(connection: Connection, campaign_id: int, run: int) -> int:
+    return next(one.run_id for one in list_campaign_runs(connection, campaign_id) if one.run == run)
+
+
+def _read_ledger(money_url: str) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(f"{money_url}/sandbox/ledger", timeout=60) as answer:  # noqa: S310 (our own address)
+        return [json.loads(line) for line in answer if line.strip()]
+
+
+def _read_stats(money_url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{money_url}/sandbox/stats", timeout=60) as answer:  # noqa: S310 (our own address)
+        stats: dict[str, Any] = json.load(answer)
+        return stats
+
+
+def _print_proof(
+    console: Console, compared: Comparison, sends: Sequence[tuple[float, int]], stats: dict[str, Any], tps: int
+) -> None:
+    def mark(good: bool) -> str:
+        return "[green]ok[/]" if good else "[red]WRONG[/]"
+
+    ours = most_in_a_second([instant for instant, _ in sends])
+    theirs, stall_ms = stats["max_per_second"], stats["stall_ms_max"]
+    table = Table(show_header=False, title_justify="left", title_style="bold")
+    table.title = "The proof, by money's own ledger and clock"
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row("paid, by our rows", f"{compared.paid:,}", "")
+    table.add_row("credited, by money's ledger", f"{compared.credited:,}", mark(compared.paid == compared.credited))
+    table.add_row("members credited twice", f"{compared.credited_twice:,}", mark(not compared.credited_twice))
+    table.add_row("credited with another amount", f"{compared.other_amount:,}", mark(not compared.other_amount))
+    table.add_row(
+        "paid by our rows, not in the ledger", f"{compared.paid_not_credited:,}", mark(not compared.paid_not_credited)
+    )
+    table.add_row(
+        "in the ledger, not paid by our rows", f"{compared.credited_not_paid:,}", mark(not compared.credited_not_paid)
+    )
+    table.add_section()
+    table.add_row("calls sent, tries again included", f"{len(sends):,}", "")
+    table.add_row(f"most in any sliding second, as they left (limit {tps:,})", f"{ours:,}", mark(ours <= tps))
+    arrived = mark(True) if theirs <= tps else "[yellow]*[/]"
+    table.add_row("most in any sliding second, as they arrived", f"{theirs:,}", arrived)
+    table.add_row("of the limit used", f"{100 * share_used(sends, tps):.1f} %", "")
+    console.print(table)
+    if theirs > tps:
+        console.print(
+            f"* Calls waited on their way and arrived together: this machine was busy (money stood still for"
+            f" {stall_ms:,.0f} ms).\n  BULKPOINT_LIMIT_COUNTS_FROM=answer holds the limit at money's clock even then."
+        )
+
+
+def _print_events(console: Console, settings: Settings, events: Sequence[Event]) -> None:
+    table = Table(show_edge=False, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.title = f"Events on the topic {settings.kafka_topic}, as another team reads them"
+    table.add_column("no", justify="right", header_style="dim")
+    table.add_column("type", header_style="dim")
+    table.add_column("at", header_style="dim")
+    table.add_column("data", header_style="dim")
+    for event in events:
+        shown = {name: event.data[name] for name in EVENT_FIGURES if name in event.data}
+        at = local_time(event.occurred_at, settings.timezone)
+        table.add_row(
+            str(event.event_no), event.type, at, ", ".join(f"{name} {value:,}" for name, value in shown.items())
+        )
+    console.print(table)
+    console.print()
+
+
+def _print_next(console: Console, folder: Path) -> None:
+    program = _short(Path(sys.argv[0]).absolute()) if Path(sys.argv[0]).name == "bulkpoint" else "bulkpoint"
+    console.print("\n[bold]What to try next[/]")
+    for what, command in (
+        ("this campaign, until the next demo", f"BULKPOINT_DATA_DIR={_short(folder)} {program} campaign show 1"),
+        ("a stand-in for money, to try things on", f"{program} sandbox serve --fault unavailable=0.05"),
+        ("a campaign of your own", f"{program} campaign create --name Spring --targets members.csv"),
+        ("pay it, live", f"{program} campaign start 1"),
+        ("the limit, while it runs", f"{program} tps set 100"),
+    ):
+        console.print(f"  [dim]{what:<40}[/]{command}", soft_wrap=True, highlight=False)
+
+
+def _short(path: Path) -> Path:
+    """As seen from here, where it is below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

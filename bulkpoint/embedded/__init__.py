@@ -1,0 +1,1 @@
+"""PostgreSQL and Kafka for a machine that has none."""

@@ -1,0 +1,216 @@
+"""Where the embedded Apache Kafka lives: its jars, fetched once by their coordinates into the user's cache.
+
+~/.cache/bulkpoint/kafka-<version>/jars         the broker and what it needs; nothing of Spark's
+~/.cache/bulkpoint/kafka-<version>/formatted    the storage of an empty cluster, copied for each new broker
+~/.cache/bulkpoint/kafka-<version>/classes.jsa  its classes as the JVM keeps them in memory
+~/.cache/bulkpoint/kafka.lock                   held by whoever makes these
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bulkpoint import files
+from bulkpoint.errors import UnreachableError
+
+NODE_ID = 1
+
+_KAFKA = ("org.apache.kafka", "kafka_2.13", "4.4.0")
+_LOG_BINDING = ("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5")  # of the log4j that this Kafka brings
+# Clusters that never meet may share an id; 16 bytes in base64, as Kafka wants it.
+_CLUSTER_ID = "YnVsa3BvaW50LWxvY2FsAA"
+
+_FETCH_S_MAX = 600.0  # 43 MB in 90 files; measured: 35 s, most of it waiting for one answer after the other
+_LOCK_S_MAX = 2 * _FETCH_S_MAX  # another process fetches
+_FORMAT_S_MAX = 120.0
+_POLL_S = 0.1
+_LINES_SHOWN = 8
+
+_IVY_MODULE = """\
+<ivy-module version="2.0">
+  <info organisation="bulkpoint" module="kafka"/>
+  <configurations><conf name="default"/></configurations>
+  <dependencies>{dependencies}
+  </dependencies>
+</ivy-module>
+"""
+_IVY_DEPENDENCY = '\n    <dependency org="{}" name="{}" rev="{}" conf="default"/>'
+
+# What `format` wants to know of a cluster; the ports and folders of a broker are not part of it.
+_FORMAT_CONFIGURATION = f"""\
+process.roles=broker,controller
+node.id={NODE_ID}
+controller.quorum.voters={NODE_ID}@127.0.0.1:1
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:1
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+"""
+
+
+@dataclass(frozen=True)
+class KafkaHome:
+    """One version of Kafka in the user's cache."""
+
+    folder: Path
+
+    @property
+    def jars(self) -> Path:
+        return self.folder / "jars"
+
+    @property
+    def formatted(self) -> Path:
+        return self.folder / "formatted"
+
+    @property
+    def class_archive(self) -> Path:
+        return self.folder / "classes.jsa"
+
+    def java(self, *options: str) -> list[str]:
+        """The command line of a JVM with Kafka's class path, and nothing else's."""
+        return [_java(), *options, "-cp", f"{self.jars}/*"]
+
+
+def find_kafka() -> KafkaHome:
+    """Kafka, fetched if it is not there; of several processes that want it at once, one fetches.
+
+    Raises:
+        UnreachableError: it cannot be fetched, or there is no Java that runs it.
+    """
+    home = KafkaHome(files.cache_folder() / f"kafka-{_KAFKA[2]}")
+    if not home.folder.is_dir():
+        with kafka_lock():
+            if not home.folder.is_dir():
+                _make(home.folder)
+    return home
+
+
+@contextmanager
+def kafka_lock() -> Iterator[None]:
+    """Held while something in the cache is made.
+
+    Raises:
+        UnreachableError: another process has held it for too long.
+    """
+    files.cache_folder().mkdir(parents=True, exist_ok=True)
+    lock = os.open(files.cache_folder() / "kafka.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + _LOCK_S_MAX
+        while not _try_lock(lock):
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"Another process has been fetching Kafka into {files.cache_folder()} for {_LOCK_S_MAX:.0f} s. "
+                    f"Look for a java that runs org.apache.ivy.Main, end it, and try again."
+                )
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _make(folder: Path) -> None:
+    """Makes the folder, in full or not at all."""
+    for left_over in folder.parent.glob(f"{folder.name}.new-*"):  # of a process that was killed while it did this
+        shutil.rmtree(left_over, ignore_errors=True)
+    unfinished = folder.with_name(f"{folder.name}.new-{secrets.token_hex(4)}")
+    unfinished.mkdir()
+    try:
+        _fetch(unfinished)
+        _format(KafkaHome(unfinished))
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _fetch(folder: Path) -> None:
+    """The jars, by Ivy, which Spark brings along; it runs alone, so nothing of Spark's can get among them."""
+    ivy_jars = sorted((files.spark_home() / "jars").glob("ivy-[0-9]*.jar"))
+    if not ivy_jars:
+        raise UnreachableError(
+            f"{files.spark_home() / 'jars'} has no Apache Ivy, which fetches Kafka. Reinstall pyspark."
+        )
+    module = folder / "ivy.xml"
+    module.write_text(
+        _IVY_MODULE.format(dependencies="".join(_IVY_DEPENDENCY.format(*it) for it in (_KAFKA, _LOG_BINDING)))
+    )
+    work = folder / "ivy"
+    _run(
+        [
+            _java(),
+            f"-Divy.default.ivy.user.dir={work}",
+            *("-cp", str(ivy_jars[-1]), "org.apache.ivy.Main"),
+            *("-ivy", str(module), "-confs", "default", "-types", "jar", "bundle"),
+            *("-cache", str(work / "cache")),
+            *("-retrieve", f"{folder}/jars/[artifact]-[revision].[ext]"),
+        ],
+        seconds=_FETCH_S_MAX,
+        complaint="Kafka could not be fetched. Check the network and try again.",
+    )
+    shutil.rmtree(work)
+
+
+def _format(home: KafkaHome) -> None:
+    configuration = home.folder / "format.properties"
+    configuration.write_text(f"{_FORMAT_CONFIGURATION}log.dirs={home.formatted}\n")
+    _run(
+        [
+            *home.java("-XX:TieredStopAtLevel=1"),
+            *("kafka.tools.StorageTool", "format", "--cluster-id", _CLUSTER_ID, "--config", str(configuration)),
+        ],
+        seconds=_FORMAT_S_MAX,
+        complaint="Kafka was fetched, but does not run here. It needs Java 17 or later.",
+    )
+
+
+def _run(command: list[str], *, seconds: float, complaint: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise UnreachableError(
+            f"There is no Java at {command[0]}. Install Java 17 or later, or set JAVA_HOME."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UnreachableError(f"{complaint} (It took more than {seconds:.0f} s.)") from error
+    if done.returncode != 0:
+        raise UnreachableError(f"{complaint} The last lines:\n{last_lines(done.stdout)}")
+
+
+def last_lines(text: str) -> str:
+    """The end of a log, as much as an error message shows."""
+    return "\n".join(text.strip().splitlines()[-_LINES_SHOWN:])
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+if __name__ == "__main__":  # scripts/setup.sh
+    try:
+        find_kafka()
+    except UnreachableError as error:
+        print(f"bulkpoint: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

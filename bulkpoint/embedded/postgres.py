@@ -1,0 +1,110 @@
+"""An embedded PostgreSQL that runs while someone uses it.
+
+The embedded server is shared by every process that uses the same data folder. Each holds a shared lock as long as it
+does; the first one starts the server, the last one stops it. The locks are the kernel's, so a process lets go of its
+own however it dies. Starting and stopping are serialised by a second lock.
+
+    <data_dir>/pgpass             the generated password, for libpq and the JDBC driver (PGPASSFILE)
+    <data_dir>/postgres/          the server's own folder: data, server.log
+    <data_dir>/postgres.users     held shared by every user, exclusively never
+    <data_dir>/postgres.change    held by whoever starts or stops the server
+"""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bulkpoint.embedded.postgres_home import find_home
+from bulkpoint.embedded.postgres_server import DATABASE, HOST, USER, PostgresServer, RunningServer
+from bulkpoint.errors import UnreachableError
+from bulkpoint.store.connect import Database
+
+_LOCK_S_MAX = 300.0  # making a cluster, or a start that recovers, by another process
+_POLL_S = 0.02
+
+
+@contextmanager
+def embedded_postgres(data_dir: Path) -> Iterator[Database]:
+    """The embedded server of a data folder, made the first time (about 2 s), started if it does not run (0.2 s).
+
+    Raises:
+        UnreachableError: it cannot be made or started; the message has the last lines of its log.
+    """
+    data_dir = data_dir.absolute()
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        users = os.open(data_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise UnreachableError(
+            f"{data_dir} cannot be used for the embedded PostgreSQL: {error.strerror}. "
+            f"Set BULKPOINT_DATA_DIR to a folder that this account can write to."
+        ) from error
+    try:
+        with _change(data_dir):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            running = _ensure_running(data_dir)
+        yield Database(f"postgresql://{USER}@{HOST}:{running.port}/{DATABASE}", data_dir / "pgpass")
+    finally:
+        with _change(data_dir):
+            fcntl.flock(users, fcntl.LOCK_UN)
+            if _try_lock(users):
+                PostgresServer(find_home(data_dir)).stop()
+        os.close(users)
+
+
+def embedded_server(data_dir: Path) -> RunningServer | None:
+    """The server's process, if it runs; for tests that kill it and for people who ask."""
+    return PostgresServer(find_home(data_dir.absolute())).running()
+
+
+def _ensure_running(data_dir: Path) -> RunningServer:
+    server = PostgresServer(find_home(data_dir))
+    passfile = data_dir / "pgpass"
+    if not server.exists():
+        server.create(_password(passfile))
+    elif not passfile.exists():
+        raise UnreachableError(
+            f"{passfile} is missing, and the password of the PostgreSQL in {data_dir / 'postgres'} was in it. "
+            f"Restore it; to begin with no data, remove {data_dir / 'postgres'}."
+        )
+    return server.ensure_running()
+
+
+def _password(passfile: Path) -> str:
+    """The password in the file, which is made first: a cluster whose password nobody knows cannot come about."""
+    if not passfile.exists():
+        password = secrets.token_urlsafe(24)
+        unfinished = passfile.with_name("pgpass.new")
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:  # noqa: PTH123
+            stream.write(f"{HOST}:*:*:{USER}:{password}\n")
+        unfinished.replace(passfile)
+    return passfile.read_text().strip().rpartition(":")[2]
+
+
+@contextmanager
+def _change(data_dir: Path) -> Iterator[None]:
+    lock = os.open(data_dir / "postgres.change", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + _LOCK_S_MAX
+        while not _try_lock(lock):
+            if time.monotonic() > deadline:
+                raise UnreachableError(
+                    f"Another process has been starting or stopping the PostgreSQL in {data_dir} for "
+                    f"{_LOCK_S_MAX:.0f} s. Look for one that is stopped (ps shows state T), end it, and try again."
+                )
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""Reads money's settlement: a CSV file with a line for each credit, as a stream. Its lines are named as an editor does.
+
+Columns: member_id, amount, transaction_id, in any order, and others that nobody looks at. With a column campaign_id the
+lines of other campaigns are left out, unread.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.intake.target_file import Problems, refuse_other_encodings, shorten, text_lines
+from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX
+from bulkpoint.rules.targets import check_row
+
+COLUMNS = ("member_id", "amount", "transaction_id")
+CAMPAIGN = "campaign_id"
+CAMPAIGN_DIGITS_MAX = 19
+
+# Line, member_id, amount in points, transaction_id.
+Credit = tuple[int, str, int, str]
+
+
+def read_settlement(path: Path, campaign_id: int) -> Iterator[Credit]:
+    """The credits of one campaign. Raises RefusedError, after the last line, naming the first 20 bad ones."""
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"{path} is no .csv file: a settlement is read as CSV in UTF-8.")
+    problems = Problems()
+    try:
+        with path.open("rb") as stream:
+            yield from _read(path, stream, campaign_id, problems)
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if problems.count:
+        raise RefusedError(_refusal(path, problems))
+
+
+def _read(path: Path, stream: IO[bytes], campaign_id: int, problems: Problems) -> Iterator[Credit]:
+    start = stream.read(4)
+    if not start:
+        raise RefusedError(f"{path.name} is empty. Its first line must name the columns: {','.join(COLUMNS)}")
+    refuse_other_encodings(path, start)
+    stream.seek(0)
+    reader = csv.reader(text_lines(path, stream, problems), strict=True)
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise RefusedError(f"{path.name}, row 1: the header cannot be read: {error}.") from error
+    member, amount, transaction, campaign = _places(path, header)
+    line = reader.line_num + 1
+    while True:
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            problems.add(line, "", f"The row cannot be read as CSV: {error}.")
+            values = []
+        if values is None:
+            return
+        if values and len(values) != len(header):
+            problems.add(line, "", f"The row has {len(values)} values, the header {len(header)}.")
+        elif values and (campaign is None or _is_of(values[campaign], campaign_id, line, problems)):
+            found = problems.count
+            _check(values[member], values[amount], values[transaction], line, problems)
+            if problems.count == found:
+                yield line, values[member], int(values[amount]), values[transaction]
+        line = reader.line_num + 1
+
+
+def _places(path: Path, header: list[str]) -> tuple[int, int, int, int | None]:
+    """Where each of our columns is."""
+    wanted = f"The header must have at least these columns, in any order: {','.join(COLUMNS)}"
+    missing = [name for name in COLUMNS if name not in header]
+    twice = [name for name in (*COLUMNS, CAMPAIGN) if header.count(name) > 1]
+    if missing or twice:
+        problem = f"{shorten(missing[0])} is missing" if missing else f"{shorten(twice[0])} is there twice"
+        raise RefusedError(f"{path.name}, row 1: the column {problem}. {wanted}")
+    member, amount, transaction = (header.index(name) for name in COLUMNS)
+    return member, amount, transaction, header.index(CAMPAIGN) if CAMPAIGN in header else None
+
+
+def _is_of(text: str, campaign_id: int, line: int, problems: Problems) -> bool:
+    if not (text.isascii() and text.isdigit() and len(text) <= CAMPAIGN_DIGITS_MAX):
+        problems.add(line, CAMPAIGN, f"campaign_id is {shorten(text) or 'empty'}: it must be the number of a campaign.")
+        return False
+    return int(text) == campaign_id
+
+
+def _check(member_id: str, amount: str, transaction_id: str, line: int, problems: Problems) -> None:
+    for violation in check_row(member_id, amount, "a settlement has none"):
+        problems.add(line, "", violation.sentence)
+    if not (0 < len(transaction_id) <= TRANSACTION_ID_CHARACTERS_MAX and transaction_id.isprintable()):
+        what = shorten(transaction_id) or "empty"
+        rule = f"transaction_id is {what}: it must have 1 to {TRANSACTION_ID_CHARACTERS_MAX} printable characters."
+        problems.add(line, "transaction_id", rule)
+
+
+def _refusal(path: Path, problems: Problems) -> str:
+    lines = [f"{path.name} has {problems.count:,} {'error' if problems.count == 1 else 'errors'}. Nothing was changed."]
+    lines += [f"  {problem}" for problem in problems.first]
+    if problems.count > len(problems.first):
+        lines.append(f"  ... and {problems.count - len(problems.first):,} more.")
+    return "\n".join(lines)

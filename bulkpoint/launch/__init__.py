@@ -1,0 +1,1 @@
+"""Starting the job: spark-submit, clusters, the job as a process, its signals, the Spark session."""

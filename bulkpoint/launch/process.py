@@ -1,0 +1,169 @@
+"""The job as a process of its own, and its log: begun here, watched until its run is there, ended in order."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from bulkpoint import files
+from bulkpoint.campaigns.stop import stop_campaign
+from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError
+from bulkpoint.settings import Settings
+from bulkpoint.store.campaign import Campaign
+from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.run import run_of_holder
+
+# Spark, the freeze of a hundred million targets, and the first lease.
+RUN_APPEARS_S_MAX = 1_800.0
+# After its run has ended, a job drains, tells Slack and closes Spark.
+JOB_ENDS_S_MAX = 120.0
+LOG_LINES_SHOWN = 12
+# What the job says of its own end begins so; everything else in its log is for whoever looks into it.
+SENTENCE = "bulkpoint: "
+
+
+class Job:
+    """The job's process and its log. It is in a session of its own: a Ctrl-C at the terminal does not reach it."""
+
+    def __init__(self, arguments: list[str], *, environ: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        self.holder = uuid4()  # the run of this very job carries it: another start may make the same campaign's run
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as stream:
+                self._process = subprocess.Popen(
+                    [str(files.path_of("scripts/submit.sh")), *arguments, "--holder", str(self.holder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=environ,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise UnreachableError(f"The job cannot be started: {error}. Its log would be {log}.") from error
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def has_run(self, connection: Connection) -> bool:
+        """Whether the job has made its run."""
+        return run_of_holder(connection, self.holder) is not None
+
+    def wait_until_run(self, connection: Connection) -> None:
+        """Return when the job has made its run.
+
+        Raises the job's own sentence with its exit code when it ends before.
+        """
+        deadline = time.monotonic() + RUN_APPEARS_S_MAX
+        while True:
+            alive = self.alive()
+            if self.has_run(connection):
+                return
+            if not alive:
+                raise self.failure()
+            if time.monotonic() > deadline:
+                self.terminate()
+                raise UnreachableError(
+                    f"The job has made no run for {RUN_APPEARS_S_MAX / 60:.0f} minutes and was ended. See {self.log}."
+                )
+            time.sleep(0.2)
+
+    def wait(self) -> None:
+        """Return when the process has ended, or after two minutes: the run's row says how the run ended."""
+        try:
+            self._process.wait(JOB_ENDS_S_MAX)
+        except subprocess.TimeoutExpired:
+            print(f"bulkpoint: The job is still closing down; its log is {self.log}.", file=sys.stderr)
+
+    def next_run(self, database_url: str, run: int, *, backoff_s: float) -> int | None:
+        """The number of the automatic retry that the job began after its `run`; none when the job has ended.
+
+        Waits for one or the other: for the backoff and two minutes at most.
+        """
+        deadline = time.monotonic() + backoff_s + JOB_ENDS_S_MAX
+        with connect(database_url) as connection:
+            while self.alive() and time.monotonic() < deadline:
+                latest = run_of_holder(connection, self.holder)
+                if latest is not None and latest > run:
+                    return latest
+                time.sleep(0.2)
+        return None
+
+    def terminate(self) -> None:
+        """Ask the job to end."""
+        if self.alive():
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+    def failure(self) -> BulkpointError:
+        """What a job that ended without a run said of it, and its exit code."""
+        sentences = [line.removeprefix(SENTENCE) for line in self._lines() if line.startswith(SENTENCE)]
+        if sentences:
+            error = BulkpointError(sentences[-1])
+        else:
+            error = UnreachableError(f"The job ended before it began its run. Its log:\n{self.end_of_log()}")
+        if self._process.returncode in set(ExitCode) - {ExitCode.DONE}:
+            error.exit_code = ExitCode(self._process.returncode)
+        return error
+
+    def end_of_log(self) -> str:
+        """The last lines, for a person to see what happened, and where there is more."""
+        last = "\n".join(f"  {line}" for line in self._lines()[-LOG_LINES_SHOWN:])
+        return f"{last}\n  (all of it: {self.log})"
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()
+
+
+def start_job(
+    settings: Settings,
+    campaign: Campaign,
+    *,
+    actor: str,
+    kind: str = "INITIAL",
+    options: Sequence[str] = (),
+    reason: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[Job, int]:
+    """Run scripts/submit.sh for a campaign's next run; returns the job and the number that run will have.
+
+    kind: the run's; options: of the job, beyond those. The job reads its settings from `environ` as this process did,
+    and looks after an embedded database by itself.
+    """
+    campaign_id = campaign.campaign_id
+    run = (campaign.run or 0) + 1
+    arguments = [str(campaign_id), "--kind", kind, "--actor", actor, *options]
+    if reason is not None:
+        arguments += ["--reason", reason]
+    python = environ.get("PYSPARK_PYTHON", sys.executable)  # the one that has bulkpoint
+    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}-{started}-{os.getpid()}.log"
+    return Job(arguments, environ={**environ, "PYSPARK_PYTHON": python}, log=log), run
+
+
+def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason: str) -> bool:
+    """Stop the job's run where it has made one, else end the job; return when its process is gone.
+
+    Returns whether there is a run. A run is stopped in the database, with who and why; the job then records its answers
+    and ends by itself.
+    """
+    with connect(database_url) as connection:
+
+        def stopped() -> bool:
+            if not job.has_run(connection):
+                return False
+            with suppress(RefusedError):  # it ended by itself just now
+                stop_campaign(connection, campaign_id, actor=actor, reason=reason)
+            return True
+
+        if stopped():
+            job.wait()
+            return True
+        job.terminate()
+        job.wait()
+        return stopped()  # it made its run at the last moment

@@ -1,0 +1,287 @@
+"""Runs spark-submit with what the settings say, passes signals on to the job, and ends with the job's exit code.
+
+Measured with Spark 4.3: a JVM that gets SIGINT or SIGTERM is gone in 0.6 s and takes Spark with it, while the Python
+driver, its child, hears of it only when it shares the process group, and else goes on alone. Neither leaves room to
+stop in order. So the JVM starts with both signals ignored, which it and its launcher keep; it is in a session of its
+own, out of the terminal's reach; and this process, which stays its parent, passes each signal to that session, where
+the Python driver is the only one that listens. The executors' Python workers are in process groups of their own.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bulkpoint import files
+from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
+from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
+from bulkpoint.settings import Settings, load_settings
+
+_LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
+_LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
+_LOCAL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_SILENT_ARCHIVE = ("-Xlog:cds=off", "-Xlog:class+path=off")
+# What a job does to Spark: SQL, an exchange, Python workers by Arrow.
+_TYPICAL_JOB = """
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+spark.range(1000).repartition(2).mapInArrow(lambda batches: batches, "id bigint").collect()
+spark.stop()
+"""
+_POLL_S = 0.1
+_REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again until it does
+_STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to money and its recording
+
+_USAGE = """\
+usage: scripts/submit.sh ID|next [options]
+
+Pays campaign ID, or the oldest one that is ready, as a Spark job, and ends when its run has. For schedulers: it asks
+nothing, reads nothing from stdin, and says what it does on stderr. SIGTERM or Ctrl-C stops the run in order.
+
+options, as of `bulkpoint campaign start`:
+  --yes               accepted and without effect: a job never asks
+  --digest D          refuse when the targets have another digest
+  --force             jump the order of the queue; needs --reason
+  --same-as ID        the list is meant to repeat that campaign's; needs --reason
+  --reason T          why; kept in the audit log
+  --actor T           who asks; default: BULKPOINT_ACTOR, else the operating system's user
+  --help              show this
+
+exit codes: 0 done, or nothing to start for `next`; 2 wrong usage or setting; 3 refused; 4 the run was stopped;
+5 the run failed; 6 database, money or Spark out of reach. docs/scheduling.md says what to do with each.
+
+example: scripts/submit.sh next --yes
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Submits the job; `arguments` are the job's own. Returns the exit code."""
+    try:
+        if arguments == ["--set-up"]:  # scripts/setup.sh
+            if "BULKPOINT_JDBC_JAR" not in os.environ:
+                fetch_jdbc_driver()
+            archive_classes()
+            return ExitCode.DONE
+        if not arguments or {"--help", "-h"} & set(arguments):
+            print(_USAGE, end="", file=sys.stdout if arguments else sys.stderr)
+            return ExitCode.DONE if arguments else ExitCode.USAGE
+        settings = load_settings()
+        command = submit_command(settings, arguments)
+        environment = submit_environment(settings)
+    except BulkpointError as error:
+        print(f"bulkpoint: {error}", file=sys.stderr)
+        return error.exit_code
+    return _run(command, environment)
+
+
+def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
+    """spark-submit's command line. Makes the zip of the package, which takes milliseconds when nothing has changed.
+
+    Raises what cluster_conf raises where the master is not local.
+    """
+    zip_file = files.build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
+    command = [
+        str(files.spark_home() / "bin" / "spark-submit"),
+        *("--master", _master(settings)),
+        *("--name", "bulkpoint"),
+        *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
+        *("--driver-java-options", _java_options(settings)),
+        *("--py-files", str(zip_file)),
+        *_jdbc_options(settings),
+    ]
+    if _is_local(settings):
+        command += ["--conf", "spark.python.daemon.module=bulkpoint.pay.daemon"]
+    else:
+        command.append("--load-spark-defaults")  # what the cluster's administrator has set
+        for name, value in cluster_conf(settings, files.spark_home(), zip_file.name).items():
+            command += ["--conf", f"{name}={value}"]
+    return [*command, str(files.path_of("jobs/pay_campaign.py")), *arguments]
+
+
+def submit_environment(settings: Settings) -> dict[str, str]:
+    """The environment for spark-submit: who listens where, which Python, and where the database's password is."""
+    environment = {**os.environ, "SPARK_HOME": str(files.spark_home())}
+    environment.setdefault("PYSPARK_PYTHON", sys.executable)
+    if _is_local(settings):
+        environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+    elif is_standalone(settings):  # the web UI; executors reach the driver by spark.driver.host
+        environment.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if settings.database_url is None:  # the JVM's JDBC driver reads it, so it must be there before the driver runs
+        environment["PGPASSFILE"] = str(settings.data_dir / "pgpass")
+    return environment
+
+
+def fetch_jdbc_driver() -> None:
+    """Fetches the JDBC driver into the user's cache with Spark's own resolver, for set-up; nothing to do the next time.
+
+    Raises:
+        UnreachableError: it cannot be fetched.
+    """
+    if _cached_jar().is_file():
+        return
+    done = _run_for_set_up("", "--conf", f"spark.jars.ivy={_ivy_folder()}")
+    if done.returncode != 0 or not _cached_jar().is_file():
+        print(done.stderr, file=sys.stderr)
+        raise UnreachableError(
+            "The JDBC driver could not be fetched. Check the network and try again, "
+            "or name a file that holds it in BULKPOINT_JDBC_JAR."
+        )
+
+
+def archive_classes() -> None:
+    """Has the JVM keep the classes that a local job loads, beside Spark: a job then starts with a third less CPU.
+
+    Nothing to do the next time; where it cannot be made, jobs start as they did.
+    """
+    archive = _class_archive()
+    if archive.is_file() or not os.access(archive.parent, os.W_OK):
+        return
+    unfinished = archive.with_suffix(f".{os.getpid()}")
+    options = [*_LOCAL_JAVA_OPTIONS, f"-XX:ArchiveClassesAtExit={unfinished}", *_SILENT_ARCHIVE]
+    jars = ["--conf", "spark.jars.packages="]  # the JDBC driver is no class of the archive
+    done = _run_for_set_up(_TYPICAL_JOB, "--driver-java-options", " ".join(options), *jars)
+    if done.returncode == 0 and unfinished.is_file():
+        unfinished.rename(archive)
+    else:
+        unfinished.unlink(missing_ok=True)
+
+
+def _run_for_set_up(job: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(job)
+        file.flush()
+        return subprocess.run(
+            [
+                str(files.spark_home() / "bin" / "spark-submit"),
+                *("--master", "local[2]"),
+                *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
+                *options,
+                file.name,
+            ],
+            env={**os.environ, "SPARK_HOME": str(files.spark_home()), "PYSPARK_PYTHON": sys.executable},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    asked: list[int] = []
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda number, _frame: asked.append(number))
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_ignore_signals,  # noqa: PLW1509 (safe: this process has one thread)
+    )
+    tell_at, heard = 0.0, 0
+    while True:
+        try:
+            exit_code = process.wait(_POLL_S)
+            break
+        except subprocess.TimeoutExpired:
+            if len(asked) > heard and time.monotonic() >= tell_at:
+                number, heard_when_told = asked[-1], len(asked)
+                driver_listens = _is_caught(process.pid, number)
+                _tell(process.pid, number)
+                if driver_listens:  # once more would hit a Python that is closing down and kill it: 143 instead of 4
+                    heard = heard_when_told
+                tell_at = time.monotonic() + _REPEAT_S
+    _end_stragglers(process.pid)
+    return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def _ignore_signals() -> None:
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, signal.SIG_IGN)
+
+
+def _tell(session: int, number: int) -> bool:
+    """Sends a signal to every process of the job's session; false when there is none."""
+    try:
+        os.killpg(session, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _is_caught(session: int, number: int) -> bool:
+    """Whether a process of the job has a handler for the signal: the JVM ignores it, so that is the driver."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(process.name)) != session:
+                continue
+            caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", (process / "status").read_text(), re.M)
+        except OSError:
+            continue  # it has just ended
+        if caught and int(caught[1], 16) >> (number - 1) & 1:
+            return True
+    return False
+
+
+def _end_stragglers(session: int) -> None:
+    """A killed JVM leaves its Python driver behind: it gets the time to write down what it knows."""
+    _tell(session, signal.SIGTERM)
+    deadline = time.monotonic() + _STRAGGLERS_S_MAX
+    while _tell(session, 0) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    _tell(session, signal.SIGKILL)
+
+
+def _master(settings: Settings) -> str:
+    if settings.spark_master != "local":
+        return settings.spark_master
+    return f"local[{(settings.partitions or _LOCAL_PARTITIONS) + 1},{_LOCAL_TASK_TRIES}]"
+
+
+def _java_options(settings: Settings) -> str:
+    options = [f"-Dlog4j2.configurationFile={files.path_of('conf/log4j2.properties').as_uri()}"]
+    if _is_local(settings):
+        # The JVM only reads rows and hands them on: the quick compiler is enough, and two cores are better spent on
+        # paying (a job of 3,000 payments: 25 s of CPU instead of 36).
+        options += _LOCAL_JAVA_OPTIONS
+        if _class_archive().is_file():  # a JVM of another build, or another class path, passes it by
+            options += [f"-XX:SharedArchiveFile={_class_archive()}", "-Xshare:auto", *_SILENT_ARCHIVE]
+    return " ".join(options)
+
+
+def _class_archive() -> Path:
+    return files.spark_home() / "bulkpoint-classes.jsa"
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.spark_master.startswith("local")
+
+
+def _jdbc_options(settings: Settings) -> list[str]:
+    """The driver's jar: the one that is named, the one in the cache, else Spark fetches it now (and says so)."""
+    jar = settings.jdbc_jar or _cached_jar()
+    if settings.jdbc_jar is not None and not jar.is_file():
+        raise UsageError(f"BULKPOINT_JDBC_JAR names {jar}, which is no file. Correct the path, or remove it.")
+    if not jar.is_file():
+        return ["--conf", f"spark.jars.ivy={_ivy_folder()}"]
+    return ["--jars", str(jar), "--conf", "spark.jars.packages="]  # resolving again would cost 0.5 s and 20 lines
+
+
+def _cached_jar() -> Path:
+    coordinates = re.search(
+        r"^spark\.jars\.packages\s+(\S+):(\S+):(\S+)$", files.read_text("conf/spark-defaults.conf"), re.M
+    )
+    assert coordinates, "conf/spark-defaults.conf names the JDBC driver"
+    group, artifact, version = coordinates.groups()
+    return _ivy_folder() / "jars" / f"{group}_{artifact}-{version}.jar"
+
+
+def _ivy_folder() -> Path:
+    return files.cache_folder() / "ivy"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,0 @@
-"""What a fresh machine needs: an embedded PostgreSQL and the demo."""

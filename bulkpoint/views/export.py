@@ -1,0 +1,176 @@
+"""A campaign's payments as a file for finance: CSV or Parquet, row by row, and what they add up to.
+
+Batches of rows in, bytes out: memory does not grow with the campaign. Knows no SQL and no command line.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.store.campaign import Campaign
+from bulkpoint.store.export import PaymentRow
+from bulkpoint.views.format import utc_time
+
+if TYPE_CHECKING:
+    import pyarrow
+
+STATES = ("SUCCESS", "FAILED", "PENDING", "PROCESSING")
+# A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
+FORMULA_BEGINNINGS = frozenset("=+-@\t\r")
+# A row group of Parquet: some 10 MB, so that readers can skip and this process stays small.
+ROW_GROUP_ROWS = 100_000
+
+
+@dataclass
+class Totals:
+    """Payments and points written so far, by state."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    amounts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+
+    def add(self, batch: list[PaymentRow]) -> None:
+        counts, amounts = self.counts, self.amounts
+        for row in batch:
+            counts[row.state] += 1
+            amounts[row.state] += row.amount
+
+    def __str__(self) -> str:
+        parts = [f"success {self.counts['SUCCESS']:,} ({self.amounts['SUCCESS']:,} points)"]
+        parts += [f"failed {self.counts['FAILED']:,} ({self.amounts['FAILED']:,} points)"]
+        if still_open := self.counts["PENDING"] + self.counts["PROCESSING"]:
+            parts += [f"open {still_open:,} ({self.amounts['PENDING'] + self.amounts['PROCESSING']:,} points)"]
+        payments, points = sum(self.counts.values()), sum(self.amounts.values())
+        return f"{payments:,} payment{'' if payments == 1 else 's'}, {points:,} points: {', '.join(parts)}"
+
+
+def refuse_unstarted(campaign: Campaign) -> None:
+    """Raises RefusedError, with what to do instead, for a campaign that has no payments yet."""
+    if campaign.frozen_at is not None:
+        return
+    if campaign.state == "WITHDRAWN":
+        raise RefusedError(
+            f"Campaign {campaign.campaign_id} was withdrawn before it started: nothing was paid, so there is nothing"
+            f" to report. `bulkpoint campaign show {campaign.campaign_id}` shows what it was."
+        )
+    raise RefusedError(
+        f"Campaign {campaign.campaign_id} is {campaign.state} and has no payments before its start: see what it will"
+        f" pay with `bulkpoint campaign preview {campaign.campaign_id}`."
+    )
+
+
+def write_csv(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
+    """UTF-8 with a header, quoted and with line ends as RFC 4180 has them; times RFC 3339 in UTC, none is empty.
+
+    Text that begins like a formula gets a leading apostrophe.
+    """
+    totals = Totals()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(PaymentRow._fields)
+    for batch in batches:
+        writer.writerows(map(_csv_row, batch))
+        totals.add(batch)
+        _move(text, stream)
+    _move(text, stream)
+    return totals
+
+
+def _move(text: io.StringIO, stream: BinaryIO) -> None:
+    stream.write(text.getvalue().encode())
+    text.seek(0)
+    text.truncate()
+
+
+def _csv_row(row: PaymentRow) -> tuple[object, ...]:
+    (campaign, member, amount, reason, state, transaction, kind, code, message, attempts, first_sent, finished) = row
+    return (
+        campaign,
+        defuse(member),
+        amount,
+        defuse(reason),
+        state,
+        defuse(transaction),
+        kind,
+        defuse(code),
+        defuse(message),
+        attempts,
+        utc_time(first_sent),
+        utc_time(finished),
+    )
+
+
+def defuse(value: str | None) -> str | None:
+    """Text as a spreadsheet may see it: never a formula."""
+    return f"'{value}" if value and value[0] in FORMULA_BEGINNINGS else value
+
+
+def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
+    """The same columns with their types, values as they are; timestamps in UTC, to the microsecond."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    totals = Totals()
+    schema = _schema()
+    waiting: list[pa.RecordBatch] = []
+    with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for batch in batches:
+            arrays = [
+                pa.array(column, kind) for column, kind in zip(zip(*batch, strict=True), schema.types, strict=True)
+            ]
+            waiting.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            totals.add(batch)
+            if sum(len(part) for part in waiting) >= ROW_GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+                waiting.clear()
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting, schema))
+    return totals
+
+
+def _schema() -> "pyarrow.Schema":
+    import pyarrow as pa
+
+    time = pa.timestamp("us", tz="UTC")
+    types = {"campaign_id": pa.int64(), "amount": pa.int64(), "attempts": pa.int32()}
+    types |= {"first_sent_at": time, "finished_at": time}
+    never_null = {"campaign_id", "member_id", "amount", "reason", "state", "attempts"}
+    return pa.schema(
+        [pa.field(name, types.get(name, pa.string()), name not in never_null) for name in PaymentRow._fields]
+    )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file `path` when the block ends well; else whatever was there stays.
+
+    They wait in `path`.part. Raises UsageError where nothing can be written there.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise UsageError(f"--out {path} is no regular file: name one, existing or new.")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        stream = part.open("wb")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(target)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"--out {path} cannot be written: {error.strerror or error}. Name another file, or mend that.")

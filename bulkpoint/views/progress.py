@@ -1,0 +1,231 @@
+"""Progress of a run: figures from samples, then a line, an object or a live display of them.
+
+Knows neither the database nor the job: it takes samples from whoever has them.
+"""
+
+import json
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bulkpoint.store.progress import Sample
+from bulkpoint.views.format import duration, local_time, state_words, utc_time
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# Long enough to be steady, short enough to show a change of the limit while one watches.
+RATE_WINDOW = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sample with what follows from the ones before: payments a second, and seconds left at that rate."""
+
+    sample: Sample
+    rate: float | None
+    left_s: float | None
+
+
+class Ticker:
+    """Turns samples into progress, remembering the last ten seconds of them."""
+
+    def __init__(self) -> None:
+        self._samples: deque[Sample] = deque()
+
+    def tick(self, sample: Sample) -> Progress:
+        """The progress by this sample; rate and time left are none until there are two samples of a run."""
+        if self._samples and self._samples[-1].run != sample.run:
+            self._samples.clear()
+        self._samples.append(sample)
+        while len(self._samples) > 2 and self._samples[1].at <= sample.at - RATE_WINDOW:
+            self._samples.popleft()
+        first = self._samples[0]
+        elapsed_s = (sample.at - first.at).total_seconds()
+        if elapsed_s <= 0:
+            return Progress(sample, None, None)
+        rate = max(0.0, (sample.done - first.done) / elapsed_s)  # a retry takes rows back
+        goes_on = sample.state == "RUNNING" and sample.tps != 0 and sample.out_since is None
+        left_s = (sample.total - sample.done) / rate if rate > 0 and goes_on else None
+        return Progress(sample, rate, left_s)
+
+
+def notes(progress: Progress, timezone: str, deadline: datetime | None = None) -> list[str]:
+    """What holds or throttles, and a deadline that will be missed: for the line below the figures."""
+    lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample)]
+    lines = lines or _waiting_notes(progress)
+    if deadline is not None and progress.left_s is not None:
+        late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
+        if late_s > 0:
+            lines.append(f"at this rate it ends {duration(late_s)} after {local_time(deadline, timezone)}")
+    return lines
+
+
+def _limit_notes(sample: Sample, timezone: str) -> list[str]:
+    if sample.tps is None:
+        return []
+    until = "" if sample.tps_until is None else f" until {local_time(sample.tps_until, timezone)}"
+    why = f": {sample.tps_reason}" if sample.tps_reason else ""
+    if sample.tps == 0:
+        return [f"on hold, the limit is 0 TPS{until}{why}"]
+    return [f"limit {sample.tps:,} TPS{until}{why}"] if sample.tps_until is not None else []
+
+
+def _trouble_notes(sample: Sample) -> list[str]:
+    if sample.driver_is_gone:
+        return ["its job is gone, nothing is paid: `bulkpoint campaign resume` takes it over"]
+    if sample.out_since is not None:
+        out_s = max(0.0, (sample.at - sample.out_since).total_seconds())
+        return [f"money gives only errors for {duration(out_s)}: a few calls a second ask whether it is back"]
+    if sample.slowed_to is not None and sample.tps is not None and sample.slowed_to < sample.tps:
+        return [f"slowed down to {sample.slowed_to:,} TPS by money's answers"]
+    return []
+
+
+def _waiting_notes(progress: Progress) -> list[str]:
+    """Why nothing happens, where neither the limit nor money is the cause."""
+    sample = progress.sample
+    if sample.state != "RUNNING" or progress.rate or progress.rate is None or sample.tps == 0:
+        return []
+    if sample.done == 0:
+        return ["Spark is starting"]
+    return [f"{sample.total - sample.done:,} wait for their next try or look-up"]
+
+
+def progress_line(progress: Progress, timezone: str, deadline: datetime | None = None) -> str:
+    """One line, for a log or where there is no terminal."""
+    sample = progress.sample
+    parts = [
+        local_time(sample.at, timezone),
+        state_words(sample.state),
+        f"{sample.done:,}/{sample.total:,} ({_percent(sample):.1f} %)",
+        f"success {sample.success:,}",
+        _failed_words(sample),
+        _rate_words(progress),
+    ]
+    if left := _left_words(progress):
+        parts.append(left)
+    return "  ".join([*parts, *notes(progress, timezone, deadline)])
+
+
+def progress_object(progress: Progress, campaign_id: int) -> dict[str, Any]:
+    """The same figures as one JSON object; `rate` is payments a second, `left_s` seconds."""
+    sample = progress.sample
+    return {
+        "campaign_id": campaign_id,
+        "run": sample.run,
+        "state": sample.state,
+        "at": utc_time(sample.at),
+        "total": sample.total,
+        "done": sample.done,
+        "success": sample.success,
+        "failed": sample.failed,
+        "unknown": sample.unknown,
+        "processing": sample.processing,
+        "rate": None if progress.rate is None else round(progress.rate, 1),
+        "tps": sample.tps,
+        "slowed_to": sample.slowed_to,
+        "money_out_since": None if sample.out_since is None else utc_time(sample.out_since),
+        "left_s": None if progress.left_s is None else round(progress.left_s, 1),
+    }
+
+
+def show_progress(
+    samples: Iterable[Sample],
+    *,
+    campaign_id: int,
+    name: str,
+    timezone: str,
+    every_s: float,
+    stream: TextIO,
+    as_json: bool = False,
+    deadline: datetime | None = None,
+) -> Sample | None:
+    """Show samples as they come, and return the last one.
+
+    On a terminal a live display; elsewhere, and with `as_json`, one line every `every_s` seconds of the samples' own
+    time, the first and the last one always.
+    """
+    if not as_json and stream.isatty():
+        title = f"Campaign {campaign_id}  {name}"
+        return _show_live(samples, title=title, timezone=timezone, stream=stream, deadline=deadline)
+
+    def show(progress: Progress) -> None:
+        fields = progress_object(progress, campaign_id) if as_json else None
+        line = progress_line(progress, timezone, deadline) if fields is None else json.dumps(fields)
+        print(line, file=stream, flush=True)
+
+    ticker = Ticker()
+    sample = shown = None
+    for sample in samples:
+        progress = ticker.tick(sample)
+        if shown is None or sample.state != shown.state or sample.at - shown.at >= timedelta(seconds=every_s):
+            show(progress)
+            shown = sample
+    if sample is not None and sample is not shown:
+        show(progress)
+    return sample
+
+
+def _show_live(
+    samples: Iterable[Sample], *, title: str, timezone: str, stream: TextIO, deadline: datetime | None
+) -> Sample | None:
+    from rich.console import Console
+    from rich.live import Live
+
+    ticker = Ticker()
+    last = None
+    with Live(console=Console(file=stream), auto_refresh=False) as live:
+        for last in samples:
+            live.update(live_display(ticker.tick(last), title, timezone, deadline), refresh=True)
+    return last
+
+
+def live_display(progress: Progress, title: str, timezone: str, deadline: datetime | None = None) -> "RenderableType":
+    """What a terminal shows, drawn anew for each sample."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    sample = progress.sample
+    colour = {"RUNNING": "cyan", "COMPLETED": "green", "STOPPED": "yellow"}.get(sample.state, "red")
+    bar = Table.grid(padding=(0, 1), expand=False)
+    bar.add_row(
+        ProgressBar(
+            total=max(sample.total, 1), completed=sample.done, width=48, complete_style=colour, finished_style=colour
+        ),
+        f"{_percent(sample):5.1f} %",
+        f"{sample.done:,} of {sample.total:,}",
+    )
+    figures = Text.assemble(
+        ("success ", "dim"), (f"{sample.success:,}", "green"), "   ",
+        (_failed_words(sample), "red" if sample.failed else "dim"), "   ",
+        _rate_words(progress),
+    )  # fmt: skip
+    figures.append(f"   {_left_words(progress)}")
+    heading = Text.assemble((title, "bold"), "   ", (state_words(sample.state), colour))
+    return Group(heading, bar, figures, *(Text(note, style="yellow") for note in notes(progress, timezone, deadline)))
+
+
+def _percent(sample: Sample) -> float:
+    """Rounded down: 100.0 only when all is done."""
+    return math.floor(1_000 * sample.done / sample.total) / 10 if sample.total else 0.0
+
+
+def _failed_words(sample: Sample) -> str:
+    return f"failed {sample.failed:,}" + (f" (unknown {sample.unknown:,})" if sample.unknown else "")
+
+
+def _left_words(progress: Progress) -> str:
+    if progress.left_s is None or progress.left_s < 1 or progress.sample.state != "RUNNING":
+        return ""
+    return f"{duration(progress.left_s)} left"
+
+
+def _rate_words(progress: Progress) -> str:
+    limit = "" if progress.sample.tps is None else f" of {progress.sample.tps:,}"
+    return f"{progress.rate or 0:,.0f}{limit} TPS"
