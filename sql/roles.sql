@@ -24,7 +24,7 @@ grant bulkpoint_reader, bulkpoint_loader to bulkpoint_operator;
 grant insert (name, note, expected_count, expected_amount, creator, creator_login, not_before) on campaign to bulkpoint_operator;
 grant update (last_event_no, approved_by, approved_login, approved_at, approved_digest, withdrawn_by, withdrawn_at,
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
-grant insert, update on campaign_run, campaign_counter, money_limit, seen_list to bulkpoint_operator;
+grant insert, update on campaign_run, campaign_counter, money_limit, duplicate_list to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
 -- The job's last act is to publish its events and to tell of them.
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_operator;

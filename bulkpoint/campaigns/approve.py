@@ -1,10 +1,10 @@
 """Approve a campaign: a second person, by another database login, binds its start to the targets as they are now."""
 
 from bulkpoint.campaigns.digest import refuse_another_digest
-from bulkpoint.campaigns.readiness import survey
+from bulkpoint.campaigns.readiness import inspect_targets
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
-from bulkpoint.rules.readiness import NO_POLICY, Intake, find_missing_targets
+from bulkpoint.rules.readiness import NO_POLICY, TargetsState, find_missing_targets
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import approve, get_campaign, lock_campaign
@@ -28,7 +28,7 @@ def approve_campaign(connection: Connection, campaign_id: int, *, actor: str, di
         refused = refusal(Command.APPROVE, CampaignState(campaign.state), campaign_id)
         if refused is not None:
             raise RefusedError(refused)
-        found = _check_targets(survey(connection, campaign, NO_POLICY), campaign_id, digest)
+        found = _check_targets(inspect_targets(connection, campaign, NO_POLICY), campaign_id, digest)
         approve(connection, campaign_id, actor=actor, digest=found)
         remember_list(connection, campaign_id, found)
         detail = {
@@ -42,7 +42,7 @@ def approve_campaign(connection: Connection, campaign_id: int, *, actor: str, di
     return found
 
 
-def _check_targets(intake: Intake, campaign_id: int, digest: str | None) -> bytes:
+def _check_targets(intake: TargetsState, campaign_id: int, digest: str | None) -> bytes:
     missing = find_missing_targets(campaign_id, intake)
     if missing is not None:
         raise RefusedError(missing.refusal(campaign_id, "be approved"))

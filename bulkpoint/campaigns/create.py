@@ -13,7 +13,7 @@ from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.duplicate_list import find_same_list, name_repetition, remember_list
+from bulkpoint.store.duplicate_list import allow_repetition, find_same_list, remember_list
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.target import digest_targets, load_targets
 
@@ -136,7 +136,7 @@ def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> Non
     remember_list(connection, campaign_id, digest)
     if new.same_as is not None:
         assert new.reason, "checked before"
-        name_repetition(connection, campaign_id, same_as=new.same_as, reason=new.reason)
+        allow_repetition(connection, campaign_id, same_as=new.same_as, reason=new.reason)
 
 
 class _Counted:

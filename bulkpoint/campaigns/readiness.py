@@ -1,14 +1,16 @@
 """What is known of a campaign's targets before its first start, and whether rules.readiness lets them be paid."""
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.readiness import Intake, Policy, find_obstacle, refuse_repetition
+from bulkpoint.rules.readiness import Policy, TargetsState, find_obstacle, refuse_repetition
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import find_same_list
 from bulkpoint.store.target import digest_targets, total_targets
 
 
-def survey(connection: Connection, campaign: Campaign, policy: Policy, *, same_as: int | None = None) -> Intake:
+def inspect_targets(
+    connection: Connection, campaign: Campaign, policy: Policy, *, same_as: int | None = None
+) -> TargetsState:
     """Count, sum and digest of a campaign's targets, two scans of them, beside what was expected, approved and seen.
 
     same_as: what the command names; without it, what was named when the campaign was created.
@@ -18,7 +20,7 @@ def survey(connection: Connection, campaign: Campaign, policy: Policy, *, same_a
     if (count, amount) == (campaign.expected_count, campaign.expected_amount):
         digest = digest_targets(connection, campaign.campaign_id)
         same_list = find_same_list(connection, campaign.campaign_id, digest)
-    return Intake(
+    return TargetsState(
         expected_count=campaign.expected_count,
         expected_amount=campaign.expected_amount,
         count=count,
@@ -33,7 +35,7 @@ def survey(connection: Connection, campaign: Campaign, policy: Policy, *, same_a
     )
 
 
-def check_ready(campaign_id: int, intake: Intake, *, same_as: int | None) -> bytes:
+def check_ready(campaign_id: int, intake: TargetsState, *, same_as: int | None) -> bytes:
     """The digest of targets that may be paid. same_as: what the command names.
 
     Raises RefusedError with what stands in the way, and what to do.

@@ -7,7 +7,7 @@ from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, CampaignState, Command, re
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.progress import Chosen, FailedKind, count_failed
+from bulkpoint.store.progress import FailedKind, RetrySelection, count_failed
 from bulkpoint.store.right import require_right
 
 
@@ -16,12 +16,12 @@ class RetryPlan:
     """What would be paid again, and what would be left as it is; both by kind. spent: had all its RETRY runs."""
 
     campaign: Campaign
-    chosen: Chosen
+    chosen: RetrySelection
     again: list[FailedKind]
     left: list[FailedKind]
 
 
-def plan_retry(connection: Connection, campaign_id: int, chosen: Chosen) -> RetryPlan:
+def plan_retry(connection: Connection, campaign_id: int, chosen: RetrySelection) -> RetryPlan:
     """Raises RefusedError where the login has no right, where the state does not allow it, where nothing is chosen, and
     where all that is has had its three RETRY runs.
     """

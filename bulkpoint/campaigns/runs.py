@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from bulkpoint.campaigns.readiness import check_ready, survey
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, Command, FailureKind, refusal
 from bulkpoint.rules.readiness import NO_POLICY, Policy
@@ -14,12 +14,12 @@ from bulkpoint.rules.rights import Right
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.duplicate_list import name_repetition, remember_list
+from bulkpoint.store.duplicate_list import allow_repetition, remember_list
 from bulkpoint.store.outbox import write_event
-from bulkpoint.store.progress import Chosen, RunSummary, summarize_run
+from bulkpoint.store.progress import RetrySelection, RunSummary, summarize_run
 from bulkpoint.store.right import require_right
 from bulkpoint.store.run import DRIVER_LEASE_S, Run, driver_parameters, renew_driver
-from bulkpoint.store.share import RunToken, forget_trouble, lay_out_shares
+from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 from bulkpoint.store.sql import sql
 
 # How far a campaign is, in percent of its payments that ended, when it is told.
@@ -28,11 +28,11 @@ QUARTERS = (25, 50, 75)
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
 
 # What money refused would be refused again, and two truths are for people: these only when they are named.
-ALL_BUT_REFUSED = Chosen((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
+ALL_BUT_REFUSED = RetrySelection((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class StartTerms:
     """What a first start is bound to, beyond the expected totals.
 
     digest: of the targets that somebody has looked at. policy: the deployment's. forced: it jumped the order of the
@@ -45,7 +45,7 @@ class Terms:
     same_as: int | None = None
 
 
-NO_TERMS = Terms()
+NO_TERMS = StartTerms()
 
 
 def begin_run(
@@ -57,8 +57,8 @@ def begin_run(
     reason: str | None,
     shares: int,
     holder: UUID | None = None,
-    chosen: Chosen = ALL_BUT_REFUSED,
-    terms: Terms = NO_TERMS,
+    chosen: RetrySelection = ALL_BUT_REFUSED,
+    terms: StartTerms = NO_TERMS,
 ) -> Run:
     """Make a campaign's next run RUNNING, in one transaction.
 
@@ -98,14 +98,14 @@ def begin_run(
         run_id, run, driver_epoch = inserted
         if campaign.frozen_at is None:
             _freeze(connection, campaign, terms, reason=reason)
-        lay_out_shares(connection, shares)
-        forget_trouble(connection)
+        allocate_shares(connection, shares)
+        reset_breakers(connection)
         frozen_campaign = connection.execute(sql("frozen_campaign"), {"campaign_id": campaign_id}).fetchone()
         assert frozen_campaign is not None
         key_namespace, target_count, target_amount = frozen_campaign
         figures: dict[str, Any] = {"kind": kind, "target_count": target_count, "target_amount": target_amount}
         if kind == "RESUME":
-            connection.execute(sql("begin_again"), {"campaign_id": campaign_id})
+            connection.execute(sql("reset_tries"), {"campaign_id": campaign_id})
         if kind == "RETRY":
             figures |= _reopen(connection, campaign_id, chosen)
         if reason is not None:
@@ -113,8 +113,8 @@ def begin_run(
         if terms.same_as is not None:
             figures["same_as"] = terms.same_as
         if terms.forced:
-            _tell_of_force(connection, campaign, run, actor=actor, reason=reason)
-        event, action = _TOLD_AS[kind]
+            _publish_force(connection, campaign, run, actor=actor, reason=reason)
+        event, action = _PUBLISHED_AS[kind]
         write_event(connection, campaign_id=campaign_id, run=run, type=event, actor=actor, data=figures)
         write_audit(connection, action=action, campaign_id=campaign_id, run=run, actor=actor, detail=figures)
         # The freeze may have taken longer than a driver's lease: it begins now.
@@ -139,7 +139,7 @@ def check_startable(connection: Connection, campaign_id: int, *, kind: str) -> C
 
 
 _OPENED_BY = {"INITIAL": Command.START, "RESUME": Command.RESUME, "RETRY": Command.RETRY}
-_TOLD_AS = {
+_PUBLISHED_AS = {
     "INITIAL": ("campaign.started", "start"),
     "RESUME": ("campaign.resumed", "resume"),
     "RETRY": ("campaign.retried", "retry"),
@@ -154,10 +154,10 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
     ended = connection.execute(sql("end_run_without_driver"), {"run_id": latest[0], "reason": reason}).fetchone()
     assert ended is not None, "the campaign's row is locked and its driver's lease has passed"
     summary = summarize_run(connection, latest[0])
-    _tell_of_end(connection, summary, actor=actor)
+    _publish_end(connection, summary, actor=actor)
 
 
-def _reopen(connection: Connection, campaign_id: int, chosen: Chosen) -> dict[str, Any]:
+def _reopen(connection: Connection, campaign_id: int, chosen: RetrySelection) -> dict[str, Any]:
     row = connection.execute(sql("reopen_failed"), chosen.parameters(campaign_id)).fetchone()
     assert row is not None
     payments, points = row
@@ -170,10 +170,10 @@ def _reopen(connection: Connection, campaign_id: int, chosen: Chosen) -> dict[st
     return {"retried": payments, "retried_amount": points} | choice
 
 
-def _freeze(connection: Connection, campaign: Campaign, terms: Terms, *, reason: str | None) -> None:
+def _freeze(connection: Connection, campaign: Campaign, terms: StartTerms, *, reason: str | None) -> None:
     """Targets become payments, if they are what was expected, approved, looked at, and not paid before."""
     campaign_id = campaign.campaign_id
-    intake = survey(connection, campaign, terms.policy, same_as=terms.same_as)
+    intake = inspect_targets(connection, campaign, terms.policy, same_as=terms.same_as)
     digest = check_ready(campaign_id, intake, same_as=terms.same_as)
     if terms.digest is not None and terms.digest != digest:
         raise RefusedError(
@@ -184,10 +184,10 @@ def _freeze(connection: Connection, campaign: Campaign, terms: Terms, *, reason:
     remember_list(connection, campaign_id, digest)
     if terms.same_as is not None:
         assert reason, "--same-as has a reason"
-        name_repetition(connection, campaign_id, same_as=terms.same_as, reason=reason)
+        allow_repetition(connection, campaign_id, same_as=terms.same_as, reason=reason)
 
 
-def _tell_of_force(connection: Connection, campaign: Campaign, run: int, *, actor: str, reason: str | None) -> None:
+def _publish_force(connection: Connection, campaign: Campaign, run: int, *, actor: str, reason: str | None) -> None:
     """Event and audit row of a start that jumps the order, in the transaction of the start itself."""
     require_right(connection, Right.FORCE)
     campaign_id, detail = campaign.campaign_id, {"reason": reason}
@@ -196,19 +196,19 @@ def _tell_of_force(connection: Connection, campaign: Campaign, run: int, *, acto
     write_audit(connection, action="force", campaign_id=campaign_id, run=run, actor=actor, detail=detail)
 
 
-def tell_progress(connection: Connection, run: Run) -> None:
+def publish_progress(connection: Connection, run: Run) -> None:
     """The events of how far a run has brought its campaign, unless it has ended or is another driver's."""
     with connection.transaction():
         lock_campaign(connection, run.token.campaign_id)
         held = renew_driver(connection, run)
         if held is not None and held[0] == "RUNNING":
-            _tell_quarters(connection, summarize_run(connection, run.token.run_id), actor=run.actor)
+            _publish_quarters(connection, summarize_run(connection, run.token.run_id), actor=run.actor)
 
 
-def _tell_quarters(connection: Connection, summary: RunSummary, *, actor: str) -> None:
+def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str) -> None:
     """Each quarter is told once in a campaign's life, also where one look finds several; the caller holds its row."""
     total = summary.success + summary.failed + summary.open
-    row = connection.execute(sql("quarter_told"), {"campaign_id": summary.campaign_id}).fetchone()
+    row = connection.execute(sql("quarter_published"), {"campaign_id": summary.campaign_id}).fetchone()
     assert row is not None
     for percent in QUARTERS:
         if row[0] < percent <= 100 * (summary.success + summary.failed) / total:
@@ -272,12 +272,12 @@ def _end(
         if state == "COMPLETED":
             still_open = connection.execute(sql("open_rows_exist"), {"campaign_id": token.campaign_id}).fetchone()
             assert still_open == (False,), "COMPLETED while rows are open"
-            _tell_quarters(connection, summary, actor=actor)
-        _tell_of_end(connection, summary, actor=actor)
+            _publish_quarters(connection, summary, actor=actor)
+        _publish_end(connection, summary, actor=actor)
     return summary
 
 
-def _tell_of_end(connection: Connection, summary: RunSummary, *, actor: str) -> None:
+def _publish_end(connection: Connection, summary: RunSummary, *, actor: str) -> None:
     """Event and audit row of a run that has ended."""
     figures = asdict(summary)
     for key in ("campaign_id", "run", "state"):  # the event itself has these

@@ -7,8 +7,8 @@ here come first so that a person hears of a problem at once instead of after Spa
 from dataclasses import dataclass
 
 from bulkpoint.campaigns.digest import check_digest, refuse_another_digest
-from bulkpoint.campaigns.readiness import check_ready, survey
-from bulkpoint.campaigns.runs import Terms
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets
+from bulkpoint.campaigns.runs import StartTerms
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
 from bulkpoint.rules.readiness import Policy, find_obstacle
@@ -37,7 +37,7 @@ class Plan:
 
     campaign: Campaign
     digest: bytes
-    terms: Terms
+    terms: StartTerms
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def plan_start(connection: Connection, settings: Settings, campaign_id: int, req
     if request.force:
         require_right(connection, Right.FORCE)
     _refuse_while_another_runs(connection, settings, campaign_id)
-    intake = survey(connection, campaign, policy_of(settings), same_as=request.same_as)
+    intake = inspect_targets(connection, campaign, policy_of(settings), same_as=request.same_as)
     digest = check_ready(campaign_id, intake, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, "start")
     if not request.force:
         _refuse_out_of_order(connection, settings, campaign)
-    return Plan(campaign, digest, Terms(digest, policy_of(settings), request.force, request.same_as))
+    return Plan(campaign, digest, StartTerms(digest, policy_of(settings), request.force, request.same_as))
 
 
 def _not_due(campaign: Campaign, settings: Settings) -> str:
@@ -102,7 +102,7 @@ def _not_due(campaign: Campaign, settings: Settings) -> str:
 
 
 def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> str | None:
-    intake = survey(connection, campaign, policy_of(settings))
+    intake = inspect_targets(connection, campaign, policy_of(settings))
     obstacle = find_obstacle(campaign.campaign_id, intake)
     return None if obstacle is None else obstacle.why
 

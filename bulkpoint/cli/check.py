@@ -9,7 +9,7 @@ from bulkpoint.cli.session import open_session
 from bulkpoint.errors import ExitCode
 
 if TYPE_CHECKING:
-    from bulkpoint.store.alerts import Trouble
+    from bulkpoint.store.alerts import Alert
 
 
 @click.command(short_help="Say whether anything needs a person; for a scheduler.")
@@ -25,12 +25,12 @@ def check(*, as_json: bool) -> None:
       bulkpoint check
       * * * * *  bulkpoint check || mail -s "bulkpoint" on-call
     """
-    from bulkpoint.store.alerts import find_troubles
+    from bulkpoint.store.alerts import find_alerts
     from bulkpoint.store.campaign import get_running_campaign
     from bulkpoint.views.alerts import trouble_sentence
 
     with open_session() as session:
-        troubles = find_troubles(session.connection)
+        troubles = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
     zone = session.settings.timezone
     told = [(one, trouble_sentence(one, zone, "en")) for one in troubles]
@@ -47,7 +47,7 @@ def check(*, as_json: bool) -> None:
         raise SystemExit(ExitCode.RUN_FAILED)
 
 
-def _fields(trouble: "Trouble", sentence: str) -> dict[str, Any]:
+def _fields(trouble: "Alert", sentence: str) -> dict[str, Any]:
     from bulkpoint.views.format import utc_time
 
     return {

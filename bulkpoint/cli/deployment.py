@@ -35,7 +35,7 @@ def roles() -> None:
     """Make the database's group roles of least privilege: reader, loader, operator, relay. Safe to repeat.
 
     To be run by the owner of the tables after each migration; the logins of people and programs are made members of
-    them (docs/operators.md).
+    them (docs/access.md).
 
     \b
     Example:

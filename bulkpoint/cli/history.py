@@ -8,7 +8,7 @@ import click
 from bulkpoint.cli.session import open_session
 
 if TYPE_CHECKING:
-    from bulkpoint.views.audit import Told
+    from bulkpoint.views.audit import HistoryEntry
 
 
 @click.command(short_help="Tell what happened to a campaign, and who did it.")
@@ -42,7 +42,7 @@ def history(*, campaign_id: int, as_json: bool) -> None:
         click.echo(f"{local_time(told.at, zone)}  {told.sentence}")
 
 
-def _fields(told: "Told") -> dict[str, Any]:
+def _fields(told: "HistoryEntry") -> dict[str, Any]:
     from bulkpoint.views.format import utc_time
 
     event = told.event

@@ -6,17 +6,17 @@ from uuid import UUID
 
 import click
 
-from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, Terms
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, StartTerms
 from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
 from bulkpoint.cli.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.database import connection_target
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
-from bulkpoint.pay.driver import Request, pay_campaign
+from bulkpoint.pay.driver import RunRequest, pay_campaign
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.migrate import migrate
-from bulkpoint.store.progress import Chosen
+from bulkpoint.store.progress import RetrySelection
 
 
 @click.command(name="pay_campaign")
@@ -72,9 +72,9 @@ def pay(
                 terms = plan_start(connection, settings, campaign_id, asked).terms
             else:  # `bulkpoint campaign start` has looked, and the run itself looks again
                 seen = None if digest is None else bytes.fromhex(digest)
-                terms = Terms(seen, policy_of(settings), force, same_as)
-        chosen = Chosen(retry_kinds, retry_code, beyond_limit)
-        request = Request(campaign_id, kind, actor or settings.actor or os_user(), reason, holder, chosen, terms)
+                terms = StartTerms(seen, policy_of(settings), force, same_as)
+        chosen = RetrySelection(retry_kinds, retry_code, beyond_limit)
+        request = RunRequest(campaign_id, kind, actor or settings.actor or os_user(), reason, holder, chosen, terms)
         return pay_campaign(request, settings, database)
 
 

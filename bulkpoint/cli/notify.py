@@ -53,7 +53,7 @@ def _once(session: Session, notifier: "Notifier") -> int:
     if session.settings.kafka_bootstrap_servers is not None:
         told = consume(session.settings, notifier, follow=False)
     else:
-        told = notifier.tell_from_outbox() is None
+        told = notifier.notify_from_outbox() is None
     told = notifier.tell_troubles() and told
     return ExitCode.DONE if told else ExitCode.UNREACHABLE
 
@@ -78,6 +78,6 @@ def _follow(session: Session, notifier: "Notifier") -> int:
 
 def _tell_for_ever(notifier: "Notifier") -> None:
     while True:
-        again_s = notifier.tell_from_outbox()
+        again_s = notifier.notify_from_outbox()
         notifier.tell_troubles()
         time.sleep(again_s or LOOK_S)

@@ -77,10 +77,10 @@ def reconcile(*, campaign_id: int, settlement: Path | None, as_json: bool) -> in
 
 
 def _look_up(campaign_id: int, differences: "Spool") -> tuple[dict[str, int], str]:
-    from bulkpoint.reconcile.look_ups import look_up_uncertain
+    from bulkpoint.reconcile.look_ups import look_up_in_doubt
 
     with open_session() as session:
-        found = look_up_uncertain(
+        found = look_up_in_doubt(
             session.connection,
             session.database_url,
             session.settings,

@@ -142,11 +142,11 @@ def retry(
     from bulkpoint.campaigns.retry import plan_retry
     from bulkpoint.campaigns.runs import ALL_BUT_REFUSED
     from bulkpoint.launch.process import start_job
-    from bulkpoint.store.progress import Chosen
+    from bulkpoint.store.progress import RetrySelection
 
     if beyond_limit and not (reason and reason.strip()):
         raise UsageError("--beyond-limit needs --reason: it is kept in the audit log.")
-    chosen = Chosen(kinds or ALL_BUT_REFUSED.kinds, code, beyond_limit)
+    chosen = RetrySelection(kinds or ALL_BUT_REFUSED.kinds, code, beyond_limit)
     with open_session() as session:
         plan = plan_retry(session.connection, campaign_id, chosen)
         if not yes:

@@ -81,9 +81,9 @@ def _signals_later() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # where Python runs no handler
         yield
         return
-    heard: list[int] = []
+    observe: list[int] = []
     before = {
-        number: signal.signal(number, lambda number, _frame: heard.append(number))
+        number: signal.signal(number, lambda number, _frame: observe.append(number))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) not in (signal.SIG_IGN, None)
     }
@@ -92,8 +92,8 @@ def _signals_later() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if heard:
-            signal.raise_signal(heard[0])
+        if observe:
+            signal.raise_signal(observe[0])
 
 
 def find_home(data_dir: Path) -> PostgresHome:

@@ -41,7 +41,7 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
     notifier = Notifier(settings, link, _warn, wait_s_max=SLACK_WAIT_S_MAX_IN_PASSING)
     try:
         with closing(link):
-            notifier.tell_from_outbox(over)
+            notifier.notify_from_outbox(over)
     except BulkpointError as error:
         _warn(str(error))
 

@@ -19,14 +19,14 @@ from bulkpoint.events.kafka import ANSWER_S_MAX, describe, ensure_topic, new_cli
 from bulkpoint.events.message import TOLD_TYPES, Message, tell, tell_trouble
 from bulkpoint.events.slack import send
 from bulkpoint.settings import Settings
-from bulkpoint.store.alerts import find_troubles
+from bulkpoint.store.alerts import find_alerts
 from bulkpoint.store.connect import Link
 from bulkpoint.store.notification import (
     TOLD_WITHIN_S,
     claim_notification,
-    events_to_tell,
     give_up_notification,
     notification_sent,
+    unsent_notifications,
     was_notified,
 )
 from bulkpoint.store.outbox import Event
@@ -87,10 +87,10 @@ class Notifier:
         self._say(f"a message to Slack was not sent: {problem.sentence}")
         return max(TRY_AGAIN_S, problem.wait_s)
 
-    def tell_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
+    def notify_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
         """Tell what the outbox has that is not told yet, until `over`; seconds until another try, none when all is."""
         while not over():
-            events = self._link.ask(lambda connection: events_to_tell(connection, TOLD_TYPES, self._channel))
+            events = self._link.ask(lambda connection: unsent_notifications(connection, TOLD_TYPES, self._channel))
             if not events:
                 return None
             for event in events:
@@ -108,7 +108,7 @@ class Notifier:
             return True
         self._look_at = time.monotonic() + TROUBLES_S
         told = True
-        for trouble in self._link.ask(find_troubles):
+        for trouble in self._link.ask(find_alerts):
             sentence = trouble_sentence(trouble, self._settings.timezone, self._settings.language)
             message = tell_trouble([sentence], language=self._settings.language)
             told = self.send_once(str(uuid5(TROUBLES, f"{trouble.kind}:{trouble.key}")), message) is None and told

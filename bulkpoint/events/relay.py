@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.relay import (
-    Turn,
+    CursorLock,
+    add_missing_cursors,
     event_of,
     events_to_publish,
-    know_campaigns,
     list_parked,
+    lock_next_cursor,
     mark_published,
     move_cursor,
     note_trouble,
     park_event,
-    take_turn,
     unpark_event,
 )
 
@@ -52,18 +52,18 @@ def relay_waiting(connection: Connection, publisher: "Publisher", over: Callable
 
     Raises UnreachableError when the broker does not answer; what it has by then is marked.
     """
-    know_campaigns(connection)
+    add_missing_cursors(connection)
     relayed = Relayed()
     while not over():
         with connection.transaction():
-            turn = take_turn(connection)
+            turn = lock_next_cursor(connection)
             if turn is None:
                 return relayed
             relayed += _publish_next(connection, publisher, turn)
     return relayed
 
 
-def _publish_next(connection: Connection, publisher: "Publisher", turn: Turn) -> Relayed:
+def _publish_next(connection: Connection, publisher: "Publisher", turn: CursorLock) -> Relayed:
     events = events_to_publish(connection, turn, most=1 if turn.tries else BATCH_EVENTS)
     published = publisher.publish(events)
     while published.refusal is not None and published.count == 0 and len(events) > 1:
@@ -76,7 +76,7 @@ def _publish_next(connection: Connection, publisher: "Publisher", turn: Turn) ->
     return _refused(connection, turn, events[0], published.refusal)
 
 
-def _refused(connection: Connection, turn: Turn, event: Event, refusal: str) -> Relayed:
+def _refused(connection: Connection, turn: CursorLock, event: Event, refusal: str) -> Relayed:
     tries = turn.tries + 1
     if tries < TRIES_MAX:
         note_trouble(connection, event, refusal)

@@ -181,18 +181,18 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         start_new_session=True,
         preexec_fn=_ignore_signals,  # noqa: PLW1509 (safe: this process has one thread)
     )
-    tell_at, heard = 0.0, 0
+    tell_at, observe = 0.0, 0
     while True:
         try:
             exit_code = process.wait(_POLL_S)
             break
         except subprocess.TimeoutExpired:
-            if len(asked) > heard and time.monotonic() >= tell_at:
+            if len(asked) > observe and time.monotonic() >= tell_at:
                 number, heard_when_told = asked[-1], len(asked)
                 driver_listens = _is_caught(process.pid, number)
                 _tell(process.pid, number)
                 if driver_listens:  # once more would hit a Python that is closing down and kill it: 143 instead of 4
-                    heard = heard_when_told
+                    observe = heard_when_told
                 tell_at = time.monotonic() + _REPEAT_S
     _end_stragglers(process.pid)
     return exit_code if exit_code >= 0 else 128 - exit_code

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from bulkpoint.errors import UsageError
 from bulkpoint.money.contract import MoneyV1, PointsCall
-from bulkpoint.money.transport import Reply, Request
-from bulkpoint.rules.answers import Observed
+from bulkpoint.money.transport import HttpRequest, Reply
+from bulkpoint.rules.answers import CallResult
 
 _METHODS = ("pay", "look_up", "read_pay", "read_look_up")
 
@@ -20,16 +20,16 @@ class Adapter(Protocol):
     used by many threads.
     """
 
-    def pay(self, call: PointsCall) -> Request:
+    def pay(self, call: PointsCall) -> HttpRequest:
         """The request that credits a member, under the call's idempotency key."""
 
-    def look_up(self, key: UUID) -> Request:
+    def look_up(self, key: UUID) -> HttpRequest:
         """The request that asks what money has under a key."""
 
-    def read_pay(self, reply: Reply, now: datetime) -> Observed:
+    def read_pay(self, reply: Reply, now: datetime) -> CallResult:
         """What the answer to pay() says."""
 
-    def read_look_up(self, reply: Reply, now: datetime) -> Observed:
+    def read_look_up(self, reply: Reply, now: datetime) -> CallResult:
         """What the answer to look_up() says."""
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from bulkpoint.errors import UsageError
-from bulkpoint.money.transport import Reply, Request
-from bulkpoint.rules.answers import Credit, Observed
+from bulkpoint.money.transport import HttpRequest, Reply
+from bulkpoint.rules.answers import CallResult, Credit
 from bulkpoint.rules.retry import parse_retry_after
 
 TRANSACTION_ID_CHARACTERS_MAX = 200
@@ -44,7 +44,7 @@ class MoneyV1:
             self._look_up_headers["Authorization"] = f"Bearer {token}"
         self._pay_headers = {**self._look_up_headers, "Content-Type": "application/json"}
 
-    def pay(self, call: PointsCall) -> Request:
+    def pay(self, call: PointsCall) -> HttpRequest:
         """The request that credits a member."""
         # By hand, in ASCII with escapes: a sixth of the cost of json.dumps, and no text there is can make it fail.
         body = (
@@ -52,17 +52,17 @@ class MoneyV1:
             f'"amount":{call.amount},"reason":{encode_basestring_ascii(call.reason)}}}'
         )
         headers = {**self._pay_headers, "Idempotency-Key": str(call.key)}
-        return Request("POST", "/v1/points", headers, body.encode("ascii"))
+        return HttpRequest("POST", "/v1/points", headers, body.encode("ascii"))
 
-    def look_up(self, key: UUID) -> Request:
+    def look_up(self, key: UUID) -> HttpRequest:
         """The request that asks what money has under a key."""
-        return Request("GET", f"/v1/points/{key}", self._look_up_headers, None)
+        return HttpRequest("GET", f"/v1/points/{key}", self._look_up_headers, None)
 
-    def read_pay(self, reply: Reply, now: datetime) -> Observed:
+    def read_pay(self, reply: Reply, now: datetime) -> CallResult:
         """What the answer to pay() says. now: aware, for a Retry-After that is a date."""
         return _observed(reply, _fields(reply), now)
 
-    def read_look_up(self, reply: Reply, now: datetime) -> Observed:
+    def read_look_up(self, reply: Reply, now: datetime) -> CallResult:
         """What the answer to look_up() says; a credit only where all of its fields are there."""
         fields = _fields(reply)
         campaign_id, member_id, amount = fields.get("campaign_id"), fields.get("member_id"), fields.get("amount")
@@ -83,9 +83,9 @@ def _fields(reply: Reply) -> dict[str, object]:
     return fields if type(fields) is dict else {}
 
 
-def _observed(reply: Reply, fields: dict[str, object], now: datetime) -> Observed:
+def _observed(reply: Reply, fields: dict[str, object], now: datetime) -> CallResult:
     transaction_id, code, message = fields.get("transaction_id"), fields.get("code"), fields.get("message")
-    return Observed(
+    return CallResult(
         reply.status,
         reply.trouble,
         None if reply.retry_after is None else parse_retry_after(reply.retry_after, now),

@@ -7,7 +7,7 @@ from typing import Any
 import pycurl
 
 from bulkpoint.money.curl_transport import CurlTransport
-from bulkpoint.money.transport import OnWire, Reply, Request
+from bulkpoint.money.transport import HttpRequest, OnWire, Reply
 
 # While libcurl has no socket to wait for (it connects, or resolves a name in a thread of its own).
 NO_SOCKET_WAIT_S = 0.002
@@ -30,7 +30,7 @@ class CurlCalls:
         """Calls begun and not yet ended."""
         return len(self._busy)
 
-    def begin(self, tag: object, request: Request, *, on_wire: OnWire) -> None:
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
         """Begin a call; it leaves while `ended` is at work."""
         transport = self._idle.pop() if self._idle else self._make_transport()
         curl = transport.begin(request, on_wire=on_wire)

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, OnWire, Reply, Request, ca_bundle
-from bulkpoint.rules.answers import Trouble
+from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, HttpRequest, OnWire, Reply, ca_bundle
+from bulkpoint.rules.answers import CallTrouble
 
 # Once the call has left. Whatever else can happen to it then ends like a reset.
 _TROUBLES = {
-    pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMED_OUT,
-    pycurl.E_UNSUPPORTED_PROTOCOL: Trouble.GARBLED,  # HTTP/0.9: what is left when there is no status line
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: Trouble.GARBLED,  # HTTP too, whatever its name says
+    pycurl.E_OPERATION_TIMEDOUT: CallTrouble.TIMED_OUT,
+    pycurl.E_UNSUPPORTED_PROTOCOL: CallTrouble.GARBLED,  # HTTP/0.9: what is left when there is no status line
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: CallTrouble.GARBLED,  # HTTP too, whatever its name says
 }
 
 
@@ -76,7 +76,7 @@ class CurlTransport:
         curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
         curl.setopt(pycurl.WRITEFUNCTION, self._read_body)
 
-    def send(self, request: Request, *, on_wire: OnWire) -> Reply:
+    def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer; see Transport.send."""
         # An idle connection has nothing to say: if there is something to read, it is its end.
         dead = self._socket != -1 and bool(self._idle.poll(0))
@@ -92,7 +92,7 @@ class CurlTransport:
         self._watch_idle()
         return self.end(error)
 
-    def begin(self, request: Request, *, on_wire: OnWire) -> "pycurl.Curl":
+    def begin(self, request: HttpRequest, *, on_wire: OnWire) -> "pycurl.Curl":
         """The handle, ready to perform this call; for CurlCalls, which performs many side by side."""
         self._prepare(request)
         self._call = _Call(on_wire)
@@ -114,7 +114,7 @@ class CurlTransport:
         """Close the connection."""
         self._curl.close()
 
-    def _prepare(self, request: Request) -> None:
+    def _prepare(self, request: HttpRequest) -> None:
         if request.method != self._method:
             self._curl.setopt(pycurl.HTTPGET if request.body is None else pycurl.POST, 1)
             self._curl.setopt(pycurl.CUSTOMREQUEST, request.method)
@@ -163,9 +163,9 @@ class CurlTransport:
         return len(chunk)
 
 
-def _trouble(call: _Call, code: int) -> Trouble:
+def _trouble(call: _Call, code: int) -> CallTrouble:
     if not call.left:
-        return Trouble.NOT_SENT if call.asked else Trouble.NOT_CONNECTED
+        return CallTrouble.NOT_SENT if call.asked else CallTrouble.NOT_CONNECTED
     if call.twice:
-        return Trouble.SENT_TWICE
-    return Trouble.TOO_LARGE if call.too_large else _TROUBLES.get(code, Trouble.RESET)
+        return CallTrouble.SENT_TWICE
+    return CallTrouble.TOO_LARGE if call.too_large else _TROUBLES.get(code, CallTrouble.RESET)

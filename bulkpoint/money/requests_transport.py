@@ -17,8 +17,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, OnWire, Reply, Request, ca_bundle
-from bulkpoint.rules.answers import Trouble
+from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, HttpRequest, OnWire, Reply, ca_bundle
+from bulkpoint.rules.answers import CallTrouble
 
 # Sent with every call: what libcurl sends, and that an answer must come as it is, not packed.
 _STATIC_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -39,7 +39,7 @@ class RequestsTransport:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(self._departure))
 
-    def send(self, request: Request, *, on_wire: OnWire) -> Reply:
+    def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer; see Transport.send."""
         now = time.monotonic()
         if now - self._idle_since > IDLE_S_MAX:
@@ -72,7 +72,7 @@ class RequestsTransport:
                 response.status_code,
                 body or b"",
                 _retry_after(response),
-                Trouble.TOO_LARGE if too_large else None,
+                CallTrouble.TOO_LARGE if too_large else None,
                 f"the answer is larger than {ANSWER_BYTES_MAX} bytes" if too_large else None,
             )
         self._idle_since = time.monotonic()
@@ -97,15 +97,15 @@ def _read_body(response: requests.Response) -> bytes | None:
 def _troubled(departure: "_Departure", response: requests.Response | None, error: BaseException) -> Reply:
     causes = list(_causes(error))
     if not departure.left:
-        trouble = Trouble.NOT_SENT if departure.asked else Trouble.NOT_CONNECTED
+        trouble = CallTrouble.NOT_SENT if departure.asked else CallTrouble.NOT_CONNECTED
     elif departure.twice:
-        trouble = Trouble.SENT_TWICE
+        trouble = CallTrouble.SENT_TWICE
     elif any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
-        trouble = Trouble.TIMED_OUT
+        trouble = CallTrouble.TIMED_OUT
     elif any(isinstance(cause, http.client.HTTPException) and not _is_cut(cause) for cause in causes):
-        trouble = Trouble.GARBLED
+        trouble = CallTrouble.GARBLED
     else:
-        trouble = Trouble.RESET
+        trouble = CallTrouble.RESET
     if response is None:
         return Reply(None, trouble=trouble, detail=str(causes[-1]))
     return Reply(response.status_code, b"", _retry_after(response), trouble, str(causes[-1]))

@@ -6,7 +6,7 @@ from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from bulkpoint.money.transport import OnWire, Reply, Request, Transport
+from bulkpoint.money.transport import HttpRequest, OnWire, Reply, Transport
 
 
 class ThreadedCalls:
@@ -14,7 +14,7 @@ class ThreadedCalls:
 
     def __init__(self, make_transport: Callable[[], Transport]) -> None:
         self._make_transport = make_transport
-        self._begun: SimpleQueue[tuple[object, Request, OnWire] | None] = SimpleQueue()
+        self._begun: SimpleQueue[tuple[object, HttpRequest, OnWire] | None] = SimpleQueue()
         self._ended: SimpleQueue[tuple[object, Reply | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._under_way = 0
@@ -24,7 +24,7 @@ class ThreadedCalls:
         """Calls begun and not yet ended."""
         return self._under_way
 
-    def begin(self, tag: object, request: Request, *, on_wire: OnWire) -> None:
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
         """Begin a call."""
         self._under_way += 1
         if self._under_way > len(self._threads):

@@ -6,19 +6,14 @@ than it was told. Whatever happens on the way is an answer (a Reply with trouble
 
 import ssl
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import certifi
 
 from bulkpoint import __version__
 from bulkpoint.errors import UsageError
-from bulkpoint.rules.answers import Trouble
-from bulkpoint.settings import Settings
-
-if TYPE_CHECKING:
-    from bulkpoint.money.curl_transport import CurlTransport
+from bulkpoint.rules.answers import CallTrouble
 
 # The contract's answers are some hundred bytes; an error page of a gateway is a few kB.
 ANSWER_BYTES_MAX = 65_536
@@ -30,7 +25,7 @@ USER_AGENT = f"bulkpoint/{__version__}"
 OnWire = Callable[[], bool]
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """A call to be sent. `path` comes after the address in the settings. Headers are not shown: one is the token."""
 
     method: str
@@ -51,14 +46,14 @@ class Reply(NamedTuple):
     status: int | None
     body: bytes = b""
     retry_after: str | None = None
-    trouble: Trouble | None = None
+    trouble: CallTrouble | None = None
     detail: str | None = None
 
 
 class Transport(Protocol):
     """One connection to money, kept open between calls. For one thread; closed by the thread that made it."""
 
-    def send(self, request: Request, *, on_wire: OnWire) -> Reply:
+    def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer.
 
         on_wire is called once, right before the call leaves; what it raises comes out of here, and the call stays. The
@@ -80,7 +75,7 @@ class Calls(Protocol):
     def under_way(self) -> int:
         """Calls begun and not yet ended."""
 
-    def begin(self, tag: object, request: Request, *, on_wire: OnWire) -> None:
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
         """Begin a call; `tag` comes back with its reply. on_wire as in Transport.send."""
 
     def ended(self, wait_s: float) -> list[tuple[Any, Reply]]:
@@ -88,36 +83,6 @@ class Calls(Protocol):
 
     def close(self) -> None:
         """Close every connection; calls under way are given up."""
-
-
-def make_transport(settings: Settings) -> Transport:
-    """A new transport of the kind BULKPOINT_MONEY_TRANSPORT names. Raises UsageError for a CA file it cannot use."""
-    if settings.money_transport == "curl":
-        return _curl_transport(settings)
-    from bulkpoint.money.requests_transport import RequestsTransport
-
-    return RequestsTransport(settings.money_url, ca_file=settings.money_ca_file, **_limits(settings))
-
-
-def make_calls(settings: Settings) -> Calls:
-    """Calls by the client that BULKPOINT_MONEY_TRANSPORT names. Raises UsageError for a CA file it cannot use."""
-    if settings.money_transport == "curl":
-        from bulkpoint.money.curl_calls import CurlCalls
-
-        return CurlCalls(partial(_curl_transport, settings))
-    from bulkpoint.money.threaded_calls import ThreadedCalls
-
-    return ThreadedCalls(partial(make_transport, settings))
-
-
-def _curl_transport(settings: Settings) -> "CurlTransport":
-    from bulkpoint.money.curl_transport import CurlTransport
-
-    return CurlTransport(settings.money_url, ca_file=settings.money_ca_file, **_limits(settings))
-
-
-def _limits(settings: Settings) -> dict[str, float]:
-    return {"connect_timeout_s": settings.money_connect_timeout_s, "timeout_s": settings.money_timeout_s}
 
 
 def ca_bundle(ca_file: Path | None) -> str:

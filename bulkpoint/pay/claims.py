@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CLAIM_ROWS_MAX = 500
 
 
-class Row(NamedTuple):
+class FrozenPayment(NamedTuple):
     """A payment as Spark read it; the frozen part never changes, so it may be as old as the wave."""
 
     seq: int
@@ -33,13 +33,13 @@ class Rows:
     """The rows not yet claimed: those given back first, then the rest of Spark's batches."""
 
     def __init__(self, batches: Iterable["pa.RecordBatch"]) -> None:
-        self._given_back: deque[Row] = deque()
+        self._given_back: deque[FrozenPayment] = deque()
         self._coming = _rows_of(batches)
         self._ended = False
 
-    def take(self, count: int) -> list[Row]:
+    def take(self, count: int) -> list[FrozenPayment]:
         """Up to `count` rows; none left when empty."""
-        taken: list[Row] = []
+        taken: list[FrozenPayment] = []
         while len(taken) < count and self._given_back:
             taken.append(self._given_back.popleft())
         wanted = count - len(taken)
@@ -49,7 +49,7 @@ class Rows:
 
     def give_back(self, payments: Iterable[Payment]) -> None:
         """Payments that were claimed and not sent, for the next hold of a share."""
-        self._given_back.extend(Row(p.seq, p.member_id, p.amount, p.reason) for p in payments)
+        self._given_back.extend(FrozenPayment(p.seq, p.member_id, p.amount, p.reason) for p in payments)
 
     @property
     def ended(self) -> bool:
@@ -57,7 +57,7 @@ class Rows:
 
 
 def claim(
-    connection: Connection, run: RunToken, token: ShareToken, namespace: UUID, rows: Sequence[Row]
+    connection: Connection, run: RunToken, token: ShareToken, namespace: UUID, rows: Sequence[FrozenPayment]
 ) -> list[Payment]:
     """Make rows ours; those that are final, not yet due or held by somebody alive are left out."""
     by_seq = {row.seq: row for row in rows}
@@ -77,7 +77,7 @@ def claim(
     return payments
 
 
-def _rows_of(batches: Iterable["pa.RecordBatch"]) -> Iterator[Row]:
+def _rows_of(batches: Iterable["pa.RecordBatch"]) -> Iterator[FrozenPayment]:
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("seq", "member_id", "amount", "reason"))
-        yield from map(Row._make, zip(*columns, strict=True))
+        yield from map(FrozenPayment._make, zip(*columns, strict=True))

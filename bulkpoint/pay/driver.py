@@ -26,19 +26,19 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, Terms, begin_run, check_startable, end_run
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, StartTerms, begin_run, check_startable, end_run
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError, UsageError
 from bulkpoint.events.deliver import deliver
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
-from bulkpoint.pay.task import REPORT_SCHEMA, PartitionJob
+from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
-from bulkpoint.store.progress import Chosen, RunSummary, sample_progress, summarize_run
+from bulkpoint.store.progress import RetrySelection, RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, open_buckets
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED":
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """What was asked for: one campaign, and who asked. `holder`: what the asker knows this driver by."""
 
     campaign_id: int
@@ -67,11 +67,11 @@ class Request:
     actor: str
     reason: str | None = None
     holder: UUID | None = None
-    chosen: Chosen = ALL_BUT_REFUSED  # of a RETRY
-    terms: Terms = NO_TERMS  # of a first start
+    chosen: RetrySelection = ALL_BUT_REFUSED  # of a RETRY
+    terms: StartTerms = NO_TERMS  # of a first start
 
 
-def pay_campaign(request: Request, settings: Settings, database: Database) -> ExitCode:
+def pay_campaign(request: RunRequest, settings: Settings, database: Database) -> ExitCode:
     """Pay one campaign and return how the run ended.
 
     Raises RefusedError when it may not start, UnreachableError when the database or Spark is out of reach; the
@@ -103,7 +103,7 @@ def pay_campaign(request: Request, settings: Settings, database: Database) -> Ex
     return ExitCode.RUN_FAILED if summary is None else EXIT_CODES[summary.state]
 
 
-def begin(request: Request, settings: Settings, *, conninfo: str, shares: int) -> Run:
+def begin(request: RunRequest, settings: Settings, *, conninfo: str, shares: int) -> Run:
     """Make the run; raises RefusedError when it may not begin."""
     with connect(conninfo, name="bulkpoint driver") as connection:
         ensure_limit(connection, tps=settings.tps, shares=shares, actor=request.actor)
@@ -133,7 +133,7 @@ def pay_run(
     return summary
 
 
-def automatic_retries(request: Request, settings: Settings) -> Iterator[Request]:
+def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRequest]:
     """The runs that may follow the one that was asked for, over what it left FAILED."""
     for number in range(1, settings.auto_retry_runs + 1):
         reason = f"automatic retry {number} of {settings.auto_retry_runs}"
@@ -213,7 +213,7 @@ class Driver:
         self._settings = settings
         self._conninfo = conninfo
         self._shares = shares
-        self._job = PartitionJob(run.token, run.key_namespace, conninfo, settings)
+        self._job = PartitionTask(run.token, run.key_namespace, conninfo, settings)
         self._heartbeat = Heartbeat(
             partial(connect, conninfo, name="bulkpoint heartbeat"),
             run,

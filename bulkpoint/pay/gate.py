@@ -5,9 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from bulkpoint.rules.answers import Strain
+from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import CountsFrom, Gate
-from bulkpoint.rules.pressure import PROBE_EVERY_S, Pressure, Told
+from bulkpoint.rules.pressure import PROBE_EVERY_S, Backpressure, PressureSnapshot
 
 # How long a call may wait inside, connection in hand: short beside the HTTP timeout, which goes on counting.
 INSIDE_WAIT_S_MAX = 0.5
@@ -41,7 +41,7 @@ class LeasedGate:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
-        self._pressure = Pressure(patience_s=patience_s)
+        self._pressure = Backpressure(patience_s=patience_s)
         self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
@@ -59,25 +59,25 @@ class LeasedGate:
             self._fresh_until = fresh_until
             self._pressure.permit(rate)
 
-    def heard(self, strain: Strain, retry_after_s: float | None = None) -> bool:
+    def observe(self, overload: Overload, retry_after_s: float | None = None) -> bool:
         """What an answer says of money; True when there was nothing but trouble for longer than the patience."""
         with self._state:
-            return self._pressure.heard(strain, self._clock(), retry_after_s)
+            return self._pressure.observe(overload, self._clock(), retry_after_s)
 
-    def told(self) -> Told | None:
+    def told(self) -> PressureSnapshot | None:
         """How money holds this share back; None where it does not."""
         with self._state:
             return self._pressure.told(self._clock())
 
-    def take_over(self, told: Told) -> None:
+    def take_over(self, told: PressureSnapshot) -> None:
         """Go on where the share's last holder was with money."""
         with self._state:
             self._pressure.take_over(told, self._clock())
 
     @property
-    def broken(self) -> bool:
+    def breaker_open(self) -> bool:
         """Whether the breaker is open: a call a second goes out, to probe."""
-        return self._pressure.broken
+        return self._pressure.breaker_open
 
     def remember(self, instants: list[float]) -> None:
         """Take over the sends of the share's last holder."""
@@ -115,7 +115,7 @@ class LeasedGate:
             if not self._is_open(now) or self._inside >= self._inside_max():
                 return LOOK_AGAIN_S
             wait_s = self._gate.next_at(now) - now - NEAR_S
-            if self._pressure.broken:  # a probe without a connection passes out nowhere, and counts all the same
+            if self._pressure.breaker_open:  # a probe without a connection passes out nowhere, and counts all the same
                 wait_s = max(wait_s, self._next_probe_at - now)
             if wait_s > 0:
                 return wait_s
@@ -123,7 +123,7 @@ class LeasedGate:
             self._inside += 1
             return 0.0
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """The call will not go out: make room for the next."""
         with self._state:
             self._inside -= 1
@@ -164,7 +164,7 @@ class LeasedGate:
             self._sleep(min(at - now, LOOK_AGAIN_S))
 
     def _let_out(self, now: float) -> float:
-        self._gate.leave(now)
+        self._gate.record_send(now)
         self._inside -= 1
         return now
 

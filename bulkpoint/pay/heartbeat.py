@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psycopg
 
-from bulkpoint.campaigns.runs import QUARTERS, stop_run, tell_progress
+from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
 from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.rules.answers import Halt
 from bulkpoint.settings import Settings
@@ -105,7 +105,7 @@ class Heartbeat:
         sample = sample_progress(connection, self._run.token.campaign_id)
         passed = sum(100 * sample.done >= percent * sample.total for percent in QUARTERS)
         if passed > self._quarters:
-            tell_progress(connection, self._run)
+            publish_progress(connection, self._run)
         self._quarters = passed
 
     def _check_early(self, connection: Connection, sample: Sample) -> None:

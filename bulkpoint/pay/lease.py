@@ -11,7 +11,7 @@ from bulkpoint.errors import UnreachableError
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom
-from bulkpoint.rules.pressure import Told
+from bulkpoint.rules.pressure import PressureSnapshot
 from bulkpoint.rules.shares import permits
 from bulkpoint.store.connect import Connection, answered_within
 from bulkpoint.store.share import (
@@ -182,14 +182,14 @@ def take_share(
     gate = make_gate()
     gate.remember([clock.instant(at) for at in acquired.sent_at])
     if acquired.pressure is not None:
-        gate.take_over(_shifted(Told(**acquired.pressure), clock.instant))
+        gate.take_over(_shifted(PressureSnapshot(**acquired.pressure), clock.instant))
     return Lease(connect, run, acquired.token, gate, times, clock=clock)
 
 
-def _shifted(told: Told, to_other_clock: Callable[[float], float]) -> Told:
+def _shifted(told: PressureSnapshot, to_other_clock: Callable[[float], float]) -> PressureSnapshot:
     """The same by another clock."""
     instants = (None if at is None else to_other_clock(at) for at in told[2:])
-    return Told(told.rate, told.ceiling, *instants)
+    return PressureSnapshot(told.rate, told.ceiling, *instants)
 
 
 def _close(connection: Connection | None) -> None:

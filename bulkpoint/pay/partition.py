@@ -16,13 +16,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from bulkpoint.money.adapter import load_adapter
-from bulkpoint.money.transport import Calls, make_calls
-from bulkpoint.pay.claims import CLAIM_ROWS_MAX, Row, Rows, claim
+from bulkpoint.money.clients import make_calls
+from bulkpoint.money.transport import Calls
+from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.pay.recorder import Recorder
-from bulkpoint.pay.sender import CallRules, Desk, Sender
-from bulkpoint.pay.task import PartitionJob, Payment
+from bulkpoint.pay.sender import CallRules, Sender, SenderQueues
+from bulkpoint.pay.task import PartitionTask, Payment
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.settings import read_secret
@@ -46,7 +47,7 @@ AGAIN_ROWS_MAX = 5_000
 IN_FLIGHT_MAX = 256
 
 
-def pay_partition(job: PartitionJob, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
     """Pay the rows of one partition; yields one report row."""
     import pyarrow as pa
 
@@ -59,7 +60,7 @@ def pay_partition(job: PartitionJob, batches: Iterable["pa.RecordBatch"]) -> Ite
 class Partition:
     """What one partition keeps from hold to hold of a share."""
 
-    def __init__(self, job: PartitionJob) -> None:
+    def __init__(self, job: PartitionTask) -> None:
         settings = job.settings
         self.taken = 0
         self.sent = 0
@@ -89,7 +90,7 @@ class Partition:
             lease = self._wait_for_share()
             if lease is None:
                 return
-            hold = Hold(self._job, lease, self._recorder, self._desk(lease), self._open_calls)
+            hold = LeaseWork(self._job, lease, self._recorder, self._desk(lease), self._open_calls)
             try:
                 hold.pay(rows, self._link)
             finally:
@@ -118,8 +119,8 @@ class Partition:
             patience_s=settings.breaker_patience_s,
         )
 
-    def _desk(self, lease: Lease) -> Desk:
-        return Desk(
+    def _desk(self, lease: Lease) -> SenderQueues:
+        return SenderQueues(
             self._job.run.campaign_id,
             lease,
             self._recorder,
@@ -127,7 +128,7 @@ class Partition:
             rules=self._rules,
         )
 
-    def _give_up(self, hold: "Hold", rows: Rows) -> None:
+    def _give_up(self, hold: "LeaseWork", rows: Rows) -> None:
         """Join the sender, write what came of their calls, and only then let the next holder in."""
         self.taken += hold.taken
         run = self._job.run
@@ -147,11 +148,11 @@ class Partition:
         self._link.ask(hold.lease.release)
 
 
-class Hold:
+class LeaseWork:
     """The work under one hold of one share."""
 
     def __init__(
-        self, job: PartitionJob, lease: Lease, recorder: Recorder, desk: Desk, open_calls: Callable[[], Calls]
+        self, job: PartitionTask, lease: Lease, recorder: Recorder, desk: SenderQueues, open_calls: Callable[[], Calls]
     ) -> None:
         self.lease = lease
         self.desk = desk
@@ -180,7 +181,7 @@ class Hold:
     def pay(self, rows: Rows, link: Link) -> None:
         """Keep the sender busy until the rows are sent, or the hold is over."""
         while not self.lease.over and not self.halted:
-            if self.lease.gate.broken:
+            if self.lease.gate.breaker_open:
                 self._let_go_of_what_waits(rows)
             self._bring_back_what_is_due()
             room = self._ahead_max() - self._in_hand()
@@ -209,7 +210,7 @@ class Hold:
             self._return(payment, due_at=None)
         return unsent
 
-    def _claim(self, taken: list[Row], link: Link) -> None:
+    def _claim(self, taken: list[FrozenPayment], link: Link) -> None:
         if not taken:
             return
         run, token, namespace = self._job.run, self.lease.token, self._job.key_namespace

@@ -16,14 +16,14 @@ from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_fixed, w
 
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.contract import PointsCall
-from bulkpoint.money.transport import Calls, Reply, Request
+from bulkpoint.money.transport import Calls, HttpRequest, Reply
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.task import Payment
-from bulkpoint.rules.answers import Answer, Credit, Halt, Meaning, Observed, Trouble, understand, understand_look_up
+from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Halt, Outcome, Verdict, classify, classify_look_up
 from bulkpoint.rules.lifecycle import PaymentState
-from bulkpoint.rules.retry import LOOK_UPS, Decision, NextTry, decide, decide_look_up, may_send, proof_in_s
+from bulkpoint.rules.retry import LOOK_UPS_MAX, Decision, NextTry, absence_proven_in_s, decide, decide_look_up, may_send
 from bulkpoint.settings import Settings
 from bulkpoint.store.payment import Attempt, Change
 
@@ -60,13 +60,13 @@ class CallRules:
     def of(cls, settings: Settings) -> "CallRules":
         return cls(
             retry_policy(settings),
-            1 + settings.retries + LOOK_UPS,
+            1 + settings.retries + LOOK_UPS_MAX,
             settings.money_key_retention_h * 3600,
             settings.money_settle_s,
         )
 
 
-class Desk:
+class SenderQueues:
     """What the sender of one hold shares with the main thread; every queue is one-way."""
 
     def __init__(
@@ -121,7 +121,7 @@ class Sender(threading.Thread):
     """
 
     def __init__(
-        self, desk: Desk, open_calls: Callable[[], Calls], *, in_flight_max: int, http_timeout_s: float
+        self, desk: SenderQueues, open_calls: Callable[[], Calls], *, in_flight_max: int, http_timeout_s: float
     ) -> None:
         super().__init__(name="sender", daemon=True)
         self.done = 0
@@ -160,7 +160,7 @@ class Sender(threading.Thread):
             try:
                 payment = ready.popleft()
             except IndexError:  # the main thread took it back just now
-                self._gate.leave()
+                self._gate.abandon()
                 break
             sending = Sending(payment, self._gate, look_up=self._is_look_up(payment))
             calls.begin(sending, self._request(sending), on_wire=sending.on_wire)
@@ -174,7 +174,7 @@ class Sender(threading.Thread):
             since_first_sent_s=boot_clock() - first, retention_s=self._desk.rules.retention_s
         )
 
-    def _request(self, sending: Sending) -> Request:
+    def _request(self, sending: Sending) -> HttpRequest:
         adapter, payment = self._desk.adapter, sending.payment
         if sending.look_up:
             return adapter.look_up(payment.key)
@@ -186,14 +186,14 @@ class Sender(threading.Thread):
         desk, payment = self._desk, sending.payment
         answered_at = boot_clock()
         if sending.inside:
-            self._gate.leave()
+            self._gate.abandon()
         self.done += 1
-        observed, meaning, proof_s = self._read(sending, reply, answered_at)
+        observed, verdict, proof_s = self._read(sending, reply, answered_at)
         if sending.sent_at is None:
-            self._not_sent(payment, meaning, answered_at)
+            self._not_sent(payment, verdict, answered_at)
             return
         self.sent += 1
-        timed_out = observed.trouble is Trouble.TIMED_OUT
+        timed_out = observed.trouble is CallTrouble.TIMED_OUT
         self._gate.answered(unknown_for_s=self._http_timeout_s if timed_out else 0.0)
         stamp = desk.lease.stamp
         attempt = Attempt(
@@ -203,36 +203,36 @@ class Sender(threading.Thread):
             sent_at=stamp(sending.sent_at),
             answered_at=None if reply.trouble else stamp(answered_at),
             http_status=observed.status,
-            outcome=meaning.answer.value,
-            code=meaning.code,
-            transaction_id=meaning.transaction_id,
+            outcome=verdict.outcome.value,
+            code=verdict.code,
+            transaction_id=verdict.transaction_id,
         )
         if sending.look_up:
             decision = decide_look_up(
-                meaning,
+                verdict,
                 attempts=payment.attempts,
                 maybe_credited=payment.maybe_credited,
                 failure_code=payment.failure_code,
                 calls_max=desk.rules.calls_max,
-                proof_in_s=proof_s,
+                absence_proven_in_s=proof_s,
             )
         else:
             payment.last_sent_at = sending.sent_at
             payment.first_sent_at = payment.first_sent_at or sending.sent_at
             decision = decide(
-                meaning, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.rules.next_try
+                verdict, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.rules.next_try
             )
-        self._note(meaning)
-        self._become(payment, decision, attempt, meaning, answered_at)
+        self._note(verdict)
+        self._become(payment, decision, attempt, verdict, answered_at)
 
-    def _read(self, sending: Sending, reply: Reply, now: float) -> tuple[Observed, Meaning, float | None]:
+    def _read(self, sending: Sending, reply: Reply, now: float) -> tuple[CallResult, Verdict, float | None]:
         """What the answer means; of a look-up also in how many seconds "not found" would be proof."""
         adapter, payment, rules = self._desk.adapter, sending.payment, self._desk.rules
         if not sending.look_up:
             observed = adapter.read_pay(reply, datetime.now(UTC))
-            return observed, understand(observed), None
+            return observed, classify(observed), None
         asked_at = sending.sent_at or now  # the absence is of that moment
-        proof_s = proof_in_s(
+        proof_s = absence_proven_in_s(
             since_last_sent_s=asked_at - (payment.last_sent_at or asked_at),
             since_first_sent_s=asked_at - (payment.first_sent_at or asked_at),
             retention_s=rules.retention_s,
@@ -241,40 +241,40 @@ class Sender(threading.Thread):
         )
         asked = Credit(self._desk.campaign_id, payment.member_id, payment.amount)
         observed = adapter.read_look_up(reply, datetime.now(UTC))
-        return observed, understand_look_up(observed, asked=asked, absence_is_proof=proof_s == 0), proof_s
+        return observed, classify_look_up(observed, asked=asked, absence_is_proof=proof_s == 0), proof_s
 
-    def _not_sent(self, payment: Payment, meaning: Meaning, now: float) -> None:
+    def _not_sent(self, payment: Payment, verdict: Verdict, now: float) -> None:
         """No try of the payment: the gate was closed, or money could not be reached at all."""
         desk = self._desk
-        if meaning.answer is Answer.NOT_SENT:
+        if verdict.outcome is Outcome.NOT_SENT:
             if self._gate.closed:
                 desk.unsent.append(payment)
             else:
                 desk.again.append((now, payment))
             return
-        self._note(meaning)
+        self._note(verdict)
         wait_s = desk.rules.next_try(1)
         desk.again.append((now + (wait_s or 0.0), payment))
 
-    def _become(self, payment: Payment, decision: Decision, attempt: Attempt, meaning: Meaning, now: float) -> None:
+    def _become(self, payment: Payment, decision: Decision, attempt: Attempt, verdict: Verdict, now: float) -> None:
         desk = self._desk
         payment.attempts = decision.attempts
         payment.maybe_credited = decision.maybe_credited
         payment.failure_code = decision.failure_code
         if decision.halt is not None:
-            desk.halt_run(decision.halt, meaning.message or meaning.code or meaning.answer.value)
+            desk.halt_run(decision.halt, verdict.message or verdict.code or verdict.outcome.value)
         comes_again = decision.state is PaymentState.PENDING and decision.wait_s is not None
         change = change_of(payment, decision, desk.lease, keeps_claim=comes_again)
         desk.recorder.add(attempt, change)
         if decision.wait_s is not None and comes_again:
             desk.again.append((now + decision.wait_s, payment))
 
-    def _note(self, meaning: Meaning) -> None:
-        if self._gate.heard(meaning.strain, meaning.retry_after_s):
+    def _note(self, verdict: Verdict) -> None:
+        if self._gate.observe(verdict.overload, verdict.retry_after_s):
             self._desk.halt_run(
                 Halt.MONEY_UNAVAILABLE,
                 f"money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
-                f" (last: {meaning.answer.value})",
+                f" (last: {verdict.outcome.value})",
             )
 
 

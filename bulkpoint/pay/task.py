@@ -11,7 +11,7 @@ REPORT_SCHEMA = "taken bigint, sent bigint"
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionJob:
+class PartitionTask:
     """One run's part of a task. `settings` name the files that hold secrets; executors read them themselves."""
 
     run: RunToken

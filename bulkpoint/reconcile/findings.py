@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bulkpoint.pay.gate import boot_clock
-from bulkpoint.rules.answers import Answer, Credited, Meaning, Observed, clean
+from bulkpoint.rules.answers import CallResult, Credited, Outcome, Verdict, clean
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
 from bulkpoint.store.reconcile import (
@@ -13,10 +13,10 @@ from bulkpoint.store.reconcile import (
     Difference,
     EndedRun,
     Finding,
+    InDoubtPayment,
     Kind,
     Ours,
     Theirs,
-    Uncertain,
     apply_findings,
 )
 
@@ -46,7 +46,7 @@ class Findings:
         self._run = run
         self._report = report
         self._attempts: list[Attempt] = []
-        self._settled: dict[int, tuple[Finding, Uncertain]] = {}
+        self._settled: dict[int, tuple[Finding, InDoubtPayment]] = {}
         self._put_off: array[int] = array("q")  # too early to tell: eight bytes a payment
         self._put_off_until = 0.0
         self._last_round = False
@@ -56,25 +56,27 @@ class Findings:
         """A call that left."""
         self._attempts.append(attempt)
 
-    def conclude(self, row: Uncertain, observed: Observed, meaning: Meaning, proof_in_s: float | None) -> bool:
+    def conclude(
+        self, row: InDoubtPayment, observed: CallResult, verdict: Verdict, absence_proven_in_s: float | None
+    ) -> bool:
         """Take in an answer; False where it says nothing, and money should be asked again."""
-        if meaning.credited is not Credited.PERHAPS:
-            self._settled[row.seq] = (Finding(row.seq, meaning.transaction_id, row), row)
-        elif meaning.answer is Answer.FOUND_OTHER and observed.credit is not None:
+        if verdict.credited is not Credited.PERHAPS:
+            self._settled[row.seq] = (Finding(row.seq, verdict.transaction_id, row), row)
+        elif verdict.outcome is Outcome.FOUND_OTHER and observed.credit is not None:
             campaign_id, member_id, amount = observed.credit
             credit = Theirs(campaign_id, clean(member_id, CHARACTERS_SHOWN_MAX), amount, observed.transaction_id)
             self.leave_open(row, Kind.OTHER_CREDIT, credit)
-        elif meaning.answer is not Answer.NOT_FOUND_YET:
+        elif verdict.outcome is not Outcome.NOT_FOUND_YET:
             return False
-        elif proof_in_s is None:
-            self.leave_open(row, Kind.IN_PROGRESS if row.failure_code == Answer.IN_PROGRESS else Kind.FORGOTTEN)
+        elif absence_proven_in_s is None:
+            self.leave_open(row, Kind.IN_PROGRESS if row.failure_code == Outcome.IN_PROGRESS else Kind.FORGOTTEN)
         elif self._last_round:
             self.leave_open(row, Kind.TOO_EARLY)
         else:
-            self._ask_later(row, proof_in_s)
+            self._ask_later(row, absence_proven_in_s)
         return True
 
-    def is_held(self, row: Uncertain) -> bool:
+    def is_held(self, row: InDoubtPayment) -> bool:
         """Whether a worker may still be at work on it: then it is put off, or left open if it was already."""
         if row.alive_s is None:
             return False
@@ -84,7 +86,7 @@ class Findings:
             self._ask_later(row, row.alive_s)
         return True
 
-    def leave_open(self, row: Uncertain, kind: Kind, theirs: Theirs | None = None) -> None:
+    def leave_open(self, row: InDoubtPayment, kind: Kind, theirs: Theirs | None = None) -> None:
         """The payment stays as it is, and nobody knows."""
         self.figures.looked_up += 1
         self.figures.unknown += 1
@@ -96,7 +98,7 @@ class Findings:
         seqs, self._put_off = self._put_off, array("q")
         return seqs, max(0.0, self._put_off_until - boot_clock())
 
-    def _ask_later(self, row: Uncertain, in_s: float) -> None:
+    def _ask_later(self, row: InDoubtPayment, in_s: float) -> None:
         self._put_off.append(row.seq)
         self._put_off_until = max(self._put_off_until, boot_clock() + in_s)
 

@@ -16,18 +16,19 @@ from functools import partial
 
 from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError
 from bulkpoint.money.adapter import load_adapter
-from bulkpoint.money.transport import Calls, Reply, make_calls
+from bulkpoint.money.clients import make_calls
+from bulkpoint.money.transport import Calls, Reply
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
 from bulkpoint.reconcile.findings import Findings, LookedUp, Report
 from bulkpoint.reconcile.question import Question
-from bulkpoint.rules.answers import Answer, Credit, Meaning, Strain, Trouble, understand_look_up
+from bulkpoint.rules.answers import CallTrouble, Credit, Outcome, Overload, Verdict, classify_look_up
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, get_limit
-from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, Kind, Uncertain, check_reconcilable, list_uncertain
+from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, Kind, check_reconcilable, list_in_doubt
 
 # Calls under way: at a share of 250 a second, enough for money that takes an eighth of a second to answer.
 IN_FLIGHT_MAX = 32
@@ -44,7 +45,7 @@ LOOK_AGAIN_S = 0.01
 Say = Callable[[str], None]
 
 
-def look_up_uncertain(
+def look_up_in_doubt(
     connection: Connection,
     database_url: str,
     settings: Settings,
@@ -64,7 +65,7 @@ def look_up_uncertain(
     run = check_reconcilable(connection, campaign_id)
     findings = Findings(connection, run, report)
     with closing(make_calls(settings)) as calls:
-        inquiry = Inquiry(connection, database_url, settings, run, calls, findings=findings, actor=actor, say=say)
+        inquiry = LookUpRun(connection, database_url, settings, run, calls, findings=findings, actor=actor, say=say)
         try:
             inquiry.ask(_all_pages(connection, run))
             inquiry.ask(_pages_of(connection, run, inquiry.wait_for_proof()))
@@ -75,19 +76,19 @@ def look_up_uncertain(
     return findings.figures
 
 
-def _all_pages(connection: Connection, run: EndedRun) -> Iterator[list[Uncertain]]:
+def _all_pages(connection: Connection, run: EndedRun) -> Iterator[list[InDoubtPayment]]:
     after = 0
-    while page := list_uncertain(connection, run, after=after):
+    while page := list_in_doubt(connection, run, after=after):
         yield page
         after = page[-1].seq
 
 
-def _pages_of(connection: Connection, run: EndedRun, seqs: "array[int]") -> Iterator[list[Uncertain]]:
+def _pages_of(connection: Connection, run: EndedRun, seqs: "array[int]") -> Iterator[list[InDoubtPayment]]:
     for first in range(0, len(seqs), BATCH_ROWS_MAX):
-        yield list_uncertain(connection, run, seqs=seqs[first : first + BATCH_ROWS_MAX])
+        yield list_in_doubt(connection, run, seqs=seqs[first : first + BATCH_ROWS_MAX])
 
 
-class Inquiry:
+class LookUpRun:
     """The look-ups of one command: at most two rounds of questions."""
 
     def __init__(
@@ -119,7 +120,7 @@ class Inquiry:
         self._said_at = self._moved_at = boot_clock()
         self._trouble: BulkpointError | None = None  # nothing more is asked; calls under way are waited for
 
-    def ask(self, pages: Iterator[list[Uncertain]]) -> None:
+    def ask(self, pages: Iterator[list[InDoubtPayment]]) -> None:
         """Put every question of the pages, a page at a time; returns when each has its answer or is put off."""
         while True:
             read_from = boot_clock()
@@ -238,39 +239,39 @@ class Inquiry:
         self._under_way.remove(question)
         row, gate = question.row, question.lease.gate
         if question.inside:
-            gate.leave()
+            gate.abandon()
         observed = self._adapter.read_look_up(reply, datetime.now(UTC))
-        proof_s = question.proof_in_s(self._settings, answered_at)
+        proof_s = question.absence_proven_in_s(self._settings, answered_at)
         asked = Credit(self._run.campaign_id, row.member_id, row.amount)
-        meaning = understand_look_up(observed, asked=asked, absence_is_proof=proof_s == 0)
+        verdict = classify_look_up(observed, asked=asked, absence_is_proof=proof_s == 0)
         if question.sent_at is not None:
-            timed_out = observed.trouble is Trouble.TIMED_OUT
+            timed_out = observed.trouble is CallTrouble.TIMED_OUT
             gate.answered(unknown_for_s=self._settings.money_timeout_s if timed_out else 0.0)
-            self._findings.record(question.attempt(observed, meaning, None if reply.trouble else answered_at))
-        elif meaning.answer is Answer.NOT_SENT:
+            self._findings.record(question.attempt(observed, verdict, None if reply.trouble else answered_at))
+        elif verdict.outcome is Outcome.NOT_SENT:
             self._ready.append(question)
             return
         self._moved_at = answered_at
-        if gate.heard(meaning.strain, meaning.retry_after_s):
+        if gate.observe(verdict.overload, verdict.retry_after_s):
             self._trouble = UnreachableError(
                 f"Money has given no usable answer for {self._settings.breaker_patience_s:,.0f} s (last:"
-                f" {meaning.answer.value}). What was learnt until then is kept: reconcile campaign"
+                f" {verdict.outcome.value}). What was learnt until then is kept: reconcile campaign"
                 f" {self._run.campaign_id} again when money answers."
             )
-        if meaning.answer is Answer.UNAUTHORIZED:
+        if verdict.outcome is Outcome.UNAUTHORIZED:
             self._trouble = RefusedError(
                 "Money refuses our token to look payments up (401 or 403). Check BULKPOINT_MONEY_TOKEN_FILE; what was"
                 " learnt until now is kept."
             )
-        elif not self._findings.conclude(row, observed, meaning, proof_s):
-            self._ask_again(question, meaning, answered_at)
+        elif not self._findings.conclude(row, observed, verdict, proof_s):
+            self._ask_again(question, verdict, answered_at)
 
-    def _ask_again(self, question: Question, meaning: Meaning, now: float) -> None:
-        question.tries += meaning.strain is not Strain.SLOW_DOWN
+    def _ask_again(self, question: Question, verdict: Verdict, now: float) -> None:
+        question.tries += verdict.overload is not Overload.THROTTLED
         if question.tries >= TRIES:
             self._findings.leave_open(question.row, Kind.NO_ANSWER)
             return
-        wait_s = max(AGAIN_AFTER_S, meaning.retry_after_s or 0.0)
+        wait_s = max(AGAIN_AFTER_S, verdict.retry_after_s or 0.0)
         heapq.heappush(self._again, (now + wait_s, question.row.seq, question))
 
     def _look_round(self) -> None:

@@ -5,11 +5,11 @@ import math
 import uuid_utils
 
 from bulkpoint.pay.lease import Lease
-from bulkpoint.rules.answers import Answer, Meaning, Observed
-from bulkpoint.rules.retry import proof_in_s
+from bulkpoint.rules.answers import CallResult, Outcome, Verdict
+from bulkpoint.rules.retry import absence_proven_in_s
 from bulkpoint.settings import Settings
 from bulkpoint.store.payment import Attempt
-from bulkpoint.store.reconcile import Uncertain
+from bulkpoint.store.reconcile import InDoubtPayment
 
 
 class Question:
@@ -23,7 +23,7 @@ class Question:
     lease: Lease
     attempt_id: str
 
-    def __init__(self, row: Uncertain, *, read_from: float, read_until: float) -> None:
+    def __init__(self, row: InDoubtPayment, *, read_from: float, read_until: float) -> None:
         self.row = row
         self.read_from = read_from
         self.read_until = read_until
@@ -44,12 +44,12 @@ class Question:
         self.inside = self.sent_at is None
         return not self.inside
 
-    def proof_in_s(self, settings: Settings, answered_at: float) -> float | None:
+    def absence_proven_in_s(self, settings: Settings, answered_at: float) -> float | None:
         """Seconds until "not found" would have been proof when this call left; 0: it is, none: it never will be."""
         if self.sent_at is None:
             return None
         since_first_s = self.row.since_first_sent_s
-        return proof_in_s(
+        return absence_proven_in_s(
             since_last_sent_s=self.row.since_last_sent_s + self.sent_at - self.read_until,
             since_first_sent_s=math.inf if since_first_s is None else since_first_s + answered_at - self.read_from,
             retention_s=settings.money_key_retention_h * 3600,
@@ -58,7 +58,7 @@ class Question:
         )
 
     def attempt(
-        self, observed: Observed | None = None, meaning: Meaning | None = None, answered_at: float | None = None
+        self, observed: CallResult | None = None, verdict: Verdict | None = None, answered_at: float | None = None
     ) -> Attempt:
         """The call that left, for the history; without an answer where nobody waited for it."""
         assert self.sent_at is not None, "it never left"
@@ -69,7 +69,7 @@ class Question:
             sent_at=self.lease.stamp(self.sent_at),
             answered_at=None if answered_at is None else self.lease.stamp(answered_at),
             http_status=observed and observed.status,
-            outcome=(meaning.answer if meaning else Answer.NO_ANSWER).value,
-            code=meaning and meaning.code,
-            transaction_id=meaning and meaning.transaction_id,
+            outcome=(verdict.outcome if verdict else Outcome.NO_ANSWER).value,
+            code=verdict and verdict.code,
+            transaction_id=verdict and verdict.transaction_id,
         )

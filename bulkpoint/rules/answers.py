@@ -16,7 +16,7 @@ MESSAGE_CHARACTERS_MAX = 500
 CODE_CHARACTERS_MAX = 100
 
 
-class Trouble(StrEnum):
+class CallTrouble(StrEnum):
     """What went wrong with a call, where no whole answer came."""
 
     NOT_CONNECTED = "NOT_CONNECTED"  # refused, unresolved, TLS failed, or no connection in time: nothing left
@@ -29,7 +29,7 @@ class Trouble(StrEnum):
 
 
 # Beside the others, a status is the head of money's own answer.
-_NO_HEAD = frozenset({Trouble.NOT_CONNECTED, Trouble.NOT_SENT, Trouble.GARBLED, Trouble.SENT_TWICE})
+_NO_HEAD = frozenset({CallTrouble.NOT_CONNECTED, CallTrouble.NOT_SENT, CallTrouble.GARBLED, CallTrouble.SENT_TWICE})
 
 
 class Credit(NamedTuple):
@@ -40,14 +40,14 @@ class Credit(NamedTuple):
     amount: int
 
 
-class Observed(NamedTuple):
+class CallResult(NamedTuple):
     """What was seen of one wire call. A field is none where the answer has none that can be read.
 
     `status` may be there beside `trouble`: the head of the answer came, the rest did not.
     """
 
     status: int | None
-    trouble: Trouble | None = None
+    trouble: CallTrouble | None = None
     retry_after_s: float | None = None
     transaction_id: str | None = None
     code: str | None = None
@@ -84,15 +84,15 @@ class Halt(StrEnum):
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
 
 
-class Strain(StrEnum):
+class Overload(StrEnum):
     """What the call says about money itself, whatever it means for this payment."""
 
     NONE = "NONE"
-    SLOW_DOWN = "SLOW_DOWN"  # lower the rate
-    DOWN = "DOWN"  # lower the rate, and count it for the breaker
+    THROTTLED = "THROTTLED"  # lower the rate
+    FAILING = "FAILING"  # lower the rate, and count it for the breaker
 
 
-class Answer(StrEnum):
+class Outcome(StrEnum):
     """The rows of the tables; an attempt is stored under this name."""
 
     CREDITED = "CREDITED"
@@ -117,7 +117,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OutcomeRule:
     """One row of a table. `kind`: what the payment fails as, at once (FAIL) or when its tries are spent (RETRY)."""
 
     credited: Credited
@@ -126,19 +126,19 @@ class Row:
     kind: FailureKind | None = None
     counts_as_try: bool = True
     halt: Halt | None = None
-    strain: Strain = Strain.NONE
+    overload: Overload = Overload.NONE
 
 
-class Meaning(NamedTuple):
+class Verdict(NamedTuple):
     """A row of the table, with what this answer brought along. `code` and `message` are clean and short."""
 
-    answer: Answer
+    outcome: Outcome
     credited: Credited
     action: Action
     failure_kind: FailureKind | None
     counts_as_try: bool
     halt: Halt | None
-    strain: Strain
+    overload: Overload
     retry_after_s: float | None
     transaction_id: str | None
     code: str | None
@@ -147,149 +147,169 @@ class Meaning(NamedTuple):
 
 _YES, _NO, _PERHAPS = Credited.YES, Credited.NO, Credited.PERHAPS
 
-CALLS: dict[Answer, Row] = {
+CALL_OUTCOMES: dict[Outcome, OutcomeRule] = {
     # 200 and 201 with a transaction id
-    Answer.CREDITED: Row(_YES, Action.SUCCEED, "credited now, or earlier under this key: a replay gives the first id"),
+    Outcome.CREDITED: OutcomeRule(
+        _YES, Action.SUCCEED, "credited now, or earlier under this key: a replay gives the first id"
+    ),
     # 409
-    Answer.IN_PROGRESS: Row(
+    Outcome.IN_PROGRESS: OutcomeRule(
         _PERHAPS, Action.RETRY, "an earlier call with this key is still at work and may credit", FailureKind.UNKNOWN
     ),
     # every other 4xx
-    Answer.REJECTED: Row(_NO, Action.FAIL, "money refuses this payment, and would again", FailureKind.REJECTED),
+    Outcome.REJECTED: OutcomeRule(
+        _NO, Action.FAIL, "money refuses this payment, and would again", FailureKind.REJECTED
+    ),
     # 401, 403
-    Answer.UNAUTHORIZED: Row(
+    Outcome.UNAUTHORIZED: OutcomeRule(
         _NO, Action.RETURN, "our right, not the payment, is wrong", counts_as_try=False, halt=Halt.UNAUTHORIZED
     ),
     # 422
-    Answer.MISMATCH: Row(
+    Outcome.MISMATCH: OutcomeRule(
         _NO, Action.FAIL, "this key has another body at money: two truths", FailureKind.MISMATCH, halt=Halt.MISMATCH
     ),
     # 429
-    Answer.THROTTLED: Row(
+    Outcome.THROTTLED: OutcomeRule(
         _NO,
         Action.WAIT,
         "too fast for money; the payment is not to blame",
         counts_as_try=False,
-        strain=Strain.SLOW_DOWN,
+        overload=Overload.THROTTLED,
     ),
     # 408, 425, 503 with Retry-After
-    Answer.NOT_TAKEN: Row(
-        _NO, Action.RETRY, "money says it did not begin", FailureKind.UNAVAILABLE, strain=Strain.DOWN
+    Outcome.NOT_TAKEN: OutcomeRule(
+        _NO, Action.RETRY, "money says it did not begin", FailureKind.UNAVAILABLE, overload=Overload.FAILING
     ),
     # connection refused, or none in time: no try of this payment, since one that was never sent is never FAILED
-    Answer.NOT_CONNECTED: Row(_NO, Action.WAIT, "nothing left", counts_as_try=False, strain=Strain.DOWN),
-    Answer.NOT_SENT: Row(_NO, Action.RETURN, "nothing left: the gate was closed", counts_as_try=False),
-    Answer.TIMED_OUT: Row(
-        _PERHAPS, Action.RETRY, "it left, no answer in time", FailureKind.UNKNOWN, strain=Strain.DOWN
+    Outcome.NOT_CONNECTED: OutcomeRule(
+        _NO, Action.WAIT, "nothing left", counts_as_try=False, overload=Overload.FAILING
+    ),
+    Outcome.NOT_SENT: OutcomeRule(_NO, Action.RETURN, "nothing left: the gate was closed", counts_as_try=False),
+    Outcome.TIMED_OUT: OutcomeRule(
+        _PERHAPS, Action.RETRY, "it left, no answer in time", FailureKind.UNKNOWN, overload=Overload.FAILING
     ),
     # reset after sending
-    Answer.LOST: Row(_PERHAPS, Action.RETRY, "it left, the answer was lost", FailureKind.UNKNOWN, strain=Strain.DOWN),
+    Outcome.LOST: OutcomeRule(
+        _PERHAPS, Action.RETRY, "it left, the answer was lost", FailureKind.UNKNOWN, overload=Overload.FAILING
+    ),
     # 1xx, 2xx without a transaction id or too large, 3xx, no HTTP
-    Answer.UNREADABLE: Row(
-        _PERHAPS, Action.RETRY, "an answer, and not one the contract knows", FailureKind.UNKNOWN, strain=Strain.DOWN
+    Outcome.UNREADABLE: OutcomeRule(
+        _PERHAPS,
+        Action.RETRY,
+        "an answer, and not one the contract knows",
+        FailureKind.UNKNOWN,
+        overload=Overload.FAILING,
     ),
     # other 5xx
-    Answer.SERVER_ERROR: Row(
-        _PERHAPS, Action.RETRY, "money broke, before or after the credit", FailureKind.UNKNOWN, strain=Strain.DOWN
+    Outcome.SERVER_ERROR: OutcomeRule(
+        _PERHAPS,
+        Action.RETRY,
+        "money broke, before or after the credit",
+        FailureKind.UNKNOWN,
+        overload=Overload.FAILING,
     ),
 }
 
-LOOK_UPS: dict[Answer, Row] = {
+LOOK_UP_OUTCOMES: dict[Outcome, OutcomeRule] = {
     # 200 with the transaction id, campaign, member and amount that were asked for
-    Answer.FOUND: Row(_YES, Action.SUCCEED, "money has the credit"),
+    Outcome.FOUND: OutcomeRule(_YES, Action.SUCCEED, "money has the credit"),
     # 200 with another campaign, member or amount
-    Answer.FOUND_OTHER: Row(
+    Outcome.FOUND_OTHER: OutcomeRule(
         _PERHAPS, Action.FAIL, "this key has another body at money: two truths", FailureKind.UNKNOWN, halt=Halt.MISMATCH
     ),
     # 404, when it is proof
-    Answer.NOT_FOUND: Row(_NO, Action.FAIL, "money would know it by now", FailureKind.UNAVAILABLE),
+    Outcome.NOT_FOUND: OutcomeRule(_NO, Action.FAIL, "money would know it by now", FailureKind.UNAVAILABLE),
     # 404, when it is not
-    Answer.NOT_FOUND_YET: Row(
+    Outcome.NOT_FOUND_YET: OutcomeRule(
         _PERHAPS, Action.RETRY, "a call may still be on its way, or money has forgotten the key", FailureKind.UNKNOWN
     ),
-    Answer.UNAUTHORIZED: Row(
+    Outcome.UNAUTHORIZED: OutcomeRule(
         _PERHAPS, Action.RETURN, "our right is wrong", counts_as_try=False, halt=Halt.UNAUTHORIZED
     ),
-    Answer.THROTTLED: Row(_PERHAPS, Action.WAIT, "too fast for money", counts_as_try=False, strain=Strain.SLOW_DOWN),
-    Answer.NOT_SENT: Row(_PERHAPS, Action.RETURN, "nothing left: the gate was closed", counts_as_try=False),
+    Outcome.THROTTLED: OutcomeRule(
+        _PERHAPS, Action.WAIT, "too fast for money", counts_as_try=False, overload=Overload.THROTTLED
+    ),
+    Outcome.NOT_SENT: OutcomeRule(_PERHAPS, Action.RETURN, "nothing left: the gate was closed", counts_as_try=False),
     # anything else
-    Answer.NO_ANSWER: Row(_PERHAPS, Action.RETRY, "nothing learnt", FailureKind.UNKNOWN, strain=Strain.DOWN),
+    Outcome.NO_ANSWER: OutcomeRule(
+        _PERHAPS, Action.RETRY, "nothing learnt", FailureKind.UNKNOWN, overload=Overload.FAILING
+    ),
 }
 
-_STATUSES: dict[int, Answer] = {
-    401: Answer.UNAUTHORIZED,
-    403: Answer.UNAUTHORIZED,
-    408: Answer.NOT_TAKEN,
-    409: Answer.IN_PROGRESS,
-    422: Answer.MISMATCH,
-    425: Answer.NOT_TAKEN,
-    429: Answer.THROTTLED,
+_STATUSES: dict[int, Outcome] = {
+    401: Outcome.UNAUTHORIZED,
+    403: Outcome.UNAUTHORIZED,
+    408: Outcome.NOT_TAKEN,
+    409: Outcome.IN_PROGRESS,
+    422: Outcome.MISMATCH,
+    425: Outcome.NOT_TAKEN,
+    429: Outcome.THROTTLED,
 }
 
-_TROUBLES: dict[Trouble, Answer] = {
-    Trouble.NOT_CONNECTED: Answer.NOT_CONNECTED,
-    Trouble.NOT_SENT: Answer.NOT_SENT,
-    Trouble.TIMED_OUT: Answer.TIMED_OUT,
-    Trouble.RESET: Answer.LOST,
-    Trouble.TOO_LARGE: Answer.UNREADABLE,
-    Trouble.GARBLED: Answer.UNREADABLE,
-    Trouble.SENT_TWICE: Answer.LOST,
+_TROUBLES: dict[CallTrouble, Outcome] = {
+    CallTrouble.NOT_CONNECTED: Outcome.NOT_CONNECTED,
+    CallTrouble.NOT_SENT: Outcome.NOT_SENT,
+    CallTrouble.TIMED_OUT: Outcome.TIMED_OUT,
+    CallTrouble.RESET: Outcome.LOST,
+    CallTrouble.TOO_LARGE: Outcome.UNREADABLE,
+    CallTrouble.GARBLED: Outcome.UNREADABLE,
+    CallTrouble.SENT_TWICE: Outcome.LOST,
 }
 
 
-def understand(observed: Observed) -> Meaning:
+def classify(observed: CallResult) -> Verdict:
     """What the answer to a POST means."""
-    answer = _answer_of_call(observed)
-    return _meaning(answer, CALLS[answer], observed)
+    answer = _outcome_of_call(observed)
+    return _verdict(answer, CALL_OUTCOMES[answer], observed)
 
 
-def understand_look_up(observed: Observed, *, asked: Credit, absence_is_proof: bool) -> Meaning:
+def classify_look_up(observed: CallResult, *, asked: Credit, absence_is_proof: bool) -> Verdict:
     """What the answer to a GET of a payment's key means.
 
     asked: what the payment should have credited. absence_is_proof: whether a 404 means "not credited"; see
-    retry.proof_in_s.
+    retry.absence_proven_in_s.
     """
-    answer = _answer_of_look_up(observed, asked, absence_is_proof)
-    return _meaning(answer, LOOK_UPS[answer], observed)
+    answer = _outcome_of_look_up(observed, asked, absence_is_proof)
+    return _verdict(answer, LOOK_UP_OUTCOMES[answer], observed)
 
 
-def _answer_of_call(observed: Observed) -> Answer:
+def _outcome_of_call(observed: CallResult) -> Outcome:
     status, trouble = observed.status, observed.trouble
     if trouble is not None and (status is None or status < 400 or trouble in _NO_HEAD):
         return _TROUBLES[trouble]
     if status in (200, 201) and observed.transaction_id:
-        return Answer.CREDITED
+        return Outcome.CREDITED
     if status is None or not 400 <= status <= 599:
-        return Answer.UNREADABLE
+        return Outcome.UNREADABLE
     if status < 500:
-        return _STATUSES.get(status, Answer.REJECTED)
-    return Answer.NOT_TAKEN if status == 503 and observed.retry_after_s is not None else Answer.SERVER_ERROR
+        return _STATUSES.get(status, Outcome.REJECTED)
+    return Outcome.NOT_TAKEN if status == 503 and observed.retry_after_s is not None else Outcome.SERVER_ERROR
 
 
-def _answer_of_look_up(observed: Observed, asked: Credit, absence_is_proof: bool) -> Answer:
+def _outcome_of_look_up(observed: CallResult, asked: Credit, absence_is_proof: bool) -> Outcome:
     if observed.trouble in _NO_HEAD:
-        return Answer.NOT_SENT if observed.trouble is Trouble.NOT_SENT else Answer.NO_ANSWER
+        return Outcome.NOT_SENT if observed.trouble is CallTrouble.NOT_SENT else Outcome.NO_ANSWER
     match observed.status:
         case 200 if observed.trouble is None and observed.transaction_id and observed.credit:
-            return Answer.FOUND if observed.credit == asked else Answer.FOUND_OTHER
+            return Outcome.FOUND if observed.credit == asked else Outcome.FOUND_OTHER
         case 404:
-            return Answer.NOT_FOUND if absence_is_proof else Answer.NOT_FOUND_YET
+            return Outcome.NOT_FOUND if absence_is_proof else Outcome.NOT_FOUND_YET
         case 401 | 403:
-            return Answer.UNAUTHORIZED
+            return Outcome.UNAUTHORIZED
         case 429:
-            return Answer.THROTTLED
-    return Answer.NO_ANSWER
+            return Outcome.THROTTLED
+    return Outcome.NO_ANSWER
 
 
-def _meaning(answer: Answer, row: Row, observed: Observed) -> Meaning:
-    return Meaning(
+def _verdict(answer: Outcome, row: OutcomeRule, observed: CallResult) -> Verdict:
+    return Verdict(
         answer,
         row.credited,
         row.action,
         row.kind,
         row.counts_as_try,
         row.halt,
-        row.strain,
+        row.overload,
         observed.retry_after_s,
         observed.transaction_id if row.credited is _YES else None,
         None if observed.code is None else clean(observed.code, CODE_CHARACTERS_MAX),

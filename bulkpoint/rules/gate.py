@@ -56,7 +56,7 @@ class Gate:
             return self._free_at[0] if self._free_at else math.inf
         return max(now, self._last_slot + 1 / self._rate)
 
-    def leave(self, now: float) -> None:
+    def record_send(self, now: float) -> None:
         """A call leaves at `now`, which `next_at` allowed."""
         assert self.next_at(now) <= now, "a call left before the gate allowed it"
         catch_up_s = CATCH_UP_S if math.isfinite(self._last_slot) else 0.0  # a first call has nothing to catch up

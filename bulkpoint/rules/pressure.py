@@ -10,7 +10,7 @@ import math
 from collections import deque
 from typing import NamedTuple
 
-from bulkpoint.rules.answers import Strain
+from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
 # A cut is judged by the answers that come after it; so many seconds lie between two, and nothing grows meanwhile.
@@ -43,7 +43,7 @@ LAST_ANSWERS = 16
 SILENCE_S = RETRY_AFTER_S_MAX + 30.0
 
 
-class Told(NamedTuple):
+class PressureSnapshot(NamedTuple):
     """What a share hands over to its next holder, and what progress shows. Instants by the clock of who asks.
 
     rate: calls a second at most; ceiling: what money was seen to take; cut_at: when that was. open_since: of the
@@ -59,7 +59,7 @@ class Told(NamedTuple):
     heard_at: float | None
 
 
-class Pressure:
+class Backpressure:
     """One share's view of money. Times are seconds of any clock that never goes back; it reads none."""
 
     def __init__(self, *, patience_s: float = math.inf) -> None:
@@ -80,7 +80,7 @@ class Pressure:
         self._usual_at = math.inf
 
     @property
-    def broken(self) -> bool:
+    def breaker_open(self) -> bool:
         """Whether the breaker is open: probes only."""
         return self._open_since is not None
 
@@ -101,15 +101,15 @@ class Pressure:
         self._grow(now)
         return min(self._permits, self._rate)
 
-    def heard(self, strain: Strain, now: float, retry_after_s: float | None = None) -> bool:
+    def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> bool:
         """Take in one answer; True when there was nothing but trouble for longer than the patience."""
-        self._round.add(strain, now)
-        self._breaker.add(strain, now)
-        self._last.append(strain is not Strain.NONE)
+        self._round.add(overload, now)
+        self._breaker.add(overload, now)
+        self._last.append(overload is not Overload.NONE)
         silence_s = now - self._heard_at
         self._usual_at = min(self._usual_at, now)
         self._heard_at = now
-        if strain is Strain.NONE:
+        if overload is Overload.NONE:
             self._trouble_since = None
             if self._open_since is not None:
                 self._close(now)
@@ -119,15 +119,15 @@ class Pressure:
         if retry_after_s is not None and 2 * sum(self._last) > len(self._last) == LAST_ANSWERS:
             self._held_until = max(self._held_until, now + min(retry_after_s, RETRY_AFTER_S_MAX))
         if self._open_since is not None:
-            if strain is Strain.SLOW_DOWN:  # it lives
+            if overload is Overload.THROTTLED:  # it lives
                 self._close(now)
         elif self._breaker.answers >= BREAKER_ANSWERS_MIN and 2 * self._breaker.down > self._breaker.answers:
             self._open_since = now
         elif now >= self._deaf_until:
-            self._cut(strain, now)
+            self._cut(overload, now)
         return now - self._trouble_since > self._patience_s
 
-    def told(self, now: float) -> Told | None:
+    def told(self, now: float) -> PressureSnapshot | None:
         """What the next holder must know; None where money has no complaints."""
         trouble_since = self._trouble_since
         if trouble_since is not None and now - trouble_since < ROUND_S:
@@ -140,9 +140,9 @@ class Pressure:
         rate = min(self._rate, self._permits)
         cut_at = self._cut_at if math.isfinite(self._cut_at) else None
         heard_at = self._heard_at if math.isfinite(self._heard_at) else None
-        return Told(rate, self._ceiling, cut_at, held_until, self._open_since, trouble_since, heard_at)
+        return PressureSnapshot(rate, self._ceiling, cut_at, held_until, self._open_since, trouble_since, heard_at)
 
-    def take_over(self, told: Told, now: float) -> None:
+    def take_over(self, told: PressureSnapshot, now: float) -> None:
         """Go on where the share's last holder was."""
         self._rate = told.rate
         self._ceiling = told.ceiling
@@ -153,11 +153,11 @@ class Pressure:
         self._trouble_since = told.trouble_since
         self._heard_at = now if told.heard_at is None else told.heard_at
 
-    def _cut(self, strain: Strain, now: float) -> None:
+    def _cut(self, overload: Overload, now: float) -> None:
         self._grow(now)
         rate = min(self._rate, self._permits)
         tally = self._round
-        if strain is Strain.SLOW_DOWN:
+        if overload is Overload.THROTTLED:
             taken = rate * (1 - tally.slowed / max(tally.answers, min(rate, FEW_ANSWERS)))
             self._ceiling = taken
             self._rate = max(RATE_MIN, rate * CUT_MAX, taken * BELOW_CEILING)
@@ -213,7 +213,7 @@ class _Tally:
         self.answers = self.slowed = self.down = 0
         self._older = (0, 0, 0)
 
-    def add(self, strain: Strain, now: float) -> None:
+    def add(self, overload: Overload, now: float) -> None:
         if self._began_at is None:
             self._began_at = now
         elif now - self._began_at >= self._window_s:
@@ -225,5 +225,5 @@ class _Tally:
             self.answers, self.slowed, self.down = fresh
             self._began_at = now
         self.answers += 1
-        self.slowed += strain is Strain.SLOW_DOWN
-        self.down += strain is Strain.DOWN
+        self.slowed += overload is Overload.THROTTLED
+        self.down += overload is Overload.FAILING

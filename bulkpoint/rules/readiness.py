@@ -29,7 +29,7 @@ NO_POLICY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class TargetsState:
     """What is known of a campaign's targets. Amounts are points.
 
     digest: none where the totals do not match, for then nobody asks. approved_digest: what was approved, none where
@@ -61,7 +61,7 @@ class Obstacle:
         return f"Campaign {campaign_id} cannot {asked}: {self.why}. {self.remedy}"
 
 
-def find_obstacle(campaign_id: int, intake: Intake) -> Obstacle | None:
+def find_obstacle(campaign_id: int, intake: TargetsState) -> Obstacle | None:
     """What stands in the way of campaign `campaign_id`, the first thing of several; none when it is ready."""
     return (
         find_missing_targets(campaign_id, intake)
@@ -71,7 +71,7 @@ def find_obstacle(campaign_id: int, intake: Intake) -> Obstacle | None:
     )
 
 
-def find_missing_targets(campaign_id: int, intake: Intake) -> Obstacle | None:
+def find_missing_targets(campaign_id: int, intake: TargetsState) -> Obstacle | None:
     """Whether the targets are not the expected ones, by count and sum."""
     if (intake.count, intake.amount) == (intake.expected_count, intake.expected_amount):
         return None
@@ -83,7 +83,7 @@ def find_missing_targets(campaign_id: int, intake: Intake) -> Obstacle | None:
     )
 
 
-def _caps(campaign_id: int, intake: Intake) -> Obstacle | None:
+def _caps(campaign_id: int, intake: TargetsState) -> Obstacle | None:
     for what, points, most, setting in (
         ("its largest target is", intake.largest, intake.policy.row_max, "BULKPOINT_MAX_AMOUNT_PER_ROW"),
         ("it would pay", intake.amount, intake.policy.sum_max, "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
@@ -96,7 +96,7 @@ def _caps(campaign_id: int, intake: Intake) -> Obstacle | None:
     return None
 
 
-def _approval(campaign_id: int, intake: Intake) -> Obstacle | None:
+def _approval(campaign_id: int, intake: TargetsState) -> Obstacle | None:
     approve = (
         f"`bulkpoint campaign approve {campaign_id}`, by another login than {intake.creator_login}, who created it"
     )
@@ -111,7 +111,7 @@ def _approval(campaign_id: int, intake: Intake) -> Obstacle | None:
     return None
 
 
-def _repetition(campaign_id: int, intake: Intake) -> Obstacle | None:
+def _repetition(campaign_id: int, intake: TargetsState) -> Obstacle | None:
     same = intake.same_list
     if same is None or same.campaign_id == intake.same_as:
         return None

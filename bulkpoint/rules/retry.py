@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from bulkpoint.rules.answers import Action, Answer, Credited, Halt, Meaning
+from bulkpoint.rules.answers import Action, Credited, Halt, Outcome, Verdict
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 
 # Longer than this money cannot hold us back, a payment or a share: one absurd header must not keep a run from its end.
@@ -13,7 +13,7 @@ RETRY_AFTER_S_MAX = 60.0
 # After a 429 without Retry-After, or no connection: the next second is a new one at money, too.
 WAIT_S_MIN = 1.0
 # Look-ups of one payment in a run, beyond the retries: one soon, one when "not found" is proof.
-LOOK_UPS = 2
+LOOK_UPS_MAX = 2
 
 # Tries so far in this run (1 or more) -> seconds to wait before the next one, or none: no more tries.
 NextTry = Callable[[int], float | None]
@@ -38,81 +38,81 @@ class Decision(NamedTuple):
     not_credited: bool = False
 
 
-def decide(meaning: Meaning, *, attempts: int, maybe_credited: bool, next_try: NextTry) -> Decision:
+def decide(verdict: Verdict, *, attempts: int, maybe_credited: bool, next_try: NextTry) -> Decision:
     """What becomes of a payment after the answer to a POST.
 
     attempts: tries of this run before this call. maybe_credited: as the payment had it. A payment that is perhaps
     credited never ends FAILED of a kind other than UNKNOWN, whatever its last answer; when its tries are spent it is
     looked up.
     """
-    attempts += meaning.counts_as_try
-    if meaning.action is Action.SUCCEED:
+    attempts += verdict.counts_as_try
+    if verdict.action is Action.SUCCEED:
         return Decision(
-            PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=meaning.transaction_id, halt=meaning.halt
+            PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=verdict.transaction_id, halt=verdict.halt
         )
-    maybe_credited = maybe_credited or meaning.credited is Credited.PERHAPS
-    if meaning.action is Action.WAIT:
-        wait_s = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
+    maybe_credited = maybe_credited or verdict.credited is Credited.PERHAPS
+    if verdict.action is Action.WAIT:
+        wait_s = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
         return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s)
-    if meaning.action is Action.RETURN:
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, halt=meaning.halt)
-    if meaning.action is Action.RETRY:
+    if verdict.action is Action.RETURN:
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, halt=verdict.halt)
+    if verdict.action is Action.RETRY:
         backoff_s = next_try(attempts)
         if backoff_s is not None:
             return Decision(
-                PaymentState.PENDING, attempts, maybe_credited, max(backoff_s, meaning.retry_after_s or 0.0)
+                PaymentState.PENDING, attempts, maybe_credited, max(backoff_s, verdict.retry_after_s or 0.0)
             )
-    # That money is still at work on it outlives money's own word for it: see proof_in_s.
-    code = meaning.answer.value if meaning.answer is Answer.IN_PROGRESS else meaning.code or meaning.answer.value
-    if maybe_credited and meaning.halt is None:
-        soon_s = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
+    # That money is still at work on it outlives money's own word for it: see absence_proven_in_s.
+    code = verdict.outcome.value if verdict.outcome is Outcome.IN_PROGRESS else verdict.code or verdict.outcome.value
+    if maybe_credited and verdict.halt is None:
+        soon_s = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
         return Decision(PaymentState.PENDING, attempts, maybe_credited, soon_s, failure_code=code)
     return Decision(
         PaymentState.FAILED,
         attempts,
         maybe_credited,
-        failure_kind=FailureKind.UNKNOWN if maybe_credited else meaning.failure_kind,
+        failure_kind=FailureKind.UNKNOWN if maybe_credited else verdict.failure_kind,
         failure_code=code,
-        failure_message=meaning.message,
-        halt=meaning.halt,
+        failure_message=verdict.message,
+        halt=verdict.halt,
     )
 
 
 def decide_look_up(
-    meaning: Meaning,
+    verdict: Verdict,
     *,
     attempts: int,
     maybe_credited: bool,
     failure_code: str | None,
     calls_max: int,
-    proof_in_s: float | None,
+    absence_proven_in_s: float | None,
 ) -> Decision:
     """What becomes of a payment after the answer to a GET of its key.
 
     attempts: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
     was only refused so far is looked up when its key is too old to be sent. failure_code: what it fails as when nothing
-    is learnt. proof_in_s: see there. Only here does a payment stop being maybe_credited: money itself said so.
+    is learnt. absence_proven_in_s: see there. Only here does a payment stop being maybe_credited: money itself said so.
     """
-    attempts += meaning.counts_as_try
-    if meaning.credited is Credited.YES:
-        return Decision(PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=meaning.transaction_id)
-    code = failure_code or meaning.answer.value
-    if meaning.credited is Credited.NO:
+    attempts += verdict.counts_as_try
+    if verdict.credited is Credited.YES:
+        return Decision(PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=verdict.transaction_id)
+    code = failure_code or verdict.outcome.value
+    if verdict.credited is Credited.NO:
         return Decision(
             PaymentState.FAILED,
             attempts,
             False,
-            failure_kind=meaning.failure_kind,
+            failure_kind=verdict.failure_kind,
             failure_code=code,
-            failure_message=meaning.message,
+            failure_message=verdict.message,
             not_credited=True,
         )
-    if meaning.action is Action.RETURN:
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, failure_code=failure_code, halt=meaning.halt)
-    wait_s: float | None = max(WAIT_S_MIN, meaning.retry_after_s or 0.0)
-    if meaning.answer is Answer.NOT_FOUND_YET:
-        wait_s = proof_in_s
-    if meaning.action is not Action.FAIL and wait_s is not None and attempts < calls_max:
+    if verdict.action is Action.RETURN:
+        return Decision(PaymentState.PENDING, attempts, maybe_credited, failure_code=failure_code, halt=verdict.halt)
+    wait_s: float | None = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
+    if verdict.outcome is Outcome.NOT_FOUND_YET:
+        wait_s = absence_proven_in_s
+    if verdict.action is not Action.FAIL and wait_s is not None and attempts < calls_max:
         return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s, failure_code=failure_code)
     return Decision(
         PaymentState.FAILED,
@@ -120,12 +120,12 @@ def decide_look_up(
         maybe_credited,
         failure_kind=FailureKind.UNKNOWN if maybe_credited else FailureKind.UNAVAILABLE,
         failure_code=code,
-        failure_message=meaning.message,
-        halt=meaning.halt,
+        failure_message=verdict.message,
+        halt=verdict.halt,
     )
 
 
-def proof_in_s(
+def absence_proven_in_s(
     *,
     since_last_sent_s: float,
     since_first_sent_s: float,
@@ -137,7 +137,7 @@ def proof_in_s(
 
     A key that money called in progress to the last is not absent because a look-up does not show it.
     """
-    if failure_code == Answer.IN_PROGRESS:
+    if failure_code == Outcome.IN_PROGRESS:
         return None
     wait_s = max(0.0, after_s - since_last_sent_s)
     return wait_s if since_first_sent_s + wait_s < retention_s else None

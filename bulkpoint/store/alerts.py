@@ -16,7 +16,7 @@ STANDSTILL_S_MAX = 600.0
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Alert:
     """One thing that goes wrong, with a campaign that says RUNNING, or with an event on its way out.
 
     DRIVER_GONE: the driver's lease has passed, at `since`. ON_HOLD: the limit is 0, set at `since` by `who`, for `why`,
@@ -35,9 +35,9 @@ class Trouble:
     until: datetime | None
 
 
-def find_troubles(connection: Connection) -> list[Trouble]:
+def find_alerts(connection: Connection) -> list[Alert]:
     """Everything that needs a person now, of one moment; empty when all is well. A few rows are read, whatever runs."""
-    with connection.cursor(row_factory=class_row(Trouble)) as cursor:
+    with connection.cursor(row_factory=class_row(Alert)) as cursor:
         return cursor.execute(
-            sql("find_troubles"), {"hold_s_max": HOLD_S_MAX, "standstill_s_max": STANDSTILL_S_MAX}
+            sql("find_alerts"), {"hold_s_max": HOLD_S_MAX, "standstill_s_max": STANDSTILL_S_MAX}
         ).fetchall()

@@ -67,7 +67,7 @@ def reachable(conninfo: str) -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise RefusedError(
             f"The database {where(conninfo)} refuses this login: {_first_line(error)}. Its administrator grants the"
-            " group role that it needs (docs/operators.md)."
+            " group role that it needs (docs/access.md)."
         ) from error
 
 

@@ -19,6 +19,6 @@ def find_same_list(connection: Connection, campaign_id: int, digest: bytes) -> S
         return cursor.execute(sql("find_same_list"), asked).fetchone()
 
 
-def name_repetition(connection: Connection, campaign_id: int, *, same_as: int, reason: str) -> None:
+def allow_repetition(connection: Connection, campaign_id: int, *, same_as: int, reason: str) -> None:
     """Note that a campaign's list is meant to be the same as an earlier one's, in the caller's transaction."""
-    connection.execute(sql("name_repetition"), {"campaign_id": campaign_id, "same_as": same_as, "reason": reason})
+    connection.execute(sql("allow_repetition"), {"campaign_id": campaign_id, "same_as": same_as, "reason": reason})

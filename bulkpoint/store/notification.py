@@ -37,8 +37,8 @@ def give_up_notification(connection: Connection, event_id: str, channel: str) ->
     connection.execute(sql("give_up_notification"), {"event_id": event_id, "channel": channel})
 
 
-def events_to_tell(connection: Connection, types: Sequence[str], channel: str) -> list[Event]:
+def unsent_notifications(connection: Connection, types: Sequence[str], channel: str) -> list[Event]:
     """Events of the last seven days that the channel was not told of, the oldest first, a hundred at most."""
     with connection.cursor(row_factory=class_row(Event)) as cursor:
         asked = {"types": list(types), "channel": channel, "age_s": TOLD_WITHIN_S, "most": EVENTS_AT_A_TIME}
-        return cursor.execute(sql("events_to_tell"), asked).fetchall()
+        return cursor.execute(sql("unsent_notifications"), asked).fetchall()

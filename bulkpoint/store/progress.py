@@ -46,7 +46,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class RetrySelection:
     """Which FAILED payments a RETRY takes: of these kinds, and of one failure code where it is given.
 
     beyond_limit: also those that had all the RETRY runs they may have.
@@ -116,7 +116,7 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
     return Sample(*before, *(count or 0 for count in counts), *limit)
 
 
-def count_failed(connection: Connection, campaign_id: int, chosen: Chosen) -> list[FailedKind]:
+def count_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> list[FailedKind]:
     """FAILED payments by kind and code, the most frequent first. One scan of the campaign."""
     with connection.cursor(row_factory=class_row(FailedKind)) as cursor:
         return cursor.execute(sql("count_failed"), chosen.parameters(campaign_id)).fetchall()

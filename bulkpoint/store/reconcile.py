@@ -79,7 +79,7 @@ class EndedRun:
     key_namespace: UUID
 
 
-class Uncertain(NamedTuple):
+class InDoubtPayment(NamedTuple):
     """A payment that may have been credited, as it was read.
 
     last_sent_at: seconds since 1970 by the database; since_*: seconds, by the database's clock, before it was read;
@@ -108,7 +108,7 @@ class Finding(NamedTuple):
 
     seq: int
     transaction_id: str | None
-    read: Uncertain | None = None
+    read: InDoubtPayment | None = None
 
 
 def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
@@ -135,12 +135,12 @@ def keep_from_starting(connection: Connection, campaign_id: int) -> None:
     connection.execute(sql("keep_from_starting"), {"campaign_id": campaign_id})
 
 
-def list_uncertain(
+def list_in_doubt(
     connection: Connection, run: EndedRun, *, after: int = 0, seqs: Sequence[int] | None = None
-) -> list[Uncertain]:
+) -> list[InDoubtPayment]:
     """The next 1,000 uncertain payments after the number `after`, in order; with `seqs` only some of these."""
     rows = connection.execute(
-        sql("list_uncertain"),
+        sql("list_in_doubt"),
         {
             "campaign_id": run.campaign_id,
             "run_id": run.run_id,
@@ -149,7 +149,7 @@ def list_uncertain(
             "rows_max": BATCH_ROWS_MAX,
         },
     )
-    return [Uncertain(*row) for row in rows]
+    return [InDoubtPayment(*row) for row in rows]
 
 
 def apply_findings(

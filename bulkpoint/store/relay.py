@@ -11,7 +11,7 @@ from bulkpoint.store.sql import sql
 
 
 @dataclass(frozen=True)
-class Turn:
+class CursorLock:
     """A campaign's cursor, held until the caller's transaction ends. tries: of the next event, which was refused."""
 
     campaign_id: int
@@ -47,25 +47,25 @@ class Parked:
     trouble: str
 
 
-def know_campaigns(connection: Connection) -> None:
+def add_missing_cursors(connection: Connection) -> None:
     """Make a cursor for every campaign that has events and none yet."""
-    connection.execute(sql("know_campaigns"))
+    connection.execute(sql("add_missing_cursors"))
 
 
-def take_turn(connection: Connection) -> Turn | None:
+def lock_next_cursor(connection: Connection) -> CursorLock | None:
     """A campaign with events to publish that no other relay is at, if there is one. Call it in a transaction."""
-    with connection.cursor(row_factory=class_row(Turn)) as cursor:
+    with connection.cursor(row_factory=class_row(CursorLock)) as cursor:
         return cursor.execute(sql("take_cursor")).fetchone()
 
 
-def events_to_publish(connection: Connection, turn: Turn, *, most: int) -> list[Event]:
+def events_to_publish(connection: Connection, turn: CursorLock, *, most: int) -> list[Event]:
     """The next events of a campaign, in order."""
     with connection.cursor(row_factory=class_row(Event)) as cursor:
         asked = {"campaign_id": turn.campaign_id, "after": turn.published_no, "most": most}
         return cursor.execute(sql("events_to_publish"), asked).fetchall()
 
 
-def mark_published(connection: Connection, turn: Turn, upto: int) -> None:
+def mark_published(connection: Connection, turn: CursorLock, upto: int) -> None:
     """The broker has these events: the campaign's cursor moves behind them."""
     asked = {"campaign_id": turn.campaign_id, "after": turn.published_no, "upto": upto}
     connection.execute(sql("mark_published"), asked)
@@ -73,7 +73,7 @@ def mark_published(connection: Connection, turn: Turn, upto: int) -> None:
 
 
 def move_cursor(
-    connection: Connection, turn: Turn, *, published_no: int, tries: int = 0, wait_s: float | None = None
+    connection: Connection, turn: CursorLock, *, published_no: int, tries: int = 0, wait_s: float | None = None
 ) -> None:
     """Where the relay is with a campaign. wait_s: seconds until its next try, none: at once."""
     moved = {"campaign_id": turn.campaign_id, "published_no": published_no, "tries": tries, "wait_s": wait_s}
@@ -106,7 +106,7 @@ def list_parked(connection: Connection) -> list[Parked]:
 
 def event_of(connection: Connection, parked: Parked) -> Event:
     """A parked event, to be published after all."""
-    turn = Turn(parked.campaign_id, parked.event_no - 1, 0)
+    turn = CursorLock(parked.campaign_id, parked.event_no - 1, 0)
     return events_to_publish(connection, turn, most=1)[0]
 
 

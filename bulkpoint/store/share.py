@@ -106,9 +106,9 @@ def _json(value: dict[str, Any] | None) -> Jsonb | None:
     return None if value is None else Jsonb(value)
 
 
-def forget_trouble(connection: Connection) -> None:
+def reset_breakers(connection: Connection) -> None:
     """Begin a run with a patience of its own; a rate that money lowered just now stays lowered."""
-    connection.execute(sql("forget_trouble"))
+    connection.execute(sql("reset_breakers"))
 
 
 def run_is_live(connection: Connection, run: RunToken) -> bool:
@@ -118,7 +118,7 @@ def run_is_live(connection: Connection, run: RunToken) -> bool:
     return bool(row[0])
 
 
-def lay_out_shares(connection: Connection, shares: int) -> None:
+def allocate_shares(connection: Connection, shares: int) -> None:
     """Divide the limit into `shares` parts, inside the caller's transaction.
 
     Raises RefusedError where that changes their number while one is leased, or was until less than 2 s ago: its sends
@@ -135,4 +135,4 @@ def lay_out_shares(connection: Connection, shares: int) -> None:
             f" change from {shares_before} to {shares}. They free themselves within 20 seconds: start again then."
         )
     connection.execute(sql("set_share_count"), {"shares": shares})
-    connection.execute(sql("lay_out_shares"), {"shares": shares})
+    connection.execute(sql("allocate_shares"), {"shares": shares})

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bulkpoint.store.alerts import Trouble
+from bulkpoint.store.alerts import Alert
 from bulkpoint.views.find import escaped
 from bulkpoint.views.format import local_time
 
@@ -41,7 +41,7 @@ _WORDS = {
 }
 
 
-def trouble_sentence(trouble: Trouble, timezone: str, language: Literal["ko", "en"]) -> str:
+def trouble_sentence(trouble: Alert, timezone: str, language: Literal["ko", "en"]) -> str:
     """One line; times of `timezone`, what people wrote with its control characters escaped."""
     words = _WORDS[language]
     details = [words["why"].format(why=escaped(trouble.why)) if trouble.why else words["no reason"]]

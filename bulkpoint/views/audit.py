@@ -190,7 +190,7 @@ _HAPPENED = {
 
 
 @dataclass(frozen=True)
-class Told:
+class HistoryEntry:
     """One sentence of a campaign's story, and the row it stands on; none where it shows by other tables."""
 
     at: datetime
@@ -198,16 +198,17 @@ class Told:
     event: AuditEvent | None = None
 
 
-def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> list[Told]:
+def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> list[HistoryEntry]:
     """What happened to a campaign, oldest first, from the rows of its history; times of `timezone`."""
-    told = [Told(one.occurred_at, sentence(one, timezone), one) for one in events]
+    told = [HistoryEntry(one.occurred_at, sentence(one, timezone), one) for one in events]
     if not any(one.action == "create" for one in events):
         told.insert(
-            0, Told(campaign.created_at, f"{escaped(campaign.creator)} created it, past bulkpoint: no audit row")
+            0,
+            HistoryEntry(campaign.created_at, f"{escaped(campaign.creator)} created it, past bulkpoint: no audit row"),
         )
     if campaign.driver_is_gone and campaign.driver_until is not None:
         gone = f"its job is gone and nothing is paid: `bulkpoint campaign resume {campaign.campaign_id}` takes it over"
-        told.append(Told(campaign.driver_until, gone))
+        told.append(HistoryEntry(campaign.driver_until, gone))
     return told
 
 

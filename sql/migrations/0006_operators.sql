@@ -20,13 +20,13 @@ alter table campaign alter column creator_login set default session_user, alter 
 
 -- When a campaign's list was seen: loaded from a file, approved, frozen. Two campaigns of one digest have the same members
 -- with the same amounts and reasons.
-create table seen_list (
+create table duplicate_list (
     digest      bytea not null check (length(digest) = 32),
     campaign_id bigint not null references campaign,
     seen_at     timestamptz not null default clock_timestamp(),
     primary key (digest, campaign_id)
 );
-insert into seen_list (digest, campaign_id, seen_at)
+insert into duplicate_list (digest, campaign_id, seen_at)
 select digest, campaign_id, frozen_at from campaign where frozen_at is not null;
 
 -- RETRY runs that took this payment.

@@ -1,4 +1,4 @@
--- name: find_troubles
+-- name: find_alerts
 -- What needs a person while a campaign runs, each with a key that stays the same as long as it is the same trouble.
 with running as (
     select r.run_id, r.campaign_id, c.name, r.started_at, r.driver_until, r.driver_until <= clock_timestamp() as abandoned

@@ -18,7 +18,7 @@ update notification set sent_at = clock_timestamp() where event_id = %(event_id)
 update notification set claimed_until = clock_timestamp() - interval '1 s'
 where event_id = %(event_id)s and channel = %(channel)s and sent_at is null
 
--- name: events_to_tell
+-- name: unsent_notifications
 -- Events of these types that nobody was told of, the oldest first; not those that are older than anybody waits for.
 select e.campaign_id, e.event_no, e.event_id::text, e.type, e.version, e.run, e.occurred_at, e.actor, e.data
 from outbox_event e

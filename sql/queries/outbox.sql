@@ -16,7 +16,7 @@ insert into outbox_event (campaign_id, event_no, event_id, type, run, actor, dat
 select 0, last_event_no, %(event_id)s, %(type)s, %(run)s, %(actor)s, %(data)s from numbered
 returning event_no
 
--- name: quarter_told
+-- name: quarter_published
 -- The last quarter of a campaign that was told, in percent; 0 for none.
 select coalesce(max((data->>'percent')::int), 0) from outbox_event
 where campaign_id = %(campaign_id)s and type = 'campaign.progressed'

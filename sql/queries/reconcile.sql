@@ -8,7 +8,7 @@ where c.campaign_id = %(campaign_id)s order by r.run desc limit 1
 -- Until the transaction ends: a start or a resume takes this row first.
 select campaign_id from campaign where campaign_id = %(campaign_id)s for no key update
 
--- name: list_uncertain
+-- name: list_in_doubt
 -- Payments that are not SUCCESS and may have been credited, those from %(after)s on, or those with the given numbers.
 -- A worker's death leaves its rows PROCESSING: their last call, of which it may have told nobody, left before the run's
 -- end. alive_s: how long the claim's holder may still be at work; none where it is gone.

@@ -1,4 +1,4 @@
--- name: know_campaigns
+-- name: add_missing_cursors
 -- A cursor for every campaign that has none yet, and for the deployment.
 insert into outbox_cursor (campaign_id)
 select campaign_id from campaign c where last_event_no > 0

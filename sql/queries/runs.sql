@@ -19,7 +19,7 @@ returning run_id, run, driver_epoch
 -- name: frozen_campaign
 select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
 
--- name: begin_again
+-- name: reset_tries
 -- A run of its own has tries of its own: what an earlier one left open is sent again, at once.
 update payment set attempts = 0, failure_code = null, next_attempt_at = null
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')

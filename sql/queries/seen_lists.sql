@@ -1,16 +1,16 @@
 -- name: remember_list
-insert into seen_list (digest, campaign_id) values (%(digest)s, %(campaign_id)s)
+insert into duplicate_list (digest, campaign_id) values (%(digest)s, %(campaign_id)s)
 on conflict (digest, campaign_id) do update set seen_at = excluded.seen_at
 
 -- name: find_same_list
 -- The campaign that had this very list last: one that was started, or an older one that still waits. What was withdrawn
 -- paid nobody.
 select o.campaign_id, o.name, extract(epoch from clock_timestamp() - s.seen_at)::float8 as ago_s
-from seen_list s join campaign_overview o using (campaign_id)
+from duplicate_list s join campaign_overview o using (campaign_id)
 where s.digest = %(digest)s and s.campaign_id <> %(campaign_id)s
   and s.seen_at > clock_timestamp() - %(days)s * interval '1 day'
   and (o.frozen_at is not null or o.state = 'WAITING' and o.campaign_id < %(campaign_id)s)
 order by s.seen_at desc limit 1
 
--- name: name_repetition
+-- name: allow_repetition
 update campaign set same_as = %(same_as)s, same_as_reason = %(reason)s where campaign_id = %(campaign_id)s

@@ -1,4 +1,4 @@
--- name: lay_out_shares
+-- name: allocate_shares
 -- Make exactly the shares 0..N-1; the caller holds the limit's row and knows that nothing is leased.
 with gone as (delete from money_share where share >= %(shares)s)
 insert into money_share (share) select generate_series(0, %(shares)s - 1) on conflict do nothing
@@ -12,7 +12,7 @@ from money_share
 -- name: set_share_count
 update money_limit set shares = %(shares)s
 
--- name: forget_trouble
+-- name: reset_breakers
 -- A new run has a patience of its own: what an earlier one waited for money is over, and so is what it did a minute ago.
 update money_share set pressure = case
     when coalesce(released_at, leased_until) > clock_timestamp() - interval '1 min'

@@ -153,8 +153,8 @@ def test_a_campaign_is_paid_by_the_wheel_alone(unpacked_wheel: Path, database_ur
         assert deployment.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 50, "FAILED": 0}
         assert len(money.ledger()) == 50
 
-    heard = [line.rsplit(" ", 1) for line in witnesses.read_text().splitlines()]
-    assert {what for what, _ in heard} >= {
+    observe = [line.rsplit(" ", 1) for line in witnesses.read_text().splitlines()]
+    assert {what for what, _ in observe} >= {
         "process bulkpoint.cli.main",
         "process bulkpoint.launch.spark_submit",
         "process pay_campaign.py",
@@ -162,5 +162,5 @@ def test_a_campaign_is_paid_by_the_wheel_alone(unpacked_wheel: Path, database_ur
         "worker sql",
     }
     ours = (f"{unpacked_wheel}{os.sep}", f"{tmp_path / 'data' / 'py-files' / 'bulkpoint.zip'}{os.sep}")
-    strangers = [(what, where) for what, where in heard if not where.startswith(ours)]
+    strangers = [(what, where) for what, where in observe if not where.startswith(ours)]
     assert strangers == [], "neither the wheel nor the zip made from it"

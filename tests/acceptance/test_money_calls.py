@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from bulkpoint.money.clients import make_calls
 from bulkpoint.money.contract import MoneyV1, PointsCall
-from bulkpoint.money.transport import Calls, Reply, make_calls
-from bulkpoint.rules.answers import Trouble
+from bulkpoint.money.transport import Calls, Reply
+from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.settings import load_settings
 from tests.acceptance.deployment import Money, sandbox
 
@@ -86,7 +87,7 @@ def test_a_closed_gate_keeps_its_call_and_only_that(calls: Calls, money: Money) 
     for tag in range(10):
         begin(calls, tag, lambda tag=tag: tag % 2 == 0)  # type: ignore[misc]
     ended = all_ended(calls)
-    assert [ended[tag].trouble for tag in range(10)] == [None, Trouble.NOT_SENT] * 5
+    assert [ended[tag].trouble for tag in range(10)] == [None, CallTrouble.NOT_SENT] * 5
     assert money.stats()["requests"] == before + 5
 
 
@@ -102,7 +103,7 @@ def test_a_reply_lost_on_a_reused_connection_is_sent_once(calls: Calls, money: M
         ended = all_ended(calls)
     finally:
         money.change(credit_then_close=0.0)
-    assert {reply.trouble for reply in ended.values()} <= {Trouble.RESET, Trouble.SENT_TWICE}
+    assert {reply.trouble for reply in ended.values()} <= {CallTrouble.RESET, CallTrouble.SENT_TWICE}
     assert money.stats()["requests"] == before + asked.times
     assert asked.times == 8
 
@@ -118,7 +119,7 @@ def test_a_slow_answer_ends_with_the_time_limit_and_holds_up_nobody(calls: Calls
     while calls.under_way and time.monotonic() < deadline:
         order += calls.ended(0.01)
     assert [tag for tag, _ in order] == ["quick", "slow"]
-    assert order[1][1].trouble is Trouble.TIMED_OUT
+    assert order[1][1].trouble is CallTrouble.TIMED_OUT
 
 
 def test_what_the_gate_raises_comes_out(calls: Calls) -> None:

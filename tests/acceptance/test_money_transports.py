@@ -17,11 +17,12 @@ import pytest
 import trustme
 
 from bulkpoint.errors import UsageError
+from bulkpoint.money.clients import make_transport
 from bulkpoint.money.contract import MoneyV1, PointsCall
 from bulkpoint.money.curl_transport import CurlTransport
 from bulkpoint.money.requests_transport import RequestsTransport
-from bulkpoint.money.transport import Reply, Transport, make_transport
-from bulkpoint.rules.answers import Trouble
+from bulkpoint.money.transport import Reply, Transport
+from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.settings import load_settings
 
 CONNECT_TIMEOUT_S = 0.4
@@ -33,7 +34,7 @@ MONEY = MoneyV1("canary-token")
 CREDITED = b'{"transaction_id":"t-1"}'
 
 # What a server does with the n-th request it has read (from 1); true: reads another one on this connection.
-Answer = Callable[[socket.socket, int], bool]
+Outcome = Callable[[socket.socket, int], bool]
 
 
 def http(status: int, body: bytes = b"{}", *headers: str) -> bytes:
@@ -41,7 +42,7 @@ def http(status: int, body: bytes = b"{}", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def always(answer: bytes) -> Answer:
+def always(answer: bytes) -> Outcome:
     def send(connection: socket.socket, _number: int) -> bool:
         connection.sendall(answer)
         return True
@@ -58,7 +59,7 @@ def nothing_more(connection: socket.socket, _number: int) -> bool:
 class Server:
     """A server of scripted answers on a port of this machine; it counts what really arrives."""
 
-    def __init__(self, answer: Answer, certificate: trustme.LeafCert | None = None) -> None:
+    def __init__(self, answer: Outcome, certificate: trustme.LeafCert | None = None) -> None:
         self.sends: list[bytes] = []
         self.connections = 0
         self._answer = answer
@@ -116,7 +117,7 @@ def _read_request(connection: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def serve(answer: Answer, certificate: trustme.LeafCert | None = None) -> Iterator[Server]:
+def serve(answer: Outcome, certificate: trustme.LeafCert | None = None) -> Iterator[Server]:
     server = Server(answer, certificate)
     try:
         yield server
@@ -239,7 +240,7 @@ def test_a_reset_after_the_request_was_read_is_not_a_refusal(client_of: MakeClie
     with serve(reset) as server:
         client = client_of(server.url)
         reply = client.pay()
-        assert (reply.status, reply.trouble) == (None, Trouble.RESET)
+        assert (reply.status, reply.trouble) == (None, CallTrouble.RESET)
         assert len(server.sends) == client.granted == 1
 
 
@@ -260,7 +261,7 @@ def test_a_reply_lost_on_a_reused_connection_is_not_sent_again_behind_our_back(
         assert client.pay().status == 200
         reply = client.pay()
         assert reply.status is None
-        assert reply.trouble in {Trouble.SENT_TWICE, Trouble.RESET}
+        assert reply.trouble in {CallTrouble.SENT_TWICE, CallTrouble.RESET}
         assert client.asked == client.granted == 2
         assert client.pay().status == 200
         time.sleep(0.05)  # a send of its own would have arrived by now
@@ -285,13 +286,13 @@ def test_a_refused_connection_sends_nothing(client_of: MakeClient) -> None:
         pass
     client = client_of(server.url)
     reply = client.pay()
-    assert (reply.status, reply.trouble, client.asked) == (None, Trouble.NOT_CONNECTED, 0)
+    assert (reply.status, reply.trouble, client.asked) == (None, CallTrouble.NOT_CONNECTED, 0)
     assert "refused" in (reply.detail or "").lower() or "connect" in (reply.detail or "").lower()
 
 
 def test_a_name_that_does_not_resolve_sends_nothing(client_of: MakeClient) -> None:
     client = client_of("http://money.invalid")
-    assert client.pay().trouble is Trouble.NOT_CONNECTED
+    assert client.pay().trouble is CallTrouble.NOT_CONNECTED
     assert client.asked == 0
 
 
@@ -299,7 +300,7 @@ def test_a_server_that_never_shakes_hands_sends_nothing(client_of: MakeClient) -
     with serve(nothing_more) as server:
         client = client_of(server.url.replace("http:", "https:"), timeout_s=5)
         began = time.monotonic()
-        assert client.pay().trouble is Trouble.NOT_CONNECTED
+        assert client.pay().trouble is CallTrouble.NOT_CONNECTED
         assert time.monotonic() - began < CONNECT_TIMEOUT_S + LATE_S
         assert client.asked == 0
 
@@ -310,7 +311,7 @@ def test_a_black_hole_ends_with_the_time_limit(client_of: MakeClient) -> None:
         began = time.monotonic()
         reply = client.pay()
         assert TIMEOUT_S * 0.9 < time.monotonic() - began < TIMEOUT_S + LATE_S
-        assert (reply.status, reply.trouble) == (None, Trouble.TIMED_OUT)
+        assert (reply.status, reply.trouble) == (None, CallTrouble.TIMED_OUT)
         assert len(server.sends) == client.granted == 1
 
 
@@ -336,7 +337,7 @@ def test_a_slow_drip_ends_with_the_time_limit(client_of: MakeClient, head: bytes
         began = time.monotonic()
         reply = client.pay()
         assert time.monotonic() - began < TIMEOUT_S + LATE_S
-        assert reply.trouble is Trouble.TIMED_OUT
+        assert reply.trouble is CallTrouble.TIMED_OUT
         assert status is None or reply.status == status
         assert client.granted == 1
 
@@ -357,7 +358,7 @@ def test_an_answer_of_ten_megabytes_is_not_read(client_of: MakeClient, framing: 
     with serve(flood) as server:
         client = client_of(server.url)
         reply = client.pay()
-        assert (reply.status, reply.body, reply.trouble) == (200, b"", Trouble.TOO_LARGE)
+        assert (reply.status, reply.body, reply.trouble) == (200, b"", CallTrouble.TOO_LARGE)
         assert sent < 10_000_000
         assert client.granted == 1
 
@@ -375,7 +376,7 @@ def test_endless_header_lines_are_not_read(client_of: MakeClient) -> None:
 
     with serve(flood) as server:
         reply = client_of(server.url).pay()
-        assert reply.trouble in {Trouble.TOO_LARGE, Trouble.GARBLED, Trouble.RESET}
+        assert reply.trouble in {CallTrouble.TOO_LARGE, CallTrouble.GARBLED, CallTrouble.RESET}
         assert reply.body == b""
         assert sent < 20_000_000
 
@@ -398,7 +399,7 @@ def test_an_answer_is_not_unpacked(client_of: MakeClient) -> None:
 def test_an_answer_that_is_not_http_is_perhaps_a_credit(client_of: MakeClient) -> None:
     with serve(always(b"-ERR what?\r\n\r\n")) as server:
         client = client_of(server.url)
-        assert client.pay().trouble is Trouble.GARBLED
+        assert client.pay().trouble is CallTrouble.GARBLED
         assert client.granted == 1
 
 
@@ -410,7 +411,7 @@ def test_an_answer_cut_short_keeps_its_status(client_of: MakeClient) -> None:
     with serve(cut) as server:
         client = client_of(server.url)
         reply = client.pay()
-        assert (reply.status, reply.body, reply.trouble) == (200, b"", Trouble.RESET)
+        assert (reply.status, reply.body, reply.trouble) == (200, b"", CallTrouble.RESET)
         assert len(server.sends) == client.granted == 1
 
 
@@ -428,7 +429,7 @@ def test_a_closed_gate_keeps_the_call_here(client_of: MakeClient) -> None:
         client = client_of(server.url)
         client.open = False
         for _ in range(2):
-            assert client.pay().trouble is Trouble.NOT_SENT
+            assert client.pay().trouble is CallTrouble.NOT_SENT
         assert server.sends == []
         client.open = True
         assert client.pay().status == 200
@@ -518,7 +519,7 @@ def test_a_server_that_cannot_prove_itself_gets_nothing(client_of: MakeClient, w
     ):
         client = client_of(server.url, None if wrong == "public authorities" else Path(ca_file))
         reply = client.pay()
-        assert (reply.status, reply.trouble) == (None, Trouble.NOT_CONNECTED)
+        assert (reply.status, reply.trouble) == (None, CallTrouble.NOT_CONNECTED)
         assert client.asked == 0
         assert server.sends == []
         assert "certificate" in (reply.detail or "").lower()

@@ -373,7 +373,7 @@ def test_a_limit_that_is_put_on_hold_on_the_way_is_not_waited_for_without_end(
 
         threading.Timer(1.5, hold).start()
         with pytest.raises(RefusedError, match=r"No look-up has been let out for 2 s: the limit is 0 TPS \(on hold\)"):
-            reconcile.look_up_uncertain(
+            reconcile.look_up_in_doubt(
                 connection,
                 deployment.database_url,
                 load_settings({"BULKPOINT_MONEY_URL": deployment.money.url}),

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
-from bulkpoint.pay.claims import Row
+from bulkpoint.pay.claims import FrozenPayment
 from bulkpoint.pay.partition import pay_partition
-from bulkpoint.pay.task import PartitionJob
+from bulkpoint.pay.task import PartitionTask
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
@@ -51,7 +51,7 @@ class Judge(Protocol):
 class Worker:
     """One process that pays its rows."""
 
-    def __init__(self, job: PartitionJob, rows: list[Row], log: Path) -> None:
+    def __init__(self, job: PartitionTask, rows: list[FrozenPayment], log: Path) -> None:
         self.rows = rows
         self.killed = False
         self._log = log
@@ -88,11 +88,11 @@ class Worker:
         return ":\n" + self._log.read_text()
 
 
-def _work(job: PartitionJob, rows: list[Row], log: Path) -> None:
+def _work(job: PartitionTask, rows: list[FrozenPayment], log: Path) -> None:
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)
     columns = [list(column) for column in zip(*rows, strict=True)]
-    batch = pa.RecordBatch.from_pydict(dict(zip(Row._fields, columns, strict=True)))
+    batch = pa.RecordBatch.from_pydict(dict(zip(FrozenPayment._fields, columns, strict=True)))
     for _ in pay_partition(job, [batch]):
         pass
 
@@ -113,12 +113,12 @@ class Crew:
     # Paying
 
     def hire(
-        self, rows: Sequence[Row] | None = None, *, database: str | None = None, money: str | None = None
+        self, rows: Sequence[FrozenPayment] | None = None, *, database: str | None = None, money: str | None = None
     ) -> Worker:
         """A worker for these rows, else for all that are open; by way of other addresses where they are given."""
         changes = {} if money is None else {"BULKPOINT_MONEY_URL": money}
         settings = load_settings(self.settings | changes)
-        job = PartitionJob(self.run.token, self.run.key_namespace, database or self.database_url, settings)
+        job = PartitionTask(self.run.token, self.run.key_namespace, database or self.database_url, settings)
         rows = self.open_rows() if rows is None else list(rows)
         worker = Worker(job, list(rows), self.folder / f"worker-{len(self.workers)}.log")
         self.workers.append(worker)
@@ -173,9 +173,9 @@ class Crew:
         """Until so many calls are recorded."""
         self.wait_for(b"select count(*) >= %d from payment_attempt" % count)
 
-    def open_rows(self) -> list[Row]:
+    def open_rows(self) -> list[FrozenPayment]:
         return [
-            Row(*row)
+            FrozenPayment(*row)
             for row in self.query(
                 b"select seq, member_id, amount, reason from payment"
                 b" where state in ('PENDING', 'PROCESSING') order by seq"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import Terms, begin_run, stop_run
+from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
 from bulkpoint.store.audit import (
     BEFORE_THE_FIRST,
     AuditChoice,
@@ -340,7 +340,7 @@ def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_oth
     for new in (NewCampaign("first"), NewCampaign("second", same_as=1, reason="on purpose")):
         create_campaign(connection, new, actor="kim", caps=Caps(), targets=targets)
     limit(90)
-    begin_run(connection, 1, kind="INITIAL", actor="kim", reason="sorry", shares=1, terms=Terms(forced=True))
+    begin_run(connection, 1, kind="INITIAL", actor="kim", reason="sorry", shares=1, terms=StartTerms(forced=True))
     limit(0)
     write(connection, "right.grant", campaign_id=2, login="lee", right="start")
     stop_run(connection, 1, actor="lee", reason="wrong list")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
-from bulkpoint.store.alerts import Trouble, find_troubles
+from bulkpoint.store.alerts import Alert, find_alerts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.migrate import make_roles
@@ -42,7 +42,7 @@ def run(connection: Connection) -> Run:
 
 
 def found(connection: Connection) -> list[str]:
-    return [one.kind for one in find_troubles(connection)]
+    return [one.kind for one in find_alerts(connection)]
 
 
 def hold(connection: Connection, seconds: float, *, until: datetime | None = None) -> None:
@@ -83,23 +83,23 @@ def test_a_job_is_gone_when_its_lease_has_passed_and_not_before(connection: Conn
     assert found(connection) == []
     sample(connection, run, TEN_MINUTES_S + 1)  # that nothing moves is no second trouble
     connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 ms'")
-    (gone,) = find_troubles(connection)
+    (gone,) = find_alerts(connection)
     assert (gone.kind, gone.campaign_id, gone.name) == ("DRIVER_GONE", 1, "설날")
     assert (gone.since,) == connection.execute("select driver_until from campaign_run").fetchone()
-    assert find_troubles(connection) == [gone], "its key stays"
+    assert find_alerts(connection) == [gone], "its key stays"
     connection.execute("update campaign_run set driver_until = driver_until - interval '1 s'")
-    assert find_troubles(connection)[0].key != gone.key, "another lease, another trouble"
+    assert find_alerts(connection)[0].key != gone.key, "another lease, another trouble"
 
 
 def test_a_hold_is_told_after_ten_minutes_with_who_and_why(connection: Connection, run: Run) -> None:
     hold(connection, TEN_MINUTES_S - 5)
     assert found(connection) == []
     hold(connection, TEN_MINUTES_S + 1)
-    (held,) = find_troubles(connection)
+    (held,) = find_alerts(connection)
     assert (held.kind, held.campaign_id, held.who, held.why, held.until) == ("ON_HOLD", 1, "park", "money asked", None)
-    assert find_troubles(connection) == [held]
+    assert find_alerts(connection) == [held]
     hold(connection, TEN_MINUTES_S + 9)
-    assert find_troubles(connection)[0].key != held.key, "set anew"
+    assert find_alerts(connection)[0].key != held.key, "set anew"
     set_tps(connection, tps=1, actor="park", reason=None, until=None)
     connection.execute("update money_limit set set_at = set_at - interval '1 h'")
     assert found(connection) == []
@@ -117,9 +117,9 @@ def test_a_hold_that_ends_by_itself_is_told_with_its_end_and_not_once_that_has_c
     connection: Connection, run: Run
 ) -> None:
     hold(connection, TEN_MINUTES_S + 1, until=datetime(2999, 1, 1, tzinfo=UTC))
-    assert [one.until for one in find_troubles(connection)] == [datetime(2999, 1, 1, tzinfo=UTC)]
+    assert [one.until for one in find_alerts(connection)] == [datetime(2999, 1, 1, tzinfo=UTC)]
     hold(connection, TEN_MINUTES_S + 1, until=UNTIL)
-    assert find_troubles(connection) == []
+    assert find_alerts(connection) == []
 
 
 def test_a_standstill_is_told_ten_minutes_after_the_first_sample_without_a_new_end(
@@ -132,10 +132,10 @@ def test_a_standstill_is_told_ten_minutes_after_the_first_sample_without_a_new_e
     assert found(connection) == []
     sample(connection, run, TEN_MINUTES_S + 1)
     sample(connection, run, 1)
-    (standing,) = find_troubles(connection)
+    (standing,) = find_alerts(connection)
     since = connection.execute("select sampled_at from campaign_progress order by 1 offset 1 limit 1").fetchone()
     assert (standing.kind, standing.campaign_id, (standing.since,)) == ("STANDSTILL", 1, since)
-    assert find_troubles(connection) == [standing]
+    assert find_alerts(connection) == [standing]
     pay(connection, run, 2)
     assert found(connection) == []
 
@@ -185,7 +185,7 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
         "ON_HOLD": "`bulkpoint tps set N`",
         "STANDSTILL": "`bulkpoint campaign watch 3`",
     }[kind]
-    trouble = Trouble(kind, "key", 3, "설날\n{0}", UNTIL, "park\x1b", "money {asked}\u202e", UNTIL)  # type: ignore[arg-type]
+    trouble = Alert(kind, "key", 3, "설날\n{0}", UNTIL, "park\x1b", "money {asked}\u202e", UNTIL)  # type: ignore[arg-type]
     in_korean = trouble_sentence(trouble, "Asia/Seoul", "ko")
     in_english = trouble_sentence(trouble, "Asia/Seoul", "en")
     assert in_korean.startswith("캠페인 3 (설날\\n{0}): ")
@@ -197,5 +197,5 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
         assert ("money {asked}\\u202e" in sentence) == (kind == "ON_HOLD")
     if kind == "ON_HOLD":
         assert "2026-01-31 18:00:00까지" in in_korean
-        bare = Trouble("ON_HOLD", "key", 3, "n", UNTIL, "park", None, None)
+        bare = Alert("ON_HOLD", "key", 3, "n", UNTIL, "park", None, None)
         assert "(no reason given)" in trouble_sentence(bare, "Asia/Seoul", "en")

@@ -12,7 +12,7 @@ from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit, set_tps
 from bulkpoint.store.payment import Attempt, Change, claim_payments, open_payments, record_results
 from bulkpoint.store.run import Run, halt_run
-from bulkpoint.store.share import ShareToken, acquire_share, lay_out_shares, release_share, renew_share
+from bulkpoint.store.share import ShareToken, acquire_share, allocate_shares, release_share, renew_share
 
 TARGETS = 5
 LEASE_S = 9.0
@@ -332,12 +332,12 @@ def test_how_money_held_a_share_back_outlives_its_holder(connection: Connection,
 
 def test_the_number_of_shares_changes_only_while_none_is_held(connection: Connection, run: Run) -> None:
     token = take(connection, run)
-    lay_out_shares(connection, 2)
+    allocate_shares(connection, 2)
     with pytest.raises(RefusedError, match="from 2 to 3"):
-        lay_out_shares(connection, 3)
+        allocate_shares(connection, 3)
     release_share(connection, token, [])
     with pytest.raises(RefusedError, match="still leased"):
-        lay_out_shares(connection, 3)
+        allocate_shares(connection, 3)
     connection.execute("update money_share set released_at = released_at - interval '2 s'")
-    lay_out_shares(connection, 3)
+    allocate_shares(connection, 3)
     assert connection.execute("select count(*), max(share) from money_share").fetchone() == (3, 2)

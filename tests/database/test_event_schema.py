@@ -10,7 +10,7 @@ import pytest
 
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import Terms, begin_run, end_run, stop_run, tell_progress
+from bulkpoint.campaigns.runs import StartTerms, begin_run, end_run, publish_progress, stop_run
 from bulkpoint.campaigns.tps import change_limit
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.events.envelope import decode, encode, summary_of
@@ -19,8 +19,8 @@ from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.outbox import Event
-from bulkpoint.store.progress import Chosen
-from bulkpoint.store.relay import Turn, events_to_publish
+from bulkpoint.store.progress import RetrySelection
+from bulkpoint.store.relay import CursorLock, events_to_publish
 from bulkpoint.store.run import Run, halt_run
 
 TARGETS = 8
@@ -40,8 +40,8 @@ def create(connection: Connection, folder: Path, salt: str) -> int:
     return create_campaign(connection, new, actor="kim", caps=Caps(), targets=path)
 
 
-def begin(connection: Connection, campaign_id: int, kind: str, terms: Terms | None = None) -> Run:
-    kinds = Chosen(("UNAVAILABLE", "UNKNOWN"))
+def begin(connection: Connection, campaign_id: int, kind: str, terms: StartTerms | None = None) -> Run:
+    kinds = RetrySelection(("UNAVAILABLE", "UNKNOWN"))
     return begin_run(
         connection,
         campaign_id,
@@ -50,7 +50,7 @@ def begin(connection: Connection, campaign_id: int, kind: str, terms: Terms | No
         reason="because",
         shares=1,
         chosen=kinds,
-        terms=terms or Terms(),
+        terms=terms or StartTerms(),
     )
 
 
@@ -71,7 +71,7 @@ def settle(connection: Connection, success: int, failed: int) -> None:
 
 
 def told(connection: Connection, campaign_id: int) -> list[Event]:
-    return events_to_publish(connection, Turn(campaign_id, 0, 0), most=1_000)
+    return events_to_publish(connection, CursorLock(campaign_id, 0, 0), most=1_000)
 
 
 def test_every_event_of_a_campaigns_life_is_as_the_schema_says(connection: Connection, tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(connection: Conne
     approve_campaign(connection, waits, actor="lee")
     withdraw_campaign(connection, waits, actor="kim", reason="wrong")
     campaign_id = create(connection, tmp_path, "b")
-    run = begin(connection, campaign_id, "INITIAL", Terms(forced=True))
+    run = begin(connection, campaign_id, "INITIAL", StartTerms(forced=True))
     settle(connection, 2, 0)
-    tell_progress(connection, run)
-    tell_progress(connection, run)  # told once
+    publish_progress(connection, run)
+    publish_progress(connection, run)  # told once
     stop_run(connection, campaign_id, actor="kim", reason="money asked")
     run = begin(connection, campaign_id, "RESUME")
     halt_run(connection, run.token, "UNAUTHORIZED", "token expired")
@@ -132,7 +132,7 @@ def test_progress_is_not_told_of_a_run_that_ended(connection: Connection, tmp_pa
     run = begin(connection, campaign_id, "INITIAL")
     settle(connection, 4, 0)
     stop_run(connection, campaign_id, actor="kim")
-    tell_progress(connection, run)
+    publish_progress(connection, run)
     assert [event.type for event in told(connection, campaign_id)][-1] == "campaign.stopped"
 
 

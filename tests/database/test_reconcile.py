@@ -11,7 +11,7 @@ from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.reconcile.findings import LookedUp
-from bulkpoint.reconcile.look_ups import look_up_uncertain
+from bulkpoint.reconcile.look_ups import look_up_in_doubt
 from bulkpoint.reconcile.settlement import Compared, compare_with_settlement
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
@@ -21,10 +21,10 @@ from bulkpoint.store.reconcile import (
     Difference,
     EndedRun,
     Finding,
-    Uncertain,
+    InDoubtPayment,
     apply_findings,
     check_reconcilable,
-    list_uncertain,
+    list_in_doubt,
 )
 from bulkpoint.store.run import Run
 from bulkpoint.store.share import ShareToken, acquire_share, release_share
@@ -98,8 +98,8 @@ def row(connection: Connection, seq: int) -> dict[str, Any]:
     return dict(zip([column.name for column in cursor.description], values, strict=True))
 
 
-def uncertain(connection: Connection, run: EndedRun) -> dict[int, Uncertain]:
-    return {one.seq: one for one in list_uncertain(connection, run)}
+def uncertain(connection: Connection, run: EndedRun) -> dict[int, InDoubtPayment]:
+    return {one.seq: one for one in list_in_doubt(connection, run)}
 
 
 def everything(connection: Connection) -> list[tuple[Any, ...]]:
@@ -139,8 +139,8 @@ def test_uncertain_are_those_that_may_have_been_credited(connection: Connection,
     assert found[UNKNOWN].failure_code == "LOST"
     assert found[UNKNOWN].last_sent_at == 1_700_000_000.25
     assert all(one.alive_s is None for one in found.values())
-    assert [one.seq for one in list_uncertain(connection, run, after=UNKNOWN)] == [5, 6, 8]
-    assert [one.seq for one in list_uncertain(connection, run, seqs=[1, 4, 8])] == [4, 8]
+    assert [one.seq for one in list_in_doubt(connection, run, after=UNKNOWN)] == [5, 6, 8]
+    assert [one.seq for one in list_in_doubt(connection, run, seqs=[1, 4, 8])] == [4, 8]
 
 
 def test_a_claim_that_is_alive_says_how_long(connection: Connection, running: Run, token: ShareToken) -> None:
@@ -423,7 +423,7 @@ def test_without_a_share_it_waits_says_so_and_gives_up(
     said: list[str] = []
     settings = load_settings({"BULKPOINT_MONEY_URL": "http://127.0.0.1:1"})
     with pytest.raises(RefusedError, match=f"No look-up can be made: {why}"):
-        look_up_uncertain(connection, database_url, settings, 1, actor="bob", say=said.append, report=lambda _: None)
+        look_up_in_doubt(connection, database_url, settings, 1, actor="bob", say=said.append, report=lambda _: None)
     assert len(said) == 1
     assert why in said[0]
     detail = connection.execute("select detail from audit_event where action = 'reconcile'").fetchone()
@@ -436,7 +436,7 @@ def test_with_nothing_uncertain_no_share_is_asked_for(connection: Connection, ru
     connection.execute("delete from money_share")
     connection.execute("delete from money_limit")
     settings = load_settings({"BULKPOINT_MONEY_URL": "http://127.0.0.1:1"})
-    figures = look_up_uncertain(
+    figures = look_up_in_doubt(
         connection, database_url, settings, 1, actor="bob", say=lambda _: None, report=lambda _: None
     )
     assert figures == LookedUp()

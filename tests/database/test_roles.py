@@ -14,21 +14,21 @@ from bulkpoint.campaigns.tps import show_limit
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
-from bulkpoint.store.alerts import find_troubles
+from bulkpoint.store.alerts import find_alerts
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
-from bulkpoint.store.notification import claim_notification, events_to_tell, notification_sent
+from bulkpoint.store.notification import claim_notification, notification_sent, unsent_notifications
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.relay import (
+    add_missing_cursors,
     events_to_publish,
-    know_campaigns,
     list_parked,
     list_waiting,
+    lock_next_cursor,
     mark_published,
     note_trouble,
-    take_turn,
 )
 from bulkpoint.store.right import change_rights
 from bulkpoint.store.share import acquire_share
@@ -151,15 +151,15 @@ def test_the_relays_login_takes_events_out_and_no_more(owner: Connection, databa
     with owner.transaction():
         write_event(owner, campaign_id=1, run=None, type="campaign.stopped", actor="x", data={})
     with login(owner, database_url, "bulkpoint_relay") as relay:
-        know_campaigns(relay)
+        add_missing_cursors(relay)
         with relay.transaction():
-            turn = take_turn(relay)
+            turn = lock_next_cursor(relay)
             assert turn is not None
             (event,) = events_to_publish(relay, turn, most=9)
             note_trouble(relay, event, "later")
             mark_published(relay, turn, event.event_no)
-        assert (list_waiting(relay), list_parked(relay), find_troubles(relay)) == ([], [], [])
-        assert len(events_to_tell(relay, ["campaign.stopped"], "#c")) == 1
+        assert (list_waiting(relay), list_parked(relay), find_alerts(relay)) == ([], [], [])
+        assert len(unsent_notifications(relay, ["campaign.stopped"], "#c")) == 1
         assert claim_notification(relay, event.event_id, "#c")
         notification_sent(relay, event.event_id, "#c")
         for statement in (

@@ -13,7 +13,7 @@ from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.progress import Chosen
+from bulkpoint.store.progress import RetrySelection
 from bulkpoint.store.run import halt_run, open_buckets, renew_driver
 from bulkpoint.store.share import run_is_live
 
@@ -174,7 +174,7 @@ def test_a_campaign_that_has_run_is_not_started_again(connection: Connection) ->
         begin(connection, campaign_id)
 
 
-def run_of(connection: Connection, campaign_id: int, kind: str, chosen: Chosen = ALL_BUT_REFUSED):  # type: ignore[no-untyped-def]
+def run_of(connection: Connection, campaign_id: int, kind: str, chosen: RetrySelection = ALL_BUT_REFUSED):  # type: ignore[no-untyped-def]
     return begin_run(connection, campaign_id, kind=kind, actor="tester", reason=None, shares=2, chosen=chosen)
 
 
@@ -273,13 +273,13 @@ def test_two_resumes_of_one_lost_run_make_one_run(database_url: str, connection:
     ("chosen", "seqs"),
     [
         (ALL_BUT_REFUSED, [4, 5]),
-        (Chosen(("REJECTED",)), [2]),
-        (Chosen(("UNAVAILABLE", "UNKNOWN"), "CODE_5"), [5]),
-        (Chosen(("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")), [2, 3, 4, 5]),
+        (RetrySelection(("REJECTED",)), [2]),
+        (RetrySelection(("UNAVAILABLE", "UNKNOWN"), "CODE_5"), [5]),
+        (RetrySelection(("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")), [2, 3, 4, 5]),
     ],
 )
 def test_a_retry_opens_the_failed_payments_that_are_chosen(
-    connection: Connection, chosen: Chosen, seqs: list[int]
+    connection: Connection, chosen: RetrySelection, seqs: list[int]
 ) -> None:
     campaign_id = campaign_of(connection, 8)
     begin(connection, campaign_id)
@@ -302,7 +302,7 @@ def test_a_retry_of_nothing_is_refused_and_changes_nothing(connection: Connectio
     leave_behind(connection, campaign_id)
     complete(connection, campaign_id)
     with pytest.raises(RefusedError, match="no FAILED payment"):
-        run_of(connection, campaign_id, "RETRY", Chosen(("UNKNOWN",), "NO_SUCH_CODE"))
+        run_of(connection, campaign_id, "RETRY", RetrySelection(("UNKNOWN",), "NO_SUCH_CODE"))
     assert connection.execute("select count(*) from campaign_run").fetchone() == (1,)
 
 
@@ -326,7 +326,7 @@ def test_a_payment_is_retried_three_times_and_then_only_beyond_the_limit(connect
         plan_retry(connection, campaign_id, ALL_BUT_REFUSED)
     with pytest.raises(RefusedError, match="no FAILED payment of this choice that may be retried"):
         run_of(connection, campaign_id, "RETRY")
-    beyond = Chosen(ALL_BUT_REFUSED.kinds, beyond_limit=True)
+    beyond = RetrySelection(ALL_BUT_REFUSED.kinds, beyond_limit=True)
     assert {one.kind for one in plan_retry(connection, campaign_id, beyond).again} == {"UNAVAILABLE", "UNKNOWN"}
     run_of(connection, campaign_id, "RETRY", beyond)
     again = connection.execute("select seq, retry_runs from payment where state = 'PENDING' order by seq").fetchall()

@@ -11,7 +11,7 @@ import pytest
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_same_list, preview_campaign, preview_file
-from bulkpoint.campaigns.runs import Terms, begin_run, stop_run
+from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
 from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import RefusedError, UsageError
@@ -77,13 +77,13 @@ def lists(connection: Connection, tmp_path: Path) -> Lists:
     return Lists(connection, tmp_path)
 
 
-def plan(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> Terms:
+def plan(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> StartTerms:
     return plan_start(connection, settings, campaign_id, StartRequest(**asked)).terms
 
 
-def begin(connection: Connection, campaign_id: int, terms: Terms | None = None, reason: str | None = None) -> Run:
+def begin(connection: Connection, campaign_id: int, terms: StartTerms | None = None, reason: str | None = None) -> Run:
     return begin_run(
-        connection, campaign_id, kind="INITIAL", actor="bob", reason=reason, shares=2, terms=terms or Terms()
+        connection, campaign_id, kind="INITIAL", actor="bob", reason=reason, shares=2, terms=terms or StartTerms()
     )
 
 
@@ -146,7 +146,7 @@ def test_a_forced_start_is_told_with_the_start_or_not_at_all(connection: Connect
     younger = lists.create("b")
     terms = plan(connection, younger, force=True, reason="apology")
     with pytest.raises(RefusedError, match=r"changed since they were looked at"):
-        begin(connection, younger, Terms(b"0" * 32, forced=True), reason="apology")
+        begin(connection, younger, StartTerms(b"0" * 32, forced=True), reason="apology")
     assert written(connection, younger) == (["campaign.created"], ["create"])
     begin(connection, younger, terms, reason="apology")
     told = ["campaign.created", "campaign.forced", "campaign.started"]
@@ -220,7 +220,7 @@ def test_the_caps_hold_for_targets_that_others_loaded(connection: Connection, li
         with pytest.raises(RefusedError, match=sentence):
             plan(connection, campaign_id, settings, force=True, reason="r")
         with pytest.raises(RefusedError, match=sentence):
-            begin(connection, campaign_id, Terms(policy=policy_of(settings)))
+            begin(connection, campaign_id, StartTerms(policy=policy_of(settings)))
         assert find_next(connection, settings)[0] is None
     allowed = load_settings({"BULKPOINT_MAX_AMOUNT_PER_ROW": "14", "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN": "50"})
     begin(connection, campaign_id, plan(connection, campaign_id, allowed))
@@ -305,10 +305,10 @@ def test_what_was_withdrawn_or_is_long_ago_paid_nobody_twice(connection: Connect
     second = lists.create("a")
     begin(connection, second, plan(connection, second))
     stop_run(connection, second, actor="bob")
-    connection.execute("update seen_list set seen_at = clock_timestamp() - interval '89 days 23 hours'")
+    connection.execute("update duplicate_list set seen_at = clock_timestamp() - interval '89 days 23 hours'")
     with pytest.raises(RefusedError, match=rf"campaign {second}.*seen 89 days ago"):
         lists.create("a")
-    connection.execute("update seen_list set seen_at = clock_timestamp() - interval '90 days 1 hour'")
+    connection.execute("update duplicate_list set seen_at = clock_timestamp() - interval '90 days 1 hour'")
     lists.create("a")
 
 
@@ -376,7 +376,7 @@ def test_an_approval_is_another_logins_and_binds_the_digest(
 def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.create("a")
     with pytest.raises(RefusedError, match=r"nobody has approved it"):
-        begin(connection, campaign_id, Terms(policy=Policy(approval_required=True)))
+        begin(connection, campaign_id, StartTerms(policy=Policy(approval_required=True)))
 
 
 # Rights
@@ -414,7 +414,7 @@ def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Co
             with refused:
                 plan(lee, younger, force=True, reason="r")
             with refused:
-                begin(lee, younger, Terms(forced=True), reason="r")
+                begin(lee, younger, StartTerms(forced=True), reason="r")
         case Right.APPROVE:
             with refused:
                 approve_campaign(lee, campaign_id, actor="lee")

@@ -14,7 +14,7 @@ from bulkpoint.errors import UsageError
 from bulkpoint.money.adapter import load_adapter
 from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX, MoneyV1, PointsCall
 from bulkpoint.money.transport import Reply
-from bulkpoint.rules.answers import Answer, Credit, Trouble, understand
+from bulkpoint.rules.answers import CallTrouble, Credit, Outcome, classify
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 KEY = UUID("6f1a2b3c-0000-5000-8000-000000000001")
@@ -79,14 +79,14 @@ def test_a_token_that_no_header_can_carry_is_refused_unseen(token: str) -> None:
     st.none() | st.integers(100, 599),
     bodies,
     st.none() | st.text(),
-    st.none() | st.sampled_from(Trouble),
+    st.none() | st.sampled_from(CallTrouble),
 )
 @example(200, b"[" * 60_000, None, None)
 @example(200, b'{"transaction_id":' + b"9" * 5_000 + b"}", None, None)
 @example(200, b'{"transaction_id":"\\ud800"}', None, None)
-@example(200, b'{"transaction_id":"t-1"}', None, Trouble.RESET)
+@example(200, b'{"transaction_id":"t-1"}', None, CallTrouble.RESET)
 def test_no_answer_makes_the_reader_raise(
-    status: int | None, body: bytes, retry_after: str | None, trouble: Trouble | None
+    status: int | None, body: bytes, retry_after: str | None, trouble: CallTrouble | None
 ) -> None:
     reply = Reply(status, body, retry_after, trouble, "detail")
     for observed in (MONEY.read_pay(reply, NOW), MONEY.read_look_up(reply, NOW)):
@@ -95,7 +95,7 @@ def test_no_answer_makes_the_reader_raise(
             assert trouble is None
             assert 1 <= len(observed.transaction_id) <= TRANSACTION_ID_CHARACTERS_MAX
             assert observed.transaction_id.isprintable()
-        understand(observed)
+        classify(observed)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_no_answer_makes_the_reader_raise(
     ],
 )
 def test_a_200_without_a_transaction_id_is_perhaps_a_credit(body: bytes) -> None:
-    assert understand(MONEY.read_pay(Reply(200, body), NOW)).answer is Answer.UNREADABLE
+    assert classify(MONEY.read_pay(Reply(200, body), NOW)).outcome is Outcome.UNREADABLE
 
 
 def test_an_answer_is_read_whole() -> None:
@@ -135,7 +135,7 @@ def test_one_wrong_field_does_not_hide_the_others() -> None:
 
 
 def test_trouble_is_explained_in_the_clients_words() -> None:
-    observed = MONEY.read_pay(Reply(None, trouble=Trouble.RESET, detail="Connection reset by peer"), NOW)
+    observed = MONEY.read_pay(Reply(None, trouble=CallTrouble.RESET, detail="Connection reset by peer"), NOW)
     assert observed.message == "Connection reset by peer"
 
 

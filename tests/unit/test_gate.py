@@ -19,7 +19,7 @@ def drain(gate: Gate, *, start: float, until: float, step: float = 0.0) -> list[
         if at > now:
             now = at
             continue
-        gate.leave(now)
+        gate.record_send(now)
         sends.append(now)
         now += step
     return sends
@@ -67,18 +67,18 @@ def test_rate_zero_holds_for_ever() -> None:
 
 def test_leaving_early_is_impossible() -> None:
     gate = Gate(guard_s=0.01, rate=1)
-    gate.leave(5.0)
+    gate.record_send(5.0)
     with pytest.raises(AssertionError):
-        gate.leave(5.5)
+        gate.record_send(5.5)
 
 
 def test_counted_from_the_answer_a_slot_is_free_a_second_after_it() -> None:
     gate = Gate(guard_s=0.0, counts_from="answer", rate=1)
-    gate.leave(1.0)
+    gate.record_send(1.0)
     assert gate.next_at(9.0) == math.inf
     gate.answered(9.0)
     assert gate.next_at(9.5) == 10.0
-    gate.leave(10.0)
+    gate.record_send(10.0)
     gate.answered(15.0, unknown_for_s=5.0)
     assert gate.next_at(15.0) == 21.0
 
@@ -103,7 +103,7 @@ def test_counted_from_the_answer_arrivals_never_pass_the_limit(
         at = gate.next_at(now)
         if at <= now:
             latency = latencies[turn % len(latencies)]
-            gate.leave(now)
+            gate.record_send(now)
             arrivals.append(now + latency * (arrival if turn % 2 else 1 - arrival))
             open_until.append(now + latency)
         else:
@@ -143,7 +143,7 @@ class SharesOfOneLimit(RuleBasedStateMachine):
                 return
             self.now = max(self.now, at)
             if gate.next_at(self.now) <= self.now:
-                gate.leave(self.now)
+                gate.record_send(self.now)
                 self.sends.append(self.now)
 
     @rule(share=st.integers(0, 3), clock_apart=st.floats(-1e6, 1e6))

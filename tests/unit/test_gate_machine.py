@@ -303,8 +303,8 @@ class Limit(RuleBasedStateMachine):
     def next_event(self, share: Share, stalled: bool, step: int) -> float:
         at = min([share.free_at, *(due for due, _ in share.news)])
         if share.holder is not None and not stalled:
-            heard = [max(self.now, heard_at) for heard_at, _ in share.holder.open_calls]
-            at = min([at, share.holder.may_ask_at(self.now, step), *heard])
+            observe = [max(self.now, heard_at) for heard_at, _ in share.holder.open_calls]
+            at = min([at, share.holder.may_ask_at(self.now, step), *observe])
         return at
 
     def happen(self, share: Share, stalled: bool, step: int) -> None:
@@ -315,7 +315,7 @@ class Limit(RuleBasedStateMachine):
             return
         share.holder.hear(self.now)
         while share.holder.may_ask_at(self.now, step) <= self.now:
-            share.holder.gate.leave(share.holder.clock(self.now))
+            share.holder.gate.record_send(share.holder.clock(self.now))
             self.leave(share, share.holder)
 
     def leave(self, share: Share, holder: Holder) -> None:
@@ -392,7 +392,7 @@ def asked_continuously(
             gate.answered(answers.pop(0))
         at = gate.next_at(now)
         if at <= now:
-            gate.leave(now)
+            gate.record_send(now)
             sends.append(now)
             if answered_after is not None:
                 answers.append(now + answered_after)
@@ -477,19 +477,19 @@ def test_a_hand_over_costs_no_more_than_the_database_took_to_answer(
 @given(
     rate=st.integers(1, 30),
     spells=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1500)), min_size=1, max_size=8),
-    heard=st.integers(0, 30),
+    observe=st.integers(0, 30),
 )
 @settings(REPLAYABLE, max_examples=60)
-def test_what_is_remembered_is_every_call_that_counts(rate: int, spells: list[tuple[int, int]], heard: int) -> None:
+def test_what_is_remembered_is_every_call_that_counts(rate: int, spells: list[tuple[int, int]], observe: int) -> None:
     """Counted from the answer: answered in the last second, or not answered yet, which is as if answered now."""
     gate, now, unanswered, answers = Gate(guard_s=0.0, counts_from="answer", rate=rate), 0, 0, list[int]()
     for calls, pause in spells:
         for _ in range(calls):
             if gate.next_at(now / TICKS) <= now / TICKS:
-                gate.leave(now / TICKS)
+                gate.record_send(now / TICKS)
                 unanswered += 1
         now += pause
-        for _ in range(min(heard, unanswered)):
+        for _ in range(min(observe, unanswered)):
             gate.answered(now / TICKS)
             unanswered -= 1
             answers.append(now)

@@ -25,7 +25,7 @@ def send(gate: LeasedGate) -> float | None:
         time.sleep(0.001)
     sent_at = gate.pass_out()
     if sent_at is None:
-        gate.leave()
+        gate.abandon()
     return sent_at
 
 
@@ -90,7 +90,7 @@ def test_a_call_that_leaves_makes_room_for_the_next() -> None:
     gate = open_gate(4)
     assert gate.try_enter() == 0
     assert gate.try_enter() > 0, "one inside at this rate"
-    gate.leave()
+    gate.abandon()
     assert gate.try_enter() == 0
 
 

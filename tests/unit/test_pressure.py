@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bulkpoint.rules.answers import Strain
+from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import Gate
-from bulkpoint.rules.pressure import LAST_ANSWERS, Pressure
+from bulkpoint.rules.pressure import LAST_ANSWERS, Backpressure
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
 TPS = 400
@@ -22,11 +22,11 @@ class Simulated:
     """What money answered in each second."""
 
     def __init__(self) -> None:
-        self.answers: dict[Strain, Counter[int]] = {strain: Counter() for strain in Strain}
+        self.answers: dict[Overload, Counter[int]] = {overload: Counter() for overload in Overload}
         self.patience_over_at: float | None = None
 
-    def sum(self, strain: Strain, first: int, last: int) -> int:
-        return sum(self.answers[strain][second] for second in range(first, last))
+    def sum(self, overload: Overload, first: int, last: int) -> int:
+        return sum(self.answers[overload][second] for second in range(first, last))
 
 
 def simulate(
@@ -41,13 +41,15 @@ def simulate(
     """Shares at full speed against money that lets `allowed` calls in a sliding second, or is `down`."""
     result = Simulated()
     gates = [Gate(guard_s=0.01) for _ in range(SHARES)]
-    pressures = [Pressure(patience_s=patience_s) for _ in range(SHARES)]
+    pressures = [Backpressure(patience_s=patience_s) for _ in range(SHARES)]
     for pressure in pressures:
         pressure.permit(TPS / SHARES)
     handed_over_at = [0.0] * SHARES
     let_in = deque[float]()
     numbers = itertools.count()
-    events: list[tuple[float, int, int, Strain | None]] = [(0.0, next(numbers), share, None) for share in range(SHARES)]
+    events: list[tuple[float, int, int, Overload | None]] = [
+        (0.0, next(numbers), share, None) for share in range(SHARES)
+    ]
     while events:
         now, _, share, answer = heapq.heappop(events)
         if now >= seconds:
@@ -55,13 +57,13 @@ def simulate(
         gate = gates[share]
         if answer is not None:
             result.answers[answer][int(now)] += 1
-            trouble = answer is not Strain.NONE
-            if pressures[share].heard(answer, now, retry_after_s if trouble else None):
+            trouble = answer is not Overload.NONE
+            if pressures[share].observe(answer, now, retry_after_s if trouble else None):
                 result.patience_over_at = result.patience_over_at or now
             continue
         if now - handed_over_at[share] >= handed_over_every_s:
             handed_over_at[share] = now
-            told, pressures[share] = pressures[share].told(now), Pressure(patience_s=patience_s)
+            told, pressures[share] = pressures[share].told(now), Backpressure(patience_s=patience_s)
             pressures[share].permit(TPS / SHARES)
             if told is not None:
                 pressures[share].take_over(told, now)
@@ -72,19 +74,19 @@ def simulate(
         if at > now:
             heapq.heappush(events, (min(at, now + 0.01), next(numbers), share, None))
             continue
-        gate.leave(now)
+        gate.record_send(now)
         heapq.heappush(events, (now, next(numbers), share, None))
         arrives = now + LATENCY_S / 2
         while let_in and let_in[0] <= arrives - 1:
             let_in.popleft()
         limit = allowed(arrives)
         if down(arrives):
-            answer = Strain.DOWN
+            answer = Overload.FAILING
         elif limit is not None and len(let_in) >= limit:
-            answer = Strain.SLOW_DOWN
+            answer = Overload.THROTTLED
         else:
             let_in.append(arrives)
-            answer = Strain.NONE
+            answer = Overload.NONE
         heapq.heappush(events, (now + LATENCY_S, next(numbers), share, answer))
     return result
 
@@ -101,21 +103,21 @@ def test_money_that_suddenly_allows_less_is_used_to_nine_tenths_and_hardly_bothe
         retry_after_s=retry_after_s,
         handed_over_every_s=handed_over_every_s,
     )
-    taken, throttled = got.sum(Strain.NONE, 15, 50), got.sum(Strain.SLOW_DOWN, 15, 50)
+    taken, throttled = got.sum(Overload.NONE, 15, 50), got.sum(Overload.THROTTLED, 15, 50)
     assert taken >= 0.9 * allowed * 35
     assert throttled < 0.02 * (taken + throttled)
 
 
 def test_the_full_rate_comes_back_when_money_allows_it_again() -> None:
     got = simulate(seconds=40, allowed=lambda now: TPS // 2 if 5 <= now < 15 else None)
-    assert got.sum(Strain.NONE, 35, 40) >= 0.97 * TPS * 5
+    assert got.sum(Overload.NONE, 35, 40) >= 0.97 * TPS * 5
 
 
 def test_an_outage_is_met_by_probes_and_costs_little_more_than_its_time() -> None:
     got = simulate(seconds=100, down=lambda now: 10 <= now < 70, retry_after_s=None, patience_s=120)
-    assert got.sum(Strain.DOWN, 15, 70) <= 55 * SHARES, "a probe a second and share"
-    assert got.sum(Strain.DOWN, 15, 70) >= 50 * SHARES, "probes go on"
-    lost_s = 100 - got.sum(Strain.NONE, 0, 100) / (TPS * 0.99)
+    assert got.sum(Overload.FAILING, 15, 70) <= 55 * SHARES, "a probe a second and share"
+    assert got.sum(Overload.FAILING, 15, 70) >= 50 * SHARES, "probes go on"
+    lost_s = 100 - got.sum(Overload.NONE, 0, 100) / (TPS * 0.99)
     assert lost_s <= 60 + 6
     assert got.patience_over_at is None
 
@@ -136,14 +138,14 @@ def test_an_outage_beyond_the_patience_is_told(handed_over_every_s: float) -> No
 def test_a_steady_part_of_failures_costs_no_rate_once_it_is_known() -> None:
     turns = itertools.count()
     got = simulate(seconds=40, down=lambda _: next(turns) % 10 < 3, retry_after_s=None)
-    assert got.sum(Strain.NONE, 30, 40) >= 0.97 * TPS * 10 * 0.7
+    assert got.sum(Overload.NONE, 30, 40) >= 0.97 * TPS * 10 * 0.7
     few = itertools.count()
     got = simulate(seconds=10, down=lambda _: next(few) % 20 == 0, retry_after_s=1.0)
-    assert got.sum(Strain.NONE, 1, 10) >= 0.93 * TPS * 9, "at 5 % nothing is lowered or held"
+    assert got.sum(Overload.NONE, 1, 10) >= 0.93 * TPS * 9, "at 5 % nothing is lowered or held"
 
 
-def pressed() -> Pressure:
-    pressure = Pressure()
+def pressed() -> Backpressure:
+    pressure = Backpressure()
     pressure.permit(100)
     return pressure
 
@@ -153,7 +155,7 @@ def test_retry_after_holds_the_share_when_most_answers_are_trouble_and_never_for
     pressure = pressed()
     for _ in range(LAST_ANSWERS):
         assert pressure.rate(10.0) > 0
-        pressure.heard(Strain.SLOW_DOWN, 10.0, retry_after_s)
+        pressure.observe(Overload.THROTTLED, 10.0, retry_after_s)
     held_s = min(retry_after_s, RETRY_AFTER_S_MAX)
     assert pressure.rate(10.0 + held_s - 0.001) == 0
     assert pressure.rate(10.0 + held_s) > 0
@@ -162,50 +164,50 @@ def test_retry_after_holds_the_share_when_most_answers_are_trouble_and_never_for
 def test_retry_after_of_single_answers_is_their_rows_own() -> None:
     pressure = pressed()
     for n in range(100):
-        pressure.heard(Strain.SLOW_DOWN if n % 10 == 0 else Strain.NONE, n / 100, 30.0)
+        pressure.observe(Overload.THROTTLED if n % 10 == 0 else Overload.NONE, n / 100, 30.0)
     assert pressure.rate(1.0) > 50
 
 
 def test_while_all_is_held_no_patience_is_used_up() -> None:
-    pressure = Pressure(patience_s=30)
+    pressure = Backpressure(patience_s=30)
     pressure.permit(100)
-    assert not pressure.heard(Strain.DOWN, 0.0)
+    assert not pressure.observe(Overload.FAILING, 0.0)
     pressure.permit(0)
     pressure.permit(100)
-    assert not pressure.heard(Strain.DOWN, 40.0), "it was the limit that held, not money"
-    assert pressure.heard(Strain.DOWN, 71.0)
+    assert not pressure.observe(Overload.FAILING, 40.0), "it was the limit that held, not money"
+    assert pressure.observe(Overload.FAILING, 71.0)
 
 
 def test_trouble_after_a_long_silence_is_new_trouble() -> None:
-    pressure = Pressure(patience_s=30)
+    pressure = Backpressure(patience_s=30)
     pressure.permit(100)
-    assert not pressure.heard(Strain.DOWN, 0.0)
-    assert not pressure.heard(Strain.DOWN, 1_000.0)
+    assert not pressure.observe(Overload.FAILING, 0.0)
+    assert not pressure.observe(Overload.FAILING, 1_000.0)
 
 
 def test_trouble_that_was_handed_over_long_ago_is_no_trouble_now() -> None:
-    before, after = Pressure(patience_s=30), Pressure(patience_s=30)
+    before, after = Backpressure(patience_s=30), Backpressure(patience_s=30)
     for pressure in (before, after):
         pressure.permit(100)
     for n in range(20):
-        before.heard(Strain.DOWN, 1.0 + n)
+        before.observe(Overload.FAILING, 1.0 + n)
     told = before.told(20.0)
     assert told is not None
     assert told.trouble_since == 1.0
     after.take_over(told, 8_000.0)
-    assert not after.heard(Strain.DOWN, 8_000.5)
+    assert not after.observe(Overload.FAILING, 8_000.5)
 
 
 def test_single_failures_are_not_handed_over() -> None:
     pressure = pressed()
-    pressure.heard(Strain.DOWN, 1.0)
+    pressure.observe(Overload.FAILING, 1.0)
     assert pressure.told(1.0) is None
 
 
 def test_what_is_handed_over_goes_on() -> None:
     before, after = pressed(), pressed()
     for n in range(20):
-        before.heard(Strain.SLOW_DOWN, 1 + n / 10, 5.0)
+        before.observe(Overload.THROTTLED, 1 + n / 10, 5.0)
     told = before.told(3.0)
     assert told is not None
     after.take_over(told, 3.0)

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulkpoint.rules.answers import Credit, Halt, Observed, Trouble, understand, understand_look_up
+from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Halt, classify, classify_look_up
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.retry import (
     RETRY_AFTER_S_MAX,
     WAIT_S_MIN,
     Decision,
+    absence_proven_in_s,
     decide,
     decide_look_up,
     may_send,
     parse_retry_after,
-    proof_in_s,
 )
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -25,9 +25,9 @@ ASKED = Credit(7, "member-1", 1500)
 RETRIES = 3
 
 observations = st.builds(
-    Observed,
+    CallResult,
     status=st.none() | st.integers(100, 599),
-    trouble=st.none() | st.sampled_from(Trouble),
+    trouble=st.none() | st.sampled_from(CallTrouble),
     retry_after_s=st.none() | st.floats(0, RETRY_AFTER_S_MAX),
     transaction_id=st.none() | st.just("t-1"),
 )
@@ -38,13 +38,13 @@ def three_retries(attempts: int) -> float | None:
     return 3.0 if attempts <= RETRIES else None
 
 
-def after(*observed: Observed, maybe_credited: bool = False) -> Decision:
+def after(*observed: CallResult, maybe_credited: bool = False) -> Decision:
     """The payment after these answers, one after another."""
     decision = Decision(PaymentState.PENDING, 0, maybe_credited)
     for one in observed:
         assert decision.state is PaymentState.PENDING, "nothing is sent for a payment that has its result"
         decision = decide(
-            understand(one),
+            classify(one),
             attempts=decision.attempts,
             maybe_credited=decision.maybe_credited,
             next_try=three_retries,
@@ -53,12 +53,12 @@ def after(*observed: Observed, maybe_credited: bool = False) -> Decision:
 
 
 def test_a_credit_is_a_success() -> None:
-    decision = after(Observed(200, transaction_id="t-1"))
+    decision = after(CallResult(200, transaction_id="t-1"))
     assert (decision.state, decision.attempts, decision.transaction_id) == (PaymentState.SUCCESS, 1, "t-1")
 
 
 def test_a_payment_gets_one_call_and_three_retries() -> None:
-    down = Observed(503, retry_after_s=0.0, code="BUSY", message="later")
+    down = CallResult(503, retry_after_s=0.0, code="BUSY", message="later")
     assert [after(*[down] * n).wait_s for n in (1, 2, 3)] == [3.0, 3.0, 3.0]
     spent = after(*[down] * 4)
     assert (spent.state, spent.attempts, spent.failure_kind) == (PaymentState.FAILED, 4, FailureKind.UNAVAILABLE)
@@ -66,7 +66,7 @@ def test_a_payment_gets_one_call_and_three_retries() -> None:
 
 
 def test_a_rejection_is_final_at_once() -> None:
-    decision = after(Observed(400, code="NO_MEMBER"))
+    decision = after(CallResult(400, code="NO_MEMBER"))
     assert (decision.state, decision.failure_kind, decision.attempts) == (PaymentState.FAILED, FailureKind.REJECTED, 1)
     assert decision.failure_code == "NO_MEMBER"
 
@@ -79,54 +79,54 @@ def assert_waits_for_its_look_up(decision: Decision, failure_code: str) -> None:
 
 
 def test_a_rejection_after_a_timeout_is_looked_up() -> None:
-    decision = after(Observed(None, Trouble.TIMED_OUT), Observed(400))
+    decision = after(CallResult(None, CallTrouble.TIMED_OUT), CallResult(400))
     assert_waits_for_its_look_up(decision, "REJECTED")
 
 
 def test_a_mismatch_after_a_timeout_is_unknown_and_still_halts() -> None:
-    decision = after(Observed(500), Observed(422))
+    decision = after(CallResult(500), CallResult(422))
     assert (decision.failure_kind, decision.halt) == (FailureKind.UNKNOWN, Halt.MISMATCH)
     assert decision.state is PaymentState.FAILED, "a halted run sends nothing more"
-    assert after(Observed(422)).failure_kind is FailureKind.MISMATCH
+    assert after(CallResult(422)).failure_kind is FailureKind.MISMATCH
 
 
 def test_a_conflict_for_ever_is_looked_up_as_that_whatever_money_calls_it() -> None:
-    assert_waits_for_its_look_up(after(*[Observed(409, code="BUSY")] * 4), "IN_PROGRESS")
+    assert_waits_for_its_look_up(after(*[CallResult(409, code="BUSY")] * 4), "IN_PROGRESS")
 
 
-@pytest.mark.parametrize("observed", [Observed(429), Observed(None, Trouble.NOT_CONNECTED)])
-def test_what_is_not_the_payments_fault_never_spends_its_tries(observed: Observed) -> None:
+@pytest.mark.parametrize("observed", [CallResult(429), CallResult(None, CallTrouble.NOT_CONNECTED)])
+def test_what_is_not_the_payments_fault_never_spends_its_tries(observed: CallResult) -> None:
     decision = after(*[observed] * 50)
     assert (decision.state, decision.attempts, decision.wait_s) == (PaymentState.PENDING, 0, WAIT_S_MIN)
 
 
 def test_no_right_to_pay_gives_the_payment_back_and_halts() -> None:
-    decision = after(Observed(500), Observed(401))
+    decision = after(CallResult(500), CallResult(401))
     assert (decision.state, decision.wait_s, decision.halt) == (PaymentState.PENDING, None, Halt.UNAUTHORIZED)
     assert decision.maybe_credited
 
 
 def test_a_call_that_never_left_gives_the_payment_back() -> None:
-    assert after(Observed(None, Trouble.NOT_SENT)) == Decision(PaymentState.PENDING, 0, False)
+    assert after(CallResult(None, CallTrouble.NOT_SENT)) == Decision(PaymentState.PENDING, 0, False)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_money_may_ask_for_a_longer_wait(status: int) -> None:
-    assert after(Observed(status, retry_after_s=20.0)).wait_s == 20.0
-    assert after(Observed(status, retry_after_s=0.5)).wait_s in {3.0, WAIT_S_MIN}
+    assert after(CallResult(status, retry_after_s=20.0)).wait_s == 20.0
+    assert after(CallResult(status, retry_after_s=0.5)).wait_s in {3.0, WAIT_S_MIN}
 
 
 @given(st.lists(observations, min_size=1, max_size=60), st.booleans())
 def test_what_may_have_been_credited_never_ends_failed_but_unknown(
-    observed: list[Observed], maybe_credited: bool
+    observed: list[CallResult], maybe_credited: bool
 ) -> None:
     decision = Decision(PaymentState.PENDING, 0, maybe_credited)
     perhaps = maybe_credited
     for one in observed:
-        meaning = understand(one)
-        perhaps = perhaps or meaning.credited == "PERHAPS"
+        verdict = classify(one)
+        perhaps = perhaps or verdict.credited == "PERHAPS"
         decision = decide(
-            meaning, attempts=decision.attempts, maybe_credited=decision.maybe_credited, next_try=three_retries
+            verdict, attempts=decision.attempts, maybe_credited=decision.maybe_credited, next_try=three_retries
         )
         assert decision.attempts <= 1 + RETRIES
         if decision.state is not PaymentState.PENDING or decision.failure_code is not None:
@@ -142,36 +142,38 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
 
 
 def look_up(
-    observed: Observed, *, proof_in_s: float | None = 0.0, attempts: int = 4, maybe_credited: bool = True
+    observed: CallResult, *, absence_proven_in_s: float | None = 0.0, attempts: int = 4, maybe_credited: bool = True
 ) -> Decision:
-    meaning = understand_look_up(observed, asked=ASKED, absence_is_proof=proof_in_s == 0)
+    verdict = classify_look_up(observed, asked=ASKED, absence_is_proof=absence_proven_in_s == 0)
     return decide_look_up(
-        meaning,
+        verdict,
         attempts=attempts,
         maybe_credited=maybe_credited,
         failure_code="TIMED_OUT",
         calls_max=6,
-        proof_in_s=proof_in_s,
+        absence_proven_in_s=absence_proven_in_s,
     )
 
 
 def test_a_look_up_turns_unknown_into_what_is_known() -> None:
-    found = look_up(Observed(200, transaction_id="t-1", credit=ASKED))
+    found = look_up(CallResult(200, transaction_id="t-1", credit=ASKED))
     assert (found.state, found.transaction_id, found.attempts) == (PaymentState.SUCCESS, "t-1", 5)
-    absent = look_up(Observed(404))
+    absent = look_up(CallResult(404))
     assert (absent.state, absent.failure_kind) == (PaymentState.FAILED, FailureKind.UNAVAILABLE)
     assert (absent.maybe_credited, absent.not_credited, absent.failure_code) == (False, True, "TIMED_OUT")
 
 
 def test_not_found_too_early_is_asked_again_when_it_is_proof() -> None:
-    early = look_up(Observed(404), proof_in_s=57.5)
+    early = look_up(CallResult(404), absence_proven_in_s=57.5)
     assert (early.state, early.wait_s, early.failure_code) == (PaymentState.PENDING, 57.5, "TIMED_OUT")
     assert (early.maybe_credited, early.not_credited) == (True, False)
 
 
-@pytest.mark.parametrize("observed", [Observed(404), Observed(500), Observed(200), Observed(None, Trouble.RESET)])
-def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: Observed) -> None:
-    spent = look_up(observed, proof_in_s=5.0, attempts=5)
+@pytest.mark.parametrize(
+    "observed", [CallResult(404), CallResult(500), CallResult(200), CallResult(None, CallTrouble.RESET)]
+)
+def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: CallResult) -> None:
+    spent = look_up(observed, absence_proven_in_s=5.0, attempts=5)
     assert (spent.state, spent.failure_kind, spent.failure_code) == (
         PaymentState.FAILED,
         FailureKind.UNKNOWN,
@@ -181,28 +183,28 @@ def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: Observe
 
 
 def test_a_not_found_that_never_becomes_proof_ends_unknown_at_once() -> None:
-    assert look_up(Observed(404), proof_in_s=None).failure_kind is FailureKind.UNKNOWN
+    assert look_up(CallResult(404), absence_proven_in_s=None).failure_kind is FailureKind.UNKNOWN
 
 
 def test_a_payment_that_was_only_refused_does_not_become_unknown_by_a_look_up() -> None:
-    absent = look_up(Observed(404), proof_in_s=None, maybe_credited=False)
+    absent = look_up(CallResult(404), absence_proven_in_s=None, maybe_credited=False)
     assert (absent.failure_kind, absent.maybe_credited) == (FailureKind.UNAVAILABLE, False)
 
 
 def test_a_throttled_look_up_is_no_try() -> None:
-    throttled = look_up(Observed(429, retry_after_s=7.0), attempts=5)
+    throttled = look_up(CallResult(429, retry_after_s=7.0), attempts=5)
     assert (throttled.state, throttled.attempts, throttled.wait_s) == (PaymentState.PENDING, 5, 7.0)
 
 
 def test_a_credit_of_something_else_under_our_key_halts_the_run() -> None:
-    other = look_up(Observed(200, transaction_id="t-1", credit=ASKED._replace(amount=ASKED.amount + 1)))
+    other = look_up(CallResult(200, transaction_id="t-1", credit=ASKED._replace(amount=ASKED.amount + 1)))
     assert (other.state, other.failure_kind) == (PaymentState.FAILED, FailureKind.UNKNOWN)
     assert other.halt is Halt.MISMATCH
 
 
 def test_absence_is_proof_only_between_the_last_send_and_moneys_forgetting() -> None:
     def proof_s(last_s: float, first_s: float, code: str | None = None) -> float | None:
-        return proof_in_s(
+        return absence_proven_in_s(
             since_last_sent_s=last_s, since_first_sent_s=first_s, retention_s=86_400, after_s=60, failure_code=code
         )
 
