@@ -1,6 +1,9 @@
-"""The one error people see: a sentence that says what to do, and the exit code that goes with it."""
+"""The one error people see: a refusal, and the exit code that goes with it. Its sentence is made at the edge."""
 
 from enum import IntEnum
+from typing import Any
+
+from bulkpoint.rules.refusals import Refusal
 
 
 class ExitCode(IntEnum):
@@ -15,9 +18,19 @@ class ExitCode(IntEnum):
 
 
 class BulkpointError(Exception):
-    """Something a person can act on: what, where, which rule, what to do next."""
+    """Something a person can act on.
+
+    Made from a Refusal, or from the parts of one: `RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=3)`.
+    """
 
     exit_code = ExitCode.REFUSED
+
+    def __init__(self, refused: Refusal | str, *remedies: str, **facts: Any) -> None:
+        self.refusal = refused if isinstance(refused, Refusal) else Refusal(refused, facts, remedies)
+        super().__init__(self.refusal.code, dict(self.refusal.facts))
+
+    def __str__(self) -> str:  # TRANSITION: a sentence that was not yet turned into a code; goes with the last of them
+        return self.refusal.code if " " in self.refusal.code else super().__str__()
 
 
 class UsageError(BulkpointError):

@@ -254,7 +254,7 @@ def stop_run(connection: Connection, campaign_id: int, *, actor: str, reason: st
     token = RunToken(campaign_id, latest[0], 0)
     ended = _end(connection, token, state="STOPPED", reason=reason, actor=actor, holder=None)
     if ended is None:
-        raise RefusedError(f"Campaign {campaign_id} ended by itself just now; `bulkpoint campaign show {campaign_id}`.")
+        raise RefusedError("ENDED_MEANWHILE", "show", campaign_id=campaign_id)
     return ended
 
 

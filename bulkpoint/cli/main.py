@@ -1,5 +1,6 @@
 """`bulkpoint`: every command, and how each of them ends."""
 
+import json
 import os
 import signal
 import sys
@@ -61,8 +62,7 @@ def main() -> NoReturn:
         error.show()
         code = ExitCode.USAGE
     except BulkpointError as error:
-        print(f"bulkpoint: {error}", file=sys.stderr)
-        code = error.exit_code
+        code = _say_why(error)
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         code = SIGNALLED + signal.SIGINT
@@ -73,6 +73,16 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = SIGNALLED + signal.SIGPIPE
     sys.exit(code)
+
+
+def _say_why(error: BulkpointError) -> int:
+    """The sentence on stderr; with --json the refusal as an object on stdout too."""
+    from bulkpoint.views.sentences import error_fields, sentence
+
+    if "--json" in sys.argv:
+        print(json.dumps(error_fields(error), ensure_ascii=False))
+    print(f"bulkpoint: {sentence(error)}", file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

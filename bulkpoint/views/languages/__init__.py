@@ -1,0 +1,14 @@
+"""The words of every edge, one TOML file a language: every file has every key, and the same fields in it."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+LANGUAGES = ("ko", "en")
+
+
+@cache
+def words(language: str) -> dict[str, Any]:
+    """The tables of one language: `words("ko")["errors"]["CAMPAIGN_UNKNOWN"]`."""
+    return tomllib.loads(resources.files(__name__).joinpath(f"{language}.toml").read_text(encoding="utf-8"))

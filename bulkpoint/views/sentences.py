@@ -1,0 +1,53 @@
+"""The sentence of a refusal, for a terminal, a log, Slack or a page; and the same refusal for programs."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from bulkpoint.errors import BulkpointError
+from bulkpoint.rules.refusals import Refusal
+from bulkpoint.views.format import local_time, utc_time
+from bulkpoint.views.languages import words
+
+
+def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezone: str = "UTC") -> str:
+    """What is refused and why, then what to do instead. Times are shown in `timezone`."""
+    refusal = refused.refusal if isinstance(refused, BulkpointError) else refused
+    if " " in refusal.code:  # TRANSITION: a sentence that was not yet turned into a code
+        return refusal.code
+    facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
+    table = words(language)
+    parts = [table["errors"][refusal.code], *(table["remedies"][remedy] for remedy in refusal.remedies)]
+    return " ".join(part.format_map(facts) for part in parts)
+
+
+def error_fields(error: BulkpointError) -> dict[str, Any]:
+    """What a command with --json prints where it ends with 2 to 6."""
+    refusal = error.refusal
+    facts = json.dumps(dict(refusal.facts), default=_plain)
+    return {"error": {"code": refusal.code, "message": sentence(error), "facts": json.loads(facts)}}
+
+
+def _shown(value: Any, language: str, timezone: str) -> Any:
+    match value:
+        case Refusal():
+            return sentence(value, language=language, timezone=timezone)
+        case datetime():
+            return local_time(value, timezone)
+        case bytes():
+            return value.hex()
+        case tuple() | list():
+            return ", ".join(str(_shown(each, language, timezone)) for each in value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for, as JSON has it."""
+    match value:
+        case Refusal():
+            return {"code": value.code, "facts": dict(value.facts)}
+        case datetime():
+            return utc_time(value)
+        case bytes():
+            return value.hex()
+    return str(value)

@@ -1,0 +1,1 @@
+"""The world that tests and bench live in: campaigns, shares, the command line, a deployment, the sandbox, waiting."""
