@@ -64,14 +64,14 @@ def claim(
     claims = claim_payments(connection, run, token, sorted(by_seq))
     now = boot_clock()
     payments = []
-    for seq, attempts, maybe_credited, failure_code, since_first_s, since_last_s in claims:
+    for seq, tries, maybe_credited, failure_code, since_first_s, since_last_s in claims:
         _, member_id, amount, reason = by_seq[seq]
         key = idempotency_key(namespace, member_id)
         first_sent_at = None if since_first_s is None else now - since_first_s
         last_sent_at = first_sent_at if since_last_s is None else now - since_last_s
         payments.append(
             Payment(
-                seq, member_id, amount, reason, key, attempts, maybe_credited, failure_code, first_sent_at, last_sent_at
+                seq, member_id, amount, reason, key, tries, maybe_credited, failure_code, first_sent_at, last_sent_at
             )
         )
     return payments

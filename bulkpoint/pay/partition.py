@@ -227,7 +227,7 @@ class LeaseWork:
         return min(AHEAD_ROWS_MAX, max(1, int(self.lease.gate.rate)) + self._sender.under_way)
 
     def _let_go_of_what_waits(self, rows: Rows) -> None:
-        """While the breaker is open only probes go out: all but one of the payments in hand go back, attempts kept.
+        """While the breaker is open only probes go out: all but one of the payments in hand go back, tries kept.
 
         They are written before any of them can be claimed again: a row let go late would be let go in mid-call.
         """
@@ -269,10 +269,10 @@ class LeaseWork:
                 seq=payment.seq,
                 state=PaymentState.PENDING.value,
                 token=self.lease.token,
-                attempts=payment.attempts,
+                tries=payment.tries,
                 maybe_credited=payment.maybe_credited,
                 known_unsent=payment.first_sent_at is None,
-                next_attempt_at=due_at,
+                next_try_at=due_at,
                 failure_code=payment.failure_code,
             ),
         )

@@ -39,9 +39,9 @@ def retry_policy(settings: Settings) -> NextTry:
     wait = wait_fixed(settings.backoff_s) + wait_random(0, JITTER_S)
     retrying = Retrying()
 
-    def next_try(attempts: int) -> float | None:
+    def next_try(tries: int) -> float | None:
         state = RetryCallState(retrying, None, (), {})
-        state.attempt_number = attempts
+        state.attempt_number = tries
         return None if stop(state) else wait(state)
 
     return next_try
@@ -210,7 +210,7 @@ class Sender(threading.Thread):
         if sending.look_up:
             decision = decide_look_up(
                 verdict,
-                attempts=payment.attempts,
+                tries=payment.tries,
                 maybe_credited=payment.maybe_credited,
                 failure_code=payment.failure_code,
                 calls_max=desk.rules.calls_max,
@@ -220,7 +220,7 @@ class Sender(threading.Thread):
             payment.last_sent_at = sending.sent_at
             payment.first_sent_at = payment.first_sent_at or sending.sent_at
             decision = decide(
-                verdict, attempts=payment.attempts, maybe_credited=payment.maybe_credited, next_try=desk.rules.next_try
+                verdict, tries=payment.tries, maybe_credited=payment.maybe_credited, next_try=desk.rules.next_try
             )
         self._note(verdict)
         self._become(payment, decision, attempt, verdict, answered_at)
@@ -258,7 +258,7 @@ class Sender(threading.Thread):
 
     def _become(self, payment: Payment, decision: Decision, attempt: Attempt, verdict: Verdict, now: float) -> None:
         desk = self._desk
-        payment.attempts = decision.attempts
+        payment.tries = decision.tries
         payment.maybe_credited = decision.maybe_credited
         payment.failure_code = decision.failure_code
         if decision.halt is not None:
@@ -284,7 +284,7 @@ def change_of(payment: Payment, decision: Decision, lease: Lease, *, keeps_claim
         seq=payment.seq,
         state=PaymentState.PROCESSING.value if keeps_claim else decision.state.value,
         token=lease.token,
-        attempts=decision.attempts,
+        tries=decision.tries,
         maybe_credited=decision.maybe_credited,
         not_credited=decision.not_credited,
         last_sent_at=None if payment.last_sent_at is None else lease.stamp(payment.last_sent_at),

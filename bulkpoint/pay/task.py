@@ -33,7 +33,7 @@ class Payment:
     amount: int
     reason: str
     key: UUID
-    attempts: int
+    tries: int
     maybe_credited: bool
     failure_code: str | None
     first_sent_at: float | None

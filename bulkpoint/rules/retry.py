@@ -22,12 +22,13 @@ NextTry = Callable[[int], float | None]
 class Decision(NamedTuple):
     """The payment after the call: what the recorder writes.
 
-    state is SUCCESS, FAILED or PENDING. wait_s, of a PENDING one: seconds until it may be sent, or looked up, again;
-    none: give it back now, it was not this payment's turn. not_credited: money itself said so.
+    state is SUCCESS, FAILED or PENDING. tries: calls of this run that count against the retry limit. wait_s, of a
+    PENDING one: seconds until it may be sent, or looked up, again; None: give it back now, it was not this payment's
+    turn. not_credited: the money API itself said so.
     """
 
     state: PaymentState
-    attempts: int
+    tries: int
     maybe_credited: bool
     wait_s: float | None = None
     transaction_id: str | None = None
@@ -38,38 +39,36 @@ class Decision(NamedTuple):
     not_credited: bool = False
 
 
-def decide(verdict: Verdict, *, attempts: int, maybe_credited: bool, next_try: NextTry) -> Decision:
+def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: NextTry) -> Decision:
     """What becomes of a payment after the answer to a POST.
 
-    attempts: tries of this run before this call. maybe_credited: as the payment had it. A payment that is perhaps
+    tries: those of this run before this call. maybe_credited: as the payment had it. A payment that is perhaps
     credited never ends FAILED of a kind other than UNKNOWN, whatever its last answer; when its tries are spent it is
     looked up.
     """
-    attempts += verdict.counts_as_try
+    tries += verdict.counts_as_try
     if verdict.action is Action.SUCCEED:
         return Decision(
-            PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=verdict.transaction_id, halt=verdict.halt
+            PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id, halt=verdict.halt
         )
     maybe_credited = maybe_credited or verdict.credited is Credited.PERHAPS
     if verdict.action is Action.WAIT:
         wait_s = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s)
+        return Decision(PaymentState.PENDING, tries, maybe_credited, wait_s)
     if verdict.action is Action.RETURN:
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, halt=verdict.halt)
+        return Decision(PaymentState.PENDING, tries, maybe_credited, halt=verdict.halt)
     if verdict.action is Action.RETRY:
-        backoff_s = next_try(attempts)
+        backoff_s = next_try(tries)
         if backoff_s is not None:
-            return Decision(
-                PaymentState.PENDING, attempts, maybe_credited, max(backoff_s, verdict.retry_after_s or 0.0)
-            )
+            return Decision(PaymentState.PENDING, tries, maybe_credited, max(backoff_s, verdict.retry_after_s or 0.0))
     # That money is still at work on it outlives money's own word for it: see absence_proven_in_s.
     code = verdict.outcome.value if verdict.outcome is Outcome.IN_PROGRESS else verdict.code or verdict.outcome.value
     if maybe_credited and verdict.halt is None:
         soon_s = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, soon_s, failure_code=code)
+        return Decision(PaymentState.PENDING, tries, maybe_credited, soon_s, failure_code=code)
     return Decision(
         PaymentState.FAILED,
-        attempts,
+        tries,
         maybe_credited,
         failure_kind=FailureKind.UNKNOWN if maybe_credited else verdict.failure_kind,
         failure_code=code,
@@ -81,7 +80,7 @@ def decide(verdict: Verdict, *, attempts: int, maybe_credited: bool, next_try: N
 def decide_look_up(
     verdict: Verdict,
     *,
-    attempts: int,
+    tries: int,
     maybe_credited: bool,
     failure_code: str | None,
     calls_max: int,
@@ -89,18 +88,18 @@ def decide_look_up(
 ) -> Decision:
     """What becomes of a payment after the answer to a GET of its key.
 
-    attempts: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
+    tries: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
     was only refused so far is looked up when its key is too old to be sent. failure_code: what it fails as when nothing
     is learnt. absence_proven_in_s: see there. Only here does a payment stop being maybe_credited: money itself said so.
     """
-    attempts += verdict.counts_as_try
+    tries += verdict.counts_as_try
     if verdict.credited is Credited.YES:
-        return Decision(PaymentState.SUCCESS, attempts, maybe_credited, transaction_id=verdict.transaction_id)
+        return Decision(PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id)
     code = failure_code or verdict.outcome.value
     if verdict.credited is Credited.NO:
         return Decision(
             PaymentState.FAILED,
-            attempts,
+            tries,
             False,
             failure_kind=verdict.failure_kind,
             failure_code=code,
@@ -108,15 +107,15 @@ def decide_look_up(
             not_credited=True,
         )
     if verdict.action is Action.RETURN:
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, failure_code=failure_code, halt=verdict.halt)
+        return Decision(PaymentState.PENDING, tries, maybe_credited, failure_code=failure_code, halt=verdict.halt)
     wait_s: float | None = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
     if verdict.outcome is Outcome.NOT_FOUND_YET:
         wait_s = absence_proven_in_s
-    if verdict.action is not Action.FAIL and wait_s is not None and attempts < calls_max:
-        return Decision(PaymentState.PENDING, attempts, maybe_credited, wait_s, failure_code=failure_code)
+    if verdict.action is not Action.FAIL and wait_s is not None and tries < calls_max:
+        return Decision(PaymentState.PENDING, tries, maybe_credited, wait_s, failure_code=failure_code)
     return Decision(
         PaymentState.FAILED,
-        attempts,
+        tries,
         maybe_credited,
         failure_kind=FailureKind.UNKNOWN if maybe_credited else FailureKind.UNAVAILABLE,
         failure_code=code,

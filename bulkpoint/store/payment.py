@@ -14,13 +14,13 @@ from bulkpoint.store.sql import sql
 
 
 class Claim(NamedTuple):
-    """A payment that is ours to send: `attempts` are the tries of this run so far.
+    """A payment that is ours to send. tries: calls of this run so far that count against the retry limit.
 
     since_first_sent_s, since_last_sent_s: none where it was never sent. failure_code: what its last try came to.
     """
 
     seq: int
-    attempts: int
+    tries: int
     maybe_credited: bool
     failure_code: str | None
     since_first_sent_s: float | None
@@ -50,12 +50,12 @@ class Change(NamedTuple):
     seq: int
     state: str
     token: ShareToken
-    attempts: int
+    tries: int
     maybe_credited: bool
     not_credited: bool = False
     known_unsent: bool = False
     last_sent_at: float | None = None
-    next_attempt_at: float | None = None
+    next_try_at: float | None = None
     transaction_id: str | None = None
     failure_kind: str | None = None
     failure_code: str | None = None
@@ -116,12 +116,12 @@ def record_results(
             "states": numbers(c.state for c in changes),
             "claim_shares": numbers(c.token.share for c in changes),
             "claim_epochs": numbers(c.token.epoch for c in changes),
-            "attempts": numbers(c.attempts for c in changes),
+            "tries": numbers(c.tries for c in changes),
             "maybe_credited": numbers(c.maybe_credited for c in changes),
             "not_credited": numbers(c.not_credited for c in changes),
             "known_unsent": numbers(c.known_unsent for c in changes),
             "last_sent_ats": numbers(c.last_sent_at for c in changes),
-            "next_attempt_ats": numbers(c.next_attempt_at for c in changes),
+            "next_try_ats": numbers(c.next_try_at for c in changes),
             "transaction_ids": texts(c.transaction_id for c in changes),
             "failure_kinds": numbers(c.failure_kind for c in changes),
             "failure_codes": texts(c.failure_code for c in changes),

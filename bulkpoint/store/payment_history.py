@@ -45,7 +45,7 @@ class FoundPayment:
     failure_code: str | None
     failure_message: str | None
     maybe_credited: bool
-    next_attempt_at: datetime | None
+    next_try_at: datetime | None
     first_sent_at: datetime | None
     finished_at: datetime | None
     attempts: tuple[FoundAttempt, ...] = ()

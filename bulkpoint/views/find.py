@@ -73,7 +73,7 @@ def _payment_lines(one: FoundPayment, timezone: str) -> list[str]:
     if one.failure_kind is not None:
         words = [one.failure_kind, one.failure_code, one.failure_message]
         lines.append(f"  failure     {'  '.join(escaped(word) for word in words if word)}")
-    times = (("first sent", one.first_sent_at), ("next try", one.next_attempt_at), ("finished", one.finished_at))
+    times = (("first sent", one.first_sent_at), ("next try", one.next_try_at), ("finished", one.finished_at))
     lines += [f"  {name:<11} {local_time(moment, timezone)}" for name, moment in times if moment is not None]
     if one.attempts:
         rows = [HEADS, *(_row(attempt, timezone) for attempt in one.attempts)]
@@ -120,7 +120,7 @@ def _fields(one: FoundPayment | FoundTarget) -> dict[str, Any]:
             "failure_code": one.failure_code,
             "failure_message": one.failure_message,
             "first_sent_at": utc_time(one.first_sent_at),
-            "next_attempt_at": utc_time(one.next_attempt_at),
+            "next_attempt_at": utc_time(one.next_try_at),
             "finished_at": utc_time(one.finished_at),
             "attempts": [_attempt_fields(attempt) for attempt in one.attempts],
         }

@@ -10,8 +10,8 @@ create table payment (
     amount          bigint not null,
     reason          text not null,
     state           payment_state not null default 'PENDING',
-    attempts        smallint not null default 0,        -- tries of this run
-    next_attempt_at timestamptz,
+    tries           smallint not null default 0,        -- calls of the latest run that count against the retry limit; a 429 does not
+    next_try_at     timestamptz,
     maybe_credited  boolean not null default false,
     first_sent_at   timestamptz,
     claim_share     smallint,

@@ -9,7 +9,7 @@ set local time zone 'UTC'
 -- name: export_payments
 -- A campaign's payments in the order of its list, all of them or the FAILED ones.
 select campaign_id, member_id, amount, reason, state::text, transaction_id, failure_kind::text, failure_code,
-       failure_message, attempts, first_sent_at, finished_at
+       failure_message, tries as attempts, first_sent_at, finished_at
 from payment
 where campaign_id = %(campaign_id)s and (not %(failed_only)s or state = 'FAILED')
 order by seq

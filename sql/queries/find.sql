@@ -2,7 +2,7 @@
 -- Every payment of a member; one campaign's partition alone where it is named.
 select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
        p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
-       p.next_attempt_at, p.first_sent_at, p.finished_at
+       p.next_try_at, p.first_sent_at, p.finished_at
 from payment p join campaign_overview c using (campaign_id)
 where p.member_id = %(member_id)s and (%(campaign_id)s::bigint is null or p.campaign_id = %(campaign_id)s)
 

@@ -16,7 +16,7 @@ with alive as (
            and (p.claim_share, p.claim_epoch) is distinct from (%(share)s::smallint, %(epoch)s::bigint) as orphan
     from payment p
     where p.campaign_id = %(campaign_id)s and p.seq = any(%(seqs)s::bigint[]) and exists (select from alive)
-      and (p.state = 'PENDING' and (p.next_attempt_at is null or p.next_attempt_at <= clock_timestamp())
+      and (p.state = 'PENDING' and (p.next_try_at is null or p.next_try_at <= clock_timestamp())
            or p.state = 'PROCESSING' and p.claim_share = %(share)s and p.claim_epoch = %(epoch)s
            or p.state = 'PROCESSING' and not exists (
                select from money_share s
@@ -24,13 +24,13 @@ with alive as (
     order by p.seq for update
 ), claimed as (
     update payment p set
-        state = 'PROCESSING', claim_share = %(share)s, claim_epoch = %(epoch)s, next_attempt_at = null,
+        state = 'PROCESSING', claim_share = %(share)s, claim_epoch = %(epoch)s, next_try_at = null,
         first_sent_at = coalesce(p.first_sent_at, clock_timestamp()),
         last_sent_at = case when c.orphan then clock_timestamp() else p.last_sent_at end,
         maybe_credited = p.maybe_credited or c.orphan
     from candidate c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
-    returning p.seq, p.attempts, p.maybe_credited, p.amount, p.failure_code, p.last_sent_at, c.old_state, c.first_sent_at
+    returning p.seq, p.tries, p.maybe_credited, p.amount, p.failure_code, p.last_sent_at, c.old_state, c.first_sent_at
 ), counted as (
     insert into campaign_counter as k (campaign_id, share, pending, processing, pending_amount, processing_amount)
     select %(campaign_id)s, %(share)s, -count(*), count(*), -coalesce(sum(amount), 0), coalesce(sum(amount), 0)
@@ -40,7 +40,7 @@ with alive as (
         pending_amount = k.pending_amount + excluded.pending_amount,
         processing_amount = k.processing_amount + excluded.processing_amount
 )
-select seq, attempts, maybe_credited, failure_code,
+select seq, tries, maybe_credited, failure_code,
        extract(epoch from clock_timestamp() - first_sent_at)::float8, extract(epoch from clock_timestamp() - last_sent_at)::float8
 from claimed
 
@@ -61,11 +61,11 @@ with attempt as (
 ), change as (
     select * from unnest(
         %(seqs)s::bigint[], %(states)s::payment_state[], %(claim_shares)s::smallint[], %(claim_epochs)s::bigint[],
-        %(attempts)s::smallint[], %(maybe_credited)s::boolean[], %(not_credited)s::boolean[], %(known_unsent)s::boolean[],
-        %(last_sent_ats)s::float8[], %(next_attempt_ats)s::float8[],
+        %(tries)s::smallint[], %(maybe_credited)s::boolean[], %(not_credited)s::boolean[], %(known_unsent)s::boolean[],
+        %(last_sent_ats)s::float8[], %(next_try_ats)s::float8[],
         %(transaction_ids)s::text[], %(failure_kinds)s::failure_kind[], %(failure_codes)s::text[], %(failure_messages)s::text[])
-        as c(seq, state, claim_share, claim_epoch, attempts, maybe_credited, not_credited, known_unsent, last_sent_at,
-             next_attempt_at, transaction_id, failure_kind, failure_code, failure_message)
+        as c(seq, state, claim_share, claim_epoch, tries, maybe_credited, not_credited, known_unsent, last_sent_at,
+             next_try_at, transaction_id, failure_kind, failure_code, failure_message)
 ), locked as (
     select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch, p.transaction_id
     from payment p
@@ -74,11 +74,11 @@ with attempt as (
 ), changed as (
     update payment p set
         state = c.state,
-        attempts = c.attempts,
+        tries = c.tries,
         maybe_credited = (p.maybe_credited or c.maybe_credited) and not c.not_credited,
         first_sent_at = case when c.known_unsent then null else p.first_sent_at end,
         last_sent_at = greatest(p.last_sent_at, to_timestamp(c.last_sent_at)),
-        next_attempt_at = to_timestamp(c.next_attempt_at),
+        next_try_at = to_timestamp(c.next_try_at),
         claim_share = case when c.state = 'PROCESSING' then p.claim_share end,
         claim_epoch = case when c.state = 'PROCESSING' then p.claim_epoch end,
         transaction_id = c.transaction_id,
@@ -127,7 +127,7 @@ where l.old_state = 'SUCCESS' and c.state = 'SUCCESS' and c.transaction_id <> l.
 -- name: open_payments
 -- What is left for a sweep: how many rows, the ends of their range, and how long until the first can be claimed.
 select count(*), min(p.seq), max(p.seq),
-       extract(epoch from min(greatest(p.next_attempt_at, s.leased_until)) - clock_timestamp())::float8
+       extract(epoch from min(greatest(p.next_try_at, s.leased_until)) - clock_timestamp())::float8
 from payment p
 left join money_share s on p.state = 'PROCESSING' and s.share = p.claim_share and s.epoch = p.claim_epoch
 where p.campaign_id = %(campaign_id)s and p.state in ('PENDING', 'PROCESSING')

@@ -63,7 +63,7 @@ with attempt as (
         maybe_credited = p.maybe_credited and f.transaction_id is not null,
         claim_share = null,
         claim_epoch = null,
-        next_attempt_at = null,
+        next_try_at = null,
         transaction_id = f.transaction_id,
         failure_kind = case when f.transaction_id is null and l.old_state = 'FAILED' then 'UNAVAILABLE'::failure_kind end,
         -- An open payment with a code is only looked up, never sent.

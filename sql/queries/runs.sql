@@ -21,9 +21,9 @@ select key_namespace, target_count, target_amount from campaign where campaign_i
 
 -- name: reset_tries
 -- A run of its own has tries of its own: what an earlier one left open is sent again, at once.
-update payment set attempts = 0, failure_code = null, next_attempt_at = null
+update payment set tries = 0, failure_code = null, next_try_at = null
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
-  and (attempts > 0 or failure_code is not null or next_attempt_at is not null)
+  and (tries > 0 or failure_code is not null or next_try_at is not null)
 
 -- name: reopen_failed
 -- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had all the RETRY runs
@@ -36,7 +36,7 @@ with chosen as (
     order by seq for update
 ), reopened as (
     update payment p set
-        state = 'PENDING', attempts = 0, retry_runs = p.retry_runs + 1, next_attempt_at = null, finished_at = null,
+        state = 'PENDING', tries = 0, retry_runs = p.retry_runs + 1, next_try_at = null, finished_at = null,
         failure_kind = null, failure_code = null, failure_message = null
     from chosen c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq

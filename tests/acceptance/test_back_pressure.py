@@ -45,7 +45,7 @@ def test_money_that_allows_half_is_asked_for_hardly_more_also_by_those_who_come_
         its.finish()
         assert its.count("SUCCESS") == 1_000
         assert throttled_share(its, second_wave) < 0.05, "what the first holders learnt is forgotten"
-        assert its.query(b"select max(attempts) from payment") == [(1,)], "a 429 is no try"
+        assert its.query(b"select max(tries) from payment") == [(1,)], "a 429 is no try"
 
 
 def test_an_outage_is_probed_and_costs_little_more_than_its_time(
@@ -69,7 +69,7 @@ def test_an_outage_is_probed_and_costs_little_more_than_its_time(
         its.wait_for(b"select count(pressure->>'open_since') = 0 from money_share", seconds=6)
         its.finish()
         assert its.count("SUCCESS") == 1_200
-        assert its.query(b"select max(attempts) < 4 from payment") == [(True,)], "probes spent a payment's tries"
+        assert its.query(b"select max(tries) < 4 from payment") == [(True,)], "probes spent a payment's tries"
         assert time.time() - opened < 5 + 25
 
 

@@ -317,7 +317,7 @@ def play_troubles(deployment: Deployment) -> Troubles:
     first = Job(deployment, "campaign", "start", campaign, "--yes")
     deployment.wait_for(ATTEMPTS % (300, 1))
     stop = ended(deployment.run("campaign", "stop", campaign, "--reason", "the test says so"))
-    waiting = deployment.query(b"select count(*) from payment where state = 'PENDING' and attempts > 0")[0][0]
+    waiting = deployment.query(b"select count(*) from payment where state = 'PENDING' and tries > 0")[0][0]
     money.change(unavailable=0)
 
     second = Job(deployment, "campaign", "resume", campaign, "--yes")
@@ -407,7 +407,7 @@ SOON_S_MAX = 30.0
 
 
 PAID_WHEN = (
-    b"select member_id, amount, transaction_id, attempts, finished_at from payment where state = 'SUCCESS' order by seq"
+    b"select member_id, amount, transaction_id, tries, finished_at from payment where state = 'SUCCESS' order by seq"
 )
 
 
@@ -585,7 +585,7 @@ def test_each_run_has_tries_of_its_own(troubles: Troubles) -> None:
         troubles.deployment.query(
             b"with calls as (select seq, run_id, count(*) as count from payment_attempt group by 1, 2),"
             b" last as (select distinct on (seq) seq, count from calls order by seq, run_id desc)"
-            b" select p.seq, p.attempts, l.count from payment p join last l using (seq) where p.attempts <> l.count"
+            b" select p.seq, p.tries, l.count from payment p join last l using (seq) where p.tries <> l.count"
         )
         == []
     )

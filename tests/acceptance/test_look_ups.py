@@ -70,7 +70,7 @@ def test_a_look_up_that_fails_is_tried_again_and_not_for_ever(database_url: str,
         its.finish()
         ended = its.query(b"select distinct failure_kind::text from payment where state = 'FAILED'")
         assert ended == [("UNKNOWN",)]
-        ((most,),) = its.query(b"select max(attempts) from payment")
+        ((most,),) = its.query(b"select max(tries) from payment")
         assert most <= 3
         assert its.query(b"select count(*) from payment_attempt where method = 'POST'") == [(3,)]
 
@@ -82,7 +82,7 @@ def test_a_key_that_money_may_have_forgotten_is_never_sent_again(
     with crew(database_url, money, tmp_path, members=9, tps=100, shares=1) as its:
         its.hire(its.open_rows()[3:6]).assert_ends_well()
         its.query(
-            b"update payment set state = 'PENDING', transaction_id = null, finished_at = null, attempts = 0,"
+            b"update payment set state = 'PENDING', transaction_id = null, finished_at = null, tries = 0,"
             b" maybe_credited = true, first_sent_at = now() - interval '25 h', last_sent_at = now() - interval '25 h'"
             b" where seq > 3 returning seq"
         )

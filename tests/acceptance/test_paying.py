@@ -140,7 +140,7 @@ def test_transient_failures_are_retried_to_the_end(faulty: FaultyRun) -> None:
         b"select count(*) from payment where state = 'FAILED' and failure_code <> 'MEMBER_NOT_FOUND'"
     )
     assert failed == [(0,)], "nine calls in a row do not fail at 10 %"
-    retried = faulty.deployment.query(b"select count(*) from payment where state = 'SUCCESS' and attempts > 1")
+    retried = faulty.deployment.query(b"select count(*) from payment where state = 'SUCCESS' and tries > 1")
     assert retried[0][0] > FAULTY_TARGETS * 0.05
 
 

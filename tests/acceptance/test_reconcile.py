@@ -56,7 +56,7 @@ class Settled:
             claim_payments(connection, run.token, token, range(1, count + 1))
             unknown = [
                 Change(
-                    seq=seq, state="FAILED", token=token, attempts=4, maybe_credited=True,
+                    seq=seq, state="FAILED", token=token, tries=4, maybe_credited=True,
                     failure_kind="UNKNOWN", failure_code="TIMED_OUT",
                 )
                 for seq in range(1, count + 1)

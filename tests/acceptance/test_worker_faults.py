@@ -300,7 +300,7 @@ def test_a_429_is_waited_out_as_money_asks_and_costs_no_try(
         its.finish(seconds=15)
         assert its.count("SUCCESS") == 150
         assert outcomes(its)["THROTTLED"] > 10
-        assert its.query(b"select max(attempts) from payment") == [(1,)]
+        assert its.query(b"select max(tries) from payment") == [(1,)]
         assert min(next_at - at for at, next_at in calls_after(its, "THROTTLED")) >= wait_s
 
 
@@ -326,8 +326,8 @@ def test_a_429_that_names_an_absurd_time_holds_its_row_for_a_minute_at_most_and_
         assert throttled > 10
         assert (its.count("SUCCESS"), its.count("PENDING")) == (300 - throttled, throttled)
         ((soonest, latest),) = its.query(
-            b"select extract(epoch from min(next_attempt_at) - clock_timestamp())::float8,"
-            b" extract(epoch from max(next_attempt_at) - clock_timestamp())::float8"
+            b"select extract(epoch from min(next_try_at) - clock_timestamp())::float8,"
+            b" extract(epoch from max(next_try_at) - clock_timestamp())::float8"
             b" from payment where state = 'PENDING'"
         )
         assert soonest > 0

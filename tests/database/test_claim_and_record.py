@@ -56,8 +56,8 @@ def attempt(seq: int, outcome: str = "CREDITED", attempt_id: UUID | None = None)
     return Attempt(str(attempt_id or uuid4()), "POST", seq, 1_700_000_000.0, 1_700_000_000.1, 201, outcome, None, None)
 
 
-def success(seq: int, token: ShareToken, *, attempts: int = 1) -> Change:
-    return Change(seq, "SUCCESS", token, attempts, False, transaction_id=f"t-{seq}")
+def success(seq: int, token: ShareToken, *, tries: int = 1) -> Change:
+    return Change(seq, "SUCCESS", token, tries, False, transaction_id=f"t-{seq}")
 
 
 def failed(seq: int, token: ShareToken, *, kind: str = "REJECTED", maybe_credited: bool = False) -> Change:
@@ -175,7 +175,7 @@ def test_a_repeated_record_changes_nothing(connection: Connection, run: Run) -> 
     token = take(connection, run)
     claim_payments(connection, run.token, token, [1, 2, 3])
     attempts = [attempt(seq) for seq in (1, 2, 3)]
-    changes = [success(1, token), failed(2, token), Change(3, "PENDING", token, 1, True, next_attempt_at=4e9)]
+    changes = [success(1, token), failed(2, token), Change(3, "PENDING", token, 1, True, next_try_at=4e9)]
     for _ in range(3):
         record_results(connection, run.token, token.share, attempts, changes)
     assert connection.execute("select count(*) from payment_attempt").fetchone() == (3,)
@@ -217,7 +217,7 @@ def test_a_deferred_row_waits_for_its_time(connection: Connection, run: Run) -> 
     claim_payments(connection, run.token, token, [1, 2, 3, 4, 5])
     later = connection.execute("select extract(epoch from clock_timestamp())::float8 + 30").fetchone()
     assert later is not None
-    changes = [Change(1, "PENDING", token, 1, False, next_attempt_at=later[0])]
+    changes = [Change(1, "PENDING", token, 1, False, next_try_at=later[0])]
     changes += [success(seq, token) for seq in (2, 3, 4, 5)]
     record_results(connection, run.token, token.share, [], changes)
     assert claim_payments(connection, run.token, token, [1]) == []

@@ -57,12 +57,12 @@ def paid(connection: Connection) -> int:
     campaign_id = create(connection)
     begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
     connection.execute(
-        "update payment set state = 'SUCCESS', transaction_id = '@t' || seq, attempts = 1, first_sent_at = %s,"
+        "update payment set state = 'SUCCESS', transaction_id = '@t' || seq, tries = 1, first_sent_at = %s,"
         " finished_at = %s where seq < 7 and seq <> 2",
         (SENT_AT, SENT_AT + timedelta(seconds=1)),
     )
     connection.execute(
-        "update payment set state = 'FAILED', failure_kind = 'REJECTED', failure_code = 'GONE <i>', attempts = 1,"
+        "update payment set state = 'FAILED', failure_kind = 'REJECTED', failure_code = 'GONE <i>', tries = 1,"
         " failure_message = '-no \"such\" member', first_sent_at = %s, finished_at = %s where seq = 2",
         (SENT_AT, SENT_AT),
     )
@@ -150,7 +150,7 @@ def test_rows_and_figures_are_of_one_moment(
 
 def test_a_snapshot_can_change_nothing(connection: Connection, paid: int) -> None:
     with pytest.raises(Exception, match="read-only transaction"), one_snapshot(connection):
-        connection.execute("update payment set attempts = 9")
+        connection.execute("update payment set tries = 9")
 
 
 def test_a_campaign_without_payments_is_refused_with_what_to_do(connection: Connection) -> None:

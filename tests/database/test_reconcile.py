@@ -66,7 +66,7 @@ def token(connection: Connection, running: Run) -> ShareToken:
     claim_payments(connection, running.token, token, [1, 2, 3, 4, 5, 6, 8])
 
     def change(seq: int, state: str, **rest: Any) -> Change:
-        return Change(seq=seq, state=state, token=token, attempts=1, **{"maybe_credited": False} | rest)
+        return Change(seq=seq, state=state, token=token, tries=1, **{"maybe_credited": False} | rest)
 
     changes = [change(seq, "SUCCESS", transaction_id=f"t-{seq}") for seq in SUCCESS]
     changes.append(change(REJECTED, "FAILED", failure_kind="REJECTED", failure_code="NO"))

@@ -191,12 +191,12 @@ def leave_behind(connection: Connection, campaign_id: int) -> None:
     kinds = ["REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN"]
     for seq, kind in enumerate(kinds, start=2):
         connection.execute(
-            "update payment set state = 'FAILED', failure_kind = %s, failure_code = 'CODE_' || %s, attempts = 4,"
+            "update payment set state = 'FAILED', failure_kind = %s, failure_code = 'CODE_' || %s, tries = 4,"
             " maybe_credited = %s, first_sent_at = now(), finished_at = now() where seq = %s",
             (kind, seq, kind == "UNKNOWN", seq),
         )
-    connection.execute("update payment set attempts = 2, next_attempt_at = now() + interval '1 h' where seq = 6")
-    connection.execute("update payment set attempts = 4, maybe_credited = true, failure_code = 'GONE' where seq = 7")
+    connection.execute("update payment set tries = 2, next_try_at = now() + interval '1 h' where seq = 6")
+    connection.execute("update payment set tries = 4, maybe_credited = true, failure_code = 'GONE' where seq = 7")
     connection.execute(
         "update campaign_counter set pending = pending - 5, pending_amount = pending_amount - 5, success = 1,"
         " success_amount = 1, failed = 4, failed_amount = 4, failed_rejected = 1, failed_mismatch = 1,"
@@ -219,8 +219,7 @@ def test_a_resume_gives_what_is_open_tries_of_its_own(connection: Connection) ->
     again = run_of(connection, campaign_id, "RESUME")
     assert (again.run, again.kind) == (2, "RESUME")
     rows = connection.execute(
-        "select seq, attempts, next_attempt_at, failure_code, maybe_credited from payment where state = 'PENDING'"
-        " order by seq"
+        "select seq, tries, next_try_at, failure_code, maybe_credited from payment where state = 'PENDING' order by seq"
     ).fetchall()
     assert rows == [(6, 0, None, None, False), (7, 0, None, None, True), (8, 0, None, None, False)]
     events, audit = written(connection)
@@ -287,7 +286,7 @@ def test_a_retry_opens_the_failed_payments_that_are_chosen(
     complete(connection, campaign_id)
     run_of(connection, campaign_id, "RETRY", chosen)
     reopened = connection.execute(
-        "select seq, attempts, failure_kind, failure_code, finished_at, first_sent_at is not null, maybe_credited"
+        "select seq, tries, failure_kind, failure_code, finished_at, first_sent_at is not null, maybe_credited"
         " from payment where state = 'PENDING' order by seq"
     ).fetchall()
     assert reopened == [(seq, 0, None, None, None, True, seq == 5) for seq in seqs]

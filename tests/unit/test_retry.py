@@ -33,9 +33,9 @@ observations = st.builds(
 )
 
 
-def three_retries(attempts: int) -> float | None:
-    assert attempts >= 1
-    return 3.0 if attempts <= RETRIES else None
+def three_retries(tries: int) -> float | None:
+    assert tries >= 1
+    return 3.0 if tries <= RETRIES else None
 
 
 def after(*observed: CallResult, maybe_credited: bool = False) -> Decision:
@@ -45,7 +45,7 @@ def after(*observed: CallResult, maybe_credited: bool = False) -> Decision:
         assert decision.state is PaymentState.PENDING, "nothing is sent for a payment that has its result"
         decision = decide(
             classify(one),
-            attempts=decision.attempts,
+            tries=decision.tries,
             maybe_credited=decision.maybe_credited,
             next_try=three_retries,
         )
@@ -54,20 +54,20 @@ def after(*observed: CallResult, maybe_credited: bool = False) -> Decision:
 
 def test_a_credit_is_a_success() -> None:
     decision = after(CallResult(200, transaction_id="t-1"))
-    assert (decision.state, decision.attempts, decision.transaction_id) == (PaymentState.SUCCESS, 1, "t-1")
+    assert (decision.state, decision.tries, decision.transaction_id) == (PaymentState.SUCCESS, 1, "t-1")
 
 
 def test_a_payment_gets_one_call_and_three_retries() -> None:
     down = CallResult(503, retry_after_s=0.0, code="BUSY", message="later")
     assert [after(*[down] * n).wait_s for n in (1, 2, 3)] == [3.0, 3.0, 3.0]
     spent = after(*[down] * 4)
-    assert (spent.state, spent.attempts, spent.failure_kind) == (PaymentState.FAILED, 4, FailureKind.UNAVAILABLE)
+    assert (spent.state, spent.tries, spent.failure_kind) == (PaymentState.FAILED, 4, FailureKind.UNAVAILABLE)
     assert (spent.failure_code, spent.failure_message) == ("BUSY", "later")
 
 
 def test_a_rejection_is_final_at_once() -> None:
     decision = after(CallResult(400, code="NO_MEMBER"))
-    assert (decision.state, decision.failure_kind, decision.attempts) == (PaymentState.FAILED, FailureKind.REJECTED, 1)
+    assert (decision.state, decision.failure_kind, decision.tries) == (PaymentState.FAILED, FailureKind.REJECTED, 1)
     assert decision.failure_code == "NO_MEMBER"
 
 
@@ -97,7 +97,7 @@ def test_a_conflict_for_ever_is_looked_up_as_that_whatever_money_calls_it() -> N
 @pytest.mark.parametrize("observed", [CallResult(429), CallResult(None, CallTrouble.NOT_CONNECTED)])
 def test_what_is_not_the_payments_fault_never_spends_its_tries(observed: CallResult) -> None:
     decision = after(*[observed] * 50)
-    assert (decision.state, decision.attempts, decision.wait_s) == (PaymentState.PENDING, 0, WAIT_S_MIN)
+    assert (decision.state, decision.tries, decision.wait_s) == (PaymentState.PENDING, 0, WAIT_S_MIN)
 
 
 def test_no_right_to_pay_gives_the_payment_back_and_halts() -> None:
@@ -125,10 +125,8 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
     for one in observed:
         verdict = classify(one)
         perhaps = perhaps or verdict.credited == "PERHAPS"
-        decision = decide(
-            verdict, attempts=decision.attempts, maybe_credited=decision.maybe_credited, next_try=three_retries
-        )
-        assert decision.attempts <= 1 + RETRIES
+        decision = decide(verdict, tries=decision.tries, maybe_credited=decision.maybe_credited, next_try=three_retries)
+        assert decision.tries <= 1 + RETRIES
         if decision.state is not PaymentState.PENDING or decision.failure_code is not None:
             break  # it ended, or is looked up from now on
     assert (decision.state is PaymentState.FAILED) == (decision.failure_kind is not None)
@@ -137,17 +135,17 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
         assert decision.maybe_credited == perhaps
     if decision.state is PaymentState.FAILED:
         assert (decision.failure_kind is FailureKind.UNKNOWN) == perhaps
-        assert decision.attempts >= 1
+        assert decision.tries >= 1
     assert decision.wait_s is None or decision.wait_s >= WAIT_S_MIN
 
 
 def look_up(
-    observed: CallResult, *, absence_proven_in_s: float | None = 0.0, attempts: int = 4, maybe_credited: bool = True
+    observed: CallResult, *, absence_proven_in_s: float | None = 0.0, tries: int = 4, maybe_credited: bool = True
 ) -> Decision:
     verdict = classify_look_up(observed, asked=ASKED, absence_is_proof=absence_proven_in_s == 0)
     return decide_look_up(
         verdict,
-        attempts=attempts,
+        tries=tries,
         maybe_credited=maybe_credited,
         failure_code="TIMED_OUT",
         calls_max=6,
@@ -157,7 +155,7 @@ def look_up(
 
 def test_a_look_up_turns_unknown_into_what_is_known() -> None:
     found = look_up(CallResult(200, transaction_id="t-1", credit=ASKED))
-    assert (found.state, found.transaction_id, found.attempts) == (PaymentState.SUCCESS, "t-1", 5)
+    assert (found.state, found.transaction_id, found.tries) == (PaymentState.SUCCESS, "t-1", 5)
     absent = look_up(CallResult(404))
     assert (absent.state, absent.failure_kind) == (PaymentState.FAILED, FailureKind.UNAVAILABLE)
     assert (absent.maybe_credited, absent.not_credited, absent.failure_code) == (False, True, "TIMED_OUT")
@@ -173,7 +171,7 @@ def test_not_found_too_early_is_asked_again_when_it_is_proof() -> None:
     "observed", [CallResult(404), CallResult(500), CallResult(200), CallResult(None, CallTrouble.RESET)]
 )
 def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: CallResult) -> None:
-    spent = look_up(observed, absence_proven_in_s=5.0, attempts=5)
+    spent = look_up(observed, absence_proven_in_s=5.0, tries=5)
     assert (spent.state, spent.failure_kind, spent.failure_code) == (
         PaymentState.FAILED,
         FailureKind.UNKNOWN,
@@ -192,8 +190,8 @@ def test_a_payment_that_was_only_refused_does_not_become_unknown_by_a_look_up() 
 
 
 def test_a_throttled_look_up_is_no_try() -> None:
-    throttled = look_up(CallResult(429, retry_after_s=7.0), attempts=5)
-    assert (throttled.state, throttled.attempts, throttled.wait_s) == (PaymentState.PENDING, 5, 7.0)
+    throttled = look_up(CallResult(429, retry_after_s=7.0), tries=5)
+    assert (throttled.state, throttled.tries, throttled.wait_s) == (PaymentState.PENDING, 5, 7.0)
 
 
 def test_a_credit_of_something_else_under_our_key_halts_the_run() -> None:
