@@ -32,6 +32,7 @@ from pydantic_settings import (
 
 from bulkpoint import addresses, files
 from bulkpoint.errors import UsageError
+from bulkpoint.text import quoted
 
 _PREFIX = "BULKPOINT_"
 _NOT_SETTINGS = {"BULKPOINT_CONF"}  # where the settings are, so not one of them
@@ -396,7 +397,7 @@ def _shown(name: str, value: object) -> str:
     if name.endswith(("_token_file", "_password_file")):
         return _shown_secret_file(Path(str(value)))
     text = addresses.shown(str(value)) if name.endswith("_url") else str(value)
-    return text if text.isprintable() and len(text) <= _SHOWN_MAX else repr(text[:_SHOWN_MAX])
+    return text if text.isprintable() and len(text) <= _SHOWN_MAX else quoted(text, _SHOWN_MAX)
 
 
 def _shown_secret_file(path: Path) -> str:

@@ -10,6 +10,7 @@ import click
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import ExitCode, RefusedError, UsageError
+from bulkpoint.text import escaped
 
 if TYPE_CHECKING:
     from bulkpoint.store.audit import KeptHash
@@ -107,7 +108,6 @@ def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
 def _refuse_unknown_action(connection: "Connection", action: str) -> None:
     from bulkpoint.store.audit import list_audit_actions
     from bulkpoint.views.audit import ACTIONS
-    from bulkpoint.views.find import escaped
 
     known = ACTIONS.union(list_audit_actions(connection))
     if action not in known:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkpoint.cli.session import open_session
+from bulkpoint.text import escaped
 
 if TYPE_CHECKING:
     from bulkpoint.views.audit import HistoryEntry
@@ -25,7 +26,6 @@ def history(*, campaign_id: int, as_json: bool) -> None:
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.store.export import one_snapshot
     from bulkpoint.views.audit import story_of
-    from bulkpoint.views.find import escaped
     from bulkpoint.views.format import local_time, state_words
 
     with open_session() as session, one_snapshot(session.connection):

@@ -6,6 +6,7 @@ import click
 
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.errors import UsageError
+from bulkpoint.text import escaped
 
 
 @click.group()
@@ -30,7 +31,7 @@ def find(*, member: str, campaign_id: int | None, as_json: bool) -> None:
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.store.export import one_snapshot
     from bulkpoint.store.payment_history import find_payments
-    from bulkpoint.views.find import escaped, object_of, text_of
+    from bulkpoint.views.find import object_of, text_of
 
     try:
         member.encode()

@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.targets import check_row
+from bulkpoint.text import quoted
 
 COLUMNS = ("member_id", "amount", "reason")
 # The longest good line has some 2,600 bytes, quoted; this stops a file without line ends from being read as one line.
@@ -90,9 +91,7 @@ def shorten(value: object) -> str:
     """A value as it may be printed: quoted, control characters escaped, 60 characters at most."""
     if value == "":
         return ""
-    text = value if isinstance(value, str) else str(value)
-    shown = repr(text[:VALUE_CHARACTERS_SHOWN])
-    return shown if len(text) <= VALUE_CHARACTERS_SHOWN else f"{shown}... ({len(text):,} characters)"
+    return quoted(value if isinstance(value, str) else str(value), VALUE_CHARACTERS_SHOWN)
 
 
 def check_rows(

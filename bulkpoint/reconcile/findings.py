@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bulkpoint.pay.gate import boot_clock
-from bulkpoint.rules.answers import CallResult, Credited, Outcome, Verdict, clean
+from bulkpoint.rules.answers import CallResult, Credited, Outcome, Verdict
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
 from bulkpoint.store.reconcile import (
@@ -19,6 +19,7 @@ from bulkpoint.store.reconcile import (
     Theirs,
     apply_findings,
 )
+from bulkpoint.text import clean
 
 FLUSH_EVERY_S = 0.5
 # Of a member id that money shows under our key, and that is not ours.

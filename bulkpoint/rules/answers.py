@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bulkpoint.rules.lifecycle import FailureKind
+from bulkpoint.text import clean
 
 MESSAGE_CHARACTERS_MAX = 500
 CODE_CHARACTERS_MAX = 100
@@ -315,11 +316,3 @@ def _verdict(answer: Outcome, row: OutcomeRule, observed: CallResult) -> Verdict
         None if observed.code is None else clean(observed.code, CODE_CHARACTERS_MAX),
         None if observed.message is None else clean(observed.message, MESSAGE_CHARACTERS_MAX),
     )
-
-
-def clean(text: str, characters_max: int) -> str:
-    """Text of others, fit for a database, a terminal and a CSV file: what cannot be printed becomes U+FFFD."""
-    text = text[:characters_max]
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

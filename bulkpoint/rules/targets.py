@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from bulkpoint.text import quoted
+
 MEMBER_ID_CHARACTERS_MAX = 128
 AMOUNT_MAX = 10**12  # points
 REASON_CHARACTERS_MAX = 500
@@ -73,7 +75,8 @@ def _check_amount(amount: object, amount_max: int) -> list[Violation]:
     if isinstance(amount, str):
         return _check_amount_text(amount, amount_max)
     if type(amount) is not int:
-        sentence = "amount is empty." if amount is None else f"amount is {_shown(str(amount))}, not a whole number."
+        shown = quoted(str(amount), _SHOWN_MAX)
+        sentence = "amount is empty." if amount is None else f"amount is {shown}, not a whole number."
         return [Violation("amount_form", sentence)]
     if not 1 <= amount <= amount_max:
         return [_out_of_range(f"{amount:,}" if abs(amount) < 10**30 else "far", amount_max)]
@@ -86,7 +89,7 @@ def _check_amount_text(amount: str, amount_max: int) -> list[Violation]:
     if amount.isascii() and amount.isdigit():
         digits = amount.lstrip("0") or "0"
         if len(digits) > _AMOUNT_DIGITS_MAX or not 1 <= int(digits) <= amount_max:
-            return [_out_of_range(_shown(digits), amount_max)]
+            return [_out_of_range(quoted(digits, _SHOWN_MAX), amount_max)]
         return []
     if amount != amount.strip():
         why = "it has a space at one of its ends"
@@ -98,7 +101,8 @@ def _check_amount_text(amount: str, amount_max: int) -> list[Violation]:
         why = "points are whole, without a decimal point or separators"
     else:
         why = "it is not a whole number"
-    return [Violation("amount_form", f"amount is {_shown(amount)}: {why}. Write the digits 0 to 9 and nothing else.")]
+    sentence = f"amount is {quoted(amount, _SHOWN_MAX)}: {why}. Write the digits 0 to 9 and nothing else."
+    return [Violation("amount_form", sentence)]
 
 
 def _check_reason(reason: object) -> list[Violation]:
@@ -123,7 +127,3 @@ def _out_of_range(amount: str, amount_max: int) -> Violation:
 
 def _code_point(character: str) -> str:
     return f"U+{ord(character):04X}"
-
-
-def _shown(text: str) -> str:
-    return ascii(text if len(text) <= _SHOWN_MAX else text[:_SHOWN_MAX] + "...")

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from bulkpoint.store.alerts import Alert
-from bulkpoint.views.find import escaped
+from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time
 
 _WORDS = {

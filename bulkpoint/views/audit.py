@@ -7,7 +7,7 @@ from typing import Any
 
 from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Verification
 from bulkpoint.store.campaign import Campaign
-from bulkpoint.views.find import escaped
+from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, local_time, utc_time
 
 # What is nested deeper is shown as "..."; --json has it all.

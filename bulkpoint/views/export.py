@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.export import PaymentRow
+from bulkpoint.text import defused
 from bulkpoint.views.format import utc_time
 
 if TYPE_CHECKING:
     import pyarrow
 
 STATES = ("SUCCESS", "FAILED", "PENDING", "PROCESSING")
-# A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
-FORMULA_BEGINNINGS = frozenset("=+-@\t\r")
 # A row group of Parquet: some 10 MB, so that readers can skip and this process stays small.
 ROW_GROUP_ROWS = 100_000
 
@@ -91,23 +90,18 @@ def _csv_row(row: PaymentRow) -> tuple[object, ...]:
     (campaign, member, amount, reason, state, transaction, kind, code, message, attempts, first_sent, finished) = row
     return (
         campaign,
-        defuse(member),
+        defused(member),
         amount,
-        defuse(reason),
+        defused(reason),
         state,
-        defuse(transaction),
+        defused(transaction),
         kind,
-        defuse(code),
-        defuse(message),
+        defused(code),
+        defused(message),
         attempts,
         utc_time(first_sent),
         utc_time(finished),
     )
-
-
-def defuse(value: str | None) -> str | None:
-    """Text as a spreadsheet may see it: never a formula."""
-    return f"'{value}" if value and value[0] in FORMULA_BEGINNINGS else value
 
 
 def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:

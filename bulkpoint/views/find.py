@@ -1,16 +1,12 @@
 """A member's payments as the help desk reads them: what happened, what it means, what comes next."""
 
-import unicodedata
 from typing import Any
 
 from bulkpoint.store.payment_history import FoundAttempt, FoundPayment, FoundTarget
+from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, local_time, state_words, utc_time
 
 HEADS = ("TIME", "RUN", "CALL", "HTTP", "OUTCOME", "CODE", "TOOK MS")
-
-# Marks that turn the direction of writing: what stands before and after them is shown in another order.
-_TURNS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def explain(one: FoundPayment | FoundTarget) -> str:
@@ -138,19 +134,6 @@ def _attempt_fields(attempt: FoundAttempt) -> dict[str, Any]:
         "transaction_id": attempt.transaction_id,
         "took_ms": _took_ms(attempt),
     }
-
-
-def escaped(text: str) -> str:
-    """Text of others on a terminal: what could move the cursor, or turn the line around, becomes `\\x1b`, `\\u202e`."""
-    if text.isprintable():
-        return text
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if character in _TURNS or unicodedata.category(character) in _CONTROL_CATEGORIES:
-        return character.encode("unicode_escape", "backslashreplace").decode("ascii")
-    return character
 
 
 def _points(amount: int) -> str:

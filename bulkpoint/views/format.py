@@ -1,11 +1,14 @@
 """Figures, times and states as people read them."""
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len, set_cell_size
+
 from bulkpoint.rules.lifecycle import KOREAN, CampaignState
+
+_CUT = "..."
 
 
 def state_words(state: str) -> str:
@@ -36,17 +39,17 @@ def utc_time(moment: datetime | None) -> str | None:
 
 def aligned(rows: Sequence[tuple[str, ...]], *, left: tuple[str, ...]) -> list[str]:
     """Columns under their heads, figures to the right; states end in two Korean characters or none, so count cells."""
-    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         padded = []
         for head, value, width in zip(rows[0], row, widths, strict=True):
-            space = " " * (width - cells(value))
+            space = " " * (width - cell_len(value))
             padded.append(value + space if head in left else space + value)
         lines.append("  ".join(padded).rstrip())
     return lines
 
 
-def cells(text: str) -> int:
-    """How wide a terminal shows it."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+def cut(text: str, room: int) -> str:
+    """What of a text fits into `room` cells of a terminal, with `...` where that is not all."""
+    return text if cell_len(text) <= room else set_cell_size(text, room - len(_CUT)).rstrip() + _CUT

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from bulkpoint.rules.preview import Bucket, Figures, Outlook, Preview, describe_difference
-from bulkpoint.views.format import aligned, cells, duration, local_time, state_words, utc_time
+from bulkpoint.text import escaped
+from bulkpoint.views.format import aligned, cut, duration, local_time, state_words, utc_time
 
 BAR_CELLS_MAX = 40
 BAR_CELLS_MIN = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_CUT = "..."
 
 
 def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> list[str]:
@@ -72,9 +72,9 @@ def _head_lines(preview: Preview) -> list[str]:
     figures, listed = preview.figures, preview.campaign
     targets = f"targets     {figures.count:,} with {figures.amount:,} points"
     if listed is None:
-        lines = [f"file        {_printable(str(preview.file))}", targets]
+        lines = [f"file        {escaped(str(preview.file))}", targets]
     else:
-        who = f"{listed.campaign_id}  {_printable(listed.name)}"
+        who = f"{listed.campaign_id}  {escaped(listed.name)}"
         lines = [f"campaign    {who}", f"state       {state_words(listed.state)}"]
         if describe_difference(listed, figures) is None:
             lines.append(f"{targets}: matches what is expected")
@@ -172,7 +172,7 @@ def _reason_table(figures: Figures, width: int) -> list[str]:
     figured = [(f"{n:,}", f"{points:,}", _percent(points, figures.amount)) for _, n, points in rows]
     heads = ("TARGETS", "POINTS", "SHARE")
     taken = sum(2 + max(map(len, column)) for column in zip(heads, *figured, strict=True))
-    reasons = [_cut(_printable(reason), max(16, width - taken)) for reason, _, _ in rows]
+    reasons = [cut(escaped(reason), max(16, width - taken)) for reason, _, _ in rows]
     table = [("REASON", *heads), *((reason, *rest) for reason, rest in zip(reasons, figured, strict=True))]
     return aligned(table, left=("REASON",))
 
@@ -186,18 +186,3 @@ def _problem_lines(preview: Preview) -> list[str]:
 def _percent(part: int, whole: int) -> str:
     """One place; a little is not nothing."""
     return "<0.1 %" if 0 < part < whole / 2_000 else f"{100 * part / whole:.1f} %"
-
-
-def _printable(text: str) -> str:
-    """Control characters, line ends and what turns the writing round, as escapes."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
-def _cut(text: str, room: int) -> str:
-    """What fits into `room` cells of a terminal."""
-    if cells(text) <= room:
-        return text
-    kept = text[:room]
-    while cells(kept) > room - len(_CUT):
-        kept = kept[:-1]
-    return kept.rstrip() + _CUT

@@ -19,8 +19,9 @@ from bulkpoint.store.campaign import get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import PaymentRow, list_samples, one_snapshot, stream_payments
 from bulkpoint.store.limit import ensure_limit
+from bulkpoint.text import defused
 from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals, share
-from bulkpoint.views.export import Totals, defuse, refuse_unstarted, replacing, write_csv, write_parquet
+from bulkpoint.views.export import Totals, refuse_unstarted, replacing, write_csv, write_parquet
 from bulkpoint.views.page import page_of, read_figures
 
 # In the order of the list: that of their bytes.
@@ -105,7 +106,7 @@ def test_csv_holds_no_formula(connection: Connection, paid: int) -> None:
     assert rows[1][3] == "'=HYPERLINK(1)"
     assert rows[2][8] == '\'-no "such" member'
     assert [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")] == []
-    assert [defuse(text) for text in ("\tx", "\rx", "a=b", "", None)] == ["'\tx", "'\rx", "a=b", "", None]
+    assert [defused(text) for text in ("\tx", "\rx", "a=b", "", None)] == ["'\tx", "'\rx", "a=b", "", None]
 
 
 def test_only_the_failed_ones_where_that_is_asked(connection: Connection, paid: int) -> None:

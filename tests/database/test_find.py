@@ -14,7 +14,8 @@ from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment_history import FoundPayment, FoundTarget, find_payments
 from bulkpoint.store.sql import sql
-from bulkpoint.views.find import escaped, explain, object_of, text_of
+from bulkpoint.text import escaped
+from bulkpoint.views.find import explain, object_of, text_of
 
 MEMBER = "=민지 👪"
 SENT_AT = datetime(2026, 1, 31, 15, 0, 0, 250_000, tzinfo=UTC)

@@ -19,9 +19,9 @@ from bulkpoint.rules.answers import (
     Overload,
     classify,
     classify_look_up,
-    clean,
 )
 from bulkpoint.rules.lifecycle import FailureKind
+from bulkpoint.text import clean
 
 ASKED = Credit(7, "member-1", 1500)
 

@@ -1,0 +1,53 @@
+"""Text of others is fit for the place where it is shown, and nothing of it is lost where it does no harm."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkpoint.text import clean, defused, escaped, escaped_for_slack, one_line, quoted
+
+HOSTILE = "a\x1b[2J\r\nb\u202ec\u2028\udc80"
+
+
+def test_what_moves_the_cursor_or_turns_the_line_is_escaped_for_a_terminal() -> None:
+    assert escaped(HOSTILE) == "a\\x1b[2J\\r\\nb\\u202ec\\u2028\\udc80"
+
+
+@pytest.mark.parametrize(
+    "text", ["추석 감사", unicodedata.normalize("NFD", "추석"), "e\u0301", "👨\u200d👩\u200d👧", "a\u00a0b"]
+)
+def test_letters_of_any_language_stay_as_they_are(text: str) -> None:
+    assert escaped(text) == text
+
+
+@given(st.text())
+def test_nothing_escaped_can_move_the_cursor(text: str) -> None:
+    assert not {unicodedata.category(character) for character in escaped(text)} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+def test_a_wrong_value_is_quoted_and_its_length_is_said_where_it_is_cut() -> None:
+    assert quoted(" 1\t", 40) == "' 1\\t'"
+    assert quoted("x" * 1_234, 5) == "'xxxxx'... (1,234 characters)"
+
+
+def test_what_a_table_would_not_take_is_replaced_in_a_row_that_is_kept() -> None:
+    assert clean(HOSTILE, 100) == "a�[2J��b�c��"
+    assert clean("추석 감사", 2) == "추석"
+
+
+def test_a_message_gets_one_line_and_not_too_much_of_it() -> None:
+    assert one_line(" first\n\n second ", 100) == "first second"
+    assert one_line("123456", 5) == "1234…"
+
+
+def test_a_formula_is_text_for_a_spreadsheet() -> None:
+    assert [defused(text) for text in ("=1+1", "+82", "-1", "@me", "\tx", "\rx")] == [
+        "'=1+1", "'+82", "'-1", "'@me", "'\tx", "'\rx",
+    ]  # fmt: skip
+    assert [defused(text) for text in ("a=b", "", None)] == ["a=b", "", None]
+
+
+def test_slack_takes_its_three_characters_for_markup() -> None:
+    assert escaped_for_slack("A&B <!channel>") == "A&amp;B &lt;!channel&gt;"
