@@ -45,6 +45,12 @@ class RefusedError(BulkpointError):
     exit_code = ExitCode.REFUSED
 
 
+class FailedError(BulkpointError):
+    """A run failed, or bulkpoint itself did: its unpaid rows are kept, and somebody must look."""
+
+    exit_code = ExitCode.RUN_FAILED
+
+
 class UnreachableError(BulkpointError):
     """Database, money or Spark cannot be reached."""
 

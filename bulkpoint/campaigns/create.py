@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report_duplicates
+from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.readiness import refuse_new_list
 from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.audit import write_audit
@@ -135,7 +136,8 @@ def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> Non
         raise RefusedError(refused)
     remember_list(connection, campaign_id, digest)
     if new.same_as is not None:
-        assert new.reason, "checked before"
+        if not new.reason:
+            raise DefectError("a list may repeat another one's, and nothing says why")
         allow_repetition(connection, campaign_id, same_as=new.same_as, reason=new.reason)
 
 

@@ -8,6 +8,7 @@ import psycopg
 
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.invariants import DefectError, invariant
 from bulkpoint.rules.lifecycle import CampaignState, Command, FailureKind, refusal
 from bulkpoint.rules.readiness import NO_POLICY, Policy
 from bulkpoint.rules.rights import Right
@@ -152,7 +153,8 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
     assert latest is not None, "a RUNNING campaign has a run"
     reason = "its driver was gone"
     ended = connection.execute(sql("end_run_without_driver"), {"run_id": latest[0], "reason": reason}).fetchone()
-    assert ended is not None, "the campaign's row is locked and its driver's lease has passed"
+    # The campaign's row is locked, and the lease of the run's driver has passed.
+    invariant(ended is not None, "a run whose driver is gone did not end")
     summary = summarize_run(connection, latest[0])
     _publish_end(connection, summary, actor=actor)
 
@@ -183,7 +185,8 @@ def _freeze(connection: Connection, campaign: Campaign, terms: StartTerms, *, re
     connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id, "digest": digest})
     remember_list(connection, campaign_id, digest)
     if terms.same_as is not None:
-        assert reason, "--same-as has a reason"
+        if not reason:
+            raise DefectError("a list may repeat another one's, and nothing says why")
         allow_repetition(connection, campaign_id, same_as=terms.same_as, reason=reason)
 
 
@@ -235,7 +238,7 @@ def end_run(
 ) -> RunSummary | None:
     """End a run by its own driver; None when it had been stopped, or is another driver's by now.
 
-    COMPLETED asserts that no row is open, counted in this transaction.
+    Raises DefectError for COMPLETED while a row is open, counted in this transaction; nothing is changed then.
     """
     return _end(connection, run.token, state=state, reason=reason, actor=run.actor, holder=run.holder)
 
@@ -271,7 +274,7 @@ def _end(
         summary = summarize_run(connection, token.run_id)
         if state == "COMPLETED":
             still_open = connection.execute(sql("open_rows_exist"), {"campaign_id": token.campaign_id}).fetchone()
-            assert still_open == (False,), "COMPLETED while rows are open"
+            invariant(still_open == (False,), "COMPLETED while rows are open")
             _publish_quarters(connection, summary, actor=actor)
         _publish_end(connection, summary, actor=actor)
     return summary

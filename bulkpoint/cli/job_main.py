@@ -8,6 +8,7 @@ import click
 
 from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, StartTerms
 from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
+from bulkpoint.cli.defect import report_defect
 from bulkpoint.cli.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.database import connection_target
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
@@ -17,6 +18,7 @@ from bulkpoint.store.audit import os_user
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.migrate import migrate
 from bulkpoint.store.progress import RetrySelection
+from bulkpoint.views.sentences import sentence
 
 
 @click.command(name="pay_campaign")
@@ -102,5 +104,9 @@ def main() -> int:
     except BulkpointError as error:
         sys.stderr.write(f"bulkpoint: {error}\n")
         return error.exit_code
+    except Exception as error:  # noqa: BLE001 (a defect ends the job, with a documented code like any other end)
+        failed = report_defect(error)
+        sys.stderr.write(f"bulkpoint: {sentence(failed)}\n")
+        return failed.exit_code
     finally:
         hold_off_signals()  # its end is decided: a second signal must not give it another

@@ -12,6 +12,7 @@ from bulkpoint import __version__
 from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.check import check
+from bulkpoint.cli.defect import report_defect
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.notify import notify
 from bulkpoint.cli.outbox import outbox
@@ -52,7 +53,7 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Run one command and exit with its documented code; nothing but a defect shows a traceback."""
+    """Run one command and exit with its documented code; only a defect shows a traceback, and its sentence last."""
     raise_on_signals()
     try:
         result = bulkpoint.main(standalone_mode=False)
@@ -72,6 +73,8 @@ def main() -> NoReturn:
         # Whoever read us has seen enough; the interpreter must not complain of it when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = SIGNALLED + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001 (a defect ends the command, with a documented code like any other end)
+        code = _say_why(report_defect(error))
     sys.exit(code)
 
 

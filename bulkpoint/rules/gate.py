@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
+from bulkpoint.rules.invariants import DefectError, invariant
+
 CountsFrom = Literal["send", "answer"]
 
 WINDOW_S = 1.0
@@ -25,7 +27,7 @@ class Gate:
     """
 
     def __init__(self, *, guard_s: float, counts_from: CountsFrom = "send", rate: float = 0) -> None:
-        assert guard_s >= 0
+        invariant(guard_s >= 0, "a guard below zero")
         self._kept_s = WINDOW_S + guard_s
         self._counts_from = counts_from
         self._rate = rate
@@ -40,7 +42,7 @@ class Gate:
 
     def set_rate(self, rate: float) -> None:
         """Change the rate; what already left goes on counting."""
-        assert rate >= 0
+        invariant(rate >= 0, "a rate below zero")
         self._rate = rate
 
     def next_at(self, now: float) -> float:
@@ -58,7 +60,8 @@ class Gate:
 
     def record_send(self, now: float) -> None:
         """A call leaves at `now`, which `next_at` allowed."""
-        assert self.next_at(now) <= now, "a call left before the gate allowed it"
+        if self.next_at(now) > now:  # an invariant, written out: this is done for every call
+            raise DefectError("a call left before the gate allowed it")
         catch_up_s = CATCH_UP_S if math.isfinite(self._last_slot) else 0.0  # a first call has nothing to catch up
         self._last_slot = max(self._last_slot + 1 / self._rate, now - catch_up_s)
         if self._counts_from == "send":
@@ -69,7 +72,7 @@ class Gate:
     def answered(self, now: float, *, unknown_for_s: float = 0.0) -> None:
         """A call that left was answered at `now`; one that timed out may still be on its way for `unknown_for_s`."""
         if self._counts_from == "answer":
-            assert self._unanswered > 0
+            invariant(self._unanswered > 0, "an answer to a call that never left")
             self._unanswered -= 1
             heapq.heappush(self._free_at, now + unknown_for_s + self._kept_s)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 
+from bulkpoint.rules.invariants import invariant
+
 BARS_MAX = 12
 # Amounts that differ by no more than this factor are divided evenly; wider ones at 1, 2, 5, 10, 20, 50, ...
 EVEN_RATIO_MAX = 25
@@ -160,7 +162,7 @@ def bucket_edges(smallest: int, largest: int) -> list[int]:
 
     Ascending, one more than parts: part i holds edges[i] <= amount < edges[i + 1].
     """
-    assert 0 < smallest <= largest
+    invariant(0 < smallest <= largest, f"amounts of {smallest} to {largest} points")
     if largest <= smallest * EVEN_RATIO_MAX:
         width = next(step for step in _steps() if largest // step - smallest // step < BARS_MAX)
         edges = [part * width for part in range(smallest // width, largest // width + 2)]

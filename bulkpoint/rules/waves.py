@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bulkpoint.rules.invariants import invariant
+
 WAVE_ROWS_MAX = 1_000_000  # a failed wave is read again whole, and its plan is held by the driver
 
 
@@ -17,13 +19,13 @@ class Wave:
 
 def wave_rows(tps: int, shares: int, wave_seconds: float, rows_max: int = WAVE_ROWS_MAX) -> int:
     """Payments in one wave: `wave_seconds` of work, at least one row for each share."""
-    assert shares > 0
+    invariant(shares > 0, f"a wave for {shares} shares")
     return max(shares, min(int(tps * wave_seconds), rows_max))
 
 
 def waves(first_seq: int, last_seq: int, rows: int) -> Iterator[Wave]:
     """first_seq..last_seq in ranges of `rows`; the last one is what is left."""
-    assert rows > 0
+    invariant(rows > 0, f"waves of {rows} payments")
     for number, first in enumerate(range(first_seq, last_seq + 1, rows), start=1):
         yield Wave(number, first, min(first + rows - 1, last_seq))
 
@@ -34,12 +36,12 @@ def cut(open_counts: Iterable[tuple[int, int]], *, bucket_rows: int, rows: int) 
     open_counts: (bucket, open payments in it), ascending; bucket b is seq b * bucket_rows + 1 to (b + 1) * bucket_rows.
     A range is longer than `rows` only where a single bucket is. Gaps with nothing open are in no range, or inside one.
     """
-    assert bucket_rows > 0
-    assert rows > 0
+    invariant(bucket_rows > 0, f"buckets of {bucket_rows} payments")
+    invariant(rows > 0, f"waves of {rows} payments")
     number = held = 0
     first_bucket = last_bucket = -1
     for bucket, count in open_counts:
-        assert bucket > last_bucket, "buckets come in ascending order, each once"
+        invariant(bucket > last_bucket, "open payments are counted out of order, or twice")
         if held and held + count > rows:
             number += 1
             yield Wave(number, first_bucket * bucket_rows + 1, (last_bucket + 1) * bucket_rows)

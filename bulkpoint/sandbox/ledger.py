@@ -96,7 +96,8 @@ class Ledger:
 
     def credit(self, key: int, order: Order, on_durable: OnDurable) -> None:
         """Make a credit with a key that has none, nor waits for one; tell its transaction id when it is durable."""
-        assert key not in self._offsets[key % SHARDS], "the caller replays a known key"
+        if key in self._offsets[key % SHARDS]:  # no assert: a judge is one under `python -O` too
+            raise RuntimeError("a second credit with a key that has one")
         self._waiting.append((key, order, on_durable))
         if self._writing is None and len(self._waiting) == 1:
             # Not at once: what arrived in the same turn of the loop shares the sync.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bulkpoint.rules.invariants import invariant
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.share import RunToken, ShareToken
 from bulkpoint.store.sql import sql
@@ -104,7 +105,7 @@ def record_results(
     `changes` hold each payment once: the last word on it. Returns the seqs of payments that are SUCCESS under another
     transaction id already: money does not deduplicate.
     """
-    assert len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch"
+    invariant(len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch")
     rows = connection.execute(
         sql("record_results"),
         {

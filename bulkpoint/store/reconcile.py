@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
@@ -160,7 +161,7 @@ def apply_findings(
     Returns the numbers of the payments that changed: not those that are SUCCESS already, nor those found not credited
     that are no longer as they were read.
     """
-    assert len({finding.seq for finding in findings}) == len(findings), "two findings of one payment in a batch"
+    invariant(len({finding.seq for finding in findings}) == len(findings), "two findings of one payment in a batch")
     rows = connection.execute(
         sql("apply_findings"),
         {

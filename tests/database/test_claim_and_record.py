@@ -1,5 +1,8 @@
 """Claims and records as PostgreSQL keeps them: whose row it is, what a late record changes, that sums hold."""
 
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -237,6 +240,28 @@ def test_completed_needs_every_row_final(connection: Connection, run: Run) -> No
     ended = end_run(connection, run, "COMPLETED")
     assert ended is not None
     assert (ended.state, ended.success, ended.success_amount) == ("COMPLETED", 5, 150)
+
+
+COMPLETES_TOO_EARLY = """
+import pickle, sys
+from bulkpoint.campaigns.runs import end_run
+from bulkpoint.store.connect import connect
+
+assert False, "asserts are off here"
+with connect(sys.argv[1]) as connection:
+    end_run(connection, pickle.loads(bytes.fromhex(sys.argv[2])), "COMPLETED")
+"""
+
+
+def test_completed_needs_every_row_final_also_where_asserts_are_off(
+    database_url: str, connection: Connection, run: Run
+) -> None:
+    command = [sys.executable, "-O", "-c", COMPLETES_TOO_EARLY, database_url, pickle.dumps(run).hex()]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "DefectError: COMPLETED while rows are open" in ended.stderr
+    assert get_campaign(connection, run.token.campaign_id).state == "RUNNING"
+    assert connection.execute("select action from audit_event where action = 'complete'").fetchall() == []
 
 
 def test_answers_after_a_stop_are_recorded(connection: Connection, run: Run) -> None:
