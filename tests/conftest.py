@@ -16,8 +16,9 @@ from psycopg import sql
 
 from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
 from bulkpoint.embedded.postgres import embedded_postgres
-from bulkpoint.store.connect import Database
+from bulkpoint.store.connect import Connection, Database, connect
 from bulkpoint.store.migrate import migrate
+from tests.world.campaigns import World
 
 _TEMPLATE = "bulkpoint_template"
 _clone_numbers = itertools.count(1)
@@ -71,6 +72,19 @@ def database_url(postgres_server: Database, _template: str) -> Iterator[str]:
     """The address of a migrated database of this test's own."""
     with _clone(postgres_server.url, _template) as url:
         yield url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A connection to this test's own database."""
+    with connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def world(connection: Connection) -> World:
+    """This test's own database with a limit of 100 TPS in two shares, ready for campaigns (tests/world)."""
+    return World(connection)
 
 
 @pytest.fixture(scope="module")
