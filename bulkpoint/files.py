@@ -116,7 +116,7 @@ def build_py_files(target: Path) -> Path:
 
 def _zip_entries() -> Iterator[tuple[str, Traversable]]:
     for name, source in _walk(resources.files("bulkpoint"), "bulkpoint"):
-        if name.endswith(".py") and not name.startswith("bulkpoint/_files/"):
+        if not name.startswith("bulkpoint/_files/") and "/__pycache__/" not in name:
             yield name, source
     for folder in _IN_THE_ZIP:
         yield from _walk(find(folder), f"bulkpoint/_files/{folder}")

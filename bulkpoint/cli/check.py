@@ -27,13 +27,13 @@ def check(*, as_json: bool) -> None:
     """
     from bulkpoint.store.alerts import find_alerts
     from bulkpoint.store.campaign import get_running_campaign
-    from bulkpoint.views.alerts import trouble_sentence
+    from bulkpoint.views.alerts import alert_sentence
 
     with open_session() as session:
         troubles = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
     zone = session.settings.timezone
-    told = [(one, trouble_sentence(one, zone, "en")) for one in troubles]
+    told = [(one, alert_sentence(one, zone, "en")) for one in troubles]
     if as_json:
         fields = {"ok": not told, "findings": [_fields(one, sentence) for one, sentence in told]}
         click.echo(json.dumps(fields, ensure_ascii=False))

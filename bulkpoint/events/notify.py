@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode
 from bulkpoint.events.kafka import ANSWER_S_MAX, describe, ensure_topic, new_client
-from bulkpoint.events.message import TOLD_TYPES, Message, tell, tell_trouble
+from bulkpoint.events.message import NOTIFIED_TYPES, Message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
 from bulkpoint.settings import Settings
 from bulkpoint.store.alerts import find_alerts
@@ -30,7 +30,7 @@ from bulkpoint.store.notification import (
     was_notified,
 )
 from bulkpoint.store.outbox import Event
-from bulkpoint.views.alerts import trouble_sentence
+from bulkpoint.views.alerts import alert_sentence
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -66,7 +66,7 @@ class Notifier:
     def tell(self, event: Event) -> float | None:
         """Send the message of an event, unless it is out; seconds after which to try again, none when it is out."""
         try:
-            message = tell(event, language=self._settings.language)
+            message = message_of(event, language=self._settings.language)
         except ValidationError:
             self._say(f"event {event.event_id} ({event.type}) has data of another shape; nobody is told of it")
             self._link.ask(lambda connection: claim_notification(connection, event.event_id, self._channel))
@@ -90,7 +90,7 @@ class Notifier:
     def notify_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
         """Tell what the outbox has that is not told yet, until `over`; seconds until another try, none when all is."""
         while not over():
-            events = self._link.ask(lambda connection: unsent_notifications(connection, TOLD_TYPES, self._channel))
+            events = self._link.ask(lambda connection: unsent_notifications(connection, NOTIFIED_TYPES, self._channel))
             if not events:
                 return None
             for event in events:
@@ -109,8 +109,8 @@ class Notifier:
         self._look_at = time.monotonic() + TROUBLES_S
         told = True
         for trouble in self._link.ask(find_alerts):
-            sentence = trouble_sentence(trouble, self._settings.timezone, self._settings.language)
-            message = tell_trouble([sentence], language=self._settings.language)
+            sentence = alert_sentence(trouble, self._settings.timezone, self._settings.language)
+            message = message_of_alerts([sentence], language=self._settings.language)
             told = self.send_once(str(uuid5(TROUBLES, f"{trouble.kind}:{trouble.key}")), message) is None and told
         return told
 
@@ -166,7 +166,7 @@ def _tell_message(consumer: "Consumer", message: Any, notifier: Notifier, *, sta
     False when Slack does not take it now; with `stay` it is tried until Slack does.
     """
     event = decode(message.value() or b"")
-    if event is not None and event.type in TOLD_TYPES and _is_news(event):
+    if event is not None and event.type in NOTIFIED_TYPES and _is_news(event):
         while (again_s := notifier.tell(event)) is not None:
             if not stay:
                 return False

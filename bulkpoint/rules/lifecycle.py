@@ -66,15 +66,6 @@ class Command(StrEnum):
     WITHDRAW = "withdraw"
 
 
-KOREAN = {
-    CampaignState.WAITING: "대기",
-    CampaignState.WITHDRAWN: "철회",
-    CampaignState.RUNNING: "진행",
-    CampaignState.COMPLETED: "완료",
-    CampaignState.FAILED: "실패",
-    CampaignState.STOPPED: "중단",
-}
-
 # RETRY runs that take one payment, unless somebody asks for more: what three could not pay wants a look first.
 RETRY_RUNS_MAX = 3
 

@@ -5,45 +5,29 @@ from typing import Any
 from bulkpoint.store.payment_history import FoundAttempt, FoundPayment, FoundTarget
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, local_time, state_words, utc_time
+from bulkpoint.views.languages import phrase
 
 HEADS = ("TIME", "RUN", "CALL", "HTTP", "OUTCOME", "CODE", "TOOK MS")
 
 
-def explain(one: FoundPayment | FoundTarget) -> str:
+def explain(one: FoundPayment | FoundTarget, language: str = "en") -> str:
     """One sentence or two: whether the member has the points, and what can be done."""
+    values = {"campaign_id": one.campaign_id, "state": one.campaign_state}
     if isinstance(one, FoundTarget):
-        if one.campaign_state == "WITHDRAWN":
-            return f"will not be paid: campaign {one.campaign_id} was withdrawn before its start"
-        return f"will be paid {_points(one.amount)}, campaign {one.campaign_state}"
+        key = "withdrawn" if one.campaign_state == "WITHDRAWN" else "waiting"
+        return phrase(language, f"explanations.{key}", points=_points(one.amount, language), **values)
+    if one.failure_kind is not None:
+        return phrase(language, f"failure_kinds.{one.failure_kind}.explained", **values)
+    said = phrase(language, f"explanations.{one.state}")
     if one.state == "SUCCESS":
-        return "paid"
-    return _explain_failed(one) if one.state == "FAILED" else _explain_open(one)
-
-
-def _explain_failed(one: FoundPayment) -> str:
-    again = f"bulkpoint campaign retry {one.campaign_id}"
-    match one.failure_kind:
-        case "UNKNOWN":
-            return f"perhaps credited; a look-up will tell: `bulkpoint reconcile {one.campaign_id}`"
-        case "REJECTED":
-            return f"not credited: money refused this payment; once the cause is gone, `{again} --kind REJECTED`"
-        case "MISMATCH":
-            return (
-                "money knows this payment's key with another content: two truths, which people must settle with money"
-            )
-        case _:
-            return f"not credited: money could not take it; `{again}` pays it"
-
-
-def _explain_open(one: FoundPayment) -> str:
-    words = "being paid" if one.state == "PROCESSING" else "not paid yet"
+        return said
     if one.maybe_credited:
-        words += ", perhaps credited already; its next call or look-up will tell, and pays nobody twice"
+        said += ", " + phrase(language, "explanations.maybe_credited")
     elif one.first_sent_at is not None and one.state == "PENDING":
-        words += "; it was called, and waits for its next try"
+        said += "; " + phrase(language, "explanations.called")
     if one.campaign_state in ("STOPPED", "FAILED"):
-        words += f"; campaign {one.campaign_state}, `bulkpoint campaign resume {one.campaign_id}` goes on"
-    return words
+        said += "; " + phrase(language, "explanations.resume", **values)
+    return said
 
 
 def text_of(found: list[FoundPayment | FoundTarget], timezone: str) -> list[str]:
@@ -136,8 +120,8 @@ def _attempt_fields(attempt: FoundAttempt) -> dict[str, Any]:
     }
 
 
-def _points(amount: int) -> str:
-    return f"{amount:,} point{'' if amount == 1 else 's'}"
+def _points(amount: int, language: str = "en") -> str:
+    return phrase(language, "explanations.point" if amount == 1 else "explanations.points", amount=amount)
 
 
 def _took_ms(attempt: FoundAttempt) -> int | None:

@@ -6,23 +6,22 @@ from zoneinfo import ZoneInfo
 
 from rich.cells import cell_len, set_cell_size
 
-from bulkpoint.rules.lifecycle import KOREAN, CampaignState
+from bulkpoint.views.languages import phrase
 
 _CUT = "..."
 
 
 def state_words(state: str) -> str:
-    """A campaign's state with the Korean word beside: `RUNNING 진행`."""
-    return f"{state} {KOREAN[CampaignState(state)]}"
+    """A campaign's state followed by the Korean word: `RUNNING 진행`."""
+    return f"{state} {phrase('ko', f'states.{state}')}"
 
 
-def duration(seconds: float) -> str:
-    """`45 s`, `16 min 42 s`, `2 h 5 min`."""
+def duration(seconds: float, language: str = "en") -> str:
+    """The two largest units: `45 s`, `16 min 42 s`, `2 h 5 min`."""
     minutes, whole_s = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole_s} s" if minutes else f"{whole_s} s"
+    form = "hours_minutes" if hours else "minutes_seconds" if minutes else "seconds"
+    return phrase(language, f"units.{form}", hours=hours, minutes=minutes, seconds=whole_s)
 
 
 def local_time(moment: datetime, timezone: str) -> str:

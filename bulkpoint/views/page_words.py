@@ -1,10 +1,10 @@
 """The words of a campaign's page, in Korean and in English. Keys that are states or kinds are those of the database."""
 
-from bulkpoint.rules.lifecycle import KOREAN
+from bulkpoint.views.languages import words
 
 WORDS = {
     "ko": {
-        **{f"campaign {state}": word for state, word in KOREAN.items()},
+        **{f"campaign {state}": word for state, word in words("ko")["states"].items()},
         "title": "지급 결과 보고서",
         "campaign": "캠페인 {campaign_id}",
         "made at": "{at} 기준 ({timezone})",
@@ -71,7 +71,7 @@ WORDS = {
         "seconds": "{}초",
     },
     "en": {
-        **{f"campaign {state}": state.capitalize() for state in KOREAN},
+        **{f"campaign {state}": word for state, word in words("en")["states"].items()},
         "title": "Payment report",
         "campaign": "campaign {campaign_id}",
         "made at": "as of {at} ({timezone})",

@@ -14,7 +14,7 @@ from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.progress import keep_progress
 from bulkpoint.store.run import Run
 from bulkpoint.store.share import acquire_share
-from bulkpoint.views.alerts import trouble_sentence
+from bulkpoint.views.alerts import alert_sentence
 
 TEN_MINUTES_S = 600
 UNTIL = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -186,8 +186,8 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
         "STANDSTILL": "`bulkpoint campaign watch 3`",
     }[kind]
     trouble = Alert(kind, "key", 3, "설날\n{0}", UNTIL, "park\x1b", "money {asked}\u202e", UNTIL)  # type: ignore[arg-type]
-    in_korean = trouble_sentence(trouble, "Asia/Seoul", "ko")
-    in_english = trouble_sentence(trouble, "Asia/Seoul", "en")
+    in_korean = alert_sentence(trouble, "Asia/Seoul", "ko")
+    in_english = alert_sentence(trouble, "Asia/Seoul", "en")
     assert in_korean.startswith("캠페인 3 (설날\\n{0}): ")
     assert in_english.startswith("Campaign 3 (설날\\n{0}) ")
     assert korean in in_korean
@@ -198,4 +198,4 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
     if kind == "ON_HOLD":
         assert "2026-01-31 18:00:00까지" in in_korean
         bare = Alert("ON_HOLD", "key", 3, "n", UNTIL, "park", None, None)
-        assert "(no reason given)" in trouble_sentence(bare, "Asia/Seoul", "en")
+        assert "(no reason given)" in alert_sentence(bare, "Asia/Seoul", "en")

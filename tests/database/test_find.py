@@ -149,11 +149,11 @@ def test_calls_of_others_are_not_listed_and_clocks_may_differ(connection: Connec
 @pytest.mark.parametrize(
     ("state", "fields", "words"),
     [
-        ("FAILED", {"failure_kind": "UNKNOWN"}, "perhaps credited; a look-up will tell: `bulkpoint reconcile 1`"),
-        ("FAILED", {"failure_kind": "REJECTED"}, "not credited: money refused this payment"),
-        ("FAILED", {"failure_kind": "MISMATCH"}, "two truths"),
+        ("FAILED", {"failure_kind": "UNKNOWN"}, "may have been credited; a look-up decides: `bulkpoint reconcile 1`"),
+        ("FAILED", {"failure_kind": "REJECTED"}, "not credited: the money API refused this payment"),
+        ("FAILED", {"failure_kind": "MISMATCH"}, "our record and theirs disagree"),
         ("FAILED", {"failure_kind": "UNAVAILABLE"}, "`bulkpoint campaign retry 1` pays it"),
-        ("PENDING", {"maybe_credited": True}, "perhaps credited already"),
+        ("PENDING", {"maybe_credited": True}, "may have been credited already"),
         ("PENDING", {"first_sent_at": None, "campaign_state": "RUNNING"}, "not paid yet"),
         ("PROCESSING", {"campaign_state": "RUNNING"}, "being paid"),
         ("PENDING", {}, "it was called, and waits for its next try; campaign STOPPED, `bulkpoint campaign resume 1`"),

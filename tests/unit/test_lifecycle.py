@@ -7,7 +7,6 @@ import pytest
 
 from bulkpoint import files
 from bulkpoint.rules.lifecycle import (
-    KOREAN,
     TRANSITIONS,
     CampaignState,
     Command,
@@ -49,11 +48,6 @@ def test_a_refusal_says_what_to_do_instead_and_that_is_allowed(command: Command,
     for word, campaign_id in re.findall(r"`bulkpoint campaign (\w+) (\S+?)`", sentence):
         assert campaign_id == "7"
         assert word == "watch" or transition(Command(word), state), sentence
-
-
-def test_every_state_has_its_korean_word() -> None:
-    assert KOREAN.keys() == set(CampaignState)
-    assert (KOREAN[CampaignState.RUNNING], KOREAN[CampaignState.STOPPED]) == ("진행", "중단")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bulkpoint.events import message, slack
-from bulkpoint.events.message import build_message, tell, tell_trouble
+from bulkpoint.events import slack
+from bulkpoint.events.message import build_message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
 from bulkpoint.settings import load_settings
 from bulkpoint.store.outbox import Event
@@ -149,7 +149,7 @@ def test_a_forced_start_and_a_trouble_are_told_escaped() -> None:
         actor="kim <@U1>",
         data={"name": "사과 & 쿠폰", "reason": "오늘\n안에 <지급>"},
     )
-    told = tell(forced, language="ko")
+    told = message_of(forced, language="ko")
     assert told.text == (
         "⚡ 순서를 앞당긴 지급 시작\n사과 & 쿠폰\n사유: 오늘 안에 <지급>\n캠페인 5 · 실행 1\n요청: kim <@U1>"
     )
@@ -157,12 +157,8 @@ def test_a_forced_start_and_a_trouble_are_told_escaped() -> None:
     assert "사과 &amp; 쿠폰\\n사유: 오늘 안에 &lt;지급&gt;" in body
     assert "kim &lt;@U1&gt;" in body
     assert told.notice == "⚡ 순서를 앞당긴 지급 시작: 사과 &amp; 쿠폰"
-    assert "Asked for by kim" in tell(forced, language="en").text
-    assert tell_trouble(["a < b"], language="ko").notice == "🚨 확인이 필요합니다: a &lt; b"
-
-
-def test_both_languages_say_the_same_things() -> None:
-    assert message._WORDS["ko"].keys() == message._WORDS["en"].keys()
+    assert "Asked for by kim" in message_of(forced, language="en").text
+    assert message_of_alerts(["a < b"], language="ko").notice == "🚨 확인이 필요합니다: a &lt; b"
 
 
 @pytest.fixture

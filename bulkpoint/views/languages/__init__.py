@@ -12,3 +12,12 @@ LANGUAGES = ("ko", "en")
 def words(language: str) -> dict[str, Any]:
     """The tables of one language: `words("ko")["errors"]["CAMPAIGN_UNKNOWN"]`."""
     return tomllib.loads(resources.files(__name__).joinpath(f"{language}.toml").read_text(encoding="utf-8"))
+
+
+def phrase(language: str, path: str, /, **facts: Any) -> str:
+    """One text, filled with facts: `phrase("ko", "alerts.ON_HOLD", campaign_id=3)`."""
+    found: Any = words(language)
+    for key in path.split("."):
+        found = found[key]
+    filled: str = found.format_map(facts)
+    return filled

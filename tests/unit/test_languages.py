@@ -1,0 +1,101 @@
+"""Both languages say the same things: every key, every field, every state and kind that there is."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from bulkpoint import files
+from bulkpoint.events.message import NOTIFIED_TYPES
+from bulkpoint.rules.lifecycle import RUN_ENDS, CampaignState, FailureKind, PaymentState, RunKind
+from bulkpoint.store.alerts import Alert
+from bulkpoint.views.format import duration, state_words
+from bulkpoint.views.languages import LANGUAGES, words
+
+
+def sentences(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Each text of a language with the path to it: `failure_kinds.REJECTED.name`."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from sentences(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def fields(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name is not None}
+
+
+KOREAN, ENGLISH = (dict(sentences(words(language))) for language in ("ko", "en"))
+
+
+def test_there_are_as_many_languages_as_files() -> None:
+    names = {path.stem for path in Path(files.__file__).parent.glob("views/languages/*.toml")}
+    assert names == set(LANGUAGES)
+
+
+def test_both_languages_have_every_key() -> None:
+    assert KOREAN.keys() - ENGLISH.keys() == set(), "only in ko.toml"
+    assert ENGLISH.keys() - KOREAN.keys() == set(), "only in en.toml"
+    figures = [list(words(language)["message"]["figures"]) for language in LANGUAGES]
+    assert figures[0] == figures[1], "their order is that of a message"
+
+
+def test_a_text_has_the_same_fields_in_both_languages() -> None:
+    assert {key: fields(KOREAN[key]) for key in KOREAN} == {key: fields(ENGLISH[key]) for key in KOREAN}
+
+
+def test_every_field_has_a_name_and_every_text_has_words() -> None:
+    assert [key for key, text in [*KOREAN.items(), *ENGLISH.items()] if not text.strip() or "" in fields(text)] == []
+
+
+def test_every_korean_text_is_korean() -> None:
+    said = {key: re.sub(r"`[^`]*`|{[^}]*}|TPS", "", text) for key, text in KOREAN.items()}
+    latin = {key for key, text in said.items() if re.search("[A-Za-z]{2}", text)}
+    assert {key for key in latin if not re.search("[가-힣]", said[key])} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_state_and_kind_has_its_words(language: str) -> None:
+    told = words(language)
+    assert told["states"].keys() == set(CampaignState)
+    assert told["payment_states"].keys() == set(PaymentState)
+    assert told["run_kinds"].keys() == set(RunKind)
+    assert told["failure_kinds"].keys() == set(FailureKind)
+    assert all(kind.keys() == {"name", "means", "explained"} for kind in told["failure_kinds"].values())
+    assert set(PaymentState) - {PaymentState.FAILED} <= told["explanations"].keys(), "a failure kind explains FAILED"
+    assert set(RUN_ENDS) <= told["message"].keys()
+    assert {kind.removeprefix("campaign.").upper() for kind in NOTIFIED_TYPES} <= told["message"].keys()
+    assert set(get_args(get_type_hints(Alert)["kind"])) <= told["alerts"].keys()
+
+
+def test_a_state_is_shown_with_its_korean_word() -> None:
+    assert (state_words("RUNNING"), state_words("STOPPED")) == ("RUNNING 진행", "STOPPED 중단")
+
+
+def test_a_duration_is_the_same_two_units_in_both_languages() -> None:
+    assert [duration(seconds, "ko") for seconds in (0.4, 59.6, 1_002, 7_503)] == [
+        "0초", "1분 0초", "16분 42초", "2시간 5분",
+    ]  # fmt: skip
+    assert duration(7_503) == "2 h 5 min"
+
+
+def test_the_words_are_found_inside_the_zip_that_spark_carries(tmp_path: Path) -> None:
+    archive = files.build_py_files(tmp_path / "bulkpoint.zip")
+    inside = zipfile.ZipFile(archive).namelist()
+    assert {f"bulkpoint/views/languages/{language}.toml" for language in LANGUAGES} <= set(inside)
+    assert [name for name in inside if "__pycache__" in name] == []
+    program = f"""
+import sys
+sys.path.insert(0, {str(archive)!r})
+from bulkpoint.views.languages import words
+print(words("ko")["states"]["RUNNING"])
+"""
+    said = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert said.stdout == "진행\n"
