@@ -42,10 +42,7 @@ def path_of(relative: str) -> Path:
     """
     found = find(relative)
     if not isinstance(found, Path):
-        raise UsageError(
-            f"{relative} is inside {found}, and this needs it as a file of its own: "
-            f"install bulkpoint (pip install) instead of running it from a zip."
-        )
+        raise UsageError("FILE_IN_ZIP", "install_instead_of_zip", file=relative, place=str(found))
     return found
 
 
@@ -65,7 +62,7 @@ def spark_home() -> Path:
         return Path(named)
     package = importlib.util.find_spec("pyspark")
     if package is None or package.origin is None:
-        raise UnreachableError("Spark is not installed. Install pyspark (make setup), or name a Spark in SPARK_HOME.")
+        raise UnreachableError("SPARK_NOT_INSTALLED", "install_spark")
     return Path(package.origin).parent
 
 
@@ -82,15 +79,15 @@ def find(relative: str) -> Traversable:
     elif isinstance(package, Path):
         root = package.parent
     else:
-        raise UsageError(f"{package} holds no bulkpoint/_files: make it with build_py_files or the wheel.")
+        raise UsageError("PACKAGE_WITHOUT_FILES", "build_package", package=str(package))
     found = root.joinpath(*relative.split("/"))
     if not (found.is_file() or found.is_dir()):
-        raise UsageError(f"{relative} is missing from {root}: this copy of bulkpoint is incomplete, install it again.")
+        raise UsageError("FILE_MISSING", "install_again", file=relative, place=str(root))
     return found
 
 
 def build_py_files(target: Path) -> Path:
-    """Makes the zip for ``spark-submit --py-files``: the package, and the SQL and settings file that it reads.
+    """Makes the zip for ``spark-submit --py-files``: the package with its languages, the SQL and the settings file.
 
     The same sources give the same bytes, and a target that already holds them is left alone, so that calling this
     before every submit costs milliseconds. The target is replaced in one step: a job that reads the old one is safe.

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+
 
 @click.group(short_help="A stand-in for money, for trials and tests.")
 def sandbox() -> None:
@@ -69,14 +71,22 @@ def serve(
           http://127.0.0.1:9090/sandbox/faults
     """
     from bulkpoint.sandbox import server
+    from bulkpoint.sandbox.refusals import LedgerError, NotServingError, WrongValueError
 
-    server.serve(
-        port=port,
-        ledger=ledger,
-        latency_ms=latency_ms,
-        tps_limit=tps_limit,
-        faults=faults,
-        token=None if token_file is None else token_file.read_text().strip(),
-        seed=seed,
-        exit_with_parent=exit_with_parent,
-    )
+    try:
+        server.serve(
+            port=port,
+            ledger=ledger,
+            latency_ms=latency_ms,
+            tps_limit=tps_limit,
+            faults=faults,
+            token=None if token_file is None else token_file.read_text().strip(),
+            seed=seed,
+            exit_with_parent=exit_with_parent,
+        )
+    except WrongValueError as error:
+        raise UsageError("SANDBOX_WRONG_VALUE", why=str(error)) from error
+    except LedgerError as error:
+        raise RefusedError("SANDBOX_LEDGER_UNUSABLE", why=str(error)) from error
+    except NotServingError as error:
+        raise UnreachableError("SANDBOX_NOT_SERVING", why=str(error)) from error

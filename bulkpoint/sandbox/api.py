@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVarTuple
 
-from bulkpoint.errors import UsageError
 from bulkpoint.sandbox.arrivals import Arrivals, SlidingSecond, Stalls
 from bulkpoint.sandbox.faults import Fault, Faults
 from bulkpoint.sandbox.ledger import Ledger
 from bulkpoint.sandbox.orders import InvalidOrderError, Order, read_key, read_order
+from bulkpoint.sandbox.refusals import WrongValueError
 from bulkpoint.sandbox.wire import Answer, Connection, Request, error_answer, json_answer
 
 Arguments = TypeVarTuple("Arguments")
@@ -231,7 +231,7 @@ class SandboxMoney:
             return error_answer(400, "INVALID_FAULTS", "the body must be a JSON object of settings")
         try:
             self._faults.change(wanted)
-        except UsageError as error:
+        except WrongValueError as error:
             return error_answer(400, "INVALID_FAULTS", str(error))
         return json_answer(200, self._faults.settings())
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from bulkpoint.errors import UsageError
+from bulkpoint.sandbox.refusals import WrongValueError
 
 
 class Fault(StrEnum):
@@ -44,13 +44,13 @@ def _ratio(name: str, value: object) -> float:
 
 def _number(name: str, value: object, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise UsageError(f"{name} must be a number from 0 to {most}, not {value!r}")
+        raise WrongValueError(f"{name} must be a number from 0 to {most}, not {value!r}")
     return value
 
 
 def _whole(name: str, value: object, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise UsageError(f"{name} must be a whole number from 0 to {most}, not {value!r}")
+        raise WrongValueError(f"{name} must be a whole number from 0 to {most}, not {value!r}")
     return value
 
 
@@ -62,7 +62,7 @@ def _retry_after(value: object) -> str | None:
         or len(value) > RETRY_AFTER_CHARACTERS_MAX
         or not (value.isascii() and value.isprintable())
     ):
-        raise UsageError(f"retry_after must be null or a header value of printable ASCII, not {value!r}")
+        raise WrongValueError(f"retry_after must be null or a header value of printable ASCII, not {value!r}")
     return value
 
 
@@ -74,7 +74,7 @@ class Faults:
     """
 
     def __init__(self, ratios: Mapping[str, float], *, latency_ms: int = 50, tps_limit: int = 0, seed: int) -> None:
-        """Raises UsageError, naming the setting, for a name or a value that cannot be."""
+        """Raises WrongValueError, naming the setting, for a name or a value that cannot be."""
         self.slow_s: float = 8
         self.latency_ms = 50
         self.tps_limit = 0
@@ -85,7 +85,7 @@ class Faults:
     def change(self, wanted: Mapping[str, object]) -> None:
         """Change what is named and leave the rest; all or nothing. A `seed` throws the dice anew.
 
-        Raises UsageError, naming the setting, for a name or a value that cannot be.
+        Raises WrongValueError, naming the setting, for a name or a value that cannot be.
         """
         ratios = dict(self._ratios)
         others: dict[str, Any] = {}
@@ -105,10 +105,10 @@ class Faults:
                     ratios[Fault(name)] = _ratio(name, value)
                 case _:
                     known = ", ".join([*Fault, "slow_s", "latency_ms", "tps_limit", "retry_after", "seed"])
-                    raise UsageError(f"there is no fault or setting named {name!r}; there are: {known}")
+                    raise WrongValueError(f"there is no fault or setting named {name!r}; there are: {known}")
         total = sum(ratios[fault] for fault in DRAWN)
         if total > 1 + SUM_SLACK:
-            raise UsageError(
+            raise WrongValueError(
                 f"the ratios of all faults but rejected exclude each other: their sum {total:g} is above 1"
             )
         self._ratios = MappingProxyType(ratios)

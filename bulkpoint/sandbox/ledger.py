@@ -15,8 +15,8 @@ from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bulkpoint.errors import RefusedError
 from bulkpoint.sandbox.orders import Order, key_text, read_key
+from bulkpoint.sandbox.refusals import LedgerError
 
 LINE_BYTES_MAX: Final = 16_384  # the longest line: 128 + 500 characters of at most 12 escaped bytes, and the rest
 READ_BYTES: Final = 262_144
@@ -66,7 +66,7 @@ class Ledger:
     def __init__(self, path: Path | None, *, on_failure: Callable[[OSError], None]) -> None:
         """Open or create the file and read it. on_failure is called once if the disk fails; no credit is made after.
 
-        Raises RefusedError if the file cannot be used, is in use, or holds a line that is no credit. An unfinished
+        Raises LedgerError if the file cannot be used, is in use, or holds a line that is no credit. An unfinished
         last line was never answered for: it is cut off.
         """
         self.credits = 0
@@ -136,9 +136,9 @@ class Ledger:
                     credit = Credit.read(line)
                     known = credit.key in self._offsets[credit.key % SHARDS]
                 except (ValueError, KeyError, TypeError) as error:
-                    raise RefusedError(f"{path} line {number} is no credit: is this a sandbox ledger?") from error
+                    raise LedgerError(f"{path} line {number} is no credit: is this a sandbox ledger?") from error
                 if known:
-                    raise RefusedError(f"{path} line {number} repeats a key: the ledger was tampered with")
+                    raise LedgerError(f"{path} line {number} repeats a key: the ledger was tampered with")
                 self._index(credit, len(line))
 
     def _index(self, credit: Credit, line_bytes: int) -> None:
@@ -201,12 +201,12 @@ def _open(path: Path | None) -> int:
         os.fsync(directory)
         os.close(directory)
     except OSError as error:
-        raise RefusedError(
+        raise LedgerError(
             f"the ledger {path} cannot be opened: {error.strerror}; name another with --ledger"
         ) from error
     try:
         fcntl.flock(file_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(file_descriptor)
-        raise RefusedError(f"the ledger {path} is in use by another sandbox: stop it or name another file") from error
+        raise LedgerError(f"the ledger {path} is in use by another sandbox: stop it or name another file") from error
     return file_descriptor

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import uvloop
 
-from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.sandbox.api import SandboxMoney
 from bulkpoint.sandbox.arrivals import Stalls
 from bulkpoint.sandbox.faults import Faults
 from bulkpoint.sandbox.ledger import Ledger
+from bulkpoint.sandbox.refusals import NotServingError, WrongValueError
 from bulkpoint.sandbox.wire import Connection
 
 BACKLOG = 4_096  # connections that wait to be accepted; the system may allow fewer
@@ -41,12 +41,13 @@ def serve(
 
     Prints `sandbox money on http://<host>:<port>` on stdout once it accepts connections; port 0 takes a free one. The
     seed of the faults' dice is made up if not given, and printed on stderr if there are faults. A ledger of None is
-    gone with the process. With exit_with_parent it also ends when the process that started it does. Raises UsageError
-    for values that cannot be, RefusedError for a ledger that cannot be used, UnreachableError if the port is taken or
-    the disk fails.
+    gone with the process. With exit_with_parent it also ends when the process that started it does.
+
+    Raises WrongValueError for values that cannot be, LedgerError for a ledger that cannot be used, NotServingError if
+    the port is taken or the disk fails.
     """
     if not _is_loopback(host):
-        raise UsageError(f"the sandbox listens on loopback only, and {host!r} is not: use 127.0.0.1")
+        raise WrongValueError(f"the sandbox listens on loopback only, and {host!r} is not: use 127.0.0.1")
     if seed is None:
         seed = secrets.randbits(32)
     settings = Faults(faults, latency_ms=latency_ms, tps_limit=tps_limit, seed=seed)
@@ -79,7 +80,7 @@ async def _serve(
         try:
             server = await loop.create_server(new_connection, host, port, backlog=BACKLOG)
         except (OSError, OverflowError) as error:
-            raise UnreachableError(_why_not_listening(host, port, error)) from error
+            raise NotServingError(_why_not_listening(host, port, error)) from error
         print(f"sandbox money on http://{host}:{server.sockets[0].getsockname()[1]}", flush=True)
         await ended.wait()
         ticking.cancel()
@@ -89,7 +90,7 @@ async def _serve(
     finally:
         await ledger.close()
     if disk_errors:
-        raise UnreachableError(
+        raise NotServingError(
             f"the ledger {path} cannot be written ({disk_errors[0].strerror}): credits without an answer may be lost; "
             "make room and start again"
         ) from disk_errors[0]

@@ -11,7 +11,7 @@ from bulkpoint.views.languages import words
 
 
 def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezone: str = "UTC") -> str:
-    """What is refused and why, then what to do instead. Times are shown in `timezone`."""
+    """What is refused and why, then what to do instead. Times are shown in `timezone`; several refusals are lines."""
     refusal = refused.refusal if isinstance(refused, BulkpointError) else refused
     if " " in refusal.code:  # TRANSITION: a sentence that was not yet turned into a code
         return refusal.code
@@ -37,7 +37,8 @@ def _shown(value: Any, language: str, timezone: str) -> Any:
         case bytes():
             return value.hex()
         case tuple() | list():
-            return ", ".join(str(_shown(each, language, timezone)) for each in value)
+            between = "\n" if all(isinstance(each, Refusal) for each in value) else ", "
+            return between.join(str(_shown(each, language, timezone)) for each in value)
     return value
 
 

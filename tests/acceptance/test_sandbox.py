@@ -25,10 +25,11 @@ RUN = """
 import sys
 from bulkpoint.cli.sandbox import sandbox
 from bulkpoint.errors import BulkpointError
+from bulkpoint.views.sentences import sentence
 try:
     sandbox()
 except BulkpointError as error:
-    print(error, file=sys.stderr)
+    print(sentence(error), file=sys.stderr)
     sys.exit(error.exit_code)
 """
 START_S_MAX = 10

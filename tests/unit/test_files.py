@@ -6,10 +6,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from bulkpoint import files
 from bulkpoint.errors import UsageError
+from tests.world.refusals import refused
 
 
 def test_files_of_a_checkout_are_found() -> None:
@@ -19,7 +18,7 @@ def test_files_of_a_checkout_are_found() -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(UsageError, match=r"sql/none\.sql is missing"):
+    with refused(r"sql/none\.sql is missing", UsageError):
         files.read_text("sql/none.sql")
 
 
@@ -52,7 +51,9 @@ files.build_py_files(Path({str(again)!r}))
 try:
     files.path_of("conf/bulkpoint.toml")
 except files.UsageError as error:
-    print(error)
+    from bulkpoint.views import sentences
+    assert sentences.__file__.startswith({str(archive)!r}), sentences.__file__
+    print(sentences.sentence(error))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bulkpoint.errors import UsageError
 from bulkpoint.sandbox.faults import DRAWN, Fault, Faults
+from bulkpoint.sandbox.refusals import WrongValueError
 
 DRAWS = 20_000
 
@@ -57,7 +57,7 @@ def test_a_change_leaves_the_rest_as_it_was() -> None:
 def test_a_setting_that_cannot_be_is_named_and_changes_nothing(wanted: dict[str, object], named: str) -> None:
     faults = Faults({}, seed=1)
     before = faults.settings()
-    with pytest.raises(UsageError, match=named):
+    with pytest.raises(WrongValueError, match=named):
         faults.change(wanted)
     assert faults.settings() == before
 
