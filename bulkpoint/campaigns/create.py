@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from bulkpoint.campaigns.transition import recorded
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report_duplicates
 from bulkpoint.rules.invariants import DefectError
+from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import refuse_new_list
 from bulkpoint.rules.targets import AMOUNT_MAX
-from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, find_same_list, remember_list
-from bulkpoint.store.outbox import write_event
 from bulkpoint.store.target import digest_targets, load_targets
 
 NAME_CHARACTERS_MAX = 200
@@ -95,8 +95,8 @@ def create_campaign(
         totals = check_targets(targets, caps, errors_file)
         _refuse_other_totals(new, totals, targets)
     _refuse_too_much(totals, caps)
-    with connection.transaction():
-        campaign_id = insert_campaign(
+    with recorded(connection, Command.CREATE, actor=actor) as change:
+        campaign_id = change.campaign_id = insert_campaign(
             connection,
             name=new.name.strip(),
             note=new.note.strip(),
@@ -112,19 +112,15 @@ def create_campaign(
             if loaded.totals() != totals:
                 raise RefusedError(f"{targets.name} changed while it was read. Nothing was loaded; try again.")
             _remember(connection, campaign_id, new)
-        figures = {
+        change.detail = {
             "name": new.name.strip(),
             "expected_count": totals.count,
             "expected_amount": totals.amount,
             "not_before": None if new.not_before is None else new.not_before.isoformat(),
         }
-        source: dict[str, object] = {"targets": None if targets is None else targets.name}
+        change.audit_only["targets"] = None if targets is None else targets.name
         if new.same_as is not None:
-            source |= {"same_as": new.same_as, "reason": new.reason}
-        write_audit(
-            connection, action="create", campaign_id=campaign_id, run=None, actor=actor, detail=figures | source
-        )
-        write_event(connection, campaign_id=campaign_id, run=None, type="campaign.created", actor=actor, data=figures)
+            change.audit_only |= {"same_as": new.same_as, "reason": new.reason}
     return campaign_id
 
 

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
+from bulkpoint.campaigns.transition import Change, recorded
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store import limit as store
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.limit import Limit
+from bulkpoint.store.limit import Limit, LockedLimit, NewLimit
 from bulkpoint.store.right import require_right
 
 TPS_MAX = 1_000_000
@@ -17,7 +19,7 @@ REASON_CHARACTERS_MAX = 500
 def show_limit(connection: Connection, settings: Settings, *, actor: str) -> Limit:
     """The limit that is in force; the first look makes the settings' figure the first limit."""
     store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
-    store.restore_tps_if_due(connection)
+    restore_tps_if_due(connection)
     return store.get_limit(connection)
 
 
@@ -39,7 +41,48 @@ def change_limit(
     if reason is not None and not (len(reason) <= REASON_CHARACTERS_MAX and reason.isprintable()):
         raise UsageError(f"--reason must have {REASON_CHARACTERS_MAX} characters at most, on one line.")
     if until is not None and until <= datetime.now(UTC):
-        raise UsageError("--until is in the past. Leave it out to set the limit for good.")
+        raise UsageError("--until is in the past. Leave it out to set the limit permanently.")
     require_right(connection, Right.THROTTLE)
     store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
-    return store.set_tps(connection, tps=tps, actor=actor, reason=reason, until=until)
+    return set_tps(connection, tps=tps, actor=actor, reason=reason, until=until)
+
+
+def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None, until: datetime | None) -> Limit:
+    """Change the limit that there is; all shares move with it. Raises RefusedError where the login has no right.
+
+    With `until`, the figure that was in force comes back then; a second temporary figure keeps what the first one
+    would have brought back.
+    """
+    with recorded(connection, Command.SET_TPS, actor=actor) as change:
+        before = store.lock_limit(connection)
+        tps_afterwards = before.tps if before.tps_afterwards is None else before.tps_afterwards
+        new = NewLimit(tps, reason, until, None if until is None else tps_afterwards)
+        _change(connection, change, before, new)
+    return store.get_limit(connection)
+
+
+def restore_tps_if_due(connection: Connection) -> bool:
+    """Bring back the figure that a temporary one stood in for, once its `until` has passed; the first look does it.
+
+    A running job looks every second, and so does every command that shows the limit.
+    """
+    with connection.transaction():
+        over = store.lock_limit_that_is_over(connection)
+        if over is None:
+            return False
+        assert over.tps_afterwards is not None, "a temporary figure has one that comes back"
+        with recorded(connection, Command.RESTORE_TPS, actor=over.set_by) as change:
+            new = NewLimit(over.tps_afterwards, "the temporary limit is over", until=None, tps_afterwards=None)
+            _change(connection, change, over, new)
+    return True
+
+
+def _change(connection: Connection, change: Change, before: LockedLimit, new: NewLimit) -> None:
+    store.set_limit(connection, new, actor=change.actor)
+    change.detail = {
+        "tps": new.tps,
+        "tps_before": before.tps,
+        "reason": new.reason,
+        "until": None if new.until is None else new.until.isoformat(),
+        "tps_afterwards": new.tps_afterwards,
+    }

@@ -83,7 +83,7 @@ def revoke(*, login: str, rights: tuple[str, ...]) -> None:
 
 
 def _change(login: str, rights: tuple[str, ...], *, granted: bool) -> None:
-    from bulkpoint.store.right import change_rights
+    from bulkpoint.campaigns.rights import change_rights
 
     with open_session() as session:
         wanted = [Right(one) for one in dict.fromkeys(rights)]

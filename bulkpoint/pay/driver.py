@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from py4j.protocol import Py4JError
@@ -33,6 +33,7 @@ from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
@@ -300,7 +301,7 @@ class Driver:
     def _end(self, trouble: str | None) -> RunSummary | None:
         """End the run, unless a stop has; None when it is another driver's by now."""
         if self._heartbeat.state == "RUNNING":
-            state: Literal["COMPLETED", "FAILED"] = "FAILED" if self._heartbeat.halt or trouble else "COMPLETED"
+            state = RunState.FAILED if self._heartbeat.halt or trouble else RunState.COMPLETED
             ended = self._link.ask(lambda connection: end_run(connection, self._run, state, trouble))
             if ended is not None:
                 return ended

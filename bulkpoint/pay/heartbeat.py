@@ -8,11 +8,11 @@ from contextlib import suppress
 import psycopg
 
 from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
+from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.rules.answers import Halt
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within
-from bulkpoint.store.limit import restore_tps_if_due
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
 from bulkpoint.store.run import Run, halt_run, renew_driver
 

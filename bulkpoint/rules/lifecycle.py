@@ -4,8 +4,11 @@ A campaign has no state of its own: it waits, then shows its latest run's. A run
 run. So COMPLETED, FAILED and STOPPED are final, and still nothing is ever stuck.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from bulkpoint.rules.rights import Right
 
 
 class RunState(StrEnum):
@@ -56,14 +59,20 @@ class FailureKind(StrEnum):
 
 
 class Command(StrEnum):
-    """What a person asks of a campaign."""
+    """What changes a campaign or the limit: people's commands, then what a run's driver and time itself do."""
 
-    START = "start"
-    STOP = "stop"
-    RESUME = "resume"
-    RETRY = "retry"
+    CREATE = "create"
     APPROVE = "approve"
     WITHDRAW = "withdraw"
+    START = "start"
+    FORCE = "force"
+    RESUME = "resume"
+    RETRY = "retry"
+    STOP = "stop"
+    SET_TPS = "set tps"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    RESTORE_TPS = "restore tps"
 
 
 # RETRY runs that take one payment, unless somebody asks for more: what three could not pay wants a look first.
@@ -75,49 +84,112 @@ RUN_ENDS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED})
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Where a command leads: the campaign's state after it, the kind of run it opens, and why it may."""
+    """One command: where it may be given and why, where it leads, what it leaves behind, and whose right it needs.
 
-    to: CampaignState
-    opens: RunKind | None
-    why: str
+    sources: the states it may be given in, None before there is a campaign, each with the reason why it may; none for
+    commands to the deployment. to: the campaign's state after it. opens: the kind of run that it begins. event, action:
+    the type of its outbox event and the action of its audit row, one of each for every change. right: of the database
+    login; None where anyone who can reach the database may.
+    """
+
+    sources: Mapping[CampaignState | None, str]
+    to: CampaignState | None
+    event: str
+    action: str
+    opens: RunKind | None = None
+    right: Right | None = None
 
 
-TRANSITIONS: dict[tuple[CampaignState, Command], Transition] = {
-    (CampaignState.WAITING, Command.APPROVE): Transition(
-        CampaignState.WAITING, None, "a second person has looked at the targets; nothing runs yet"
+TRANSITIONS: dict[Command, Transition] = {
+    Command.CREATE: Transition(
+        {None: "a list, or the totals that a list must add up to"},
+        CampaignState.WAITING,
+        event="campaign.created",
+        action="create",
     ),
-    (CampaignState.WAITING, Command.START): Transition(
-        CampaignState.RUNNING, RunKind.INITIAL, "the first run freezes the targets and pays them"
+    Command.APPROVE: Transition(
+        {CampaignState.WAITING: "a second person has looked at the targets; nothing runs yet"},
+        CampaignState.WAITING,
+        event="campaign.approved",
+        action="approve",
+        right=Right.APPROVE,
     ),
-    (CampaignState.WAITING, Command.WITHDRAW): Transition(
-        CampaignState.WITHDRAWN, None, "nothing was paid, so nothing is left behind"
+    Command.WITHDRAW: Transition(
+        {CampaignState.WAITING: "nothing was paid, so nothing is left behind"},
+        CampaignState.WITHDRAWN,
+        event="campaign.withdrawn",
+        action="withdraw",
+        right=Right.START,
     ),
-    (CampaignState.RUNNING, Command.STOP): Transition(
-        CampaignState.STOPPED, None, "a person ends the run; answers that still come are recorded"
-    ),
-    (CampaignState.RUNNING, Command.RESUME): Transition(
+    Command.START: Transition(
+        {CampaignState.WAITING: "the first run freezes the targets and pays them"},
         CampaignState.RUNNING,
-        RunKind.RESUME,
-        "only when the driver is gone: its run ends FAILED in the same transaction",
+        event="campaign.started",
+        action="start",
+        opens=RunKind.INITIAL,
+        right=Right.START,
     ),
-    (CampaignState.STOPPED, Command.RESUME): Transition(
-        CampaignState.RUNNING, RunKind.RESUME, "a stop leaves payments open"
+    Command.FORCE: Transition(
+        {CampaignState.WAITING: "a start that jumps the order of the queue, which follows in the same transaction"},
+        CampaignState.WAITING,
+        event="campaign.forced",
+        action="force",
+        right=Right.FORCE,
     ),
-    (CampaignState.FAILED, Command.RESUME): Transition(
-        CampaignState.RUNNING, RunKind.RESUME, "a failed run leaves payments open"
+    Command.RESUME: Transition(
+        {
+            CampaignState.STOPPED: "a stop leaves payments open",
+            CampaignState.FAILED: "a failed run leaves payments open",
+            CampaignState.RUNNING: "only when the driver is gone: its run ends FAILED in the same transaction",
+        },
+        CampaignState.RUNNING,
+        event="campaign.resumed",
+        action="resume",
+        opens=RunKind.RESUME,
+        right=Right.START,
     ),
-    (CampaignState.COMPLETED, Command.RETRY): Transition(
-        CampaignState.RUNNING, RunKind.RETRY, "no payment is open, some are FAILED"
+    Command.RETRY: Transition(
+        {CampaignState.COMPLETED: "no payment is open, some are FAILED"},
+        CampaignState.RUNNING,
+        event="campaign.retried",
+        action="retry",
+        opens=RunKind.RETRY,
+        right=Right.START,
     ),
+    Command.STOP: Transition(
+        {CampaignState.RUNNING: "a person ends the run; answers that still come are recorded"},
+        CampaignState.STOPPED,
+        event="campaign.stopped",
+        action="stop",
+    ),
+    Command.COMPLETE: Transition(
+        {CampaignState.RUNNING: "its own driver ends the run: no payment is open"},
+        CampaignState.COMPLETED,
+        event="campaign.completed",
+        action="complete",
+    ),
+    Command.FAIL: Transition(
+        {CampaignState.RUNNING: "its own driver ends a run that was halted, or a resume one whose driver is gone"},
+        CampaignState.FAILED,
+        event="campaign.failed",
+        action="fail",
+    ),
+    Command.SET_TPS: Transition({}, None, event="tps.changed", action="tps.set", right=Right.THROTTLE),
+    # The time of a temporary limit is over: the first one who looks brings back the figure before it.
+    Command.RESTORE_TPS: Transition({}, None, event="tps.changed", action="tps.set"),
 }
 
 _ASKED = {
-    Command.START: "be started",
-    Command.STOP: "be stopped",
-    Command.RESUME: "be resumed",
-    Command.RETRY: "be retried",
+    Command.CREATE: "be created",
     Command.APPROVE: "be approved",
     Command.WITHDRAW: "be withdrawn",
+    Command.START: "be started",
+    Command.FORCE: "be started",
+    Command.RESUME: "be resumed",
+    Command.RETRY: "be retried",
+    Command.STOP: "be stopped",
+    Command.COMPLETE: "end",
+    Command.FAIL: "end",
 }
 
 # What to do instead, where a command has no transition. {id} is the campaign's.
@@ -133,13 +205,8 @@ _REFUSALS: dict[CampaignState, str] = {
 }
 
 
-def transition(command: Command, state: CampaignState) -> Transition | None:
-    """What `command` does to a campaign in `state`; none where it may not."""
-    return TRANSITIONS.get((state, command))
-
-
 def refusal(command: Command, state: CampaignState, campaign_id: int) -> str | None:
     """Why `command` is refused to a campaign in `state`: a sentence with what to do instead; none where it may."""
-    if (state, command) in TRANSITIONS:
+    if state in TRANSITIONS[command].sources:
         return None
     return f"Campaign {campaign_id} is {state} and cannot {_ASKED[command]}: {_REFUSALS[state].format(id=campaign_id)}."

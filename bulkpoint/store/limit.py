@@ -1,14 +1,12 @@
 """The limit: one global TPS and the number of shares it is divided into."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
 from bulkpoint.rules.shares import permits
-from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.outbox import DEPLOYMENT, write_event
 from bulkpoint.store.sql import sql
 
 
@@ -47,45 +45,38 @@ def get_limit(connection: Connection) -> Limit:
     return limit
 
 
-def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None, until: datetime | None) -> Limit:
-    """Change the limit, with its audit row and its event, in one transaction; all shares move with it.
+@dataclass(frozen=True, slots=True)
+class LockedLimit:
+    """The figure in force and who set it, its row locked. tps_afterwards: what comes back, None where it is lasting."""
 
-    With `until`, the figure that was in force comes back then; a second temporary figure keeps what the first one
-    would have brought back.
-    """
-    with connection.transaction():
-        row = connection.execute(sql("lock_limit")).fetchone()
-        assert row is not None, "ensure_limit comes first"
-        tps_before, tps_afterwards = row
-        if until is None:
-            tps_afterwards = None
-        elif tps_afterwards is None:
-            tps_afterwards = tps_before
-        connection.execute(
-            sql("set_limit"),
-            {"tps": tps, "actor": actor, "reason": reason, "until": until, "tps_afterwards": tps_afterwards},
-        )
-        change = {
-            "tps": tps,
-            "tps_before": tps_before,
-            "reason": reason,
-            "until": None if until is None else until.isoformat(),
-            "tps_afterwards": tps_afterwards,
-        }
-        write_audit(connection, action="tps.set", campaign_id=None, run=None, actor=actor, detail=change)
-        write_event(connection, campaign_id=DEPLOYMENT, run=None, type="tps.changed", actor=actor, data=change)
-    return get_limit(connection)
+    tps: int
+    tps_afterwards: int | None
+    set_by: str
 
 
-def restore_tps_if_due(connection: Connection) -> bool:
-    """Bring back the figure that a temporary one stood in for, once its `until` has passed; the first look does it.
+@dataclass(frozen=True, slots=True)
+class NewLimit:
+    """What the limit is to be. until: when tps_afterwards comes back, both None where it is lasting."""
 
-    A running job looks every second, and so does every command that shows the limit.
-    """
-    with connection.transaction():
-        row = connection.execute(sql("lock_limit_that_is_over")).fetchone()
-        if row is None:
-            return False
-        tps, set_by = row
-        set_tps(connection, tps=tps, actor=set_by, reason="the temporary limit is over", until=None)
-    return True
+    tps: int
+    reason: str | None
+    until: datetime | None
+    tps_afterwards: int | None
+
+
+def lock_limit(connection: Connection) -> LockedLimit:
+    """Lock the limit until the caller's transaction ends. Call ensure_limit first."""
+    row = connection.execute(sql("lock_limit")).fetchone()
+    assert row is not None, "ensure_limit comes first"
+    return LockedLimit(*row)
+
+
+def lock_limit_that_is_over(connection: Connection) -> LockedLimit | None:
+    """The same of a temporary figure whose time has passed; None where the figure in force is not one."""
+    row = connection.execute(sql("lock_limit_that_is_over")).fetchone()
+    return None if row is None else LockedLimit(*row)
+
+
+def set_limit(connection: Connection, new: NewLimit, *, actor: str) -> None:
+    """Change the limit that is locked; all shares move with it."""
+    connection.execute(sql("set_limit"), asdict(new) | {"actor": actor})

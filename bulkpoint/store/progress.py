@@ -156,3 +156,11 @@ def summarize_run_number(connection: Connection, campaign_id: int, run: int) -> 
     row = connection.execute(sql("run_id_of_number"), {"campaign_id": campaign_id, "run": run}).fetchone()
     assert row is not None, f"campaign {campaign_id} has a run {run}"
     return summarize_run(connection, row[0])
+
+
+def get_quarter_published(connection: Connection, campaign_id: int) -> int:
+    """The highest percentage of which an event was written, 0 before the first."""
+    row = connection.execute(sql("quarter_published"), {"campaign_id": campaign_id}).fetchone()
+    assert row is not None
+    percent: int = row[0]
+    return percent

@@ -8,7 +8,6 @@ from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.rights import ALLOWS, Right
-from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
 
@@ -40,29 +39,27 @@ def list_rights(connection: Connection) -> list[GrantedRight]:
         return cursor.execute(sql("list_rights")).fetchall()
 
 
-def change_rights(connection: Connection, login: str, rights: list[Right], *, granted: bool, actor: str) -> int:
-    """Give rights to a login, or take them; returns how many changed. Each change has its audit row.
+def login_exists(connection: Connection, login: str) -> bool:
+    """Whether the database has a role of that name that may log in."""
+    row = connection.execute(sql("login_exists"), {"login": login}).fetchone()
+    assert row is not None
+    return bool(row[0])
 
-    Raises RefusedError for a login that there is not, and where the asking login does not own the rights.
-    """
-    if granted and connection.execute(sql("login_exists"), {"login": login}).fetchone() == (False,):
-        raise RefusedError(
-            f"The database has no login {login}. Its administrator makes one (CREATE ROLE ... LOGIN); names are"
-            " taken as they are, capital letters count."
-        )
-    changed = 0
+
+def grant_right(connection: Connection, login: str, right: Right) -> bool:
+    """Give a login a right; false where it had it. Raises RefusedError where this login does not own the rights."""
+    return _change(connection, "grant_right", login, right)
+
+
+def revoke_right(connection: Connection, login: str, right: Right) -> bool:
+    """Take a right from a login; false where it had none. Raises RefusedError as grant_right does."""
+    return _change(connection, "revoke_right", login, right)
+
+
+def _change(connection: Connection, statement: str, login: str, right: Right) -> bool:
     try:
-        with connection.transaction():
-            for right in rights:
-                statement = sql("grant_right" if granted else "revoke_right")
-                if connection.execute(statement, {"login": login, "permission": right}).rowcount == 0:
-                    continue
-                changed += 1
-                action = "right.grant" if granted else "right.revoke"
-                detail = {"login": login, "right": right}
-                write_audit(connection, action=action, campaign_id=None, run=None, actor=actor, detail=detail)
+        return connection.execute(sql(statement), {"login": login, "permission": right}).rowcount > 0
     except psycopg.errors.InsufficientPrivilege as error:
         raise RefusedError(
             "Rights are given and taken by whoever owns the database's tables: ask them, or connect as that login."
         ) from error
-    return changed

@@ -10,10 +10,10 @@ select tps, shares, set_by, set_at, reason, until, tps_afterwards,
 from money_limit
 
 -- name: lock_limit
-select tps, tps_afterwards from money_limit for update
+select tps, tps_afterwards, set_by from money_limit for update
 
 -- name: lock_limit_that_is_over
-select tps_afterwards, set_by from money_limit where until <= clock_timestamp() for update
+select tps, tps_afterwards, set_by from money_limit where until <= clock_timestamp() for update
 
 -- name: set_limit
 update money_limit

@@ -1,6 +1,3 @@
--- name: latest_run
-select run_id from campaign_run where campaign_id = %(campaign_id)s order by run desc limit 1
-
 -- name: run_of_holder
 -- Its latest one: automatic retries are runs of the same driver.
 select max(run) from campaign_run where driver_holder = %(holder)s

@@ -15,13 +15,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError
 from bulkpoint.reconcile import findings
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import connect
-from bulkpoint.store.limit import set_tps
 from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.share import acquire_share, release_share
 from tests.acceptance.deployment import Deployment, Money, environment_of, sandbox

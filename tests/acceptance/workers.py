@@ -20,12 +20,14 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay.claims import FrozenPayment
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.task import PartitionTask
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment import open_payments
 from bulkpoint.store.run import Run, renew_driver
 from tests.sliding_second import worst_second
@@ -151,7 +153,7 @@ class Crew:
             assert time.monotonic() + left.due_in_s < deadline, f"{left.count} payments are still open"
             time.sleep(left.due_in_s)
             self.hire().assert_ends_well(max(1.0, deadline - time.monotonic()))
-        assert end_run(self.connection, self.run, "COMPLETED") is not None
+        assert end_run(self.connection, self.run, RunState.COMPLETED) is not None
 
     def wait_for_workers(self) -> None:
         for worker in self.workers:

@@ -9,6 +9,7 @@ import pytest
 
 from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
 from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.store.audit import (
     BEFORE_THE_FIRST,
     AuditChoice,
@@ -24,7 +25,7 @@ from bulkpoint.store.audit import (
 )
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.limit import ensure_limit
 from bulkpoint.views.audit import break_sentence, sentence, story_of, text_of, what
 
 ROWS = 7

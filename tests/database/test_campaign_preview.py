@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import present_pace, preview_campaign, preview_file
 from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.rules.preview import Pace, Preview, look_ahead
@@ -19,7 +20,7 @@ from bulkpoint.rules.targets import check_row
 from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.preview import get_pace, measure_targets, one_snapshot
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.preview import draw

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.store.alerts import Alert, find_alerts
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.progress import keep_progress

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from bulkpoint.campaigns.runs import end_run
+from bulkpoint.campaigns.tps import set_tps
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.limit import set_tps
 from bulkpoint.store.payment import Attempt, Change, open_payments
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import ShareToken, acquire_share, allocate_shares, release_share, renew_share
@@ -182,10 +183,10 @@ def test_completed_needs_every_row_final(connection: Connection, campaign: Campa
     token = campaign.share()
     campaign.claim(token, [1])
     with pytest.raises(AssertionError, match="rows are open"):
-        end_run(connection, campaign.run, "COMPLETED")
+        end_run(connection, campaign.run, RunState.COMPLETED)
     campaign.claim(token, [2, 3, 4, 5])
     campaign.record(token, [success(seq, token) for seq in (1, 2, 3, 4, 5)])
-    ended = end_run(connection, campaign.run, "COMPLETED")
+    ended = end_run(connection, campaign.run, RunState.COMPLETED)
     assert ended is not None
     assert (ended.state, ended.success, ended.success_amount) == ("COMPLETED", 5, 150)
 
@@ -197,7 +198,7 @@ from bulkpoint.store.connect import connect
 
 assert False, "asserts are off here"
 with connect(sys.argv[1]) as connection:
-    end_run(connection, pickle.loads(bytes.fromhex(sys.argv[2])), "COMPLETED")
+    end_run(connection, pickle.loads(bytes.fromhex(sys.argv[2])), RunState.COMPLETED)
 """
 
 

@@ -15,6 +15,7 @@ from bulkpoint.campaigns.tps import change_limit
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.events.envelope import decode, encode, summary_of
 from bulkpoint.events.schema import DATA, schema_text
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
@@ -87,10 +88,10 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(connection: Conne
     stop_run(connection, campaign_id, actor="kim", reason="money asked")
     run = begin(connection, campaign_id, "RESUME")
     halt_run(connection, run.token, "UNAUTHORIZED", "token expired")
-    end_run(connection, run, "FAILED")
+    end_run(connection, run, RunState.FAILED)
     run = begin(connection, campaign_id, "RESUME")
     settle(connection, 7, 1)
-    end_run(connection, run, "COMPLETED")
+    end_run(connection, run, RunState.COMPLETED)
     begin(connection, campaign_id, "RETRY")
     change_limit(connection, load_settings({}), tps=7, actor="kim", reason="r", until=datetime(2099, 1, 1, tzinfo=UTC))
 

@@ -9,11 +9,12 @@ from time import monotonic, sleep
 import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay import heartbeat
 from bulkpoint.pay.heartbeat import EARLY_CHECK_ROWS, Heartbeat
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, get_limit, set_tps
+from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.run import Run
 
 TARGETS = 2 * EARLY_CHECK_ROWS

@@ -4,11 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulkpoint.campaigns.tps import change_limit, show_limit
+from bulkpoint.campaigns.tps import change_limit, restore_tps_if_due, show_limit
 from bulkpoint.errors import UsageError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import restore_tps_if_due
 
 SETTINGS = load_settings({"BULKPOINT_TPS": "800", "BULKPOINT_PARTITIONS": "3"})
 LATER = datetime.now(UTC) + timedelta(hours=1)

@@ -10,7 +10,7 @@ import pytest
 
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.errors import BulkpointError
-from bulkpoint.rules.lifecycle import RunKind
+from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.run import Run
@@ -154,7 +154,8 @@ def test_of_a_stop_and_the_end_one_is_told(connection: Connection, course: Cours
         run = begin(connection, campaign_id)
         settle(connection, campaign_id, failed=0)
         stopped, ended = course.run(
-            partial(stop_run, campaign_id=campaign_id, actor="tester"), partial(end_run, run=run, state="COMPLETED")
+            partial(stop_run, campaign_id=campaign_id, actor="tester"),
+            partial(end_run, run=run, state=RunState.COMPLETED),
         )
         assert ended is None, "the driver is not refused: it learns that the run had ended"
         assert stopped is None or "ended by itself just now" in stopped or "is COMPLETED" in stopped
@@ -176,7 +177,7 @@ def test_of_a_retry_and_a_resume_only_the_one_that_fits_begins(
             own: Connection, *, run: Run = run, campaign_id: int = campaign_id, completes: bool = completes
         ) -> None:
             if completes:
-                end_run(own, run, "COMPLETED")
+                end_run(own, run, RunState.COMPLETED)
             else:
                 stop_run(own, campaign_id, actor="tester")
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.reconcile.findings import LookedUp
@@ -15,7 +16,7 @@ from bulkpoint.reconcile.look_ups import look_up_in_doubt
 from bulkpoint.reconcile.settlement import Compared, compare_with_settlement
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, set_tps
+from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment import Attempt, Change, claim_payments, record_results
 from bulkpoint.store.reconcile import (
     Difference,

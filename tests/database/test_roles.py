@@ -9,9 +9,11 @@ import psycopg
 import pytest
 
 from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.rights import change_rights
 from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.tps import show_limit
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
 from bulkpoint.store.alerts import find_alerts
@@ -30,7 +32,6 @@ from bulkpoint.store.relay import (
     mark_published,
     note_trouble,
 )
-from bulkpoint.store.right import change_rights
 from bulkpoint.store.share import acquire_share
 
 
@@ -73,7 +74,7 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
         assert len(claim_payments(kim, run.token, lease.token, [1])) == 1
         paid = Change(1, "SUCCESS", lease.token, 1, maybe_credited=False, transaction_id="t")
         record_results(kim, run.token, 0, [], [paid])
-        ended = end_run(kim, run, "COMPLETED")
+        ended = end_run(kim, run, RunState.COMPLETED)
         assert ended is not None
         assert (ended.state, ended.success) == ("COMPLETED", 1)
         assert owner.execute("select distinct login from audit_event").fetchall() == [("kim",)]
@@ -181,7 +182,7 @@ def test_a_reader_reads_all_and_is_refused_in_a_sentence_where_it_would_write(
         for (table,) in tables:
             kim.execute(f"select from {table} limit 1".encode())
         with (
-            pytest.raises(RefusedError, match=r"refuses this login: permission denied for .*docs/operators\.md"),
+            pytest.raises(RefusedError, match=r"refuses this login: permission denied for .*docs/access\.md"),
             reachable(database_url),
         ):
             show_limit(kim, load_settings({}), actor="Kim")

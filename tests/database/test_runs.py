@@ -9,6 +9,7 @@ from bulkpoint.campaigns.resume import plan_resume
 from bulkpoint.campaigns.retry import plan_retry
 from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, end_run, stop_run
 from bulkpoint.errors import BulkpointError
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.progress import RetrySelection
@@ -111,7 +112,7 @@ def test_why_a_run_was_begun_is_not_why_it_ended(connection: Connection, world: 
 
 def test_a_stopped_run_cannot_be_completed_by_its_driver(connection: Connection, world: World) -> None:
     campaign = world.campaign().begun().stopped()
-    assert end_run(connection, campaign.run, "FAILED") is None
+    assert end_run(connection, campaign.run, RunState.FAILED) is None
     assert world.written()[0] == ["campaign.started", "campaign.stopped"]
 
 
@@ -119,7 +120,7 @@ def test_a_driver_that_comes_too_late_writes_nothing(connection: Connection, wor
     run = world.campaign().begun().without_driver().run
     assert renew_driver(connection, run) is None
     assert not run_is_live(connection, run.token)
-    assert end_run(connection, run, "FAILED") is None
+    assert end_run(connection, run, RunState.FAILED) is None
 
 
 def test_a_campaign_that_has_run_is_not_started_again(world: World) -> None:
@@ -176,7 +177,7 @@ def test_a_run_whose_driver_lives_is_not_resumed_and_one_whose_driver_is_gone_is
         ["start", "fail", "resume"],
     )
     assert renew_driver(connection, lost) is None, "the driver that woke up learns that the run is not its own"
-    assert end_run(connection, lost, "COMPLETED") is None, "the driver that woke up writes nothing"
+    assert end_run(connection, lost, RunState.COMPLETED) is None, "the driver that woke up writes nothing"
     assert not run_is_live(connection, lost.token)
 
 

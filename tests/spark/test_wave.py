@@ -16,6 +16,7 @@ from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.pay.driver import Driver
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
@@ -54,7 +55,7 @@ def connection(database_url: str) -> Iterator[Connection]:
 def run(connection: Connection) -> Run:
     """A run with rows of every state in the wave; another campaign has been there before."""
     ensure_limit(connection, tps=100, shares=SHARES, actor="tester")
-    end_run(connection, begun(connection, "before", amount=7), "FAILED", "the test says so")
+    end_run(connection, begun(connection, "before", amount=7), RunState.FAILED, "the test says so")
     run = begun(connection, "now", amount=None)
     for statement, seqs in (
         (b"update payment set state = 'SUCCESS', transaction_id = 't'", SUCCESS),

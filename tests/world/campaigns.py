@@ -15,6 +15,7 @@ from uuid import uuid4
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.campaigns.withdraw import withdraw_campaign
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit
@@ -192,7 +193,7 @@ class Campaign:
         """Its driver ends the run; what is still open is paid before it is COMPLETED."""
         if state == "COMPLETED":
             self.paid(self._open())
-        assert end_run(self._connection, self.run, state, reason) is not None, "the run was no longer the driver's"
+        assert end_run(self._connection, self.run, RunState(state), reason) is not None, "the run was no longer the driver's"
         return self
 
     def stopped(self, *, actor: str = ACTOR, reason: str | None = None) -> Self:

@@ -1,0 +1,100 @@
+"""The one way to change a campaign, or the limit: right, lock, table, and what is written of it, in one transaction.
+
+A block that is left normally has its outbox event and its audit row; one that is left by an exception changed nothing.
+So there is no change without its row, and no row without its change.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.rules.invariants import invariant
+from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, refusal
+from bulkpoint.store.audit import write_audit
+from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.outbox import DEPLOYMENT, write_event
+from bulkpoint.store.right import require_right
+
+
+class WrongStateError(RefusedError):
+    """The campaign's state does not allow the command."""
+
+
+@dataclass
+class Change:
+    """What is to be written of a change; the block that makes it fills this in.
+
+    campaign_id: None for a change of the deployment. run_no: of the run that it opens or ends. detail: what both the
+    event and the audit row say; event_only and audit_only: what one of them says beside it.
+    """
+
+    actor: str
+    campaign_id: int | None = None
+    run_no: int | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+    event_only: dict[str, Any] = field(default_factory=dict)
+    audit_only: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def transition(
+    connection: Connection, campaign_id: int, command: Command, *, actor: str
+) -> Iterator[tuple[Campaign, Change]]:
+    """Hold a campaign that `command` may be given to, as it was before, and write the change when the block is left.
+
+    Raises RefusedError where the login has no right, the campaign is unknown, or its state does not allow the command.
+    A loader of targets that is still at work, and any other change of this campaign, is waited for.
+    """
+    with recorded(connection, command, actor=actor, campaign_id=campaign_id) as change:
+        lock_campaign(connection, campaign_id)
+        campaign = get_campaign(connection, campaign_id)
+        check_state(command, campaign)
+        yield campaign, change
+
+
+@contextmanager
+def recorded(
+    connection: Connection,
+    command: Command,
+    *,
+    actor: str,
+    campaign_id: int | None = None,
+    run_no: int | None = None,
+) -> Iterator[Change]:
+    """The same without a campaign that there is already: for a new one, for the limit, and for a part of a transition.
+
+    Raises RefusedError where the login has no right.
+    """
+    row = TRANSITIONS[command]
+    with connection.transaction():
+        if row.right is not None:
+            require_right(connection, row.right)
+        change = Change(actor, campaign_id, run_no)
+        yield change
+        invariant((change.campaign_id is None) == (row.to is None), "an event without its campaign")
+        write_event(
+            connection,
+            campaign_id=DEPLOYMENT if change.campaign_id is None else change.campaign_id,
+            run=change.run_no,
+            type=row.event,
+            actor=actor,
+            data=change.detail | change.event_only,
+        )
+        write_audit(
+            connection,
+            action=row.action,
+            campaign_id=change.campaign_id,
+            run=change.run_no,
+            actor=actor,
+            detail=change.detail | change.audit_only,
+        )
+
+
+def check_state(command: Command, campaign: Campaign) -> None:
+    """Raises WrongStateError, with what to do instead, where the campaign's state does not allow the command."""
+    refused = refusal(command, CampaignState(campaign.state), campaign.campaign_id)
+    if refused is not None:
+        raise WrongStateError(refused)
