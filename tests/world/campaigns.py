@@ -193,7 +193,9 @@ class Campaign:
         """Its driver ends the run; what is still open is paid before it is COMPLETED."""
         if state == "COMPLETED":
             self.paid(self._open())
-        assert end_run(self._connection, self.run, RunState(state), reason) is not None, "the run was no longer the driver's"
+        assert end_run(self._connection, self.run, RunState(state), reason) is not None, (
+            "the run was no longer the driver's"
+        )
         return self
 
     def stopped(self, *, actor: str = ACTOR, reason: str | None = None) -> Self:
