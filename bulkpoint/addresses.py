@@ -1,38 +1,51 @@
 """Rules for addresses in the settings, and how an address is shown without the secret someone put into it."""
 
 import re
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9.:/_~%\[\]-]+")  # what every URL parser, ours and curl's, reads the same way
 
 
+class InvalidSettingError(ValueError):
+    """The rule that a setting's value breaks: a code of the language files, and facts beyond setting and value.
+
+    A ValueError, because pydantic takes nothing else for an answer.
+    """
+
+    def __init__(self, code: str, **facts: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.facts = facts
+
+
 def money_url(url: str) -> str:
-    """The address without a slash at its end; ValueError names the rule it breaks."""
+    """The address without a slash at its end; InvalidSettingError names the rule it breaks."""
     parts = _http_parts(url)
     if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname or ""):
-        raise ValueError("must be https, because a token travels on it; http is for this machine only")
+        raise InvalidSettingError("SETTING_NOT_HTTPS")
     return url.rstrip("/")
 
 
 def slack_url(url: str) -> str:
-    """The address with one slash at its end; ValueError names the rule it breaks."""
+    """The address with one slash at its end; InvalidSettingError names the rule it breaks."""
     parts = _http_parts(url)
     if parts.hostname == "hooks.slack.com" or "/services/" in parts.path:
-        raise ValueError("must be the address of Slack's Web API, not a webhook: messages go out with a token")
+        raise InvalidSettingError("SETTING_IS_A_WEBHOOK")
     return money_url(url) + "/"
 
 
 def database_url(url: str) -> str:
-    """The address as it is; ValueError names the rule it breaks."""
+    """The address as it is; InvalidSettingError names the rule it breaks."""
     parts = _split(url)
     if parts.scheme != "postgresql" or not parts.netloc:
-        raise ValueError("must be an address such as postgresql://bulkpoint@db.example.com:5432/bulkpoint")
+        raise InvalidSettingError("SETTING_NOT_A_DATABASE_ADDRESS")
     options = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
     if ":" in parts.netloc.rpartition("@")[0] or options & {"password", "sslpassword"}:
-        raise ValueError("must not carry a password: put it into a password file and name that in PGPASSFILE")
+        raise InvalidSettingError("SETTING_CARRIES_A_PASSWORD")
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise ValueError("must not have spaces or control characters")
+        raise InvalidSettingError("SETTING_HAS_SPACES")
     return url
 
 
@@ -52,17 +65,17 @@ def shown(url: str) -> str:
 def _http_parts(url: str) -> SplitResult:
     parts = _split(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an address such as https://money.example.com")
+        raise InvalidSettingError("SETTING_NOT_AN_HTTP_ADDRESS")
     if "@" in parts.netloc:
-        raise ValueError("must not carry a user or password: a token goes into a file, named by a setting of its own")
+        raise InvalidSettingError("SETTING_CARRIES_A_USER")
     if "?" in url or "#" in url:
-        raise ValueError("must not have a query (?) or a fragment (#)")
+        raise InvalidSettingError("SETTING_HAS_A_QUERY")
     if not _URL_CHARACTERS.fullmatch(url):
-        raise ValueError("must be made of letters, digits and . : / _ ~ % - [ ] only")
+        raise InvalidSettingError("SETTING_HAS_OTHER_CHARACTERS")
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("must have a port from 0 to 65535") from None
+        raise InvalidSettingError("SETTING_PORT_IMPOSSIBLE") from None
     return parts
 
 
@@ -70,4 +83,4 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:
-        raise ValueError("must be an address that can be read") from None
+        raise InvalidSettingError("SETTING_NOT_AN_ADDRESS") from None

@@ -7,9 +7,10 @@ The descriptions here are the documentation: `bulkpoint settings` and conf/bulkp
 
 import difflib
 import os
+import re
 import tomllib
 import zoneinfo
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -31,18 +32,31 @@ from pydantic_settings import (
 )
 
 from bulkpoint import addresses, files
+from bulkpoint.addresses import InvalidSettingError
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.text import quoted
 
 _PREFIX = "BULKPOINT_"
 _NOT_SETTINGS = {"BULKPOINT_CONF"}  # where the settings are, so not one of them
 _SHOWN_MAX = 200  # characters of a value in a message: a longer one would hide the sentence
+# A rule of pydantic's that a value breaks, with the bound's name where it has one, and our code for it.
+_BROKEN_BOUNDS = {
+    "greater_than_equal": ("SETTING_TOO_SMALL", "ge"),
+    "less_than_equal": ("SETTING_TOO_LARGE", "le"),
+    "greater_than": ("SETTING_NOT_ABOVE", "gt"),
+}
+_BROKEN_TYPES = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float", "int_parsing_size"), "SETTING_NOT_A_WHOLE_NUMBER"),
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "SETTING_NOT_A_NUMBER"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "SETTING_NOT_TRUE_OR_FALSE"),
+}
 _SECRET_BYTES_MAX = 16_384  # the longest token in use is a signed one of a few kB; a larger file is the wrong file
 
 
 def _not_a_boolean(value: object) -> object:
     if isinstance(value, bool):  # TOML's true; pydantic would take it as 1
-        raise ValueError("must be a number")  # noqa: TRY004 (pydantic turns ValueError alone into an answer)
+        raise InvalidSettingError("SETTING_NOT_A_NUMBER")
     return value
 
 
@@ -55,7 +69,7 @@ def _timezone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError("must be a time zone such as Asia/Seoul") from error
+        raise InvalidSettingError("SETTING_NOT_A_TIME_ZONE") from error
     return name
 
 
@@ -199,23 +213,19 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _connecting_is_part_of_the_call(self) -> Self:
         if self.money_connect_timeout_s > self.money_timeout_s:
-            raise ValueError(
-                f"{_PREFIX}MONEY_CONNECT_TIMEOUT_S ({self.money_connect_timeout_s:g}) must not be more than "
-                f"{_PREFIX}MONEY_TIMEOUT_S ({self.money_timeout_s:g}), which is for the whole call. Change one of them."
+            raise InvalidSettingError(
+                "SETTING_CONNECTING_LONGER_THAN_CALL",
+                connect_timeout_s=self.money_connect_timeout_s,
+                timeout_s=self.money_timeout_s,
             )
         return self
 
     @model_validator(mode="after")
     def _kafka_has_what_it_needs(self) -> Self:
         if self.kafka_security_protocol == "sasl_ssl" and not (self.kafka_username and self.kafka_password_file):
-            raise ValueError(
-                f"{_PREFIX}KAFKA_SECURITY_PROTOCOL is sasl_ssl, which needs {_PREFIX}KAFKA_USERNAME and "
-                f"{_PREFIX}KAFKA_PASSWORD_FILE. Set both, or take another protocol."
-            )
+            raise InvalidSettingError("SETTING_KAFKA_USER_MISSING")
         if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
-            raise ValueError(
-                f"{_PREFIX}KAFKA_CERTIFICATE_FILE and {_PREFIX}KAFKA_KEY_FILE go together. Set both, or neither."
-            )
+            raise InvalidSettingError("SETTING_KAFKA_KEY_OR_CERTIFICATE_MISSING")
         return self
 
     def source_of(self, name: str) -> str:
@@ -235,7 +245,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from the environment (the process's, unless another is given), the TOML file, the defaults.
 
     Raises:
-        UsageError: an unknown name or a value that breaks its rule, one sentence for each of them.
+        UsageError: an unknown name or a value that breaks its rule, or several of them (SETTINGS_WRONG).
     """
     environ = os.environ if environ is None else environ
     file = _settings_file(environ)
@@ -246,7 +256,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        raise UsageError("\n".join(_sentence(detail, sources) for detail in error.errors())) from None
+        raise _all_of([_refusal(detail, sources) for detail in error.errors()]) from None
     settings._sources.update(sources)
     return settings
 
@@ -294,20 +304,21 @@ def read_secret(path: Path, name: str) -> str:
         with path.open("rb") as stream:
             content = stream.read(_SECRET_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise UsageError(
-            f"{name} names a file that is not there. Write the secret into a file and set {name} to the file's path."
-        ) from None
+        raise UsageError("SECRET_FILE_MISSING", "write_secret_to_file", setting=name) from None
     except OSError as error:
         raise UsageError(
-            f"{name} names {path}, which cannot be read: {error.strerror}. Make it a file that this account can read."
+            "SECRET_FILE_UNREADABLE", "make_readable", setting=name, file=str(path), why=error.strerror
         ) from None
     secret = content.removesuffix(b"\n").removesuffix(b"\r")
     if not secret.strip():
-        raise UsageError(f"{name} names {path}, which is empty. Write the secret into it, on one line.")
+        raise UsageError("SECRET_FILE_EMPTY", "write_secret", setting=name, file=str(path))
     if len(content) > _SECRET_BYTES_MAX or any(not 0x21 <= byte <= 0x7E for byte in secret):
         raise UsageError(
-            f"{name} names {path}, which is no secret: it must be one line of printable ASCII without spaces, "
-            f"{_SECRET_BYTES_MAX} bytes at most. Write only the secret into it."
+            "SECRET_FILE_HOLDS_NO_SECRET",
+            "write_only_secret",
+            setting=name,
+            file=str(path),
+            bytes_max=_SECRET_BYTES_MAX,
         )
     return secret.decode("ascii")
 
@@ -316,9 +327,7 @@ def _settings_file(environ: Mapping[str, str]) -> Path | Traversable:
     if named := environ.get("BULKPOINT_CONF"):
         file = _absolute(Path(named))
         if not file.is_file():
-            raise UsageError(
-                f"BULKPOINT_CONF names {file}, which is no file. Correct the path, or remove the variable."
-            )
+            raise UsageError("SETTINGS_FILE_MISSING", "correct_or_remove_variable", file=str(file))
         return file
     here = Path.cwd() / "conf" / "bulkpoint.toml"
     return here if here.is_file() else files.find("conf/bulkpoint.toml")
@@ -328,62 +337,72 @@ def _read_toml(file: Path | Traversable) -> dict[str, Any]:
     try:
         values: dict[str, Any] = TomlConfigSettingsSource(Settings, file).toml_data
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}. Correct that line, or remove the file.") from None
+        raise UsageError("SETTINGS_FILE_NOT_TOML", "correct_line", file=str(file), why=str(error)) from None
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}. Make it readable for this account.") from None
-    _refuse_unknown(values, Settings.model_fields, f"in {file}")
+        raise UsageError("FILE_UNREADABLE", "make_readable", file=str(file), why=error.strerror) from None
+    _refuse_unknown(values, Settings.model_fields, "SETTING_UNKNOWN_IN_FILE", file=str(file))
     return values
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     ours = {name for name in environ if name.startswith(_PREFIX)} - _NOT_SETTINGS
-    _refuse_unknown(ours, [_PREFIX + name.upper() for name in Settings.model_fields], "in the environment")
+    _refuse_unknown(ours, [_PREFIX + name.upper() for name in Settings.model_fields], "SETTING_UNKNOWN_IN_ENVIRONMENT")
     source = EnvSettingsSource(Settings)
     source.env_vars = {name.lower(): environ[name] for name in ours if environ[name]}
     return source()
 
 
-def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    sentences = []
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], code: str, **facts: str) -> None:
+    refusals = []
     for name in sorted(set(names) - set(known)):
         nearest = difflib.get_close_matches(name, list(known), n=1)
-        hint = f"Did you mean {nearest[0]}?" if nearest else "`bulkpoint settings` prints the names there are."
-        sentences.append(f"{name} {where} is no setting. {hint}")
-    if sentences:
-        raise UsageError("\n".join(sentences))
+        if nearest:
+            refusals.append(Refusal(code, {"setting": name, "nearest": nearest[0], **facts}, ("take_nearest",)))
+        else:
+            refusals.append(Refusal(code, {"setting": name, **facts}, ("list_settings",)))
+    if refusals:
+        raise _all_of(refusals)
 
 
-def _sentence(detail: Any, sources: Mapping[str, str]) -> str:
-    """One of pydantic's answers, for people: which name, from where, which value, which rule, what to do."""
-    if not detail["loc"]:
-        return str(detail["ctx"]["error"])
-    name = str(detail["loc"][0])
+def _all_of(refusals: Sequence[Refusal]) -> UsageError:
+    return UsageError(refusals[0] if len(refusals) == 1 else Refusal("SETTINGS_WRONG", {"problems": tuple(refusals)}))
+
+
+def _refusal(detail: Any, sources: Mapping[str, str]) -> Refusal:
+    """One of pydantic's answers as a refusal: which name, from where, which value, which rule, what to do."""
     context = detail.get("ctx", {})
+    if not detail["loc"]:
+        return Refusal(context["error"].code, context["error"].facts)
+    name = str(detail["loc"][0])
+    code, facts = _broken_rule(name, detail, context)
+    facts["setting"] = (
+        _PREFIX + name.upper()
+        if sources[name] == "environment"
+        else Refusal("SETTING_OF_FILE", {"setting": name, "file": sources[name]})
+    )
+    facts["value"] = _shown(name, detail["input"])
+    default = Settings.model_fields[name].default
+    if default is None:
+        return Refusal(code, facts, ("change_or_remove",))
+    return Refusal(code, {**facts, "default": _shown(name, default)}, ("change_or_default",))
+
+
+def _broken_rule(name: str, detail: Any, context: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The code of the rule that a value breaks, and the facts of that rule."""
     match detail["type"]:
         case "value_error":
-            rule = str(context["error"])
-        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            rule = "must be a whole number"
-        case "float_parsing" | "float_type" | "finite_number":
-            rule = "must be a number"
-        case "bool_parsing" | "bool_type":
-            rule = "must be true or false"
+            return context["error"].code, dict(context["error"].facts)
         case "literal_error":
-            rule = f"must be {context['expected'].replace(chr(39), '')}"
-        case "greater_than_equal":
-            rule = f"must be {_shown(name, context['ge'])} or more"
-        case "less_than_equal":
-            rule = f"must be {_shown(name, context['le'])} or less"
-        case "greater_than":
-            rule = f"must be more than {_shown(name, context['gt'])}"
+            *others, last = re.findall("'([^']*)'", context["expected"])
+            return "SETTING_NOT_ONE_OF_THESE", {"others": tuple(others), "last": last}
         case "string_pattern_mismatch":
-            rule = f"does not have the right form ({Settings.model_fields[name].description})"
-        case _:
-            rule = detail["msg"].replace("Input should be", "must be")
-    outside = _PREFIX + name.upper() if sources[name] == "environment" else f"{name} in {sources[name]}"
-    default = _shown(name, Settings.model_fields[name].default)
-    remedy = "remove it" if default == "none" else f"remove it to have the default, {default}"
-    return f"{outside} is {_shown(name, detail['input'])}: it {rule}. Change it, or {remedy}."
+            return "SETTING_OF_ANOTHER_FORM", {"form": Settings.model_fields[name].description}
+        case kind if kind in _BROKEN_BOUNDS:
+            code, bound = _BROKEN_BOUNDS[kind]
+            return code, {"bound": _shown(name, context[bound])}
+        case kind if kind in _BROKEN_TYPES:
+            return _BROKEN_TYPES[kind], {}
+    return "SETTING_WRONG", {"why": detail["msg"]}
 
 
 def _shown(name: str, value: object) -> str:

@@ -102,7 +102,7 @@ def main() -> int:
         sys.stderr.write("bulkpoint: ended by a signal before the run began; nothing was changed\n")
         return ExitCode.STOPPED
     except BulkpointError as error:
-        sys.stderr.write(f"bulkpoint: {error}\n")
+        sys.stderr.write(f"bulkpoint: {sentence(error)}\n")
         return error.exit_code
     except Exception as error:  # noqa: BLE001 (a defect ends the job, with a documented code like any other end)
         failed = report_defect(error)

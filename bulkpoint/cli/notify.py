@@ -61,6 +61,7 @@ def _once(session: Session, notifier: "Notifier") -> int:
 def _follow(session: Session, notifier: "Notifier") -> int:
     """For ever; a broker or database that is away is waited for, and said once."""
     from bulkpoint.events.notify import consume
+    from bulkpoint.views.sentences import sentence
 
     said = None
     while True:
@@ -70,8 +71,8 @@ def _follow(session: Session, notifier: "Notifier") -> int:
             else:
                 _tell_for_ever(notifier)
         except UnreachableError as error:
-            if str(error) != said:
-                said = str(error)
+            if sentence(error) != said:
+                said = sentence(error)
                 say(said)
             time.sleep(LOOK_AGAIN_S)
 

@@ -61,25 +61,26 @@ def _follow_relay(session: Session) -> "Relayed":
     from bulkpoint.events.kafka import Publisher
     from bulkpoint.events.relay import relay_waiting
     from bulkpoint.store.connect import connect
+    from bulkpoint.views.sentences import sentence
 
     publisher: Publisher | None = None
-    told: str | None = None
+    away = False
     while True:
         try:
             with connect(session.database_url, name="bulkpoint relay") as connection:
                 publisher = publisher or Publisher(session.settings)
                 while True:
                     relayed = relay_waiting(connection, publisher)
-                    if told is not None:
+                    if away:
                         say("Kafka and the database answer again.")
-                        told = None
+                        away = False
                     if relayed.published or relayed.parked:
                         say(f"published {relayed.published:,} events, set aside {relayed.parked:,}")
                     time.sleep(LOOK_S)
         except UnreachableError as error:
-            if told is None:
-                say(str(error))
-            told, publisher = str(error), None
+            if not away:
+                say(sentence(error))
+            away, publisher = True, None
             time.sleep(LOOK_AGAIN_S)
 
 

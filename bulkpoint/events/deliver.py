@@ -12,6 +12,7 @@ from bulkpoint.events.relay import relay_waiting
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Link, connect, reachable
 from bulkpoint.store.progress import RunSummary
+from bulkpoint.views.sentences import sentence
 
 # What is not out by then is left to `bulkpoint outbox relay` and `bulkpoint notify`.
 DELIVERY_S_MAX = 30.0
@@ -33,7 +34,7 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
             with connect(conninfo, name="bulkpoint relay") as connection, reachable(conninfo):
                 relay_waiting(connection, Publisher(settings), over)
         except BulkpointError as error:
-            _warn(str(error))
+            _warn(sentence(error))
     if settings.slack_channel is None or settings.slack_token_file is None:
         print(build_message(summary, language=settings.language).text, flush=True)
         return
@@ -43,8 +44,8 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
         with closing(link):
             notifier.notify_from_outbox(over)
     except BulkpointError as error:
-        _warn(str(error))
+        _warn(sentence(error))
 
 
-def _warn(sentence: str) -> None:
-    print(f"bulkpoint: warning: {sentence}", file=sys.stderr, flush=True)
+def _warn(line: str) -> None:
+    print(f"bulkpoint: warning: {line}", file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from ratelimit import limits, sleep_and_retry
 from bulkpoint.errors import UsageError
 from bulkpoint.events.message import Message
 from bulkpoint.settings import Settings, read_secret
+from bulkpoint.views.sentences import sentence
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -40,7 +41,7 @@ def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem 
     try:
         token = read_secret(settings.slack_token_file, "BULKPOINT_SLACK_TOKEN_FILE")
     except UsageError as error:
-        return Problem(str(error))
+        return Problem(sentence(error))
     client = WebClient(
         token=token,
         base_url=settings.slack_base_url or WebClient.BASE_URL,
@@ -62,10 +63,10 @@ def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem 
                 _post(client, channel=settings.slack_channel, text=message.notice, blocks=message.blocks)
     except SlackApiError as error:
         status, code = error.response.status_code, error.response.get("error", "")
-        sentence = f"Slack answered {status} {code}."
+        said = f"Slack answered {status} {code}."
         if status == 200:  # Slack's way to refuse what was asked
-            sentence += " Check BULKPOINT_SLACK_CHANNEL and the token's rights (chat:write)."
-        return Problem(sentence, _asked_to_wait_s(error))
+            said += " Check BULKPOINT_SLACK_CHANNEL and the token's rights (chat:write)."
+        return Problem(said, _asked_to_wait_s(error))
     except (SlackClientError, HTTPException, OSError) as error:
         return Problem(
             f"Slack cannot be reached ({type(error).__name__}). Check the network and BULKPOINT_SLACK_BASE_URL."

@@ -20,6 +20,7 @@ from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
+from bulkpoint.views.sentences import sentence
 
 _LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
 _LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> int:
         command = submit_command(settings, arguments)
         environment = submit_environment(settings)
     except BulkpointError as error:
-        print(f"bulkpoint: {error}", file=sys.stderr)
+        print(f"bulkpoint: {sentence(error)}", file=sys.stderr)
         return error.exit_code
     return _run(command, environment)
 

@@ -41,6 +41,7 @@ from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RetrySelection, RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, open_buckets
+from bulkpoint.views.sentences import sentence
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ def pay_campaign(request: RunRequest, settings: Settings, database: Database) ->
                 try:
                     run = begin(again, settings, conninfo=conninfo, shares=shares)
                 except BulkpointError as error:
-                    say(f"no automatic retry: {error}")
+                    say(f"no automatic retry: {sentence(error)}")
                     break
                 summary = pay(run)
     finally:

@@ -7,6 +7,7 @@ import pytest
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.events.kafka import Publisher, client_config
 from bulkpoint.settings import describe, load_settings
+from tests.world.refusals import refused
 
 BROKERS = {"BULKPOINT_KAFKA_BOOTSTRAP_SERVERS": "kafka-1:9093,kafka-2:9093"}
 
@@ -64,7 +65,7 @@ def test_by_tls_with_a_user_and_a_certificate(password: Path, tmp_path: Path) ->
     ids=["no user", "a password in the open", "no key", "mechanism", "no port"],
 )
 def test_what_cannot_be_is_refused_at_once(changes: dict[str, str], sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
+    with refused(sentence, UsageError):
         load_settings(BROKERS | {f"BULKPOINT_KAFKA_{name}": value for name, value in changes.items()})
 
 
@@ -76,12 +77,12 @@ def test_a_password_in_the_place_of_its_file_is_not_shown() -> None:
 def test_a_file_of_certificates_that_is_none_is_said(tmp_path: Path) -> None:
     named = {"SECURITY_PROTOCOL": "ssl", "CA_FILE": str(tmp_path / "none.pem")}
     settings = load_settings(BROKERS | {f"BULKPOINT_KAFKA_{name}": value for name, value in named.items()})
-    with pytest.raises(UnreachableError, match=r"Kafka at kafka-1:9093,.* cannot be used .*ssl.ca.location failed"):
+    with refused(r"Kafka at kafka-1:9093,.* cannot be used .*ssl.ca.location failed", UnreachableError):
         Publisher(settings)
 
 
 def test_a_missing_password_file_is_said(tmp_path: Path) -> None:
     named = {"SECURITY_PROTOCOL": "sasl_ssl", "USERNAME": "u", "PASSWORD_FILE": str(tmp_path / "none")}
     settings = load_settings(BROKERS | {f"BULKPOINT_KAFKA_{name}": value for name, value in named.items()})
-    with pytest.raises(UsageError, match="BULKPOINT_KAFKA_PASSWORD_FILE names a file that is not there"):
+    with refused("BULKPOINT_KAFKA_PASSWORD_FILE names a file that is not there", UsageError):
         client_config(settings)

@@ -7,6 +7,8 @@ import pytest
 from bulkpoint import files
 from bulkpoint.errors import UsageError
 from bulkpoint.settings import Settings, describe, example_toml, load_settings, read_secret
+from bulkpoint.views.sentences import error_fields, sentence
+from tests.world.refusals import refused
 
 CANARY = "canary-5up3r-s3cret"
 
@@ -17,9 +19,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(environ: dict[str, str]) -> str:
-    with pytest.raises(UsageError) as caught:
+    with refused("", UsageError) as caught:
         load_settings(environ)
-    return str(caught.value)
+    return sentence(caught.value)
 
 
 def toml(tmp_path: Path, text: str) -> dict[str, str]:
@@ -59,6 +61,17 @@ def test_every_bad_value_gets_its_own_sentence() -> None:
         "BULKPOINT_TPS is -5: it must be 0 or more. Change it, or remove it to have the default, 1000.",
         "BULKPOINT_RETRIES is many: it must be a whole number. Change it, or remove it to have the default, 3.",
     ]
+
+
+def test_one_bad_value_has_the_code_of_its_rule_and_several_are_listed() -> None:
+    with refused("whole number", UsageError, code="SETTING_NOT_A_WHOLE_NUMBER") as caught:
+        load_settings({"BULKPOINT_RETRIES": "many"})
+    facts = {"setting": "BULKPOINT_RETRIES", "value": "many", "default": "3"}
+    assert error_fields(caught.value)["error"]["facts"] == facts
+    with refused("0 or more", UsageError, code="SETTINGS_WRONG") as caught:
+        load_settings({"BULKPOINT_TPS": "-5", "BULKPOINT_RETRIES": "many"})
+    codes = [problem["code"] for problem in error_fields(caught.value)["error"]["facts"]["problems"]]
+    assert codes == ["SETTING_TOO_SMALL", "SETTING_NOT_A_WHOLE_NUMBER"]
 
 
 def test_a_bad_value_in_the_file_is_answered_with_the_file(tmp_path: Path) -> None:
@@ -149,15 +162,17 @@ def test_connecting_may_not_take_longer_than_the_call() -> None:
     ],
 )
 def test_a_secret_in_an_address_is_refused_and_not_shown(environ: dict[str, str]) -> None:
-    assert CANARY not in refusal(environ)
+    with refused("must", UsageError) as caught:
+        load_settings(environ)
+    assert CANARY not in str(error_fields(caught.value))
 
 
 def test_a_token_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
     settings = load_settings({"BULKPOINT_MONEY_TOKEN_FILE": CANARY})
     assert CANARY not in str(describe(settings))
-    with pytest.raises(UsageError) as caught:
+    with refused("names a file that is not there", UsageError) as caught:
         read_secret(settings.money_token_file or tmp_path, "BULKPOINT_MONEY_TOKEN_FILE")
-    assert CANARY not in str(caught.value)
+    assert CANARY not in str(error_fields(caught.value))
 
 
 def test_describe_names_every_setting_once_with_value_and_source() -> None:
@@ -182,11 +197,11 @@ def test_a_secret_is_read_without_its_line_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\nb\n", b"a\x00b", b"a b", "비밀".encode(), b"x" * 20_000])
 def test_a_file_that_holds_no_secret_is_refused_without_showing_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token").write_bytes(content)
-    with pytest.raises(UsageError, match="NAME names") as caught:
+    with refused("NAME names", UsageError) as caught:
         read_secret(tmp_path / "token", "NAME")
-    assert not content.strip() or content.decode(errors="replace") not in str(caught.value)
+    assert not content.strip() or content.decode(errors="replace") not in str(error_fields(caught.value))
 
 
 def test_a_folder_in_the_place_of_a_secret_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with refused("cannot be read", UsageError):
         read_secret(tmp_path, "NAME")
