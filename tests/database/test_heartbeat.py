@@ -1,6 +1,6 @@
 """The driver's pulse, on a real run: its lease, the early check, a stop that was asked for, and what will not end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,14 +8,15 @@ from time import monotonic, sleep
 
 import pytest
 
-from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay import heartbeat
 from bulkpoint.pay.heartbeat import EARLY_CHECK_ROWS, Heartbeat
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit, get_limit
+from bulkpoint.store.limit import get_limit
 from bulkpoint.store.run import Run
+from tests.world.campaigns import Campaign, World
+from tests.world.waiting import wait_for
 
 TARGETS = 2 * EARLY_CHECK_ROWS
 
@@ -27,22 +28,8 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        ensure_limit(connection, tps=100, shares=1, actor="tester")
-        yield connection
-
-
-@pytest.fixture
-def run(connection: Connection) -> Run:
-    connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values ('c', %s, %s, 'tester')",
-        (TARGETS, TARGETS),
-    )
-    connection.execute(
-        "insert into campaign_target select 1, 'member-' || i, 1, 'why' from generate_series(1, %s) i", (TARGETS,)
-    )
-    return begin_run(connection, 1, kind="INITIAL", actor="tester", reason=None, shares=1)
+def campaign(world: World) -> Campaign:
+    return world.campaign(TARGETS).begun()
 
 
 class Beating:
@@ -72,72 +59,60 @@ def beating(database_url: str, run: Run, **settings: str) -> Iterator[Beating]:
         one.heart.stop()
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = monotonic() + 10
-    while not condition():
-        assert monotonic() < deadline, "it never came"
-        sleep(0.01)
-
-
-def end_payments(connection: Connection, *, success: int, failed: int) -> None:
-    connection.execute(
-        "update campaign_counter set pending = pending - %s, success = %s, failed = %s, failed_rejected = %s",
-        (success + failed, success, failed, failed),
-    )
-
-
 def halt_of(connection: Connection) -> str | None:
-    row = connection.execute("select halt from campaign_run").fetchone()
+    """Of the latest run."""
+    row = connection.execute("select halt from campaign_run order by run_id desc").fetchone()
     assert row is not None
     return None if row[0] is None else str(row[0])
 
 
 def test_a_list_or_a_money_that_is_wrong_is_noticed_after_the_first_rows(
-    database_url: str, connection: Connection, run: Run
+    database_url: str, connection: Connection, campaign: Campaign
 ) -> None:
-    with beating(database_url, run) as one:
-        end_payments(connection, success=0, failed=EARLY_CHECK_ROWS - 1)
+    with beating(database_url, campaign.run) as one:
+        campaign.failed(EARLY_CHECK_ROWS - 1)
         sleep(0.3)
         assert halt_of(connection) is None, "too few to tell"
-        end_payments(connection, success=0, failed=EARLY_CHECK_ROWS)
-        wait_for(one.heart.over.is_set)
+        campaign.failed(1)
+        wait_for(one.heart.over.is_set, "the halt")
         assert (halt_of(connection), one.heart.halt) == ("TOO_MANY_FAILURES", "TOO_MANY_FAILURES")
 
 
 def test_an_equal_share_of_failures_is_no_reason_and_neither_is_a_bound_of_one(
-    database_url: str, connection: Connection, run: Run
+    database_url: str, connection: Connection, world: World, campaign: Campaign
 ) -> None:
-    end_payments(connection, success=EARLY_CHECK_ROWS, failed=EARLY_CHECK_ROWS)
-    with beating(database_url, run):
+    campaign.paid(EARLY_CHECK_ROWS).failed(EARLY_CHECK_ROWS)
+    with beating(database_url, campaign.run):
         sleep(0.3)
     assert halt_of(connection) is None, "half is not more than the bound"
-    end_payments(connection, success=0, failed=TARGETS)
-    with beating(database_url, run, BULKPOINT_MAX_FAILED_RATIO="1"):
+    campaign.stopped()
+    another = world.campaign(TARGETS).begun().failed(TARGETS)
+    with beating(database_url, another.run, BULKPOINT_MAX_FAILED_RATIO="1"):
         sleep(0.3)
     assert halt_of(connection) is None
 
 
-def test_the_check_is_made_once_and_only_early(database_url: str, connection: Connection, run: Run) -> None:
-    end_payments(connection, success=300, failed=EARLY_CHECK_ROWS - 300)
-    with beating(database_url, run):
+def test_the_check_is_made_once_and_only_early(database_url: str, connection: Connection, campaign: Campaign) -> None:
+    campaign.paid(300).failed(EARLY_CHECK_ROWS - 300)
+    with beating(database_url, campaign.run):
         sleep(0.3)
-        end_payments(connection, success=300, failed=TARGETS - 300)
+        campaign.failed(TARGETS - EARLY_CHECK_ROWS)
         sleep(0.3)
     assert halt_of(connection) is None
 
 
-def test_a_driver_whose_lease_has_passed_has_lost_its_run(database_url: str, connection: Connection, run: Run) -> None:
-    connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 ms'")
-    with beating(database_url, run) as one:
-        wait_for(one.heart.over.is_set)
+def test_a_driver_whose_lease_has_passed_has_lost_its_run(database_url: str, campaign: Campaign) -> None:
+    campaign.without_driver()
+    with beating(database_url, campaign.run) as one:
+        wait_for(one.heart.over.is_set, "the driver to learn it")
         assert one.heart.lost
 
 
 def test_the_lease_outlives_its_fifteen_seconds_while_the_heart_beats(
-    database_url: str, connection: Connection, run: Run
+    database_url: str, connection: Connection, campaign: Campaign
 ) -> None:
-    connection.execute("update campaign_run set driver_until = clock_timestamp() + interval '0.5 s'")
-    with beating(database_url, run) as one:
+    campaign.driver_ends(in_s=0.5)
+    with beating(database_url, campaign.run) as one:
         sleep(1)
         assert not one.heart.lost
         row = connection.execute("select driver_until > clock_timestamp() + interval '10 s' from campaign_run")
@@ -145,35 +120,38 @@ def test_the_lease_outlives_its_fifteen_seconds_while_the_heart_beats(
 
 
 def test_what_does_not_end_after_a_stop_is_cancelled_and_not_before_it_could(
-    database_url: str, connection: Connection, run: Run
+    database_url: str, campaign: Campaign
 ) -> None:
-    with beating(database_url, run) as one:
-        stop_run(connection, 1, actor="tester")
-        wait_for(one.heart.over.is_set)
+    with beating(database_url, campaign.run) as one:
+        campaign.stopped()
+        wait_for(one.heart.over.is_set, "the stop")
         over_at = monotonic()
         assert one.heart.state == "STOPPED"
-        wait_for(lambda: one.cancelled_at)
+        wait_for(lambda: one.cancelled_at, "the cancellation")
         assert one.cancelled_at is not None
         assert one.cancelled_at - over_at >= 0.2, "calls under way have their time-out"
 
 
-def test_a_signal_stops_the_run_with_its_reason(database_url: str, connection: Connection, run: Run) -> None:
-    with beating(database_url, run) as one:
+def test_a_signal_stops_the_run_with_its_reason(database_url: str, connection: Connection, campaign: Campaign) -> None:
+    with beating(database_url, campaign.run) as one:
         one.asked = "signal SIGTERM"
-        wait_for(one.heart.over.is_set)
+        wait_for(one.heart.over.is_set, "the stop")
     row = connection.execute("select state::text, reason from campaign_run").fetchone()
     assert row == ("STOPPED", "signal SIGTERM")
 
 
-def test_a_temporary_limit_ends_while_the_job_runs(database_url: str, connection: Connection, run: Run) -> None:
+def test_a_temporary_limit_ends_while_the_job_runs(
+    database_url: str, connection: Connection, campaign: Campaign
+) -> None:
     until = datetime.now(UTC) + timedelta(seconds=0.5)
     set_tps(connection, tps=10, actor="tester", reason="for a moment", until=until)
-    with beating(database_url, run):
-        wait_for(lambda: get_limit(connection).tps == 100)
+    with beating(database_url, campaign.run):
+        wait_for(lambda: get_limit(connection).tps == 100, "the former limit")
     actions = [row[0] for row in connection.execute("select action from audit_event order by audit_no")]
     assert actions[-2:] == ["tps.set", "tps.set"]
 
 
-def test_samples_of_the_progress_are_kept(database_url: str, connection: Connection, run: Run) -> None:
-    with beating(database_url, run, BULKPOINT_PROGRESS_SECONDS="0.1"):
-        wait_for(lambda: connection.execute("select count(*) >= 3 from campaign_progress").fetchone() == (True,))
+def test_samples_of_the_progress_are_kept(database_url: str, connection: Connection, campaign: Campaign) -> None:
+    with beating(database_url, campaign.run, BULKPOINT_PROGRESS_SECONDS="0.1"):
+        samples = "select count(*) >= 3 from campaign_progress"
+        wait_for(lambda: connection.execute(samples).fetchone() == (True,), "three samples")

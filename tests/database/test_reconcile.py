@@ -1,13 +1,12 @@
 """Reconciliation as PostgreSQL keeps it: which rows are uncertain, what a finding changes, money's list beside ours."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.reconcile import look_ups as reconcile
@@ -16,8 +15,7 @@ from bulkpoint.reconcile.look_ups import look_up_in_doubt
 from bulkpoint.reconcile.settlement import Compared, compare_with_settlement
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.payment import Attempt, Change, claim_payments, record_results
+from bulkpoint.store.payment import Attempt
 from bulkpoint.store.reconcile import (
     Difference,
     EndedRun,
@@ -27,10 +25,9 @@ from bulkpoint.store.reconcile import (
     check_reconcilable,
     list_in_doubt,
 )
-from bulkpoint.store.run import Run
-from bulkpoint.store.share import ShareToken, acquire_share, release_share
+from tests.world.campaigns import Campaign, World
+from tests.world.refusals import refused
 
-TARGETS = 8
 HEADER = "member_id,amount,transaction_id\n"
 SUCCESS = (1, 2)
 REJECTED, UNKNOWN, PENDING_PERHAPS, DEAD, PENDING, UNKNOWN_TOO = 3, 4, 5, 6, 7, 8
@@ -38,53 +35,27 @@ UNCERTAIN = (UNKNOWN, PENDING_PERHAPS, DEAD, UNKNOWN_TOO)
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def running(connection: Connection) -> Run:
-    """Campaign 1: members m-1 to m-8 of 10 to 80 points, RUNNING with two shares of 100 TPS."""
-    row = connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values ('eight', 8, 360, 'tester')"
-        " returning campaign_id"
-    ).fetchone()
-    assert row is not None
-    connection.execute(
-        "insert into campaign_target select %s, 'm-' || i, 10 * i, 'why' from generate_series(1, 8) i", row
+def campaign(world: World) -> Campaign:
+    """Members m-1 to m-8 of 10 to 80 points, in the states that the constants above name; the share is still held."""
+    campaign = world.campaign([(f"m-{n}", 10 * n, "why") for n in range(1, 9)]).begun()
+    campaign.claimed([*SUCCESS, *UNCERTAIN, REJECTED]).paid(SUCCESS).failed([REJECTED])
+    campaign.failed(
+        [UNKNOWN, UNKNOWN_TOO], "UNKNOWN", code="LOST", failure_message="gone", last_sent_at=1_700_000_000.25
     )
-    ensure_limit(connection, tps=100, shares=2, actor="tester")
-    return begin_run(connection, row[0], kind="INITIAL", actor="tester", reason=None, shares=2)
+    return campaign.called([PENDING_PERHAPS], maybe_credited=True, failure_code="LOST", last_sent_at=1.7e9)
 
 
 @pytest.fixture
-def token(connection: Connection, running: Run) -> ShareToken:
-    """The share under which every payment got what it has, as the constants above say; it is still held."""
-    acquired = acquire_share(connection, running.token, uuid4(), lease_s=60)
-    assert acquired is not None
-    token = acquired.token
-    claim_payments(connection, running.token, token, [1, 2, 3, 4, 5, 6, 8])
-
-    def change(seq: int, state: str, **rest: Any) -> Change:
-        return Change(seq=seq, state=state, token=token, tries=1, **{"maybe_credited": False} | rest)
-
-    changes = [change(seq, "SUCCESS", transaction_id=f"t-{seq}") for seq in SUCCESS]
-    changes.append(change(REJECTED, "FAILED", failure_kind="REJECTED", failure_code="NO"))
-    for seq in (UNKNOWN, UNKNOWN_TOO):
-        unknown = {"maybe_credited": True, "failure_kind": "UNKNOWN", "failure_code": "LOST", "failure_message": "gone"}
-        changes.append(change(seq, "FAILED", last_sent_at=1_700_000_000.25, **unknown))
-    changes.append(change(PENDING_PERHAPS, "PENDING", maybe_credited=True, failure_code="LOST", last_sent_at=1.7e9))
-    record_results(connection, running.token, token.share, [], changes)
-    return token
+def held(campaign: Campaign) -> EndedRun:
+    """The run, STOPPED, but its worker is alive."""
+    return check_reconcilable(campaign.world.connection, campaign.stopped().id)
 
 
 @pytest.fixture
-def run(connection: Connection, running: Run, token: ShareToken) -> EndedRun:
-    """The same, STOPPED, and its only worker gone."""
-    stop_run(connection, running.token.campaign_id, actor="tester")
-    release_share(connection, token, [])
-    return check_reconcilable(connection, running.token.campaign_id)
+def run(campaign: Campaign, held: EndedRun) -> EndedRun:
+    """The same, and its only worker gone."""
+    campaign.released()
+    return held
 
 
 def row(connection: Connection, seq: int) -> dict[str, Any]:
@@ -110,30 +81,6 @@ def everything(connection: Connection) -> list[tuple[Any, ...]]:
     return rows + connection.execute("select action from audit_event order by audit_no").fetchall()
 
 
-def assert_sums_hold(connection: Connection) -> None:
-    """The counters say what the rows say, in number, points and kinds."""
-    cursor = connection.execute(
-        """
-        select count(*) filter (where state = 'PENDING'), count(*) filter (where state = 'PROCESSING'),
-               count(*) filter (where state = 'SUCCESS'), count(*) filter (where state = 'FAILED'),
-               coalesce(sum(amount) filter (where state = 'PENDING'), 0)::bigint,
-               coalesce(sum(amount) filter (where state = 'PROCESSING'), 0)::bigint,
-               coalesce(sum(amount) filter (where state = 'SUCCESS'), 0)::bigint,
-               coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint,
-               count(*) filter (where failure_kind = 'REJECTED'), count(*) filter (where failure_kind = 'MISMATCH'),
-               count(*) filter (where failure_kind = 'UNAVAILABLE'), count(*) filter (where failure_kind = 'UNKNOWN')
-        from payment
-        """
-    )
-    counted = connection.execute(
-        """
-        select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
-               failed_rejected, failed_mismatch, failed_unavailable, failed_unknown from campaign_count
-        """
-    )
-    assert cursor.fetchone() == counted.fetchone()
-
-
 def test_uncertain_are_those_that_may_have_been_credited(connection: Connection, run: EndedRun) -> None:
     found = uncertain(connection, run)
     assert tuple(found) == UNCERTAIN
@@ -144,16 +91,16 @@ def test_uncertain_are_those_that_may_have_been_credited(connection: Connection,
     assert [one.seq for one in list_in_doubt(connection, run, seqs=[1, 4, 8])] == [4, 8]
 
 
-def test_a_claim_that_is_alive_says_how_long(connection: Connection, running: Run, token: ShareToken) -> None:
-    stop_run(connection, running.token.campaign_id, actor="tester")
-    run = check_reconcilable(connection, running.token.campaign_id)
-    alive_s = uncertain(connection, run)[DEAD].alive_s
+def test_a_claim_that_is_alive_says_how_long(connection: Connection, held: EndedRun) -> None:
+    alive_s = uncertain(connection, held)[DEAD].alive_s
     assert alive_s is not None
     assert 30 < alive_s <= 60
 
 
-def test_a_dead_workers_last_call_left_before_the_runs_end_and_no_later(connection: Connection, run: EndedRun) -> None:
-    connection.execute("update campaign_run set finished_at = clock_timestamp() - interval '100 s'")
+def test_a_dead_workers_last_call_left_before_the_runs_end_and_no_later(
+    connection: Connection, run: EndedRun, campaign: Campaign
+) -> None:
+    campaign.was_finished(seconds_ago=100)
     connection.execute(
         "update payment set last_sent_at = clock_timestamp() - interval '500 s' where seq in (%s, %s)", (UNKNOWN, DEAD)
     )
@@ -164,7 +111,7 @@ def test_a_dead_workers_last_call_left_before_the_runs_end_and_no_later(connecti
     assert 99 < found[PENDING_PERHAPS].since_last_sent_s < 110
 
 
-def test_a_credit_makes_success_of_every_state(connection: Connection, run: EndedRun) -> None:
+def test_a_credit_makes_success_of_every_state(connection: Connection, run: EndedRun, campaign: Campaign) -> None:
     seqs = [REJECTED, *UNCERTAIN, PENDING]
     changed = apply_findings(connection, run, [], [Finding(seq, f"m-{seq}") for seq in seqs])
     assert changed == set(seqs)
@@ -173,16 +120,18 @@ def test_a_credit_makes_success_of_every_state(connection: Connection, run: Ende
             "state": "SUCCESS", "failure_kind": None, "failure_code": None, "transaction_id": f"m-{seq}",
             "maybe_credited": seq in UNCERTAIN and seq != DEAD, "claim_epoch": None, "finished": True,
         }  # fmt: skip
-    assert_sums_hold(connection)
+    campaign.assert_sums_hold()
 
 
-def test_a_success_keeps_its_transaction(connection: Connection, run: EndedRun) -> None:
+def test_a_success_keeps_its_transaction(connection: Connection, run: EndedRun, campaign: Campaign) -> None:
     assert apply_findings(connection, run, [], [Finding(1, "another")]) == set()
     assert row(connection, 1)["transaction_id"] == "t-1"
-    assert_sums_hold(connection)
+    campaign.assert_sums_hold()
 
 
-def test_absence_ends_what_was_unknown_and_opens_the_rest(connection: Connection, run: EndedRun) -> None:
+def test_absence_ends_what_was_unknown_and_opens_the_rest(
+    connection: Connection, run: EndedRun, campaign: Campaign
+) -> None:
     found = uncertain(connection, run)
     changed = apply_findings(connection, run, [], [Finding(seq, None, found[seq]) for seq in UNCERTAIN])
     assert changed == set(UNCERTAIN)
@@ -192,7 +141,7 @@ def test_absence_ends_what_was_unknown_and_opens_the_rest(connection: Connection
         expected = failed if seq in (UNKNOWN, UNKNOWN_TOO) else pending
         assert row(connection, seq) == expected | {"maybe_credited": False, "transaction_id": None, "claim_epoch": None}
     assert uncertain(connection, run) == {}
-    assert_sums_hold(connection)
+    campaign.assert_sums_hold()
 
 
 def test_absence_changes_no_row_that_has_moved_on(connection: Connection, run: EndedRun) -> None:
@@ -208,13 +157,9 @@ def test_absence_changes_no_row_that_has_moved_on(connection: Connection, run: E
     assert everything(connection) == before
 
 
-def test_absence_changes_no_row_that_somebody_alive_holds(
-    connection: Connection, running: Run, token: ShareToken
-) -> None:
-    stop_run(connection, running.token.campaign_id, actor="tester")
-    run = check_reconcilable(connection, running.token.campaign_id)
-    read = uncertain(connection, run)[DEAD]
-    assert apply_findings(connection, run, [], [Finding(DEAD, None, read)]) == set()
+def test_absence_changes_no_row_that_somebody_alive_holds(connection: Connection, held: EndedRun) -> None:
+    read = uncertain(connection, held)[DEAD]
+    assert apply_findings(connection, held, [], [Finding(DEAD, None, read)]) == set()
     assert row(connection, DEAD)["state"] == "PROCESSING"
 
 
@@ -262,7 +207,9 @@ def test_a_list_that_agrees_leaves_only_what_is_open(connection: Connection, set
     assert row(connection, UNKNOWN)["failure_kind"] == "UNKNOWN"
 
 
-def test_a_credit_that_we_did_not_know_of_is_repaired_and_reported(connection: Connection, settle: Settle) -> None:
+def test_a_credit_that_we_did_not_know_of_is_repaired_and_reported(
+    connection: Connection, settle: Settle, campaign: Campaign
+) -> None:
     compared, found = settle(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9)))
     assert compared == Compared(payments=8, credits=8, credited=6, unknown=0)
     assert kinds(found) == [("NOT_SUCCESS", f"m-{seq}") for seq in range(3, 9)]
@@ -271,7 +218,7 @@ def test_a_credit_that_we_did_not_know_of_is_repaired_and_reported(connection: C
     assert (found[0].ours.state, found[0].ours.failure_kind, found[0].ours.amount) == ("FAILED", "REJECTED", 30)
     assert (found[0].theirs.amount, found[0].theirs.transaction_id, found[0].theirs.line) == (30, "x-3", 4)
     assert [row(connection, seq)["transaction_id"] for seq in range(3, 9)] == [f"x-{seq}" for seq in range(3, 9)]
-    assert_sums_hold(connection)
+    campaign.assert_sums_hold()
     assert settle(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9)))[1] == []
 
 
@@ -312,7 +259,7 @@ def test_a_member_paid_twice_shows_both_credits(connection: Connection, settle: 
     assert row(connection, UNKNOWN)["transaction_id"] == "x-4"
 
 
-def test_lines_of_other_campaigns_are_left_out_and_other_columns_too(connection: Connection, settle: Settle) -> None:
+def test_lines_of_other_campaigns_are_left_out_and_other_columns_too(settle: Settle) -> None:
     compared, found = settle(
         "\ufefftransaction_id,campaign_id,note,amount,member_id\r\n"
         't-1,1,"a, b",10,m-1\r\nt-2,1,,20,m-2\r\n\r\nq,77,,not looked at,m-1\r\n'
@@ -372,13 +319,13 @@ def test_a_bad_file_is_refused_and_nothing_is_changed(
 
 def test_an_error_after_good_lines_repairs_nothing(connection: Connection, settle: Settle) -> None:
     before = everything(connection)
-    with pytest.raises(RefusedError, match="row 5: amount is 'x'"):
+    with refused("row 5: amount is 'x'"):
         settle(AGREED + "m-4,40,x-4\nm-5,x,x-5\n")
     assert everything(connection) == before
 
 
 def test_a_settlement_is_csv(settle: Settle) -> None:
-    with pytest.raises(UsageError, match=r"no \.csv file"):
+    with refused(r"no \.csv file", UsageError):
         settle(AGREED, "money.parquet")
 
 
@@ -399,31 +346,36 @@ def test_a_campaign_cannot_start_while_it_is_compared(
 # Which campaigns
 
 
-def test_a_running_an_unknown_and_an_unstarted_campaign_are_refused(connection: Connection, running: Run) -> None:
-    with pytest.raises(RefusedError, match="Campaign 1 is RUNNING and cannot be reconciled"):
+def test_a_running_an_unknown_and_an_unstarted_campaign_are_refused(
+    connection: Connection, world: World, campaign: Campaign
+) -> None:
+    with refused("Campaign 1 is RUNNING and cannot be reconciled"):
         check_reconcilable(connection, 1)
-    with pytest.raises(RefusedError, match="There is no campaign 7"):
+    with refused("There is no campaign 7"):
         check_reconcilable(connection, 7)
-    connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values ('new', 1, 1, 'tester')"
-    )
-    with pytest.raises(RefusedError, match="Campaign 2 is WAITING and was never started"):
+    world.campaign()
+    with refused("Campaign 2 is WAITING and was never started"):
         check_reconcilable(connection, 2)
 
 
 @pytest.mark.parametrize("on_hold", [True, False], ids=["on hold", "another runs"])
 def test_without_a_share_it_waits_says_so_and_gives_up(
-    connection: Connection, run: EndedRun, database_url: str, monkeypatch: pytest.MonkeyPatch, on_hold: bool
+    world: World,
+    run: EndedRun,
+    connection: Connection,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    on_hold: bool,
 ) -> None:
     monkeypatch.setattr(reconcile, "SHARE_WAIT_S_MAX", 1.0)
     if on_hold:
         set_tps(connection, tps=0, actor="tester", reason=None, until=None)
     else:
-        connection.execute("update money_share set leased_until = clock_timestamp() + interval '60 s'")
+        world.shares_end(in_s=60)
     why = "the limit is 0 TPS" if on_hold else "a running campaign holds the whole limit"
     said: list[str] = []
     settings = load_settings({"BULKPOINT_MONEY_URL": "http://127.0.0.1:1"})
-    with pytest.raises(RefusedError, match=f"No look-up can be made: {why}"):
+    with refused(f"No look-up can be made: {why}"):
         look_up_in_doubt(connection, database_url, settings, 1, actor="bob", say=said.append, report=lambda _: None)
     assert len(said) == 1
     assert why in said[0]
