@@ -1,51 +1,32 @@
 """The recorder: one result that the database will not have costs no other its record, whatever is wrong with it."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
-from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.pay.recorder import Recorder
-from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.payment import Attempt, Change, claim_payments
-from bulkpoint.store.run import Run
-from bulkpoint.store.share import ShareToken, acquire_share
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.payment import Attempt, Change
+from bulkpoint.store.share import ShareToken
+from tests.world.campaigns import Campaign, World
 
 TARGETS = 40
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        yield connection
+def campaign(world: World) -> Campaign:
+    return world.campaign(TARGETS).begun().claimed(TARGETS)
 
 
 @pytest.fixture
-def run(connection: Connection) -> Run:
-    connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values ('c', %s, %s, 'tester')",
-        (TARGETS, TARGETS),
-    )
-    connection.execute(
-        "insert into campaign_target select 1, 'member-' || i, 1, 'why' from generate_series(1, %s) i", (TARGETS,)
-    )
-    ensure_limit(connection, tps=100, shares=1, actor="tester")
-    return begin_run(connection, 1, kind="INITIAL", actor="tester", reason=None, shares=1)
+def token(campaign: Campaign) -> ShareToken:
+    assert campaign.token is not None
+    return campaign.token
 
 
 @pytest.fixture
-def token(connection: Connection, run: Run) -> ShareToken:
-    acquired = acquire_share(connection, run.token, uuid4(), lease_s=60)
-    assert acquired is not None
-    claim_payments(connection, run.token, acquired.token, range(1, TARGETS + 1))
-    return acquired.token
-
-
-@pytest.fixture
-def recorder(database_url: str, run: Run) -> Recorder:
-    return Recorder(database_url, "the test", run.token)
+def recorder(database_url: str, campaign: Campaign) -> Recorder:
+    return Recorder(database_url, "the test", campaign.run.token)
 
 
 def attempt(seq: int, code: str | None = None) -> Attempt:

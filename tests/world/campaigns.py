@@ -73,7 +73,8 @@ class World:
         rows = [(one, amount, f"reason {campaign_id}") if isinstance(one, str) else one for one in members]
         if rows:
             load_targets(self.connection, campaign_id, rows)
-        return Campaign(self, campaign_id)
+        # Another login's, so that ours may approve it.
+        return Campaign(self, campaign_id).created_by("alice")
 
     def written(self, campaign_id: int | None = None) -> tuple[list[str], list[str]]:
         """Types of events and actions of the audit log so far, in their order; of one campaign where it is named."""
@@ -203,8 +204,6 @@ class Campaign:
         return self
 
     def approved(self, *, actor: str = ACTOR) -> Self:
-        """By a login that is not its creator's: the creator is another one from now on."""
-        self.created_by("somebody else")
         approve_campaign(self._connection, self.id, actor=actor)
         return self
 
