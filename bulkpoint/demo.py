@@ -30,6 +30,7 @@ from bulkpoint.embedded.kafka import embedded_kafka
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
 from bulkpoint.events.kafka import read_topic
 from bulkpoint.events.message import build_message
+from bulkpoint.extras import require_extra
 from bulkpoint.launch.process import end_job, start_job
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
@@ -79,6 +80,7 @@ def run_demo(*, targets: int, tps: int) -> None:
 
     Raises a BulkpointError where the run does not complete or the proof fails.
     """
+    require_extra("demo")
     folder = load_settings().data_dir / "demo"
     environ = _environment(folder, tps)
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 100)

@@ -1,6 +1,7 @@
 """Packs what executors import into one archive: their Python packages, and a `bin/python` that finds them.
 
     python scripts/package_environment.py dist/bulkpoint-env.tar.gz        (make package)
+    python scripts/package_environment.py --list                           prints which packages it takes
 
 The packages are those of the environment that runs this, which is the driver's: the same versions on both sides. Not in
 the archive: bulkpoint itself, which each job sends along (an old copy here would win over it); PySpark, which a worker
@@ -16,7 +17,8 @@ import sys
 import tarfile
 from pathlib import Path, PurePath
 
-# What code in executors imports, Spark's Arrow functions included; what these need comes along.
+# What code in executors imports, Spark's Arrow functions included; what these need comes along. A test compares this
+# with what is imported. No optional package is among them: executors neither publish events nor send messages.
 _PACKAGES = (
     "certifi",
     "numpy",
@@ -29,7 +31,7 @@ _PACKAGES = (
     "pydantic-settings",
     "requests",
     "tenacity",
-    "uuid-utils",
+    *(() if sys.version_info >= (3, 14) else ("uuid-utils",)),  # bulkpoint/ids.py
 )
 # Half of the megabytes, and nothing that a running program reads.
 _LEFT_OUT = {"tests", "include"}
@@ -73,7 +75,7 @@ def _closure(names: tuple[str, ...]) -> list[importlib.metadata.Distribution]:
     wanted = [(name, True) for name in names]
     while wanted:
         name, is_required = wanted.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
+        key = _key(name)
         if key in found:
             continue
         try:
@@ -88,6 +90,11 @@ def _closure(names: tuple[str, ...]) -> list[importlib.metadata.Distribution]:
             if needed and "extra ==" not in requirement:
                 wanted.append((needed[0], False))
     return [found[key] for key in sorted(found)]
+
+
+def _key(name: str) -> str:
+    """A distribution's name as packaging tools compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _add_launcher(archive: tarfile.TarFile) -> None:
@@ -122,5 +129,8 @@ def _add_packages_files(archive: tarfile.TarFile, distribution: importlib.metada
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: package_environment.py TARGET.tar.gz")
-    main(Path(sys.argv[1]))
+        sys.exit("usage: package_environment.py TARGET.tar.gz|--list")
+    if sys.argv[1] == "--list":
+        print("\n".join(_key(distribution.name) for distribution in _closure(_PACKAGES)))
+    else:
+        main(Path(sys.argv[1]))

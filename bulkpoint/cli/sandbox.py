@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+from bulkpoint.extras import require_extra
 
 
 @click.group(short_help="A stand-in for money, for trials and tests.")
@@ -70,6 +71,7 @@ def serve(
       curl -X PUT -d '{"unavailable": 0.05, "latency_ms": 20}' \\
           http://127.0.0.1:9090/sandbox/faults
     """
+    require_extra("demo")
     from bulkpoint.sandbox import server
     from bulkpoint.sandbox.refusals import LedgerError, NotServingError, WrongValueError
 

@@ -39,9 +39,9 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
         print(build_message(summary, language=settings.language).text, flush=True)
         return
     link = Link(conninfo, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX, patience_s=ANSWER_S_MAX)
-    notifier = Notifier(settings, link, _warn, wait_s_max=SLACK_WAIT_S_MAX_IN_PASSING)
     try:
         with closing(link):
+            notifier = Notifier(settings, link, _warn, wait_s_max=SLACK_WAIT_S_MAX_IN_PASSING)
             notifier.notify_from_outbox(over)
     except BulkpointError as error:
         _warn(sentence(error))

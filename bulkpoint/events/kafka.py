@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode, encode
+from bulkpoint.extras import require_extra
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.outbox import Event
 
@@ -71,8 +72,9 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         """Reach the broker and find the topic, which is made where there is none.
 
-        Raises UnreachableError where either cannot be.
+        Raises UnreachableError where either cannot be, UsageError where the extra `kafka` is not installed.
         """
+        require_extra("kafka")
         self._settings = settings
         self._producer = self._new_producer()
         ensure_topic(settings)
@@ -160,6 +162,7 @@ def ensure_topic(settings: Settings) -> None:
 
     Raises UnreachableError where the broker does not answer, or where the topic is missing and may not be made.
     """
+    require_extra("kafka")
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -187,6 +190,7 @@ def read_topic(settings: Settings, *, key: int) -> list[Event]:
 
     Raises UnreachableError when the broker does not answer.
     """
+    require_extra("kafka")
     from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
     config = {"group.id": "bulkpoint.look", "enable.partition.eof": True, "enable.auto.commit": False}

@@ -18,6 +18,7 @@ from bulkpoint.events.envelope import decode
 from bulkpoint.events.kafka import ANSWER_S_MAX, describe, ensure_topic, new_client
 from bulkpoint.events.message import NOTIFIED_TYPES, Message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
+from bulkpoint.extras import require_extra
 from bulkpoint.settings import Settings
 from bulkpoint.store.alerts import find_alerts
 from bulkpoint.store.connect import Link
@@ -55,7 +56,9 @@ class Notifier:
     """Sends messages, one an event or trouble."""
 
     def __init__(self, settings: Settings, link: Link, say: Say, *, wait_s_max: float = SLACK_WAIT_S_MAX) -> None:
+        """Raises UsageError where the extra `slack` is not installed."""
         assert settings.slack_channel is not None, "the caller has looked"
+        require_extra("slack")
         self._settings = settings
         self._channel = settings.slack_channel
         self._link = link
@@ -121,6 +124,7 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
     Until the topic's end, or a message that Slack does not take now. With `follow` for ever: that one is tried again,
     and troubles are told, too. Raises UnreachableError when the broker does not answer.
     """
+    require_extra("kafka")
     from confluent_kafka import Consumer, KafkaError
 
     ensure_topic(settings)

@@ -1,10 +1,10 @@
 """Messages to Slack, by its Web API: one a second and channel, with patience for its refusals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-
-from ratelimit import limits, sleep_and_retry
 
 from bulkpoint.errors import UsageError
 from bulkpoint.events.message import Message
@@ -55,12 +55,13 @@ def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem 
             return status in {429, *range(500, 600)} and _asked_to_wait_s(error) <= wait_s_max
         return isinstance(error, (HTTPException, OSError))
 
+    post = _post_once_a_second()
     try:
         for attempt in Retrying(
             stop=stop_after_attempt(TRIES), wait=_wait_s, retry=retry_if_exception(worth_another_try), reraise=True
         ):
             with attempt:
-                _post(client, channel=settings.slack_channel, text=message.notice, blocks=message.blocks)
+                post(client, channel=settings.slack_channel, text=message.notice, blocks=message.blocks)
     except SlackApiError as error:
         status, code = error.response.status_code, error.response.get("error", "")
         said = f"Slack answered {status} {code}."
@@ -78,8 +79,13 @@ def _post_now(client: "WebClient", **message: Any) -> None:
     client.chat_postMessage(**message)
 
 
-# Slack's own rate for one channel.
-_post = sleep_and_retry(limits(calls=1, period=1)(_post_now))
+@cache
+def _post_once_a_second() -> Callable[..., None]:
+    """Slack's own rate for one channel, over all messages of this process."""
+    from ratelimit import limits, sleep_and_retry  # of the extra `slack`: a host without it never comes here
+
+    limited: Callable[..., None] = sleep_and_retry(limits(calls=1, period=1)(_post_now))
+    return limited
 
 
 def _wait_s(state: "RetryCallState") -> float:

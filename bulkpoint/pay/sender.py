@@ -11,9 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import uuid_utils
 from tenacity import RetryCallState, Retrying, stop_after_attempt, wait_fixed, wait_random
 
+from bulkpoint.ids import new_id
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.contract import PointsCall
 from bulkpoint.money.transport import Calls, HttpRequest, Reply
@@ -102,7 +102,7 @@ class Sending:
     def __init__(self, payment: Payment, gate: LeasedGate, *, look_up: bool) -> None:
         self.payment = payment
         self.look_up = look_up
-        self.attempt_id = str(uuid_utils.uuid7())
+        self.attempt_id = new_id()
         self.gate = gate
         self.inside = True
         self.sent_at: float | None = None

@@ -2,8 +2,7 @@
 
 import math
 
-import uuid_utils
-
+from bulkpoint.ids import new_id
 from bulkpoint.pay.lease import Lease
 from bulkpoint.rules.answers import CallResult, Outcome, Verdict
 from bulkpoint.rules.retry import absence_proven_in_s
@@ -34,7 +33,7 @@ class Question:
     def enter(self, lease: Lease) -> None:
         """Begin a call that the lease's gate let in."""
         self.lease = lease
-        self.attempt_id = str(uuid_utils.uuid7())
+        self.attempt_id = new_id()
         self.inside = True
         self.sent_at = None
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import uuid_utils
 from psycopg.types.json import Jsonb
 
+from bulkpoint.ids import new_id
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
 
@@ -48,7 +48,7 @@ def write_event(
         sql(statement),
         {
             "campaign_id": campaign_id,
-            "event_id": str(uuid_utils.uuid7()),
+            "event_id": new_id(),
             "type": type,
             "run": run,
             "actor": actor,

@@ -228,7 +228,7 @@ def test_a_refusal_is_a_sentence_and_not_tried_again(token_file: Path) -> None:
 
 def test_a_slack_that_fails_for_ever_is_given_up(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slack, "_wait_s", lambda _: 0.01)
-    monkeypatch.setattr(slack, "_post", slack._post_now)
+    monkeypatch.setattr(slack, "_post_once_a_second", lambda: slack._post_now)
     with slack_that_answers((500, {}, b"<html>oops</html>")) as (url, posts):
         assert send(settings_for(url, token_file), MESSAGE, wait_s_max=10) is not None
     assert len(posts) == slack.TRIES
@@ -238,7 +238,7 @@ def test_an_unreachable_slack_and_a_missing_token_file_are_sentences(
     tmp_path: Path, token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slack, "_wait_s", lambda _: 0.01)
-    monkeypatch.setattr(slack, "_post", slack._post_now)
+    monkeypatch.setattr(slack, "_post_once_a_second", lambda: slack._post_now)
     with slack_that_answers(OK) as (url, _):
         pass
     gone = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
