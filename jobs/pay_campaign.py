@@ -1,8 +1,8 @@
-"""The spark-submit entry: pay one campaign. scripts/submit.sh calls it; everything else is in bulkpoint.pay.driver."""
+"""The spark-submit entry: pay one campaign. scripts/submit.sh calls it; all else is in bulkpoint/launch/job.py."""
 
 import sys
 
-from bulkpoint.cli.job_main import main
+from bulkpoint.launch.job import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bulkpoint.cli.session import Session, say
-from bulkpoint.cli.signals import Terminated, hold_off_signals
 from bulkpoint.errors import BulkpointError, ExitCode
+from bulkpoint.launch.signals import Terminated, hold_off_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,6 @@ from bulkpoint import __version__
 from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.check import check
-from bulkpoint.cli.defect import report_defect
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.notify import notify
 from bulkpoint.cli.outbox import outbox
@@ -21,9 +20,10 @@ from bulkpoint.cli.reconcile import reconcile
 from bulkpoint.cli.report import report
 from bulkpoint.cli.right import right
 from bulkpoint.cli.sandbox import sandbox
-from bulkpoint.cli.signals import Terminated, raise_on_signals
 from bulkpoint.cli.tps import tps
 from bulkpoint.errors import BulkpointError, ExitCode
+from bulkpoint.launch.defect import report_defect
+from bulkpoint.launch.signals import Terminated, raise_on_signals
 
 # What a shell says of a program that a signal ended: 128 and the signal's number.
 SIGNALLED = 128

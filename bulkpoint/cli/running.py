@@ -8,9 +8,9 @@ import click
 
 from bulkpoint.cli.following import exit_as_the_run, run_to_the_end, show_samples
 from bulkpoint.cli.session import Session, open_session, say
-from bulkpoint.cli.signals import Terminated
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.launch.signals import Terminated
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.retry import RetryPlan

@@ -182,19 +182,19 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         start_new_session=True,
         preexec_fn=_ignore_signals,  # noqa: PLW1509 (safe: this process has one thread)
     )
-    tell_at, observe = 0.0, 0
+    send_at, sent = 0.0, 0
     while True:
         try:
             exit_code = process.wait(_POLL_S)
             break
         except subprocess.TimeoutExpired:
-            if len(asked) > observe and time.monotonic() >= tell_at:
-                number, heard_when_told = asked[-1], len(asked)
+            if len(asked) > sent and time.monotonic() >= send_at:
+                number, asked_by_now = asked[-1], len(asked)
                 driver_listens = _is_caught(process.pid, number)
-                _tell(process.pid, number)
+                _send_signal(process.pid, number)
                 if driver_listens:  # once more would hit a Python that is closing down and kill it: 143 instead of 4
-                    observe = heard_when_told
-                tell_at = time.monotonic() + _REPEAT_S
+                    sent = asked_by_now
+                send_at = time.monotonic() + _REPEAT_S
     _end_stragglers(process.pid)
     return exit_code if exit_code >= 0 else 128 - exit_code
 
@@ -204,7 +204,7 @@ def _ignore_signals() -> None:
         signal.signal(stop, signal.SIG_IGN)
 
 
-def _tell(session: int, number: int) -> bool:
+def _send_signal(session: int, number: int) -> bool:
     """Sends a signal to every process of the job's session; false when there is none."""
     try:
         os.killpg(session, number)
@@ -229,11 +229,11 @@ def _is_caught(session: int, number: int) -> bool:
 
 def _end_stragglers(session: int) -> None:
     """A killed JVM leaves its Python driver behind: it gets the time to write down what it knows."""
-    _tell(session, signal.SIGTERM)
+    _send_signal(session, signal.SIGTERM)
     deadline = time.monotonic() + _STRAGGLERS_S_MAX
-    while _tell(session, 0) and time.monotonic() < deadline:
+    while _send_signal(session, 0) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    _tell(session, signal.SIGKILL)
+    _send_signal(session, signal.SIGKILL)
 
 
 def _master(settings: Settings) -> str:

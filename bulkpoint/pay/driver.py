@@ -1,12 +1,15 @@
-"""The job: one campaign, from RUNNING to its end. Read this first.
+"""The course of a run: one campaign, from RUNNING to its end. Read this first.
 
-    pay_campaign   starts Spark; then begin and pay_run, once, and again for each automatic retry that is due
-    begin          makes the run RUNNING; the first start of a campaign freezes its targets into payments
-    pay_run        one run: its waves, its sweeps, its end, and the message of it
-    pay_waves      the payments in ranges of seq, each range one Spark job; two are in flight, so that the tail of one
-                   does not idle the limit. A RETRY or RESUME cuts its ranges from what is open
-    sweep          later waves over rows that came back: retries that were not yet due, what a lost worker held
-    pay_wave       one Spark job: JDBC read, repartition to one partition a share, pay_partition in each
+    launch/job.py      the program: reads what is asked, finds the campaign, starts Spark, and calls pay_campaign
+    pay_campaign       begin and pay_run, once, and again for each automatic retry that is due
+      begin            makes the run RUNNING; the first start of a campaign freezes its targets into payments
+      pay_run          one run by its Driver; then its events are delivered
+        Driver.pay     the run's waves, its sweeps, its end
+          _pay_waves   the payments in ranges of seq, each range one Spark job; two are in flight, so that the end of
+                       one does not leave the limit unused. A RETRY or RESUME cuts its ranges from what is open
+          _sweep       later waves over rows that came back: retries that were not yet due, rows of a lost worker
+          _pay_wave    one Spark job: JDBC read, repartition to one partition a share, pay_partition in each
+          _end         COMPLETED or FAILED, unless the run was stopped
 
 Spark only spreads the work. What a payment is, and whether it was paid, PostgreSQL remembers; when a call may leave,
 the gate decides (pay/partition.py). So this file holds no result: it asks the database what is left, and stops when
@@ -14,21 +17,18 @@ nothing is.
 """
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 from uuid import UUID
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, StartTerms, begin_run, check_startable, end_run
-from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError, UsageError
-from bulkpoint.events.deliver import deliver
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, StartTerms, begin_run, end_run
+from bulkpoint.errors import BulkpointError, ExitCode
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
@@ -36,14 +36,12 @@ from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, Database, Link, connect, jdbc_url, with_passfile
+from bulkpoint.store.connect import Connection, Link, connect, jdbc_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RetrySelection, RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, open_buckets
 from bulkpoint.views.sentences import sentence
-
-T = TypeVar("T")
 
 WAVES_IN_FLIGHT = 2
 # Waves that raise in a row, with nothing recorded in between, before the run is given up.
@@ -52,9 +50,6 @@ FAILED_WAVES_MAX = 3
 ANSWER_S_MAX = 600.0
 # How finely a second run's open payments are counted before its waves are cut.
 BUCKETS_A_WAVE = 20
-# A cluster that is busy with other applications gives executors late, or never.
-EXECUTORS_S_MAX = 60.0
-EXECUTORS_POLL_S = 0.1
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
 EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
@@ -73,65 +68,66 @@ class RunRequest:
     terms: StartTerms = NO_TERMS  # of a first start
 
 
-def pay_campaign(request: RunRequest, settings: Settings, database: Database) -> ExitCode:
-    """Pay one campaign and return how the run ended.
+@dataclass(frozen=True)
+class JobEnvironment:
+    """What a job pays with.
 
-    Raises RefusedError when it may not start, UnreachableError when the database or Spark is out of reach; the
-    campaign is as it was then.
+    shares: the partitions that send at the same time, each with its part of the limit. conninfo: the database, for
+    processes that do not have our environment. deliver: called when a run has ended; brings its events to people.
     """
-    conninfo = database.url
-    if settings.database_url is None:
-        # Workers of the embedded database are on this machine, but not all of this process's environment.
-        conninfo = with_passfile(database.url, database.passfile)
-    with connect(conninfo, name="bulkpoint driver") as connection:
-        check_startable(connection, request.campaign_id, kind=request.kind)
-    spark = start_spark(request.campaign_id, database)
-    try:
-        shares = count_shares(spark, settings)
-        with StopSignals() as signals:
-            pay = partial(pay_run, spark, settings, conninfo=conninfo, shares=shares, signals=signals)
-            summary = pay(begin(request, settings, conninfo=conninfo, shares=shares))
-            for again in automatic_retries(request, settings):
-                if summary is None or not retry_is_due(summary) or signals.asked_within(settings.backoff_s):
-                    break
-                try:
-                    run = begin(again, settings, conninfo=conninfo, shares=shares)
-                except BulkpointError as error:
-                    say(f"no automatic retry: {sentence(error)}")
-                    break
-                summary = pay(run)
-    finally:
-        spark.stop()
+
+    spark: SparkSession
+    shares: int
+    conninfo: str
+    settings: Settings
+    deliver: Callable[[RunSummary], None]
+
+
+def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
+    """Pay one campaign and return how its last run ended.
+
+    Raises RefusedError when it may not start, UnreachableError when the database is out of reach; the campaign is as it
+    was then.
+    """
+    with StopSignals() as signals:
+        summary = pay_run(begin(request, job), job, signals)
+        for again in automatic_retries(request, job.settings):
+            if summary is None or not retry_is_due(summary) or signals.asked_within(job.settings.backoff_s):
+                break
+            try:
+                run = begin(again, job)
+            except BulkpointError as error:
+                say(f"no automatic retry: {sentence(error, timezone=job.settings.timezone)}")
+                break
+            summary = pay_run(run, job, signals)
     return ExitCode.RUN_FAILED if summary is None else EXIT_CODES[summary.state]
 
 
-def begin(request: RunRequest, settings: Settings, *, conninfo: str, shares: int) -> Run:
+def begin(request: RunRequest, job: JobEnvironment) -> Run:
     """Make the run; raises RefusedError when it may not begin."""
-    with connect(conninfo, name="bulkpoint driver") as connection:
-        ensure_limit(connection, tps=settings.tps, shares=shares, actor=request.actor)
+    with connect(job.conninfo, name="bulkpoint driver") as connection:
+        ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
         return begin_run(
             connection,
             request.campaign_id,
             kind=request.kind,
             actor=request.actor,
             reason=request.reason,
-            shares=shares,
+            shares=job.shares,
             holder=request.holder,
             chosen=request.chosen,
             terms=request.terms,
         )
 
 
-def pay_run(
-    spark: SparkSession, settings: Settings, run: Run, *, conninfo: str, shares: int, signals: StopSignals
-) -> RunSummary | None:
-    """Pay one run to its end and tell of it; None when another driver took it over."""
-    say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {shares} shares")
-    summary = Driver(spark, run, settings, conninfo=conninfo, shares=shares, signals=signals).pay()
+def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:
+    """Pay one run to its end and have its events delivered; None when another driver took it over."""
+    say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {job.shares} shares")
+    summary = Driver(run, job, signals).pay()
     if summary is None:
         say("this run was taken over by another driver; nothing more is written here")
     else:
-        deliver(settings, conninfo, summary)
+        job.deliver(summary)
     return summary
 
 
@@ -147,80 +143,19 @@ def retry_is_due(summary: RunSummary) -> bool:
     return summary.state == "COMPLETED" and summary.failed > summary.refused
 
 
-def start_spark(campaign_id: int, database: Database) -> SparkSession:
-    """The session that spark-submit configured; refuses speculation, which would send calls twice."""
-    try:
-        spark = SparkSession.builder.appName(f"bulkpoint campaign {campaign_id}").getOrCreate()
-    except (Py4JError, PySparkException, RuntimeError) as error:
-        why = str(error).strip().partition("\n")[0].rstrip(".")  # the rest is a page of Java
-        raise UnreachableError(f"Spark did not start: {why}. Check BULKPOINT_SPARK_MASTER and Java.") from error
-    if spark.conf.get("spark.speculation", "false") != "false":
-        spark.stop()
-        raise RefusedError("spark.speculation is true: a second copy of a task would only wait. Set it to false.")
-    # An exchange that adapts would merge partitions, and show a wave as two jobs.
-    spark.conf.set("spark.sql.adaptive.enabled", "false")
-    # The JVM may have been started before the embedded database had a password file.
-    jvm = spark.sparkContext._jvm  # the one way to a system property of a JVM that runs already
-    assert jvm is not None
-    jvm.java.lang.System.setProperty("org.postgresql.pgpassfile", str(database.passfile))
-    return spark
-
-
-def count_shares(spark: SparkSession, settings: Settings) -> int:
-    """N, the partitions that send side by side: the slots less one, which lets the next wave read ahead.
-
-    Raises UnreachableError for a cluster that gives no executor: the run would be RUNNING, and nobody would pay.
-    """
-    wait_for_executors(spark, settings)
-    slots = spark.sparkContext.defaultParallelism
-    shares = settings.partitions or max(1, slots - 1)
-    if shares > slots:
-        raise UsageError(
-            f"BULKPOINT_PARTITIONS is {shares}, but Spark has {slots} slots: a partition without a slot would never"
-            " send its part of the limit. Lower it, or give Spark more cores."
-        )
-    return shares
-
-
-def wait_for_executors(spark: SparkSession, settings: Settings) -> None:
-    """Return when the cluster has given at least one; local masters are their own."""
-    if settings.spark_master.startswith("local"):
-        return
-    deadline = time.monotonic() + EXECUTORS_S_MAX
-    while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one of them
-        if time.monotonic() > deadline:
-            raise UnreachableError(
-                f"Spark's master {settings.spark_master} gave no executor for {EXECUTORS_S_MAX:.0f} s. Has it workers,"
-                " and have they cores and memory to spare? Its web page shows them. Nothing was changed."
-            )
-        time.sleep(EXECUTORS_POLL_S)
-
-
 class Driver:
     """The course of one run."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        run: Run,
-        settings: Settings,
-        *,
-        conninfo: str,
-        shares: int,
-        signals: StopSignals,
-    ) -> None:
-        self._spark = spark
-        self._link = Link(conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
+    def __init__(self, run: Run, job: JobEnvironment, signals: StopSignals) -> None:
         self._run = run
-        self._settings = settings
-        self._conninfo = conninfo
-        self._shares = shares
-        self._job = PartitionTask(run.token, run.key_namespace, conninfo, settings)
+        self._job = job
+        self._link = Link(job.conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
+        self._task = PartitionTask(run.token, run.key_namespace, job.conninfo, job.settings)
         self._heartbeat = Heartbeat(
-            partial(connect, conninfo, name="bulkpoint heartbeat"),
+            partial(connect, job.conninfo, name="bulkpoint heartbeat"),
             run,
-            settings,
-            cancel=spark.sparkContext.cancelAllJobs,
+            job.settings,
+            cancel=job.spark.sparkContext.cancelAllJobs,
             asked_to_stop=lambda: signals.asked,
         )
 
@@ -246,7 +181,7 @@ class Driver:
 
     def _plan(self) -> list[Wave]:
         """All payments in even ranges; of a second run those that are open, so that a hundred rows are one wave."""
-        rows = wave_rows(self._link.ask(get_limit).tps, self._shares, self._settings.wave_seconds)
+        rows = wave_rows(self._link.ask(get_limit).tps, self._job.shares, self._job.settings.wave_seconds)
         if self._run.kind == "INITIAL":
             return list(waves(1, self._run.target_count, rows))
         bucket_rows = max(1, rows // BUCKETS_A_WAVE)
@@ -277,22 +212,23 @@ class Driver:
 
     def _pay_wave(self, wave: Wave, name: str) -> bool:
         """One Spark job; False when Spark gave it up. What it did pay is recorded all the same."""
-        context = self._spark.sparkContext
+        context = self._job.spark.sparkContext
         context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run}", name)
         payments = (
-            self._spark.read.format("jdbc")
+            self._job.spark.read.format("jdbc")
             .option("driver", "org.postgresql.Driver")
-            .option("url", jdbc_url(self._conninfo))
+            .option("url", jdbc_url(self._job.conninfo))
             .option("dbtable", wave_query(self._run.token.campaign_id, wave.first_seq, wave.last_seq))
             .option("partitionColumn", "seq")
             .option("lowerBound", wave.first_seq)
             .option("upperBound", wave.last_seq + 1)
-            .option("numPartitions", self._shares)
+            .option("numPartitions", self._job.shares)
             .option("fetchsize", FETCH_ROWS)
             .load()
         )
         try:
-            payments.repartition(self._shares).mapInArrow(partial(pay_partition, self._job), REPORT_SCHEMA).collect()
+            partitions = payments.repartition(self._job.shares)
+            partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
         except (Py4JError, PySparkException) as error:
             if not self._heartbeat.over.is_set():
                 say(f"{name} failed: {str(error).strip().splitlines()[0]}")

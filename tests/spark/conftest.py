@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from bulkpoint.launch.spark_session import start_spark
 from bulkpoint.launch.spark_submit import submit_command, submit_environment
-from bulkpoint.pay.driver import start_spark
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
 

@@ -13,7 +13,7 @@ from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import spark_partition_id
 
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
-from bulkpoint.pay.driver import Driver
+from bulkpoint.pay.driver import Driver, JobEnvironment
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA
 from bulkpoint.rules.lifecycle import RunState
@@ -101,8 +101,8 @@ def paid(
     monkeypatch.setattr(DataFrame, "repartition", spread)
     monkeypatch.setattr(DataFrame, "mapInArrow", work)
     settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
-    signals = StopSignals()
-    driver = Driver(spark, run, settings, conninfo=database_url, shares=SHARES, signals=signals)
+    job = JobEnvironment(spark, SHARES, database_url, settings, deliver=lambda _: None)
+    driver = Driver(run, job, StopSignals())
     driver._heartbeat.stop()
     stop_run(connection, run.token.campaign_id, actor="tester")
     assert driver._pay_wave(WAVE, "the wave of the test")

@@ -1,21 +1,27 @@
-"""The job's own command line, as spark-submit runs it; people use `bulkpoint campaign start` or scripts/submit.sh."""
+"""The job as spark-submit runs it: what is asked, the campaign, the database and Spark; pay/driver.py does the rest.
+
+People use `bulkpoint campaign start` or scripts/submit.sh.
+"""
 
 import signal
 import sys
+from functools import partial
 from uuid import UUID
 
 import click
 
-from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, StartTerms
+from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, StartTerms, check_startable
 from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
-from bulkpoint.cli.defect import report_defect
-from bulkpoint.cli.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.database import connection_target
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
-from bulkpoint.pay.driver import RunRequest, pay_campaign
+from bulkpoint.events.deliver import deliver
+from bulkpoint.launch.defect import report_defect
+from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_signals
+from bulkpoint.launch.spark_session import count_shares, start_spark
+from bulkpoint.pay.driver import JobEnvironment, RunRequest, pay_campaign
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection, Database, connect, with_passfile
 from bulkpoint.store.migrate import migrate
 from bulkpoint.store.progress import RetrySelection
 from bulkpoint.views.sentences import sentence
@@ -77,7 +83,25 @@ def pay(
                 terms = StartTerms(seen, policy_of(settings), force, same_as)
         chosen = RetrySelection(retry_kinds, retry_code, beyond_limit)
         request = RunRequest(campaign_id, kind, actor or settings.actor or os_user(), reason, holder, chosen, terms)
-        return pay_campaign(request, settings, database)
+        return _pay(request, settings, database)
+
+
+def _pay(request: RunRequest, settings: Settings, database: Database) -> ExitCode:
+    """Pay with a Spark of our own; before it starts, the campaign's state is looked at."""
+    conninfo = database.url
+    if settings.database_url is None:
+        # Workers of the embedded database are on this machine, but not all of this process's environment.
+        conninfo = with_passfile(database.url, database.passfile)
+    with connect(conninfo, name="bulkpoint driver") as connection:
+        check_startable(connection, request.campaign_id, kind=request.kind)
+    spark = start_spark(request.campaign_id, database)
+    try:
+        job = JobEnvironment(
+            spark, count_shares(spark, settings), conninfo, settings, deliver=partial(deliver, settings, conninfo)
+        )
+        return pay_campaign(request, job)
+    finally:
+        spark.stop()
 
 
 def _find_next(connection: Connection, settings: Settings) -> int | None:

@@ -1,4 +1,4 @@
-"""The end of a command that met a defect of bulkpoint itself: the traceback for the log, and a sentence after it."""
+"""The end of a program that met a defect of bulkpoint itself: the traceback for the log, and a sentence after it."""
 
 import traceback
 
