@@ -83,12 +83,8 @@ if ! uv pip install --compile-bytecode --require-hashes -r requirements.lock; th
 fi
 uv pip install --no-deps --no-build-isolation --editable .
 
-# --- Spark: the JDBC driver, and an archive of the classes a job loads -------------------------------------------------
+# --- Spark: the JDBC driver, and an archive of the classes a job loads; Kafka, for the demo and the tests ----------------
 
 .venv/bin/python -m bulkpoint.launch.spark_submit --set-up
-
-# --- Kafka, for the demo and the tests ------------------------------------------------------------------------------
-
-.venv/bin/python -m bulkpoint.embedded.kafka_home
 touch .venv/.set-up
 say "ready"

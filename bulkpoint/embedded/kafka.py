@@ -165,8 +165,10 @@ class KafkaBroker:
                 return
             time.sleep(_POLL_S)
         raise UnreachableError(
-            f"The embedded Kafka in {self._folder} does not start. The last lines of {self._log}:\n"
-            f"{last_lines(self._log.read_text(errors='replace'))}"
+            "KAFKA_DOES_NOT_START",
+            folder=str(self._folder),
+            log=str(self._log),
+            last_lines=last_lines(self._log.read_text(errors="replace")),
         )
 
     def _collect(self) -> None:
@@ -238,7 +240,7 @@ def _answers(bootstrap: str) -> bool:
 def _choose_ports() -> tuple[int, int]:
     free = [port for port in random.sample(_PORTS, 50) if _is_free(port)]
     if len(free) < 2:
-        raise UnreachableError(f"No port from {_PORTS.start} to {_PORTS.stop} is free on {HOST}. Close some servers.")
+        raise UnreachableError("NO_FREE_PORT", "close_servers", first=_PORTS.start, last=_PORTS.stop, host=HOST)
     return free[0], free[1]
 
 

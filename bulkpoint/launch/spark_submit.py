@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from bulkpoint import files
+from bulkpoint.embedded.kafka_home import find_kafka
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> int:
             if "BULKPOINT_JDBC_JAR" not in os.environ:
                 fetch_jdbc_driver()
             archive_classes()
+            find_kafka()
             return ExitCode.DONE
         if not arguments or {"--help", "-h"} & set(arguments):
             print(_USAGE, end="", file=sys.stdout if arguments else sys.stderr)

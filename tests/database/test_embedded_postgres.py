@@ -24,6 +24,7 @@ from bulkpoint.embedded.postgres_home import PostgresHome
 from bulkpoint.errors import UnreachableError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
+from tests.world.refusals import refused
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about running as root")
 
@@ -290,7 +291,7 @@ def test_a_start_that_fails_shows_the_end_of_the_servers_log(data_dir: Path, mon
         pass
     (data_dir / "postgres" / "data" / "global" / "pg_control").unlink()
     with (
-        pytest.raises(UnreachableError, match=r"(?s)does not start.*not find the database system"),
+        refused(r"(?s)does not start.*not find the database system", UnreachableError),
         embedded_postgres(data_dir),
     ):
         pass
@@ -300,7 +301,7 @@ def test_a_lost_password_is_said_and_not_replaced(data_dir: Path) -> None:
     with embedded_postgres(data_dir) as database:
         pass
     database.passfile.unlink()
-    with pytest.raises(UnreachableError, match="pgpass is missing"), embedded_postgres(data_dir):
+    with refused("pgpass is missing", UnreachableError), embedded_postgres(data_dir):
         pass
 
 
@@ -381,5 +382,5 @@ def test_a_folder_of_another_account_is_refused(data_dir: Path, monkeypatch: pyt
         pass
     nobody = pwd.getpwnam("nobody").pw_uid
     monkeypatch.setattr(os, "geteuid", lambda: nobody)
-    with pytest.raises(UnreachableError, match="belongs to another account"):
+    with refused("belongs to another account", UnreachableError):
         postgres._ensure_running(data_dir)
