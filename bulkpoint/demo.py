@@ -32,6 +32,7 @@ from bulkpoint.events.kafka import read_topic
 from bulkpoint.events.message import build_message
 from bulkpoint.extras import require_extra
 from bulkpoint.launch.process import end_job, start_job
+from bulkpoint.rules.lifecycle import PaymentState, RunState
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
 from bulkpoint.store.campaign import list_campaign_runs
@@ -126,7 +127,7 @@ def run_demo(*, targets: int, tps: int) -> None:
 
 def compare(results: Sequence[Result], ledger: Sequence[dict[str, Any]]) -> Comparison:
     """Lay our rows beside the ledger's lines."""
-    paid = {result.member_id: result for result in results if result.state == "SUCCESS"}
+    paid = {result.member_id: result for result in results if result.state == PaymentState.SUCCESS}
     credited: dict[str, dict[str, Any]] = {}
     twice = 0
     for line in ledger:
@@ -242,7 +243,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
         end_job(job, url, campaign_id, actor=os_user(), reason="the demo was ended")
         raise
     summary = summarize_run_number(connection, campaign_id, run)
-    if summary.state != "COMPLETED":
+    if summary.state != RunState.COMPLETED:
         error = BulkpointError(
             f"The demo's run is {state_words(summary.state)} ({summary.reason or 'no reason given'})."
             f" The end of its log:\n{job.end_of_log()}"
@@ -253,7 +254,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
 
 
 def _run_id(connection: Connection, campaign_id: int, run: int) -> int:
-    return next(one.run_id for one in list_campaign_runs(connection, campaign_id) if one.run == run)
+    return next(one.run_id for one in list_campaign_runs(connection, campaign_id) if one.run_no == run)
 
 
 def _read_ledger(money_url: str) -> list[dict[str, Any]]:

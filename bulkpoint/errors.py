@@ -3,6 +3,7 @@
 from enum import IntEnum
 from typing import Any
 
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.refusals import Refusal
 
 
@@ -15,6 +16,14 @@ class ExitCode(IntEnum):
     STOPPED = 4
     RUN_FAILED = 5
     UNREACHABLE = 6
+
+
+# How a command ends that followed a run to its end.
+RUN_EXIT_CODES = {
+    RunState.COMPLETED: ExitCode.DONE,
+    RunState.STOPPED: ExitCode.STOPPED,
+    RunState.FAILED: ExitCode.RUN_FAILED,
+}
 
 
 class BulkpointError(Exception):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from bulkpoint.campaigns.runs import check_startable
+from bulkpoint.rules.lifecycle import CampaignState, RunKind
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
@@ -28,8 +29,8 @@ def plan_resume(connection: Connection, campaign_id: int, *, tell: Callable[[str
         time.sleep(POLL_S)
         campaign = get_campaign(connection, campaign_id)
     require_right(connection, Right.START)
-    return check_startable(connection, campaign_id, kind="RESUME")
+    return check_startable(connection, campaign_id, kind=RunKind.RESUME)
 
 
 def _has_driver(campaign: Campaign) -> bool:
-    return campaign.state == "RUNNING" and not campaign.driver_is_gone
+    return campaign.state == CampaignState.RUNNING and not campaign.driver_is_gone

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, CampaignState, Command, refusal
+from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, Command
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
@@ -26,9 +27,7 @@ def plan_retry(connection: Connection, campaign_id: int, chosen: RetrySelection)
     where all that is has had its three RETRY runs.
     """
     campaign = get_campaign(connection, campaign_id)
-    refused = refusal(Command.RETRY, CampaignState(campaign.state), campaign_id)
-    if refused is not None:
-        raise RefusedError(refused)
+    check_state(Command.RETRY, campaign)
     require_right(connection, Right.START)
     failed = count_failed(connection, campaign_id, chosen)
     again = [one for one in failed if one.chosen and not one.spent]

@@ -99,10 +99,10 @@ def begin_run(
     return _retry(connection, campaign_id, opening, chosen)
 
 
-def check_startable(connection: Connection, campaign_id: int, *, kind: str) -> Campaign:
+def check_startable(connection: Connection, campaign_id: int, *, kind: RunKind) -> Campaign:
     """The campaign, if its state lets a run of this kind begin; RefusedError with what to do instead."""
     campaign = get_campaign(connection, campaign_id)
-    check_state(_OPENED_BY[RunKind(kind)], campaign)
+    check_state(_OPENED_BY[kind], campaign)
     _refuse_living_driver(campaign)
     return campaign
 
@@ -178,7 +178,7 @@ def _hand_over(connection: Connection, change: Change, token: RunToken, opening:
     run = Run(
         token,
         change.run_no,
-        change.detail["kind"],
+        RunKind(change.detail["kind"]),
         opening.holder,
         opening.actor,
         frozen.key_namespace,
@@ -259,7 +259,7 @@ def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str
             write_event(
                 connection,
                 campaign_id=summary.campaign_id,
-                run=summary.run,
+                run=summary.run_no,
                 type="campaign.progressed",
                 actor=actor,
                 data=figures,
@@ -308,7 +308,7 @@ def stop_run(connection: Connection, campaign_id: int, *, actor: str, reason: st
 def _describe_end(change: Change, summary: RunSummary) -> None:
     """What is written of a run that has ended; the event itself has the campaign, the run's number and its state."""
     figures = asdict(summary)
-    change.run_no = figures.pop("run")
+    change.run_no = figures.pop("run_no")
     for key in ("campaign_id", "state"):
         del figures[key]
     for key in ("started_at", "finished_at"):

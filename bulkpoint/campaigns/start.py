@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from bulkpoint.campaigns.digest import check_digest, refuse_another_digest
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.runs import StartTerms
+from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.rules.lifecycle import CampaignState, Command, refusal
+from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import Policy, find_obstacle
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
@@ -81,9 +82,7 @@ def plan_start(connection: Connection, settings: Settings, campaign_id: int, req
     Raises RefusedError with what stands in the way and what to do.
     """
     campaign = get_campaign(connection, campaign_id)
-    wrong_state = refusal(Command.START, CampaignState(campaign.state), campaign_id)
-    if wrong_state:
-        raise RefusedError(wrong_state)
+    check_state(Command.START, campaign)
     require_right(connection, Right.START)
     if request.force:
         require_right(connection, Right.FORCE)

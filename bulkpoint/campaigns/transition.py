@@ -11,7 +11,7 @@ from typing import Any
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import invariant
-from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, refusal
+from bulkpoint.rules.lifecycle import TRANSITIONS, Command, refusal
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
@@ -95,6 +95,6 @@ def recorded(
 
 def check_state(command: Command, campaign: Campaign) -> None:
     """Raises WrongStateError, with what to do instead, where the campaign's state does not allow the command."""
-    refused = refusal(command, CampaignState(campaign.state), campaign.campaign_id)
+    refused = refusal(command, campaign.state, campaign.campaign_id)
     if refused is not None:
         raise WrongStateError(refused)

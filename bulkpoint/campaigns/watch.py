@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from bulkpoint.errors import UnreachableError
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.progress import Sample, sample_progress
 
@@ -47,7 +48,7 @@ def follow_run(
     """
     onlooker = Onlooker(url, campaign_id)
     try:
-        run: int | None = None
+        run_no: int | None = None
         last_answer = time.monotonic()
         while True:
             was_alive = alive()
@@ -59,11 +60,11 @@ def follow_run(
                 time.sleep(look_s)
                 continue
             last_answer = time.monotonic()
-            if run is not None and sample.run != run:
+            if run_no is not None and sample.run_no != run_no:
                 return
-            run = sample.run
+            run_no = sample.run_no
             yield sample
-            if sample.state != "RUNNING" or not was_alive:
+            if sample.state != CampaignState.RUNNING or not was_alive:
                 return
             time.sleep(look_s)
     finally:

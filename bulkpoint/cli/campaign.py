@@ -190,7 +190,7 @@ def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezon
     for run in runs:
         lasted = "" if run.finished_at is None else duration((run.finished_at - run.started_at).total_seconds())
         started = local_time(run.started_at, timezone)
-        table.append((str(run.run), run.kind, state_words(run.state), started, lasted, run.actor, run.reason or ""))
+        table.append((str(run.run_no), run.kind, state_words(run.state), started, lasted, run.actor, run.reason or ""))
     for line in aligned(table, left=("KIND", "STATE", "STARTED", "BY", "REASON")):
         click.echo(line)
 
@@ -220,7 +220,7 @@ def _run_fields(run: "CampaignRun") -> dict[str, Any]:
     from bulkpoint.views.format import utc_time
 
     return {
-        "run": run.run,
+        "run": run.run_no,
         "kind": run.kind,
         "state": run.state,
         "reason": run.reason,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bulkpoint.cli.session import Session, say
-from bulkpoint.errors import BulkpointError, ExitCode
+from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode
 from bulkpoint.launch.signals import Terminated, hold_off_signals
+from bulkpoint.rules.lifecycle import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from bulkpoint.launch.process import Job
     from bulkpoint.store.campaign import Campaign
     from bulkpoint.store.progress import Sample
-
-EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
 
 
 def run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, detach: bool) -> None:
@@ -81,7 +80,7 @@ def exit_as_the_run(
     # A connection of its own: the session's may be older than a restart of the database.
     with connect(session.database_url) as connection:
         summary = summarize_run_number(connection, campaign_id, run)
-    if summary.state == "RUNNING":
+    if summary.state == RunState.RUNNING:
         assert job is not None, "only a job that died leaves a run behind that still says RUNNING"
         raise _job_died(job, campaign_id)
     settings = session.settings
@@ -93,8 +92,8 @@ def exit_as_the_run(
             f"campaign {campaign_id} {state_words(summary.state)}{why}: success {summary.success:,},"
             f" failed {summary.failed:,}, not processed {summary.open:,}"
         )
-    if summary.state != "COMPLETED":
-        raise SystemExit(EXIT_CODES[summary.state])
+    if summary.state != RunState.COMPLETED:
+        raise SystemExit(RUN_EXIT_CODES[summary.state])
 
 
 def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:

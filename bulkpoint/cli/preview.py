@@ -11,6 +11,7 @@ import click
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.lifecycle import CampaignState
 
 if TYPE_CHECKING:
     from bulkpoint.rules.preview import Preview
@@ -100,6 +101,6 @@ def _conclude(seen: "Preview") -> None:
             f"{number} in campaign {campaign_id}: mend its targets and look again, or withdraw it"
             f" (`bulkpoint campaign withdraw {campaign_id} --reason T`) and create another."
         )
-    if seen.campaign.state == "WAITING" and seen.digest is not None:
+    if seen.campaign.state == CampaignState.WAITING and seen.digest is not None:
         start = f"bulkpoint campaign start {campaign_id} --digest {seen.digest.hex()}"
         say(f"Start this list and no other with `{start}`.")

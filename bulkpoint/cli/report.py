@@ -10,6 +10,7 @@ import click
 
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.lifecycle import CampaignState
 
 
 @click.command(short_help="A campaign's payments as CSV, Parquet or a page.")
@@ -62,7 +63,7 @@ def _write_rows(session: Session, campaign_id: int, out: Path | None, *, kind: s
         refuse_unstarted(campaign)
         with _opened(out) as stream:
             totals = write(stream_payments(session.connection, campaign_id, failed_only=failed_only), stream)
-    if campaign.state == "RUNNING":
+    if campaign.state == CampaignState.RUNNING:
         say(f"Campaign {campaign_id} is RUNNING: this is how it was when the report began.")
     say(f"campaign {campaign_id}: {totals}")
 

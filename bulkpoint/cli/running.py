@@ -142,11 +142,12 @@ def retry(
     from bulkpoint.campaigns.retry import plan_retry
     from bulkpoint.campaigns.runs import ALL_BUT_REFUSED
     from bulkpoint.launch.process import start_job
+    from bulkpoint.rules.lifecycle import FailureKind
     from bulkpoint.store.progress import RetrySelection
 
     if beyond_limit and not (reason and reason.strip()):
         raise UsageError("--beyond-limit needs --reason: it is kept in the audit log.")
-    chosen = RetrySelection(kinds or ALL_BUT_REFUSED.kinds, code, beyond_limit)
+    chosen = RetrySelection(tuple(map(FailureKind, kinds)) or ALL_BUT_REFUSED.kinds, code, beyond_limit)
     with open_session() as session:
         plan = plan_retry(session.connection, campaign_id, chosen)
         if not yes:
@@ -213,7 +214,7 @@ def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
         if deadline is not None:
             due = parse_time(deadline, option="--deadline", timezone=zone, now=datetime.now(UTC))
         one = get_campaign(session.connection, campaign_id)
-        if one.run is None:
+        if one.run_no is None:
             raise RefusedError(
                 f"Campaign {campaign_id} is {state_words(one.state)}: there is nothing to watch yet."
                 f" Start it with `bulkpoint campaign start {campaign_id}`; if that was done just now, Spark is still"
@@ -225,7 +226,7 @@ def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
         except (KeyboardInterrupt, Terminated):
             say(f"Campaign {campaign_id} goes on without you: bulkpoint campaign watch {campaign_id}")
             raise
-        exit_as_the_run(session, campaign_id, one.run, quiet=as_json)
+        exit_as_the_run(session, campaign_id, one.run_no, quiet=as_json)
 
 
 def _campaign_id(text: str) -> int:

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
 
+from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.views.format import utc_time
@@ -35,7 +36,7 @@ class Ended(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    kind: str
+    kind: Annotated[RunKind, WithJsonSchema({"title": "Kind", "type": "string"})]
     reason: str | None
     started_at: _Time
     finished_at: _Time
@@ -83,5 +84,5 @@ def summary_of(event: Event) -> RunSummary:
     """How a run ended, from its event. Raises pydantic's ValidationError for data of another shape."""
     ended = Ended.model_validate(event.data)
     assert event.run is not None, "a run ended"
-    state = event.type.removeprefix("campaign.").upper()
-    return RunSummary(campaign_id=event.campaign_id, run=event.run, state=state, **dict(ended))
+    state = RunState(event.type.removeprefix("campaign.").upper())
+    return RunSummary(campaign_id=event.campaign_id, run_no=event.run, state=state, **dict(ended))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bulkpoint.events.envelope import summary_of
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.text import escaped_for_slack, one_line
@@ -62,7 +63,7 @@ def _plain(title: str, *, body: list[str], small: list[str]) -> Message:
 def build_message(summary: RunSummary, *, language: str) -> Message:
     """The closing message of a run that ended; `language` is ko or en."""
     say = words(language)["message"]
-    values = asdict(summary) | {"unpaid_amount": summary.failed_amount + summary.open_amount}
+    values = asdict(summary) | {"run": summary.run_no, "unpaid_amount": summary.failed_amount + summary.open_amount}
     name = " ".join(summary.name.split())
     title = say[summary.state]
     where = say["campaign"].format(**values)
@@ -93,7 +94,7 @@ def _blocks(title: str, *, body: Iterable[str], small: Iterable[str]) -> list[di
 
 
 def _reason(summary: RunSummary, line: str) -> list[str]:
-    if summary.state == "COMPLETED" or not summary.reason:
+    if summary.state == RunState.COMPLETED or not summary.reason:
         return []
     return [line.format(reason=_one_line(summary.reason))]
 
@@ -115,7 +116,7 @@ def _timing(summary: RunSummary, language: str) -> list[str]:
 def _next_steps(summary: RunSummary) -> list[str]:
     """What to do next, by the names of the words for it."""
     steps = []
-    if summary.state != "COMPLETED" and summary.open:
+    if summary.state != RunState.COMPLETED and summary.open:
         steps.append("resume")
     else:
         if summary.failed > summary.unknown + summary.refused:

@@ -19,6 +19,7 @@ from bulkpoint.launch.defect import report_defect
 from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.launch.spark_session import count_shares, start_spark
 from bulkpoint.pay.driver import JobEnvironment, RunRequest, pay_campaign
+from bulkpoint.rules.lifecycle import FailureKind, RunKind
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
 from bulkpoint.store.connect import Connection, Database, connect, with_passfile
@@ -81,8 +82,9 @@ def pay(
             else:  # `bulkpoint campaign start` has looked, and the run itself looks again
                 seen = None if digest is None else bytes.fromhex(digest)
                 terms = StartTerms(seen, policy_of(settings), force, same_as)
-        chosen = RetrySelection(retry_kinds, retry_code, beyond_limit)
-        request = RunRequest(campaign_id, kind, actor or settings.actor or os_user(), reason, holder, chosen, terms)
+        chosen = RetrySelection(tuple(map(FailureKind, retry_kinds)), retry_code, beyond_limit)
+        asker = actor or settings.actor or os_user()
+        request = RunRequest(campaign_id, RunKind(kind), asker, reason, holder, chosen, terms)
         return _pay(request, settings, database)
 
 

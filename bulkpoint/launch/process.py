@@ -136,7 +136,7 @@ def start_job(
     and looks after an embedded database by itself.
     """
     campaign_id = campaign.campaign_id
-    run = (campaign.run or 0) + 1
+    run = (campaign.run_no or 0) + 1
     arguments = [str(campaign_id), "--kind", kind, "--actor", actor, *options]
     if reason is not None:
         arguments += ["--reason", reason]

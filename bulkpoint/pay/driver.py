@@ -28,12 +28,12 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, StartTerms, begin_run, end_run
-from bulkpoint.errors import BulkpointError, ExitCode
+from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
-from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Link, connect, jdbc_url
@@ -52,7 +52,6 @@ ANSWER_S_MAX = 600.0
 BUCKETS_A_WAVE = 20
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
-EXIT_CODES = {"COMPLETED": ExitCode.DONE, "STOPPED": ExitCode.STOPPED, "FAILED": ExitCode.RUN_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class RunRequest:
     """What was asked for: one campaign, and who asked. `holder`: what the asker knows this driver by."""
 
     campaign_id: int
-    kind: str
+    kind: RunKind
     actor: str
     reason: str | None = None
     holder: UUID | None = None
@@ -100,7 +99,7 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
                 say(f"no automatic retry: {sentence(error, timezone=job.settings.timezone)}")
                 break
             summary = pay_run(run, job, signals)
-    return ExitCode.RUN_FAILED if summary is None else EXIT_CODES[summary.state]
+    return ExitCode.RUN_FAILED if summary is None else RUN_EXIT_CODES[summary.state]
 
 
 def begin(request: RunRequest, job: JobEnvironment) -> Run:
@@ -122,7 +121,7 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:
     """Pay one run to its end and have its events delivered; None when another driver took it over."""
-    say(f"campaign {run.token.campaign_id}, run {run.run}: {run.target_count:,} payments, {job.shares} shares")
+    say(f"campaign {run.token.campaign_id}, run {run.run_no}: {run.target_count:,} payments, {job.shares} shares")
     summary = Driver(run, job, signals).pay()
     if summary is None:
         say("this run was taken over by another driver; nothing more is written here")
@@ -135,12 +134,12 @@ def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRe
     """The runs that may follow the one that was asked for, over what it left FAILED."""
     for number in range(1, settings.auto_retry_runs + 1):
         reason = f"automatic retry {number} of {settings.auto_retry_runs}"
-        yield replace(request, kind="RETRY", reason=reason, chosen=ALL_BUT_REFUSED, terms=NO_TERMS)
+        yield replace(request, kind=RunKind.RETRY, reason=reason, chosen=ALL_BUT_REFUSED, terms=NO_TERMS)
 
 
 def retry_is_due(summary: RunSummary) -> bool:
     """Whether a run left payments FAILED that a retry takes without being told."""
-    return summary.state == "COMPLETED" and summary.failed > summary.refused
+    return summary.state == RunState.COMPLETED and summary.failed > summary.refused
 
 
 class Driver:
@@ -182,7 +181,7 @@ class Driver:
     def _plan(self) -> list[Wave]:
         """All payments in even ranges; of a second run those that are open, so that a hundred rows are one wave."""
         rows = wave_rows(self._link.ask(get_limit).tps, self._job.shares, self._job.settings.wave_seconds)
-        if self._run.kind == "INITIAL":
+        if self._run.kind == RunKind.INITIAL:
             return list(waves(1, self._run.target_count, rows))
         bucket_rows = max(1, rows // BUCKETS_A_WAVE)
         campaign_id = self._run.token.campaign_id
@@ -213,7 +212,7 @@ class Driver:
     def _pay_wave(self, wave: Wave, name: str) -> bool:
         """One Spark job; False when Spark gave it up. What it did pay is recorded all the same."""
         context = self._job.spark.sparkContext
-        context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run}", name)
+        context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run_no}", name)
         payments = (
             self._job.spark.read.format("jdbc")
             .option("driver", "org.postgresql.Driver")
@@ -237,14 +236,14 @@ class Driver:
 
     def _end(self, trouble: str | None) -> RunSummary | None:
         """End the run, unless a stop has; None when it is another driver's by now."""
-        if self._heartbeat.state == "RUNNING":
+        if self._heartbeat.state == RunState.RUNNING:
             state = RunState.FAILED if self._heartbeat.halt or trouble else RunState.COMPLETED
             ended = self._link.ask(lambda connection: end_run(connection, self._run, state, trouble))
             if ended is not None:
                 return ended
         # It was ended by a stop, perhaps just now; or by us, and the reply to the commit was lost.
         summary = self._link.ask(lambda connection: summarize_run(connection, self._run.token.run_id))
-        return None if summary.state == "RUNNING" else summary
+        return None if summary.state == RunState.RUNNING else summary
 
     def _ended_payments(self) -> int:
         return self._link.ask(lambda connection: sample_progress(connection, self._run.token.campaign_id)).done

@@ -11,6 +11,7 @@ from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
 from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.rules.answers import Halt
+from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
@@ -40,7 +41,7 @@ class Heartbeat:
         cancel: Callable[[], None],
         asked_to_stop: Callable[[], str | None],
     ) -> None:
-        self.state = "RUNNING"
+        self.state = RunState.RUNNING
         self.halt: str | None = None
         self.lost = False
         self.over = threading.Event()
@@ -48,7 +49,7 @@ class Heartbeat:
         self._run = run
         self._settings = settings
         self._cancel = cancel
-        self._early_check_due = run.kind == "INITIAL" and settings.max_failed_ratio < 1
+        self._early_check_due = run.kind == RunKind.INITIAL and settings.max_failed_ratio < 1
         self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
         self._next_sample_at = 0.0
@@ -81,7 +82,7 @@ class Heartbeat:
 
     def _beat(self, connection: Connection) -> None:
         reason = self._asked_to_stop()
-        if reason is not None and self.state == "RUNNING":
+        if reason is not None and self.state == RunState.RUNNING:
             with suppress(RefusedError):  # it ended by itself just now
                 stop_run(connection, self._run.token.campaign_id, actor=self._run.actor, reason=reason)
         renewed = renew_driver(connection, self._run)
@@ -90,7 +91,7 @@ class Heartbeat:
             self.over.set()
             return
         self.state, self.halt = renewed
-        if self.state != "RUNNING" or self.halt is not None:
+        if self.state != RunState.RUNNING or self.halt is not None:
             self.over.set()
             return
         restore_tps_if_due(connection)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from bulkpoint.errors import UnreachableError
+from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.connect import Connection, Link
 from bulkpoint.store.payment import Attempt, Change, record_results
 from bulkpoint.store.share import RunToken
@@ -121,6 +122,6 @@ def by_share(batch: Sequence[Result]) -> list[tuple[int, list[Attempt], list[Cha
         if attempt is not None:
             attempts.append(attempt)
         earlier = changes.get(change.seq)
-        if earlier is None or earlier.state != "SUCCESS":
+        if earlier is None or earlier.state != PaymentState.SUCCESS:
             changes[change.seq] = change
     return [(share, attempts, list(changes.values())) for share, (attempts, changes) in shares.items()]

@@ -263,7 +263,7 @@ class Sender(threading.Thread):
         payment.failure_code = decision.failure_code
         if decision.halt is not None:
             desk.halt_run(decision.halt, verdict.message or verdict.code or verdict.outcome.value)
-        comes_again = decision.state is PaymentState.PENDING and decision.wait_s is not None
+        comes_again = decision.state == PaymentState.PENDING and decision.wait_s is not None
         change = change_of(payment, decision, desk.lease, keeps_claim=comes_again)
         desk.recorder.add(attempt, change)
         if decision.wait_s is not None and comes_again:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count, pairwise
 
 from bulkpoint.rules.invariants import invariant
+from bulkpoint.rules.lifecycle import CampaignState
 
 BARS_MAX = 12
 # Amounts that differ by no more than this factor are divided evenly; wider ones at 1, 2, 5, 10, 20, 50, ...
@@ -75,7 +76,7 @@ class Listed:
 
     campaign_id: int
     name: str
-    state: str
+    state: CampaignState
     expected_count: int
     expected_amount: int
     frozen_at: datetime | None

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.lifecycle import CampaignState, RunKind, RunState
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign and its latest run (`run` and what begins with it: none before the first start).
+    """A campaign and its latest run (`run_no` and what begins with run: none before the first start).
 
     driver_until: how long the run's driver has its lease. driver_is_gone: the run says RUNNING and nobody drives it.
     creator and approved_by are claimed names, creator_login and approved_login the database's own. same_as: the earlier
@@ -25,7 +26,7 @@ class Campaign:
     campaign_id: int
     name: str
     note: str
-    state: str
+    state: CampaignState
     expected_count: int
     expected_amount: int
     target_count: int | None
@@ -42,8 +43,8 @@ class Campaign:
     same_as: int | None
     frozen_at: datetime | None
     run_id: int | None
-    run: int | None
-    run_kind: str | None
+    run_no: int | None
+    run_kind: RunKind | None
     run_reason: str | None
     run_started_at: datetime | None
     run_finished_at: datetime | None
@@ -79,12 +80,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class CampaignRun:
-    """One execution over a campaign's payments; `run` counts from 1 in each campaign."""
+    """One execution over a campaign's payments; `run_no` counts from 1 in each campaign."""
 
     run_id: int
-    run: int
-    kind: str
-    state: str
+    run_no: int
+    kind: RunKind
+    state: RunState
     reason: str | None
     actor: str
     started_at: datetime
@@ -119,7 +120,7 @@ def insert_campaign(
 
 def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     """Raises RefusedError where there is no such campaign."""
-    with connection.cursor(row_factory=class_row(Campaign)) as cursor:
+    with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
         campaign = cursor.execute(sql("get_campaign"), {"campaign_id": campaign_id}).fetchone()
     if campaign is None:
         raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
@@ -152,13 +153,13 @@ def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: st
 
 def list_campaigns(connection: Connection) -> list[Campaign]:
     """All campaigns, oldest first."""
-    with connection.cursor(row_factory=class_row(Campaign)) as cursor:
+    with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
         return cursor.execute(sql("list_campaigns")).fetchall()
 
 
 def list_queue(connection: Connection) -> list[QueuedCampaign]:
     """The campaigns that wait, oldest first."""
-    with connection.cursor(row_factory=class_row(QueuedCampaign)) as cursor:
+    with connection.cursor(row_factory=typed_row(QueuedCampaign)) as cursor:
         return cursor.execute(sql("list_queue")).fetchall()
 
 
@@ -170,7 +171,7 @@ def get_running_campaign(connection: Connection) -> Campaign | None:
 
 def get_counts(connection: Connection, campaign: Campaign) -> Counts:
     """Counts by state; before the freeze everything expected is PENDING."""
-    with connection.cursor(row_factory=class_row(Counts)) as cursor:
+    with connection.cursor(row_factory=typed_row(Counts)) as cursor:
         counts = cursor.execute(sql("get_campaign_counts"), {"campaign_id": campaign.campaign_id}).fetchone()
     if counts is None:
         return Counts(campaign.expected_count, 0, 0, 0, campaign.expected_amount, 0, 0, 0, 0, 0, 0, 0)
@@ -179,5 +180,5 @@ def get_counts(connection: Connection, campaign: Campaign) -> Counts:
 
 def list_campaign_runs(connection: Connection, campaign_id: int) -> list[CampaignRun]:
     """The runs of a campaign, the first one first."""
-    with connection.cursor(row_factory=class_row(CampaignRun)) as cursor:
+    with connection.cursor(row_factory=typed_row(CampaignRun)) as cursor:
         return cursor.execute(sql("list_campaign_runs"), {"campaign_id": campaign_id}).fetchall()

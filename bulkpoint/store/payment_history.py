@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from psycopg.rows import class_row
-
+from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
 
 # An attempt's id has the time by its worker's clock, a payment's times are the database's: so far apart they may be.
@@ -34,14 +34,14 @@ class FoundPayment:
 
     campaign_id: int
     campaign_name: str
-    campaign_state: str
+    campaign_state: CampaignState
     seq: int
     member_id: str
     amount: int
     reason: str
-    state: str
+    state: PaymentState
     transaction_id: str | None
-    failure_kind: str | None
+    failure_kind: FailureKind | None
     failure_code: str | None
     failure_message: str | None
     maybe_credited: bool
@@ -57,7 +57,7 @@ class FoundTarget:
 
     campaign_id: int
     campaign_name: str
-    campaign_state: str
+    campaign_state: CampaignState
     member_id: str
     amount: int
     reason: str
@@ -72,9 +72,9 @@ def find_payments(
     one is asked; the calls of a payment are sought between its first one and its end.
     """
     wanted = {"member_id": member_id, "campaign_id": campaign_id}
-    with connection.cursor(row_factory=class_row(FoundPayment)) as cursor:
+    with connection.cursor(row_factory=typed_row(FoundPayment)) as cursor:
         payments = cursor.execute(sql("find_payments"), wanted).fetchall()
-    with connection.cursor(row_factory=class_row(FoundTarget)) as cursor:
+    with connection.cursor(row_factory=typed_row(FoundTarget)) as cursor:
         targets = cursor.execute(sql("find_targets"), wanted).fetchall()
     found = [replace(payment, attempts=_attempts_of(connection, payment)) for payment in payments]
     return sorted([*found, *targets], key=lambda one: one.campaign_id, reverse=True)
@@ -84,7 +84,8 @@ def _attempts_of(connection: Connection, payment: FoundPayment) -> tuple[FoundAt
     if payment.first_sent_at is None:  # set before the first call, and taken back only where none was made
         return ()
     last = _LAST_ID
-    if payment.finished_at is not None and payment.failure_kind != "UNKNOWN":  # that may be looked up at any time
+    # An UNKNOWN one may be looked up at any time.
+    if payment.finished_at is not None and payment.failure_kind != FailureKind.UNKNOWN:
         last = _first_id_of(payment.finished_at + CLOCKS_DIFFER_MAX)
     rows = connection.execute(
         sql("find_attempts"),

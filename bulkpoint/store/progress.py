@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.rows import class_row
-
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX
+from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
 
 
@@ -22,8 +21,8 @@ class Sample:
     """
 
     at: datetime
-    state: str
-    run: int | None
+    state: CampaignState
+    run_no: int | None
     run_reason: str | None
     total: int
     processing: int
@@ -52,7 +51,7 @@ class RetrySelection:
     beyond_limit: also those that had all the RETRY runs they may have.
     """
 
-    kinds: tuple[str, ...]
+    kinds: tuple[FailureKind, ...]
     code: str | None = None
     beyond_limit: bool = False
 
@@ -72,7 +71,7 @@ class FailedKind:
     chosen: whether they are of the choice asked for. spent: whether they had all the RETRY runs they may have.
     """
 
-    kind: str
+    kind: FailureKind
     code: str
     count: int
     amount: int
@@ -90,9 +89,9 @@ class RunSummary:
 
     campaign_id: int
     name: str
-    run: int
-    kind: str
-    state: str
+    run_no: int
+    kind: RunKind
+    state: RunState
     reason: str | None
     started_at: datetime
     finished_at: datetime | None
@@ -109,16 +108,16 @@ class RunSummary:
 
 def sample_progress(connection: Connection, campaign_id: int) -> Sample:
     """Raises RefusedError where there is no such campaign."""
-    row = connection.execute(sql("sample_progress"), {"campaign_id": campaign_id}).fetchone()
-    if row is None:
+    with connection.cursor(row_factory=typed_row(Sample)) as cursor:
+        sample = cursor.execute(sql("sample_progress"), {"campaign_id": campaign_id}).fetchone()
+    if sample is None:
         raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
-    before, counts, limit = row[:5], row[5:11], row[11:]
-    return Sample(*before, *(count or 0 for count in counts), *limit)
+    return sample
 
 
 def count_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> list[FailedKind]:
     """FAILED payments by kind and code, the most frequent first. One scan of the campaign."""
-    with connection.cursor(row_factory=class_row(FailedKind)) as cursor:
+    with connection.cursor(row_factory=typed_row(FailedKind)) as cursor:
         return cursor.execute(sql("count_failed"), chosen.parameters(campaign_id)).fetchall()
 
 
@@ -137,7 +136,7 @@ def recent_rate(connection: Connection, run_id: int) -> float | None:
 
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:
     """What the closing message tells of a run."""
-    with connection.cursor(row_factory=class_row(RunSummary)) as cursor:
+    with connection.cursor(row_factory=typed_row(RunSummary)) as cursor:
         summary = cursor.execute(sql("summarize_run"), {"run_id": run_id}).fetchone()
     assert summary is not None, f"run {run_id} exists"
     return summary

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from psycopg.rows import class_row
-
+from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
 
 
@@ -14,14 +14,14 @@ class Result:
 
     member_id: str
     amount: int
-    state: str
+    state: PaymentState
     transaction_id: str | None
     failure_kind: str
 
 
 def list_results(connection: Connection, campaign_id: int) -> list[Result]:
     """Every payment of a campaign; in memory, so for a million rows, not for a hundred."""
-    with connection.cursor(row_factory=class_row(Result)) as cursor:
+    with connection.cursor(row_factory=typed_row(Result)) as cursor:
         return cursor.execute(sql("list_results"), {"campaign_id": campaign_id}).fetchall()
 
 

@@ -10,6 +10,7 @@ import psycopg
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import invariant
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
@@ -123,7 +124,7 @@ def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
             " nothing to reconcile."
         )
     run_id, run, state, key_namespace = row
-    if state == "RUNNING":
+    if state == RunState.RUNNING:
         raise RefusedError(
             f"Campaign {campaign_id} is RUNNING and cannot be reconciled: wait for its end with"
             f" `bulkpoint campaign watch {campaign_id}`, or end it with `bulkpoint campaign stop {campaign_id}`."

@@ -21,8 +21,8 @@ class Run:
     """A run as its driver holds it."""
 
     token: RunToken
-    run: int
-    kind: str
+    run_no: int
+    kind: RunKind
     holder: UUID
     actor: str
     key_namespace: UUID
@@ -103,10 +103,10 @@ def open_rows_exist(connection: Connection, campaign_id: int) -> bool:
     return bool(row[0])
 
 
-def renew_driver(connection: Connection, run: Run) -> tuple[str, str | None] | None:
+def renew_driver(connection: Connection, run: Run) -> tuple[RunState, str | None] | None:
     """Prolong the driver's lease; the run's state and its halt, or None when the run is no longer this driver's."""
     row = connection.execute(sql("renew_driver"), driver_parameters(run)).fetchone()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (RunState(row[0]), row[1])
 
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.export import PaymentRow
 from bulkpoint.text import defused
@@ -52,7 +53,7 @@ def refuse_unstarted(campaign: Campaign) -> None:
     """Raises RefusedError, with what to do instead, for a campaign that has no payments yet."""
     if campaign.frozen_at is not None:
         return
-    if campaign.state == "WITHDRAWN":
+    if campaign.state == CampaignState.WITHDRAWN:
         raise RefusedError(
             f"Campaign {campaign.campaign_id} was withdrawn before it started: nothing was paid, so there is nothing"
             f" to report. `bulkpoint campaign show {campaign.campaign_id}` shows what it was."

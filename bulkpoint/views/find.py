@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bulkpoint.rules.lifecycle import CampaignState, PaymentState
 from bulkpoint.store.payment_history import FoundAttempt, FoundPayment, FoundTarget
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, local_time, state_words, utc_time
@@ -14,18 +15,18 @@ def explain(one: FoundPayment | FoundTarget, language: str = "en") -> str:
     """One sentence or two: whether the member has the points, and what can be done."""
     values = {"campaign_id": one.campaign_id, "state": one.campaign_state}
     if isinstance(one, FoundTarget):
-        key = "withdrawn" if one.campaign_state == "WITHDRAWN" else "waiting"
+        key = "withdrawn" if one.campaign_state == CampaignState.WITHDRAWN else "waiting"
         return phrase(language, f"explanations.{key}", points=_points(one.amount, language), **values)
     if one.failure_kind is not None:
         return phrase(language, f"failure_kinds.{one.failure_kind}.explained", **values)
     said = phrase(language, f"explanations.{one.state}")
-    if one.state == "SUCCESS":
+    if one.state == PaymentState.SUCCESS:
         return said
     if one.maybe_credited:
         said += ", " + phrase(language, "explanations.maybe_credited")
-    elif one.first_sent_at is not None and one.state == "PENDING":
+    elif one.first_sent_at is not None and one.state == PaymentState.PENDING:
         said += "; " + phrase(language, "explanations.called")
-    if one.campaign_state in ("STOPPED", "FAILED"):
+    if one.campaign_state in (CampaignState.STOPPED, CampaignState.FAILED):
         said += "; " + phrase(language, "explanations.resume", **values)
     return said
 
@@ -87,7 +88,7 @@ def _fields(one: FoundPayment | FoundTarget) -> dict[str, Any]:
         "member_id": one.member_id,
         "amount": one.amount,
         "reason": one.reason,
-        "state": one.state if isinstance(one, FoundPayment) else "PENDING",
+        "state": one.state if isinstance(one, FoundPayment) else PaymentState.PENDING,
         "explanation": explain(one),
         **dict.fromkeys(("transaction_id", "failure_kind", "failure_code", "failure_message")),
         **dict.fromkeys(("first_sent_at", "next_attempt_at", "finished_at")),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration, local_time, state_words, utc_time
 
@@ -38,7 +39,7 @@ class Ticker:
 
     def tick(self, sample: Sample) -> Progress:
         """The progress by this sample; rate and time left are none until there are two samples of a run."""
-        if self._samples and self._samples[-1].run != sample.run:
+        if self._samples and self._samples[-1].run_no != sample.run_no:
             self._samples.clear()
         self._samples.append(sample)
         while len(self._samples) > 2 and self._samples[1].at <= sample.at - RATE_WINDOW:
@@ -48,7 +49,7 @@ class Ticker:
         if elapsed_s <= 0:
             return Progress(sample, None, None)
         rate = max(0.0, (sample.done - first.done) / elapsed_s)  # a retry takes rows back
-        goes_on = sample.state == "RUNNING" and sample.tps != 0 and sample.out_since is None
+        goes_on = sample.state == CampaignState.RUNNING and sample.tps != 0 and sample.out_since is None
         left_s = (sample.total - sample.done) / rate if rate > 0 and goes_on else None
         return Progress(sample, rate, left_s)
 
@@ -88,7 +89,7 @@ def _trouble_notes(sample: Sample) -> list[str]:
 def _waiting_notes(progress: Progress) -> list[str]:
     """Why nothing happens, where neither the limit nor money is the cause."""
     sample = progress.sample
-    if sample.state != "RUNNING" or progress.rate or progress.rate is None or sample.tps == 0:
+    if sample.state != CampaignState.RUNNING or progress.rate or progress.rate is None or sample.tps == 0:
         return []
     if sample.done == 0:
         return ["Spark is starting"]
@@ -116,7 +117,7 @@ def progress_object(progress: Progress, campaign_id: int) -> dict[str, Any]:
     sample = progress.sample
     return {
         "campaign_id": campaign_id,
-        "run": sample.run,
+        "run": sample.run_no,
         "state": sample.state,
         "at": utc_time(sample.at),
         "total": sample.total,
@@ -221,7 +222,7 @@ def _failed_words(sample: Sample) -> str:
 
 
 def _left_words(progress: Progress) -> str:
-    if progress.left_s is None or progress.left_s < 1 or progress.sample.state != "RUNNING":
+    if progress.left_s is None or progress.left_s < 1 or progress.sample.state != CampaignState.RUNNING:
         return ""
     return f"{duration(progress.left_s)} left"
 

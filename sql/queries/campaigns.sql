@@ -7,7 +7,7 @@ returning campaign_id
 -- name: get_campaign
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, same_as, frozen_at, run_id, run, run_kind::text, run_reason, run_started_at, run_finished_at,
+       approved_digest, same_as, frozen_at, run_id, run as run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
 from campaign_overview where campaign_id = %(campaign_id)s
 
@@ -15,7 +15,7 @@ from campaign_overview where campaign_id = %(campaign_id)s
 -- Oldest first, as the queue goes.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, same_as, frozen_at, run_id, run, run_kind::text, run_reason, run_started_at, run_finished_at,
+       approved_digest, same_as, frozen_at, run_id, run as run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
 from campaign_overview order by campaign_id
 
@@ -34,7 +34,7 @@ select pending, processing, success, failed, pending_amount, processing_amount, 
 from campaign_count where campaign_id = %(campaign_id)s
 
 -- name: list_campaign_runs
-select run_id, run, kind::text, state::text, reason, actor, started_at, finished_at
+select run_id, run as run_no, kind::text, state::text, reason, actor, started_at, finished_at
 from campaign_run where campaign_id = %(campaign_id)s order by run
 
 -- name: lock_campaign

@@ -1,8 +1,12 @@
 -- name: sample_progress
--- One look at a campaign: its latest run, its counts, the limit. Counts are null before the freeze.
-select clock_timestamp(), o.state, o.run, o.run_reason, coalesce(o.target_count, o.expected_count),
-       c.processing, c.success, c.failed, c.failed_unknown, c.success_amount, c.failed_amount,
-       l.tps, l.reason, l.until, m.slowed_to, m.out_since, o.state = 'RUNNING' and o.driver_until <= clock_timestamp()
+-- One look at a campaign: its latest run, its counts, the limit. Nothing is counted before the freeze.
+select clock_timestamp() as at, o.state, o.run as run_no, o.run_reason,
+       coalesce(o.target_count, o.expected_count) as total,
+       coalesce(c.processing, 0) as processing, coalesce(c.success, 0) as success, coalesce(c.failed, 0) as failed,
+       coalesce(c.failed_unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
+       coalesce(c.failed_amount, 0) as failed_amount,
+       l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
+       o.state = 'RUNNING' and coalesce(o.driver_until <= clock_timestamp(), false) as driver_is_gone
 from campaign_overview o
 left join campaign_count c using (campaign_id)
 left join money_limit l on true
@@ -32,7 +36,7 @@ where r.run_id = %(run_id)s
 
 -- name: summarize_run
 -- How a run ended. done_before: what earlier runs had ended, by the run's first sample; null where none was kept.
-select o.campaign_id, o.name, r.run, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
+select o.campaign_id, o.name, r.run as run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
        r.started_at, r.finished_at,
        c.pending + c.processing as open, c.success, c.failed, c.failed_unknown as unknown,
        c.failed_rejected + c.failed_mismatch as refused,

@@ -132,7 +132,7 @@ def test_a_campaign_shows_its_latest_runs_state_and_counts(connection: Connectio
     connection.execute("insert into money_limit (tps, shares, set_by) values (100, 2, 'a')")
     begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
     sample = sample_progress(connection, campaign_id)
-    assert (sample.state, sample.run, sample.done, sample.total, sample.tps) == ("RUNNING", 1, 0, 10, 100)
+    assert (sample.state, sample.run_no, sample.done, sample.total, sample.tps) == ("RUNNING", 1, 0, 10, 100)
     stop_run(connection, campaign_id, actor="carol", reason="wrong list")
     campaign = get_campaign(connection, campaign_id)
     assert (campaign.state, campaign.run_reason, campaign.target_count) == ("STOPPED", "wrong list", 10)

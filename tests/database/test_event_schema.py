@@ -15,7 +15,7 @@ from bulkpoint.campaigns.tps import change_limit
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.events.envelope import decode, encode, summary_of
 from bulkpoint.events.schema import DATA, schema_text
-from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.lifecycle import FailureKind, RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
@@ -42,7 +42,7 @@ def create(connection: Connection, folder: Path, salt: str) -> int:
 
 
 def begin(connection: Connection, campaign_id: int, kind: str, terms: StartTerms | None = None) -> Run:
-    kinds = RetrySelection(("UNAVAILABLE", "UNKNOWN"))
+    kinds = RetrySelection((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
     return begin_run(
         connection,
         campaign_id,

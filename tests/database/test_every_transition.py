@@ -123,7 +123,7 @@ def test_a_command_leads_where_the_table_says_or_changes_nothing(
     if command is Command.FORCE:
         row = TRANSITIONS[Command.START]
     assert found.state == row.to
-    assert found.run_kind == row.opens if row.opens else found.run is None or command is Command.STOP
+    assert found.run_kind == row.opens if row.opens else found.run_no is None or command is Command.STOP
     also = [Command.FORCE, Command.START] if command is Command.FORCE else [command]
     assert_written(connection, *also, before=len(before[1]))
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment_history import FoundPayment, FoundTarget, find_payments
@@ -170,7 +171,7 @@ def test_text_of_others_cannot_move_the_cursor_and_letters_stay_as_they_are() ->
     assert escaped("a\x1b[2J\r\nb\u202ec\u2028\udc80") == "a\\x1b[2J\\r\\nb\\u202ec\\u2028\\udc80"
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     assert escaped(f"=추석 {family}\u00a0e\u0301") == f"=추석 {family}\u00a0e\u0301"
-    target = FoundTarget(1, "name\x07", "WAITING", "m\x9b1", 1, "line\nline")
+    target = FoundTarget(1, "name\x07", CampaignState.WAITING, "m\x9b1", 1, "line\nline")
     assert text_of([target], "UTC") == [
         "campaign 1  name\\x07  WAITING 대기",
         "  member      m\\x9b1",

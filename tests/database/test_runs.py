@@ -9,7 +9,7 @@ from bulkpoint.campaigns.resume import plan_resume
 from bulkpoint.campaigns.retry import plan_retry
 from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, end_run, stop_run
 from bulkpoint.errors import BulkpointError
-from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.lifecycle import FailureKind, RunState
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.progress import RetrySelection
@@ -153,7 +153,7 @@ def test_a_resume_gives_what_is_open_tries_of_its_own(connection: Connection, wo
     failed_of_each_kind(campaign.begun()).called([6], tries=2, next_try_at=4e9)
     campaign.called([7], tries=4, maybe_credited=True, failure_code="GONE").stopped()
     again = campaign.begun("RESUME").run
-    assert (again.run, again.kind) == (2, "RESUME")
+    assert (again.run_no, again.kind) == (2, "RESUME")
     rows = connection.execute(
         "select seq, tries, next_try_at, failure_code, maybe_credited from payment where state = 'PENDING' order by seq"
     ).fetchall()
@@ -169,7 +169,7 @@ def test_a_run_whose_driver_lives_is_not_resumed_and_one_whose_driver_is_gone_is
     lost = campaign.begun().run
     with refused("its driver is alive"):
         campaign.begun("RESUME")
-    assert campaign.without_driver().begun("RESUME").run.run == 2
+    assert campaign.without_driver().begun("RESUME").run.run_no == 2
     ended = connection.execute("select run, state::text, reason from campaign_run order by run").fetchall()
     assert ended == [(1, "FAILED", "its driver was gone"), (2, "RUNNING", None)]
     assert world.written() == (
@@ -205,9 +205,9 @@ def test_two_resumes_of_one_lost_run_make_one_run(database_url: str, campaign: C
     ("chosen", "seqs"),
     [
         (ALL_BUT_REFUSED, [4, 5]),
-        (RetrySelection(("REJECTED",)), [2]),
-        (RetrySelection(("UNAVAILABLE", "UNKNOWN"), "CODE_5"), [5]),
-        (RetrySelection(("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")), [2, 3, 4, 5]),
+        (RetrySelection((FailureKind.REJECTED,)), [2]),
+        (RetrySelection((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN), "CODE_5"), [5]),
+        (RetrySelection(tuple(FailureKind)), [2, 3, 4, 5]),
     ],
 )
 def test_a_retry_opens_the_failed_payments_that_are_chosen(
@@ -227,7 +227,7 @@ def test_a_retry_opens_the_failed_payments_that_are_chosen(
 
 def test_a_retry_of_nothing_is_refused_and_changes_nothing(connection: Connection, completed: Campaign) -> None:
     with refused("no FAILED payment"):
-        completed.begun("RETRY", chosen=RetrySelection(("UNKNOWN",), "NO_SUCH_CODE"))
+        completed.begun("RETRY", chosen=RetrySelection((FailureKind.UNKNOWN,), "NO_SUCH_CODE"))
     assert connection.execute("select count(*) from campaign_run").fetchone() == (1,)
 
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bulkpoint.demo import compare, most_in_a_second, share_used
+from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.proof import Result
 
-PAID = [Result(f"m{n}", 100, "SUCCESS", f"t{n}", "") for n in range(3)]
-FAILED = Result("m9", 100, "FAILED", None, "REJECTED")
+PAID = [Result(f"m{n}", 100, PaymentState.SUCCESS, f"t{n}", "") for n in range(3)]
+FAILED = Result("m9", 100, PaymentState.FAILED, None, "REJECTED")
 LEDGER = [{"member_id": f"m{n}", "amount": 100} for n in range(3)]
 
 

@@ -18,6 +18,7 @@ from bulkpoint.campaigns.preview import preview_file
 from bulkpoint.cli.preview import preview
 from bulkpoint.errors import UsageError
 from bulkpoint.intake.target_digest import TargetDigest
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import (
     BARS_MAX,
     Bucket,
@@ -132,7 +133,7 @@ def test_a_deadline_names_the_tps_it_needs_and_whether_there_is_enough() -> None
 def test_a_difference_says_what_is_missing_and_what_is_too_much() -> None:
     def difference(count: int, amount: int) -> str | None:
         figures = Figures(count, amount, None, None, (), (), 0)
-        return describe_difference(Listed(1, "c", "WAITING", 1_000, 5_000, None), figures)
+        return describe_difference(Listed(1, "c", CampaignState.WAITING, 1_000, 5_000, None), figures)
 
     assert difference(1_000, 5_000) is None
     assert difference(0, 6_000) == "targets missing: 1,000, points too many: 1,000"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration
 from bulkpoint.views.progress import Ticker, live_display, progress_line, progress_object, show_progress
@@ -17,8 +18,8 @@ START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 def sample(second: float, success: int = 0, **changes: Any) -> Sample:
     at_start = Sample(
         at=START + timedelta(seconds=second),
-        state="RUNNING",
-        run=1,
+        state=CampaignState.RUNNING,
+        run_no=1,
         run_reason=None,
         total=100_000,
         processing=0,
@@ -60,7 +61,7 @@ def test_a_new_run_begins_its_own_rate() -> None:
     ticker = Ticker()
     ticker.tick(sample(0, success=0))
     ticker.tick(sample(1, success=5_000))
-    assert ticker.tick(sample(2, success=5_000, run=2)).rate is None
+    assert ticker.tick(sample(2, success=5_000, run_no=2)).rate is None
 
 
 def test_the_line_has_counts_rate_and_time_left() -> None:

@@ -12,6 +12,7 @@ import pytest
 from bulkpoint.events import slack
 from bulkpoint.events.message import build_message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
+from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
@@ -21,9 +22,9 @@ STARTED = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 COMPLETED = RunSummary(
     campaign_id=12,
     name="설 이벤트",
-    run=1,
-    kind="INITIAL",
-    state="COMPLETED",
+    run_no=1,
+    kind=RunKind.INITIAL,
+    state=RunState.COMPLETED,
     reason=None,
     started_at=STARTED,
     finished_at=STARTED + timedelta(seconds=1_002),
@@ -37,7 +38,12 @@ COMPLETED = RunSummary(
     done_before=0,
 )
 STOPPED = replace(
-    COMPLETED, state="STOPPED", reason="명단이 <잘못> & 다름", open=400_000, open_amount=400_000_000, success=570_000
+    COMPLETED,
+    state=RunState.STOPPED,
+    reason="명단이 <잘못> & 다름",
+    open=400_000,
+    open_amount=400_000_000,
+    success=570_000,
 )
 
 
@@ -132,7 +138,7 @@ def test_a_retry_is_recommended_only_for_what_it_would_take() -> None:
 
 
 def test_a_retry_does_not_claim_the_first_runs_payments_in_its_rate() -> None:
-    retry = replace(COMPLETED, kind="RETRY", done_before=970_000)
+    retry = replace(COMPLETED, kind=RunKind.RETRY, done_before=970_000)
     assert "이번 실행 30,000건 · 평균 30 TPS" in build_message(retry, language="ko").text
     assert "TPS" not in build_message(replace(retry, done_before=None), language="ko").text
 
