@@ -2,40 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.rules.lifecycle import CampaignState
-from bulkpoint.store.connect import Connection, connect, reachable
+from bulkpoint.store.connect import Connection, Link
 from bulkpoint.store.progress import Sample, sample_progress
 
 LOOK_S = 1.0
+ANSWER_S_MAX = 10.0
 # A PostgreSQL that crashed or was failed over is back within this; a run outlives it, so whoever watches it should.
 DATABASE_PATIENCE_S = 120.0
-
-
-class Onlooker:
-    """Looks at a campaign again and again; opens a new connection where the old one broke."""
-
-    def __init__(self, url: str, campaign_id: int) -> None:
-        self._url = url
-        self._campaign_id = campaign_id
-        self._connection: Connection | None = None
-
-    def look(self) -> Sample:
-        """Raises UnreachableError; the next look may succeed again."""
-        if self._connection is None:
-            self._connection = connect(self._url, name="bulkpoint watch")
-        try:
-            with reachable(self._url):
-                return sample_progress(self._connection, self._campaign_id)
-        except UnreachableError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def follow_run(
@@ -46,14 +23,17 @@ def follow_run(
     `alive` says whether the job is still there, where the caller knows; the samples end when it is not. Raises
     UnreachableError when the database stays away for two minutes.
     """
-    onlooker = Onlooker(url, campaign_id)
-    try:
+
+    def look(connection: Connection) -> Sample:
+        return sample_progress(connection, campaign_id)
+
+    with closing(Link(url, name="bulkpoint watch", answer_s_max=ANSWER_S_MAX, patience_s=0)) as link:
         run_no: int | None = None
         last_answer = time.monotonic()
         while True:
             was_alive = alive()
             try:
-                sample = onlooker.look()
+                sample = link.ask(look)
             except UnreachableError:
                 if time.monotonic() - last_answer > DATABASE_PATIENCE_S or not was_alive:
                     raise
@@ -67,5 +47,3 @@ def follow_run(
             if sample.state != CampaignState.RUNNING or not was_alive:
                 return
             time.sleep(look_s)
-    finally:
-        onlooker.close()

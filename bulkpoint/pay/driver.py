@@ -151,7 +151,7 @@ class Driver:
         self._link = Link(job.conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
         self._task = PartitionTask(run.token, run.key_namespace, job.conninfo, job.settings)
         self._heartbeat = Heartbeat(
-            partial(connect, job.conninfo, name="bulkpoint heartbeat"),
+            job.conninfo,
             run,
             job.settings,
             cancel=job.spark.sparkContext.cancelAllJobs,

@@ -5,15 +5,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import psycopg
-
 from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
 from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.connect import Connection, Link, PeriodicLink
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
 from bulkpoint.store.run import Run, halt_run, renew_driver
 
@@ -34,7 +32,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        conninfo: str,
         run: Run,
         settings: Settings,
         *,
@@ -45,7 +43,6 @@ class Heartbeat:
         self.halt: str | None = None
         self.lost = False
         self.over = threading.Event()
-        self._connect = connect
         self._run = run
         self._settings = settings
         self._cancel = cancel
@@ -54,31 +51,30 @@ class Heartbeat:
         self._over_since: float | None = None
         self._next_sample_at = 0.0
         self._quarters = 0  # passed when last seen
-        self._finished = threading.Event()
-        self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
-        self._thread.start()
+        self._beats = PeriodicLink(
+            conninfo,
+            self._turn,
+            name="bulkpoint heartbeat",
+            thread_name="heartbeat",
+            every_s=BEAT_S,
+            answer_s_max=ANSWER_S_MAX,
+        )
 
     def stop(self) -> None:
         """End beating."""
-        self._finished.set()
-        self._thread.join()
+        self._beats.stop()
 
-    def _beat_for_ever(self) -> None:
-        connection: Connection | None = None
-        while not self._finished.is_set():
-            try:
-                connection = connection or self._connect()
-                with answered_within(connection, ANSWER_S_MAX):
-                    self._beat(connection)
-            except (psycopg.OperationalError, UnreachableError):
-                # The lease says how long this may last: the next beat that gets through learns whether it did.
-                if connection is not None:
-                    connection.close()
-                connection = None
-            self._cancel_what_will_not_end()
-            self._finished.wait(BEAT_S)
-        if connection is not None:
-            connection.close()
+    def _turn(self, link: Link) -> bool:
+        try:
+            # The lease says how long a silence may last: the next beat that gets through learns whether it did.
+            with suppress(UnreachableError):
+                link.ask(self._beat)
+        except BaseException:
+            self.lost = True  # without a pulse the run is nobody's when its lease has passed
+            self.over.set()
+            raise
+        self._cancel_what_will_not_end()
+        return True
 
     def _beat(self, connection: Connection) -> None:
         reason = self._asked_to_stop()

@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
-
-import psycopg
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.pay.gate import LeasedGate, boot_clock
@@ -13,7 +12,7 @@ from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom
 from bulkpoint.rules.pressure import PressureSnapshot
 from bulkpoint.rules.shares import permits
-from bulkpoint.store.connect import Connection, answered_within
+from bulkpoint.store.connect import Connection, Link, PeriodicLink
 from bulkpoint.store.share import (
     Renewal,
     RunToken,
@@ -35,9 +34,15 @@ GRACE_AFTER_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseTimes:
-    """What a lease must outlast: the HTTP timeout of calls made under it."""
+class LeaseTerms:
+    """What the leases of one worker have in common: database, run, and the HTTP timeout that they must outlast.
 
+    name: of the worker, for pg_stat_activity. Without a run: for look-ups, calls like all others to the limit.
+    """
+
+    conninfo: str
+    name: str
+    run: RunToken | None
     http_timeout_s: float
     counts_from: CountsFrom = "send"
 
@@ -60,11 +65,9 @@ class Lease:
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
-        run: RunToken | None,
+        terms: LeaseTerms,
         token: ShareToken,
         gate: LeasedGate,
-        times: LeaseTimes,
         *,
         clock: DatabaseClock,
     ) -> None:
@@ -73,15 +76,18 @@ class Lease:
         self.run_over = False
         self.lost = False
         self.moved_away = False  # the share has no permits while others have: hand it back
-        self._connect = connect
-        self._run = run
-        self._times = times
+        self._terms = terms
         self._owned_until = clock.asked_at + OWN_S
         self._clock = clock
-        self._stopping = threading.Event()
         self._first_answer = threading.Event()
-        self._thread = threading.Thread(target=self._renew_for_ever, name=f"renew-{token.share}", daemon=True)
-        self._thread.start()
+        self._renewals = PeriodicLink(
+            terms.conninfo,
+            self._turn,
+            name=terms.name,
+            thread_name=f"renew-{token.share}",
+            every_s=RENEW_EVERY_S,
+            answer_s_max=ANSWER_S_MAX,
+        )
         self._first_answer.wait(OWN_S)
 
     def stamp(self, instant: float) -> float:
@@ -99,8 +105,7 @@ class Lease:
     def stop(self) -> None:
         """End renewing; the gate is closed."""
         self.gate.close()
-        self._stopping.set()
-        self._thread.join()
+        self._renewals.stop()
 
     def release(self, connection: Connection) -> None:
         """Give the share back with the sends of the last second, so that its next holder loses and doubles none."""
@@ -113,31 +118,19 @@ class Lease:
         told = self.gate.told()
         return None if told is None else _shifted(told, self.stamp)._asdict()
 
-    def _renew_for_ever(self) -> None:
-        connection: Connection | None = None
-        try:
-            while not self._stopping.is_set() and not self.over:
-                asked_at = boot_clock()
-                try:
-                    connection = connection or self._connect()
-                    with answered_within(connection, ANSWER_S_MAX):
-                        renewal = renew_share(
-                            connection,
-                            self._run,
-                            self.token,
-                            lease_s=self._times.in_database_s,
-                            pressure=self._pressure(),
-                        )
-                except (psycopg.OperationalError, UnreachableError):
-                    # The gate shuts by itself 0.9 s after the last answer, the hold ends by `over` 3 s after it.
-                    _close(connection)
-                    connection = None
-                else:
-                    self._learn(renewal, asked_at)
-                    self._first_answer.set()
-                self._stopping.wait(RENEW_EVERY_S)
-        finally:
-            _close(connection)
+    def _turn(self, link: Link) -> bool:
+        if self.over:
+            return False
+        asked_at = boot_clock()
+        # Without an answer the gate shuts by itself 0.9 s after the last one, and the hold is `over` 3 s after it.
+        with suppress(UnreachableError):
+            self._learn(link.ask(self._renew), asked_at)
+            self._first_answer.set()
+        return True
+
+    def _renew(self, connection: Connection) -> Renewal:
+        terms = self._terms
+        return renew_share(connection, terms.run, self.token, lease_s=terms.in_database_s, pressure=self._pressure())
 
     def _learn(self, renewal: Renewal, asked_at: float) -> None:
         if not renewal.held or boot_clock() >= self._owned_until:
@@ -163,19 +156,10 @@ class Lease:
         self.gate.close()
 
 
-def take_share(
-    connection: Connection,
-    connect: Callable[[], Connection],
-    run: RunToken | None,
-    times: LeaseTimes,
-    make_gate: Callable[[], LeasedGate],
-) -> Lease | None:
-    """Acquire a free share and begin renewing it; None while no share is to be had.
-
-    Without a run: for look-ups, which are calls like all others to the limit.
-    """
+def take_share(connection: Connection, terms: LeaseTerms, make_gate: Callable[[], LeasedGate]) -> Lease | None:
+    """Acquire a free share and begin renewing it; None while no share is to be had."""
     asked_at = boot_clock()
-    acquired = acquire_share(connection, run, uuid4(), lease_s=times.in_database_s)
+    acquired = acquire_share(connection, terms.run, uuid4(), lease_s=terms.in_database_s)
     if acquired is None:
         return None
     clock = DatabaseClock(asked_at, boot_clock(), acquired.database_now)
@@ -183,15 +167,10 @@ def take_share(
     gate.remember([clock.instant(at) for at in acquired.sent_at])
     if acquired.pressure is not None:
         gate.take_over(_shifted(PressureSnapshot(**acquired.pressure), clock.instant))
-    return Lease(connect, run, acquired.token, gate, times, clock=clock)
+    return Lease(terms, acquired.token, gate, clock=clock)
 
 
 def _shifted(told: PressureSnapshot, to_other_clock: Callable[[float], float]) -> PressureSnapshot:
     """The same by another clock."""
     instants = (None if at is None else to_other_clock(at) for at in told[2:])
     return PressureSnapshot(told.rate, told.ceiling, *instants)
-
-
-def _close(connection: Connection | None) -> None:
-    if connection is not None:
-        connection.close()

@@ -20,14 +20,14 @@ from bulkpoint.money.clients import make_calls
 from bulkpoint.money.transport import Calls
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import LeasedGate, boot_clock
-from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
+from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import CallRules, Sender, SenderQueues
 from bulkpoint.pay.task import PartitionTask, Payment
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.settings import read_secret
-from bulkpoint.store.connect import Connection, Link, connect
+from bulkpoint.store.connect import Connection, Link
 from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
@@ -66,8 +66,7 @@ class Partition:
         self.sent = 0
         self._job = job
         name = f"bulkpoint worker of run {job.run.run_id}"
-        self._times = LeaseTimes(settings.money_timeout_s, settings.limit_counts_from)
-        self._connect = partial(connect, job.conninfo, name=name)
+        self._terms = LeaseTerms(job.conninfo, name, job.run, settings.money_timeout_s, settings.limit_counts_from)
         self._link = Link(job.conninfo, name=name, answer_s_max=ANSWER_S_MAX)
         self._recorder = Recorder(job.conninfo, name, job.run)
         self._rules = CallRules.of(settings)
@@ -109,7 +108,7 @@ class Partition:
             time.sleep(SHARE_POLL_S)
 
     def _take_share(self, connection: Connection) -> Lease | None:
-        return take_share(connection, self._connect, self._job.run, self._times, self._make_gate)
+        return take_share(connection, self._terms, self._make_gate)
 
     def _make_gate(self) -> LeasedGate:
         settings = self._job.settings
@@ -172,7 +171,8 @@ class LeaseWork:
 
     @property
     def halted(self) -> bool:
-        return self.desk.halt is not None or bool(self.desk.recorder.paid_twice)
+        recorder = self.desk.recorder
+        return self.desk.halt is not None or bool(recorder.paid_twice) or recorder.trouble is not None
 
     @property
     def sent(self) -> int:

@@ -4,12 +4,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-import psycopg
-
-from bulkpoint.errors import UnreachableError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.connect import Connection, Link
-from bulkpoint.store.payment import Attempt, Change, record_results
+from bulkpoint.store.payment import Attempt, Change, UnwritableError, record_results
 from bulkpoint.store.share import RunToken
 
 FLUSH_EVERY_S = 0.25
@@ -25,7 +22,8 @@ class Recorder:
 
     While the database is away nothing is sent, so what waits here is bounded by the calls in flight. When it stays away
     the worker gives up, and the rows are taken up by another as perhaps credited. `paid_twice`: payments to which money
-    has given two transaction ids; `unwritable`: those whose result the database will not have, and why.
+    has given two transaction ids; `unwritable`: those whose result the database will not have, and why. `trouble`: what
+    keeps results out of the database; nothing more should be sent then, and `flush` raises it.
     """
 
     def __init__(self, conninfo: str, name: str, run: RunToken) -> None:
@@ -79,7 +77,7 @@ class Recorder:
                 return
             try:
                 self._write(batch)
-            except UnreachableError as error:
+            except Exception as error:  # noqa: BLE001 (raised by flush, in the thread that waits for what is written)
                 self._waiting.extendleft(reversed(batch))
                 self.trouble = error
 
@@ -87,7 +85,7 @@ class Recorder:
         """Write all of it; a row that PostgreSQL will not have costs no other its record."""
         try:
             self._link.ask(lambda connection: self._record(connection, batch))
-        except (psycopg.Error, ValueError) as error:
+        except UnwritableError as error:
             bare = [without_texts(result) for result in batch]
             if len(batch) > 1:
                 middle = len(batch) // 2
@@ -96,7 +94,7 @@ class Recorder:
             elif batch != bare:
                 self._write(bare)
             else:
-                self.unwritable.append((batch[0][1].seq, f"{type(error).__name__}: {error}"))
+                self.unwritable.append((batch[0][1].seq, str(error)))
 
     def _record(self, connection: Connection, batch: list[Result]) -> None:
         # Again where the reply to the commit was lost: a repeated record changes nothing.

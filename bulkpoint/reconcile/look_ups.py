@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 
 from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError
 from bulkpoint.money.adapter import load_adapter
 from bulkpoint.money.clients import make_calls
 from bulkpoint.money.transport import Calls, Reply
 from bulkpoint.pay.gate import LeasedGate, boot_clock
-from bulkpoint.pay.lease import Lease, LeaseTimes, take_share
+from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
 from bulkpoint.reconcile.findings import Findings, LookedUp, Report
 from bulkpoint.reconcile.question import Question
 from bulkpoint.rules.answers import CallTrouble, Credit, Outcome, Overload, Verdict, classify_look_up
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.audit import write_audit
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, Kind, check_reconcilable, list_in_doubt
 
@@ -104,7 +103,6 @@ class LookUpRun:
         say: Say,
     ) -> None:
         self._connection = connection
-        self._connect = partial(connect, database_url, name=f"bulkpoint reconcile of campaign {run.campaign_id}")
         self._settings = settings
         self._run = run
         self._calls = calls
@@ -113,7 +111,8 @@ class LookUpRun:
         self._say = say
         token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
         self._adapter = load_adapter(settings.money_adapter, token)
-        self._times = LeaseTimes(settings.money_timeout_s, settings.limit_counts_from)
+        name = f"bulkpoint reconcile of campaign {run.campaign_id}"
+        self._terms = LeaseTerms(database_url, name, None, settings.money_timeout_s, settings.limit_counts_from)
         self._ready: deque[Question] = deque()
         self._again: list[tuple[float, int, Question]] = []  # due at, seq
         self._under_way: set[Question] = set()
@@ -177,7 +176,7 @@ class LookUpRun:
         gives_up_at = boot_clock() + SHARE_WAIT_S_MAX
         said = False
         while True:
-            lease = take_share(self._connection, self._connect, None, self._times, self._make_gate)
+            lease = take_share(self._connection, self._terms, self._make_gate)
             if lease is not None:
                 self._moved_at = boot_clock()
                 return lease

@@ -90,7 +90,8 @@ def answered_within(connection: Connection, seconds: float) -> Iterator[None]:
 class Link:
     """A connection that outlasts its loss: a question that was not answered is asked again, on a new one.
 
-    For one thread. Questions must bear being asked twice: the reply to a commit may be what was lost.
+    For one thread. Questions must bear being asked twice: the reply to a commit may be what was lost. With no patience
+    a question is asked once, and the next one is asked on a new connection.
     """
 
     def __init__(self, conninfo: str, *, name: str, answer_s_max: float, patience_s: float = PATIENCE_S) -> None:
@@ -110,7 +111,7 @@ class Link:
                     return question(connection)
             except UnreachableError:
                 self.close()
-                if time.monotonic() > gives_up_at:
+                if time.monotonic() >= gives_up_at:
                     raise
                 time.sleep(ASK_AGAIN_S)
 
@@ -119,6 +120,43 @@ class Link:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class PeriodicLink:
+    """A turn every `every_s` seconds, in a thread of its own with a link of its own, until `stop`.
+
+    `turn` says whether there is to be another. Its link asks each question once: UnreachableError is for the turn to
+    meet, which may hope for the next one. Any other error ends the thread.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        turn: Callable[[Link], bool],
+        *,
+        name: str,
+        thread_name: str,
+        every_s: float,
+        answer_s_max: float,
+    ) -> None:
+        self._turn = turn
+        self._every_s = every_s
+        self._link = Link(conninfo, name=name, answer_s_max=answer_s_max, patience_s=0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the turns; returns when the last one is over."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and self._turn(self._link):
+                self._stopping.wait(self._every_s)
+        finally:
+            self._link.close()
 
 
 def _break(connection: Connection) -> None:

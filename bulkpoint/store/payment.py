@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import psycopg
+
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.share import RunToken, ShareToken
@@ -63,6 +65,10 @@ class Change(NamedTuple):
     failure_message: str | None = None
 
 
+class UnwritableError(Exception):
+    """PostgreSQL does not take these results: one of them breaks a rule, or has a text that cannot be stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenPayments:
     """What a sweep would find: rows that are not final, and how long until the first may be claimed (seconds)."""
@@ -103,33 +109,35 @@ def record_results(
     """Write attempts, payments and the share's counters in one statement; safe to repeat.
 
     `changes` hold each payment once: the last word on it. Returns the seqs of payments that are SUCCESS under another
-    transaction id already: money does not deduplicate.
+    transaction id already: money does not deduplicate. Raises UnwritableError, with the database's words.
     """
     invariant(len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch")
-    rows = connection.execute(
-        sql("record_results"),
-        {
-            "campaign_id": run.campaign_id,
-            "run_id": run.run_id,
-            "share": share,
-            **attempt_columns(attempts),
-            "seqs": numbers(c.seq for c in changes),
-            "states": numbers(c.state for c in changes),
-            "claim_shares": numbers(c.token.share for c in changes),
-            "claim_epochs": numbers(c.token.epoch for c in changes),
-            "tries": numbers(c.tries for c in changes),
-            "maybe_credited": numbers(c.maybe_credited for c in changes),
-            "not_credited": numbers(c.not_credited for c in changes),
-            "known_unsent": numbers(c.known_unsent for c in changes),
-            "last_sent_ats": numbers(c.last_sent_at for c in changes),
-            "next_try_ats": numbers(c.next_try_at for c in changes),
-            "transaction_ids": texts(c.transaction_id for c in changes),
-            "failure_kinds": numbers(c.failure_kind for c in changes),
-            "failure_codes": texts(c.failure_code for c in changes),
-            "failure_messages": texts(c.failure_message for c in changes),
-        },
-    )
-    return [row[0] for row in rows]
+    parameters = {
+        "campaign_id": run.campaign_id,
+        "run_id": run.run_id,
+        "share": share,
+        **attempt_columns(attempts),
+        "seqs": numbers(c.seq for c in changes),
+        "states": numbers(c.state for c in changes),
+        "claim_shares": numbers(c.token.share for c in changes),
+        "claim_epochs": numbers(c.token.epoch for c in changes),
+        "tries": numbers(c.tries for c in changes),
+        "maybe_credited": numbers(c.maybe_credited for c in changes),
+        "not_credited": numbers(c.not_credited for c in changes),
+        "known_unsent": numbers(c.known_unsent for c in changes),
+        "last_sent_ats": numbers(c.last_sent_at for c in changes),
+        "next_try_ats": numbers(c.next_try_at for c in changes),
+        "transaction_ids": texts(c.transaction_id for c in changes),
+        "failure_kinds": numbers(c.failure_kind for c in changes),
+        "failure_codes": texts(c.failure_code for c in changes),
+        "failure_messages": texts(c.failure_message for c in changes),
+    }
+    try:
+        return [row[0] for row in connection.execute(sql("record_results"), parameters)]
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
+        raise  # the link's, or the login's: nothing is wrong with the results
+    except (psycopg.Error, ValueError) as error:
+        raise UnwritableError(f"{type(error).__name__}: {error}") from error
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from time import monotonic, sleep
 
 import pytest
@@ -11,8 +10,9 @@ import pytest
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay import heartbeat
 from bulkpoint.pay.heartbeat import EARLY_CHECK_ROWS, Heartbeat
+from bulkpoint.rules.invariants import DefectError
 from bulkpoint.settings import load_settings
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import get_limit
 from bulkpoint.store.run import Run
 from tests.world.campaigns import Campaign, World
@@ -39,7 +39,7 @@ class Beating:
         self.asked: str | None = None
         self.cancelled_at: float | None = None
         self.heart = Heartbeat(
-            partial(connect, database_url),
+            database_url,
             run,
             load_settings({"BULKPOINT_MONEY_TIMEOUT_S": "0.2", "BULKPOINT_MONEY_CONNECT_TIMEOUT_S": "0.1"} | settings),
             cancel=self._cancel,
@@ -155,3 +155,16 @@ def test_samples_of_the_progress_are_kept(database_url: str, connection: Connect
     with beating(database_url, campaign.run, BULKPOINT_PROGRESS_SECONDS="0.1"):
         samples = "select count(*) >= 3 from campaign_progress"
         wait_for(lambda: connection.execute(samples).fetchone() == (True,), "three samples")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_heart_that_breaks_ends_the_work_and_writes_nothing_more(
+    database_url: str, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise DefectError("the limit has two rows")
+
+    monkeypatch.setattr(heartbeat, "restore_tps_if_due", broken)
+    with beating(database_url, campaign.run) as one:
+        wait_for(one.heart.over.is_set, "the end of the work")
+        assert one.heart.lost

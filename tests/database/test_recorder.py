@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from bulkpoint.pay.recorder import Recorder
+from bulkpoint.rules.invariants import DefectError
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt, Change
 from bulkpoint.store.share import ShareToken
@@ -79,3 +80,20 @@ def test_a_second_transaction_id_for_one_payment_is_told(
     recorder.close()
     assert recorder.paid_twice == [1]
     assert connection.execute("select transaction_id from payment where seq = 1").fetchone() == ("t-1",)
+
+
+def test_a_defect_in_the_recorder_is_raised_where_its_results_are_waited_for_and_loses_none(
+    recorder: Recorder, connection: Connection, token: ShareToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[int]:
+        raise DefectError("two changes of one payment in a batch")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bulkpoint.pay.recorder.record_results", broken)
+        recorder.add(attempt(1), failed(1, token, "no"))
+        with pytest.raises(DefectError):
+            recorder.flush()
+    assert isinstance(recorder.trouble, DefectError), "nothing more is sent"
+    recorder.trouble = None
+    recorder.close()
+    assert connection.execute("select count(*) from payment where state = 'FAILED'").fetchone() == (1,)
