@@ -4,7 +4,6 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,17 +11,17 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bulkpoint.campaigns.runs import begin_run, stop_run
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import UsageError
 from bulkpoint.store import export
 from bulkpoint.store.campaign import get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import PaymentRow, list_samples, one_snapshot, stream_payments
-from bulkpoint.store.limit import ensure_limit
 from bulkpoint.text import defused
 from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals, share
 from bulkpoint.views.export import Totals, refuse_unstarted, replacing, write_csv, write_parquet
 from bulkpoint.views.page import page_of, read_figures
+from tests.world.campaigns import Campaign, World
+from tests.world.refusals import refused
 
 # In the order of the list: that of their bytes.
 MEMBERS = ("+82", "-1", "=cmd|' /C calc'!A0", "@here", 'm"1', "m,2", "추석 👪")
@@ -30,49 +29,27 @@ SENT_AT = datetime(2026, 1, 31, 15, 0, 0, 250_000, tzinfo=UTC)
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        ensure_limit(connection, tps=100, shares=2, actor="tester")
-        yield connection
-
-
-def create(connection: Connection, members: tuple[str, ...] = MEMBERS) -> int:
+def waiting(world: World) -> Campaign:
     """A campaign named with HTML; members get 100, 200 and so on."""
-    row = connection.execute(
-        "insert into campaign (name, note, expected_count, expected_amount, creator)"
-        " values ('<b>설날</b> & \"더블\"', 'a < b', %s, %s, 'alice <script>') returning campaign_id",
-        (len(members), 100 * sum(range(1, len(members) + 1))),
-    ).fetchone()
-    assert row is not None
-    for number, member in enumerate(members, start=1):
-        connection.execute(
-            "insert into campaign_target values (%s, %s, %s, %s)",
-            (row[0], member, 100 * number, "=HYPERLINK(1)" if number == 1 else "선물,\n둘째 줄"),
-        )
-    return int(row[0])
+    reasons = ["=HYPERLINK(1)"] + ["선물,\n둘째 줄"] * (len(MEMBERS) - 1)
+    rows = [(member, 100 * n, reasons[n - 1]) for n, member in enumerate(MEMBERS, start=1)]
+    return world.campaign(rows, name='<b>설날</b> & "더블"', note="a < b", creator="alice <script>")
 
 
 @pytest.fixture
-def paid(connection: Connection) -> int:
+def campaign(waiting: Campaign) -> Campaign:
     """A campaign that was stopped: the second payment FAILED, the last one is open, the others are SUCCESS."""
-    campaign_id = create(connection)
-    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
-    connection.execute(
-        "update payment set state = 'SUCCESS', transaction_id = '@t' || seq, tries = 1, first_sent_at = %s,"
-        " finished_at = %s where seq < 7 and seq <> 2",
-        (SENT_AT, SENT_AT + timedelta(seconds=1)),
-    )
-    connection.execute(
-        "update payment set state = 'FAILED', failure_kind = 'REJECTED', failure_code = 'GONE <i>', tries = 1,"
-        " failure_message = '-no \"such\" member', first_sent_at = %s, finished_at = %s where seq = 2",
-        (SENT_AT, SENT_AT),
-    )
-    connection.execute(
-        "update campaign_counter set pending = 1, pending_amount = 700, success = 5, success_amount = 1900, failed = 1,"
-        " failed_amount = 200, failed_rejected = 1"
-    )
-    stop_run(connection, campaign_id, actor="carol", reason="a < b & c")
-    return campaign_id
+    paid = [1, 3, 4, 5, 6]
+    waiting.begun(actor="bob").paid(paid, transaction="@t")
+    waiting.failed([2], code="GONE <i>", failure_message='-no "such" member')
+    waiting.times([*paid, 2], first_sent_at=SENT_AT).times(paid, finished_at=SENT_AT + timedelta(seconds=1))
+    return waiting.stopped(actor="carol", reason="a < b & c")
+
+
+@pytest.fixture
+def paid(campaign: Campaign) -> int:
+    """Its id."""
+    return campaign.id
 
 
 def as_csv(connection: Connection, campaign_id: int, *, failed_only: bool = False) -> tuple[bytes, Totals]:
@@ -136,13 +113,12 @@ def test_parquet_without_a_row_can_be_read() -> None:
 
 
 def test_rows_and_figures_are_of_one_moment(
-    connection: Connection, database_url: str, paid: int, monkeypatch: pytest.MonkeyPatch
+    connection: Connection, database_url: str, campaign: Campaign, paid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "BATCH_ROWS", 2)
     with one_snapshot(connection), connect(database_url) as payer:
         counts = get_counts(connection, get_campaign(connection, paid))
-        payer.execute("update payment set state = 'SUCCESS', transaction_id = 't' where state = 'PENDING'")
-        payer.execute("update campaign_counter set pending = 0, success = 6")
+        campaign.on(payer).begun("RESUME").paid(1)
         batches = list(stream_payments(connection, paid, failed_only=False))
         later = get_counts(connection, get_campaign(connection, paid))
     assert [len(batch) for batch in batches] == [2, 2, 2, 1]
@@ -154,12 +130,12 @@ def test_a_snapshot_can_change_nothing(connection: Connection, paid: int) -> Non
         connection.execute("update payment set tries = 9")
 
 
-def test_a_campaign_without_payments_is_refused_with_what_to_do(connection: Connection) -> None:
-    campaign_id = create(connection)
-    with pytest.raises(RefusedError, match=f"bulkpoint campaign preview {campaign_id}"):
+def test_a_campaign_without_payments_is_refused_with_what_to_do(connection: Connection, waiting: Campaign) -> None:
+    campaign_id = waiting.id
+    with refused(f"bulkpoint campaign preview {campaign_id}"):
         refuse_unstarted(get_campaign(connection, campaign_id))
-    connection.execute("update campaign set withdrawn_by = 'a', withdrawn_at = now(), withdrawn_reason = 'r'")
-    with pytest.raises(RefusedError, match="was withdrawn before it started"):
+    waiting.withdrawn()
+    with refused("was withdrawn before it started"):
         read_figures(connection, campaign_id)
 
 
@@ -183,14 +159,14 @@ def test_a_report_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path: Pat
 
 @pytest.mark.parametrize("path", ["/", "/nowhere/at/all.csv", "/proc/report.csv"])
 def test_what_cannot_be_written_is_said(path: str) -> None:
-    with pytest.raises(UsageError, match=f"--out {path} "), replacing(Path(path)):
+    with refused(f"--out {path} ", UsageError), replacing(Path(path)):
         pass
 
 
 def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"  # stands for /dev/null, which a red run of this test as root would take from everybody
     os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="is no regular file"), replacing(pipe):
+    with refused("is no regular file", UsageError), replacing(pipe):
         pass
     assert pipe.is_fifo()
 

@@ -1,7 +1,6 @@
 """What the help desk finds of a member: every campaign, every call, in words, without reading whole tables."""
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import randrange
 from typing import Any
@@ -9,83 +8,42 @@ from uuid import UUID
 
 import pytest
 
-from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.rules.lifecycle import CampaignState
-from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.payment import Attempt
 from bulkpoint.store.payment_history import FoundPayment, FoundTarget, find_payments
 from bulkpoint.store.sql import sql
 from bulkpoint.text import escaped
 from bulkpoint.views.find import explain, object_of, text_of
+from tests.world.campaigns import Campaign, World
 
 MEMBER = "=민지 👪"
 SENT_AT = datetime(2026, 1, 31, 15, 0, 0, 250_000, tzinfo=UTC)
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        ensure_limit(connection, tps=100, shares=2, actor="tester")
-        yield connection
-
-
-def create(connection: Connection, name: str, amount: int, *, others: int = 2) -> int:
+def campaign_of_member(world: World, name: str, amount: int, *, others: int = 2) -> Campaign:
     """A campaign that pays MEMBER, first in its list, and others."""
-    row = connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values (%s, %s, %s, 'a')"
-        " returning campaign_id",
-        (name, others + 1, amount + others),
-    ).fetchone()
-    assert row is not None
-    connection.execute("insert into campaign_target values (%s, %s, %s, '선물')", (row[0], MEMBER, amount))
-    connection.execute(
-        "insert into campaign_target select %s, 'm' || i, 1, 'r' from generate_series(1, %s) i", (row[0], others)
-    )
-    return int(row[0])
+    rows = [(MEMBER, amount, "선물"), *((f"m{n}", 1, "r") for n in range(1, others + 1))]
+    return world.campaign(rows, name=name)
 
 
-def stopped(connection: Connection, name: str, amount: int, *, others: int = 2) -> int:
-    campaign_id = create(connection, name, amount, others=others)
-    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
-    stop_run(connection, campaign_id, actor="bob")
-    return campaign_id
+def ended(campaign: Campaign) -> Campaign:
+    """The member's payment was first sent at SENT_AT and ended ten seconds later; the run was stopped."""
+    return campaign.times([1], first_sent_at=SENT_AT, finished_at=SENT_AT + timedelta(seconds=10)).stopped()
 
 
-def attempt(connection: Connection, campaign_id: int, after: timedelta, **fields: Any) -> None:
+def attempt(after: timedelta, seq: int = 1, **fields: Any) -> Attempt:
     """A call of the member's payment that left `after` it was first sent, and its id of that time."""
-    at = SENT_AT + after
-    fields = {"method": "POST", "http_status": None, "outcome": "TIMED_OUT", "code": None, "answered_at": None} | fields
-    made = UUID(int=int(at.timestamp() * 1_000) << 80 | 7 << 76 | 2 << 62 | randrange(2**62))
-    connection.execute(
-        "insert into payment_attempt (campaign_id, attempt_id, seq, run_id, sent_at, answered_at, http_status, outcome,"
-        " code, method) select campaign_id, %(id)s, 1, run_id, %(at)s, %(answered_at)s, %(http_status)s, %(outcome)s,"
-        " %(code)s, %(method)s from campaign_run where campaign_id = %(campaign_id)s",
-        {"id": made, "at": at, "campaign_id": campaign_id, **fields},
-    )
+    at = (SENT_AT + after).timestamp()
+    made = UUID(int=int(at * 1_000) << 80 | 7 << 76 | 2 << 62 | randrange(2**62))
+    timed_out = Attempt(str(made), "POST", seq, at, None, None, "TIMED_OUT", None, None)
+    return timed_out._replace(**fields)
 
 
-def become(connection: Connection, campaign_id: int, state: str, **fields: Any) -> None:
-    """The member's payment is so."""
-    values = {"transaction_id": None, "failure_kind": None, "failure_message": None, "maybe_credited": False} | fields
-    connection.execute(
-        "update payment set state = %(state)s::text::payment_state, transaction_id = %(transaction_id)s,"
-        " failure_kind = %(failure_kind)s::text::failure_kind,"
-        " failure_code = %(failure_kind)s::text || '_CODE', failure_message = %(failure_message)s,"
-        " maybe_credited = %(maybe_credited)s, first_sent_at = %(at)s, "
-        " finished_at = case when %(state)s::text <> 'PENDING' then %(at)s + interval '10 s' end"
-        " where campaign_id = %(campaign_id)s and seq = 1",
-        {"campaign_id": campaign_id, "state": state, "at": SENT_AT, **values},
-    )
-
-
-def test_all_campaigns_of_a_member_are_found_the_newest_first(connection: Connection) -> None:
-    paid = stopped(connection, "paid", 100)
-    become(connection, paid, "SUCCESS", transaction_id="t-1")
-    withdrawn, waiting = create(connection, "withdrawn", 200), create(connection, "waiting", 300)
-    connection.execute(
-        "update campaign set withdrawn_by = 'a', withdrawn_at = now(), withdrawn_reason = 'r' where campaign_id = %s",
-        (withdrawn,),
-    )
+def test_all_campaigns_of_a_member_are_found_the_newest_first(connection: Connection, world: World) -> None:
+    paid = ended(campaign_of_member(world, "paid", 100).begun().paid([1])).id
+    withdrawn = campaign_of_member(world, "withdrawn", 200).withdrawn().id
+    waiting = campaign_of_member(world, "waiting", 300).id
     found = find_payments(connection, MEMBER)
     assert [(one.campaign_id, one.amount, explain(one)) for one in found] == [
         (waiting, 300, "will be paid 300 points, campaign WAITING"),
@@ -98,23 +56,23 @@ def test_all_campaigns_of_a_member_are_found_the_newest_first(connection: Connec
     assert [one["state"] for one in object_of(found)["payments"]] == ["PENDING", "PENDING", "SUCCESS"]
 
 
-def test_an_id_is_taken_as_it_is(connection: Connection) -> None:
-    stopped(connection, "paid", 100)
+def test_an_id_is_taken_as_it_is(connection: Connection, world: World) -> None:
+    campaign_of_member(world, "paid", 100).begun().stopped()
     for other in ("=민지", f"{MEMBER} ", "'=민지 👪", "%", "m_", "", "M1"):
         assert find_payments(connection, other) == []
     assert object_of([]) == {"payments": []}
 
 
-def test_every_call_is_listed_in_order_also_a_look_up_long_after(connection: Connection) -> None:
-    campaign_id = stopped(connection, "unknown", 100)
-    become(connection, campaign_id, "FAILED", failure_kind="UNKNOWN", maybe_credited=True, failure_message="too slow")
-    answered = SENT_AT + timedelta(seconds=4, milliseconds=52)
-    attempt(connection, campaign_id, timedelta(hours=20), method="GET", http_status=404, outcome="NOT_FOUND_YET")
-    attempt(connection, campaign_id, timedelta(0))
-    attempt(
-        connection, campaign_id, timedelta(seconds=4), http_status=503, outcome="SERVER_ERROR", answered_at=answered,
-        code="BUSY",
-    )  # fmt: skip
+def test_every_call_is_listed_in_order_also_a_look_up_long_after(connection: Connection, world: World) -> None:
+    campaign = campaign_of_member(world, "unknown", 100).begun()
+    ended(campaign.failed([1], "UNKNOWN", code="UNKNOWN_CODE", failure_message="too slow"))
+    answered = (SENT_AT + timedelta(seconds=4, milliseconds=52)).timestamp()
+    busy: dict[str, Any] = {"http_status": 503, "outcome": "SERVER_ERROR", "answered_at": answered, "code": "BUSY"}
+    campaign.attempted(
+        attempt(timedelta(hours=20), method="GET", http_status=404, outcome="NOT_FOUND_YET"),
+        attempt(timedelta(0)),
+        attempt(timedelta(seconds=4), **busy),
+    )
     found = find_payments(connection, MEMBER)
     [fields] = object_of(found)["payments"]
     assert [(one["method"], one["http_status"], one["outcome"], one["took_ms"]) for one in fields["attempts"]] == [
@@ -133,13 +91,11 @@ def test_every_call_is_listed_in_order_also_a_look_up_long_after(connection: Con
     ]
 
 
-def test_calls_of_others_are_not_listed_and_clocks_may_differ(connection: Connection) -> None:
-    campaign_id, other = stopped(connection, "one", 100), stopped(connection, "two", 200)
-    for one in (campaign_id, other):
-        become(connection, one, "SUCCESS", transaction_id="t")
-    for after in (timedelta(seconds=-90), timedelta(seconds=1), timedelta(seconds=90)):
-        attempt(connection, campaign_id, after, outcome="CREDITED", http_status=200)
-    connection.execute("update payment_attempt set seq = 2 where sent_at = %s", (SENT_AT + timedelta(seconds=1),))
+def test_calls_of_others_are_not_listed_and_clocks_may_differ(connection: Connection, world: World) -> None:
+    campaign = ended(campaign_of_member(world, "one", 100).begun().paid([1]))
+    ended(campaign_of_member(world, "two", 200).begun().paid([1]))
+    for after, seq in ((-90, 1), (1, 2), (90, 1)):
+        campaign.attempted(attempt(timedelta(seconds=after), seq, outcome="CREDITED", http_status=200))
     newer, older = find_payments(connection, MEMBER)
     assert isinstance(newer, FoundPayment)
     assert isinstance(older, FoundPayment)
@@ -181,9 +137,10 @@ def test_text_of_others_cannot_move_the_cursor_and_letters_stay_as_they_are() ->
     ]
 
 
-def test_no_table_is_read_whole(connection: Connection) -> None:
-    large, other = stopped(connection, "large", 100, others=20_000), stopped(connection, "other", 100)
-    create(connection, "waiting", 100, others=20_000)
+def test_no_table_is_read_whole(connection: Connection, world: World) -> None:
+    large = campaign_of_member(world, "large", 100, others=20_000).begun().stopped().id
+    other = campaign_of_member(world, "other", 100).begun().stopped().id
+    campaign_of_member(world, "waiting", 100, others=20_000)
     connection.execute("analyze")
 
     def plan(name: str, campaign_id: int | None) -> str:

@@ -8,22 +8,15 @@ from functools import partial
 import psycopg
 import pytest
 
-from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
+from bulkpoint.campaigns.runs import end_run, stop_run
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.run import Run
+from tests.world.campaigns import Campaign, World
 
 RACES = 50
 TARGETS = 3
-
-
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        ensure_limit(connection, tps=100, shares=2, actor="tester")
-        yield connection
 
 
 @pytest.fixture
@@ -75,21 +68,8 @@ def course(database_url: str, dice: random.Random) -> Iterator[Course]:
     course.close()
 
 
-def campaign_of(connection: Connection, name: str) -> int:
-    row = connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values (%s, %s, %s, 'tester')"
-        " returning campaign_id",
-        (name, TARGETS, TARGETS),
-    ).fetchone()
-    assert row is not None
-    connection.execute(
-        "insert into campaign_target select %s, %s || i, 1, 'r' from generate_series(1, %s) i", (*row, name, TARGETS)
-    )
-    return int(row[0])
-
-
-def begin(connection: Connection, campaign_id: int, kind: RunKind = RunKind.INITIAL) -> Run:
-    return begin_run(connection, campaign_id, kind=kind, actor="tester", reason=None, shares=2)
+def begin(connection: Connection, campaign: Campaign, kind: RunKind = RunKind.INITIAL) -> None:
+    campaign.on(connection).begun(kind)
 
 
 def end_what_runs(connection: Connection) -> None:
@@ -117,42 +97,27 @@ def told(connection: Connection, campaign_id: int) -> list[str]:
     return types
 
 
-def settle(connection: Connection, campaign_id: int, *, failed: int) -> None:
-    """Every payment ends: so many FAILED, the others SUCCESS."""
-    connection.execute(
-        "update payment set first_sent_at = now(), finished_at = now(),"
-        " state = case when seq <= %(failed)s then 'FAILED' else 'SUCCESS' end::payment_state,"
-        " failure_kind = case when seq <= %(failed)s then 'UNAVAILABLE' end::failure_kind,"
-        " transaction_id = case when seq > %(failed)s then 't' end where campaign_id = %(campaign_id)s",
-        {"failed": failed, "campaign_id": campaign_id},
-    )
-    connection.execute(
-        "update campaign_counter set pending = 0, failed = %(failed)s, failed_unavailable = %(failed)s,"
-        " success = %(total)s - %(failed)s where campaign_id = %(campaign_id)s",
-        {"failed": failed, "total": TARGETS, "campaign_id": campaign_id},
-    )
-
-
-def test_of_starts_of_one_and_of_several_campaigns_one_wins(connection: Connection, course: Course) -> None:
-    for race in range(RACES):
-        one, other = campaign_of(connection, f"a{race}-"), campaign_of(connection, f"b{race}-")
+def test_of_starts_of_one_and_of_several_campaigns_one_wins(
+    connection: Connection, world: World, course: Course
+) -> None:
+    for _ in range(RACES):
+        one, other = world.campaign(TARGETS), world.campaign(TARGETS)
         entries = [one, one, other, other]
-        outcomes = course.run(*(partial(begin, campaign_id=entry) for entry in entries))
+        outcomes = course.run(*(partial(begin, campaign=entry) for entry in entries))
         assert outcomes.count(None) == 1, outcomes
         won = entries[outcomes.index(None)]
         assert all("RUNNING" in refused for refused in outcomes if refused is not None), outcomes
-        assert told(connection, won) == ["started"]
-        assert told(connection, one if won == other else other) == []
+        assert told(connection, won.id) == ["started"]
+        assert told(connection, one.id if won == other else other.id) == []
         payments = connection.execute("select distinct campaign_id from payment").fetchall()
-        assert (won,) in payments
+        assert (won.id,) in payments
         end_what_runs(connection)
 
 
-def test_of_a_stop_and_the_end_one_is_told(connection: Connection, course: Course) -> None:
-    for race in range(RACES):
-        campaign_id = campaign_of(connection, f"c{race}-")
-        run = begin(connection, campaign_id)
-        settle(connection, campaign_id, failed=0)
+def test_of_a_stop_and_the_end_one_is_told(connection: Connection, world: World, course: Course) -> None:
+    for _ in range(RACES):
+        campaign = world.campaign(TARGETS).begun().paid(TARGETS)
+        campaign_id, run = campaign.id, campaign.run
         stopped, ended = course.run(
             partial(stop_run, campaign_id=campaign_id, actor="tester"),
             partial(end_run, run=run, state=RunState.COMPLETED),
@@ -163,15 +128,15 @@ def test_of_a_stop_and_the_end_one_is_told(connection: Connection, course: Cours
 
 
 def test_of_a_retry_and_a_resume_only_the_one_that_fits_begins(
-    connection: Connection, course: Course, dice: random.Random
+    connection: Connection, world: World, course: Course, dice: random.Random
 ) -> None:
-    for race in range(RACES):
-        campaign_id = campaign_of(connection, f"d{race}-")
-        run = begin(connection, campaign_id)
+    for _ in range(RACES):
+        campaign = world.campaign(TARGETS).begun()
+        campaign_id, run = campaign.id, campaign.run
         completes = dice.random() < 0.5
         if completes:
-            settle(connection, campaign_id, failed=2)
-        retry, resume = (partial(begin, campaign_id=campaign_id, kind=kind) for kind in (RunKind.RETRY, RunKind.RESUME))
+            campaign.paid(TARGETS - 2).failed(2, "UNAVAILABLE")
+        retry, resume = (partial(begin, campaign=campaign, kind=kind) for kind in (RunKind.RETRY, RunKind.RESUME))
 
         def end(
             own: Connection, *, run: Run = run, campaign_id: int = campaign_id, completes: bool = completes
@@ -197,22 +162,23 @@ def test_of_a_retry_and_a_resume_only_the_one_that_fits_begins(
         end_what_runs(connection)
 
 
-def test_of_a_freeze_and_a_loader_no_row_is_lost(connection: Connection, course: Course, dice: random.Random) -> None:
+def test_of_a_freeze_and_a_loader_no_row_is_lost(
+    connection: Connection, world: World, course: Course, dice: random.Random
+) -> None:
     loaded_after_all = frozen = 0
-    for race in range(RACES):
-        name = f"e{race}-"
-        campaign_id = campaign_of(connection, name)
+    for _ in range(RACES):
+        campaign = world.campaign(TARGETS)
 
-        def load(own: Connection, *, campaign_id: int = campaign_id, name: str = name) -> None:
+        def load(own: Connection, *, campaign: Campaign = campaign) -> None:
             with own.transaction():
-                own.execute("insert into campaign_target values (%s, %s, 1, 'r')", (campaign_id, f"{name}late"))
+                campaign.on(own).loaded([("late", 1, "r")])
                 threading.Event().wait(dice.random() * 0.004)
 
-        starts, loads = course.run(partial(begin, campaign_id=campaign_id), load)
+        starts, loads = course.run(partial(begin, campaign=campaign), load)
         rows = connection.execute(
             "select (select count(*) from campaign_target where campaign_id = %(id)s),"
             " (select count(*) from payment where campaign_id = %(id)s)",
-            {"id": campaign_id},
+            {"id": campaign.id},
         ).fetchone()
         if starts is None:
             frozen += 1

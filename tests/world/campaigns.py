@@ -158,6 +158,11 @@ class Campaign:
     def record(self, token: ShareToken, changes: Sequence[Change], attempts: Sequence[Attempt] = ()) -> list[int]:
         return record_results(self._connection, self.run.token, token.share, attempts, changes)
 
+    def attempted(self, *attempts: Attempt) -> Self:
+        """Calls that were made, of whatever they came to."""
+        record_results(self._connection, self.run.token, -1, attempts, [])
+        return self
+
     def claimed(self, payments: int | Iterable[int]) -> Self:
         """PROCESSING: the first open ones, so many, or those with these numbers; the share stays held as `token`."""
         self.token = self.token or self.share()
@@ -166,9 +171,9 @@ class Campaign:
         assert len(claims) == len(seqs), f"of {seqs} could be claimed {sorted(claim.seq for claim in claims)}"
         return self
 
-    def paid(self, payments: int | Iterable[int]) -> Self:
-        """SUCCESS: so many of those that are open, or those with these numbers."""
-        return self._recorded(payments, "SUCCESS")
+    def paid(self, payments: int | Iterable[int], *, transaction: str = "t-") -> Self:
+        """SUCCESS: so many of those that are open, or those with these numbers; `transaction` begins their ids."""
+        return self._recorded(payments, "SUCCESS", transaction_id=transaction)
 
     def failed(self, payments: int | Iterable[int], kind: str = "REJECTED", *, code: str = "NO", **more: Any) -> Self:
         """FAILED; UNKNOWN ones may have been credited. more: as Change has it."""
@@ -250,6 +255,15 @@ class Campaign:
         )
         return self
 
+    def times(self, payments: Sequence[int], **columns: datetime | None) -> Self:
+        """Moments of these payments: first_sent_at, last_sent_at, finished_at ..."""
+        for column, at in columns.items():
+            self._connection.execute(
+                f"update payment set {column} = %s where campaign_id = %s and seq = any(%s)".encode(),
+                (at, self.id, list(payments)),
+            )
+        return self
+
     def had_retry_runs(self, count: int, *, kind: str) -> Self:
         """So many, those payments that FAILED by this kind."""
         self._connection.execute(
@@ -313,7 +327,7 @@ class Campaign:
         of_all: dict[str, Any] = {"tries": 1, "maybe_credited": False} | more
         changes = [Change(seq, state, token, **of_all) for seq in seqs]
         if state == "SUCCESS":
-            changes = [change._replace(transaction_id=f"t-{change.seq}") for change in changes]
+            changes = [change._replace(transaction_id=f"{change.transaction_id}{change.seq}") for change in changes]
         self.record(token, changes)
         return self if held else self.released()
 
