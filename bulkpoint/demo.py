@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.start import StartRequest, plan_start
 from bulkpoint.campaigns.watch import follow_run
 from bulkpoint.database import connection_target
@@ -33,6 +33,7 @@ from bulkpoint.events.message import build_message
 from bulkpoint.extras import require_extra
 from bulkpoint.launch.process import end_job, start_job
 from bulkpoint.rules.lifecycle import PaymentState, RunState
+from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
 from bulkpoint.store.campaign import list_campaign_runs
@@ -104,7 +105,7 @@ def run_demo(*, targets: int, tps: int) -> None:
         file = folder / "targets.csv"
         _write_targets(file, targets)
         new = NewCampaign(NAME, note="bulkpoint demo")
-        campaign_id = create_campaign(connection, new, actor=os_user(), caps=Caps(), targets=file)
+        campaign_id = create_campaign(connection, new, actor=os_user(), limits=NO_LIMITS, targets=file)
         console.print(
             f"campaign     {campaign_id}: {targets:,} members from {file.name}, at most {tps:,} calls a second"
         )

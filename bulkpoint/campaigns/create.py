@@ -11,7 +11,7 @@ from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report_duplicates
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import Command
-from bulkpoint.rules.readiness import refuse_new_list
+from bulkpoint.rules.readiness import PaymentLimits, refuse_new_list
 from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
@@ -40,14 +40,6 @@ class NewCampaign:
 
 
 @dataclass(frozen=True)
-class Caps:
-    """Points at most for one target and for one campaign, from the settings."""
-
-    amount_per_row: int | None = None
-    amount_per_campaign: int | None = None
-
-
-@dataclass(frozen=True)
 class Totals:
     """Targets, and the sum of their points."""
 
@@ -55,12 +47,12 @@ class Totals:
     amount: int
 
 
-def check_targets(path: Path, caps: Caps, errors_file: Path | None = None) -> Totals:
+def check_targets(path: Path, limits: PaymentLimits, errors_file: Path | None = None) -> Totals:
     """Check every row of a file of targets and return what they add up to; touches no database.
 
     Raises RefusedError naming the first 20 problems; all of them go to `errors_file`.
     """
-    amount_max = AMOUNT_MAX if caps.amount_per_row is None else min(AMOUNT_MAX, caps.amount_per_row)
+    amount_max = AMOUNT_MAX if limits.per_row is None else min(AMOUNT_MAX, limits.per_row)
     hashes = array("q")
     with Problems(errors_file) as problems:
         amount = sum(points for _, _, points, _ in check_rows(path, problems, hashes, amount_max=amount_max))
@@ -75,7 +67,7 @@ def create_campaign(
     new: NewCampaign,
     *,
     actor: str,
-    caps: Caps,
+    limits: PaymentLimits,
     targets: Path | None = None,
     errors_file: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -92,9 +84,9 @@ def create_campaign(
         totals = _expected(new)
     else:
         say(f"Checking {targets.name} ...")
-        totals = check_targets(targets, caps, errors_file)
+        totals = check_targets(targets, limits, errors_file)
         _refuse_other_totals(new, totals, targets)
-    _refuse_too_much(totals, caps)
+    _refuse_too_much(totals, limits)
     with recorded(connection, Command.CREATE, actor=actor) as change:
         campaign_id = change.campaign_id = insert_campaign(
             connection,
@@ -191,15 +183,15 @@ def _refuse_other_totals(new: NewCampaign, totals: Totals, targets: Path) -> Non
             )
 
 
-def _refuse_too_much(totals: Totals, caps: Caps) -> None:
-    if too_much := excess(totals.amount, caps):
+def _refuse_too_much(totals: Totals, limits: PaymentLimits) -> None:
+    if too_much := excess(totals.amount, limits):
         raise RefusedError(f"{too_much} Nothing was loaded. Split it, or have the bound raised.")
 
 
-def excess(amount: int, caps: Caps) -> str | None:
-    """The sentence to say of a campaign of `amount` points that is over its cap; none where it is not."""
-    most = BIGINT_MAX if caps.amount_per_campaign is None else min(caps.amount_per_campaign, BIGINT_MAX)
+def excess(amount: int, limits: PaymentLimits) -> str | None:
+    """The sentence to say of a campaign of `amount` points that is over its limit; none where it is not."""
+    most = BIGINT_MAX if limits.per_campaign is None else min(limits.per_campaign, BIGINT_MAX)
     if amount <= most:
         return None
-    setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == caps.amount_per_campaign else "what can be counted"
+    setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == limits.per_campaign else "what can be counted"
     return f"The campaign would pay {amount:,} points, more than {most:,} ({setting})."

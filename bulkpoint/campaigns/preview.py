@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bulkpoint.campaigns.create import BIGINT_MAX, Caps, excess
+from bulkpoint.campaigns.create import BIGINT_MAX, excess
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.intake.target_file import Problems, check_rows, report_duplicates
 from bulkpoint.rules.lifecycle import CampaignState
@@ -23,7 +23,7 @@ from bulkpoint.rules.preview import (
     buckets_of,
     describe_difference,
 )
-from bulkpoint.rules.readiness import describe_same
+from bulkpoint.rules.readiness import PaymentLimits, describe_same
 from bulkpoint.rules.targets import AMOUNT_MAX, check_row
 from bulkpoint.settings import Settings
 from bulkpoint.store import preview as store
@@ -39,7 +39,7 @@ BLOCK_ROWS = 1_000_000
 
 
 def preview_file(
-    path: Path, caps: Caps, errors_file: Path | None = None, say: Callable[[str], None] = lambda _: None
+    path: Path, limits: PaymentLimits, errors_file: Path | None = None, say: Callable[[str], None] = lambda _: None
 ) -> Preview:
     """Figures of a file's good rows, what is wrong with the others, its digest; touches no database.
 
@@ -54,9 +54,9 @@ def preview_file(
         for row, member_id, points, reason in check_rows(path, problems, hashes, amount_max=AMOUNT_MAX):
             tally.add(points, reason)
             digest.add(member_id, points, reason)
-            if caps.amount_per_row is not None and points > caps.amount_per_row:
+            if limits.per_row is not None and points > limits.per_row:
                 above += 1
-                [violation] = check_row(member_id, points, reason, amount_max=caps.amount_per_row)
+                [violation] = check_row(member_id, points, reason, amount_max=limits.per_row)
                 problems.add(row, "amount", violation.sentence, points)
         invalid = problems.rows - above
         duplicates = report_duplicates(path, hashes, problems)
@@ -70,24 +70,23 @@ def preview_file(
             duplicate_rows=duplicates,
             problems=tuple(map(str, problems.first)),
             problem_count=problems.count,
-            row_max=caps.amount_per_row,
+            limits=limits,
             rows_above_max=above,
-            sum_max=caps.amount_per_campaign,
             digest=digest.digest() if loadable else None,
             digest_trouble=digest.trouble if loadable else "a list with invalid or duplicate rows cannot be loaded",
             open_count=figures.count,
-            findings=(*_row_findings(invalid, duplicates), *_cap_findings(figures, above, caps)),
+            findings=(*_row_findings(invalid, duplicates), *_limit_findings(figures, above, limits)),
         )
 
 
-def preview_campaign(connection: Connection, campaign_id: int, caps: Caps) -> Preview:
+def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLimits) -> Preview:
     """The same of the targets that a campaign has now, or that it was frozen with.
 
     Raises RefusedError where there is no such campaign.
     """
     with store.one_snapshot(connection):
         campaign = get_campaign(connection, campaign_id)
-        figures, above = store.measure_targets(connection, campaign_id, row_max=caps.amount_per_row)
+        figures, above = store.measure_targets(connection, campaign_id, row_max=limits.per_row)
         digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)
         open_count = _open_count(connection, campaign, figures)
     listed = Listed(
@@ -106,13 +105,12 @@ def preview_campaign(connection: Connection, campaign_id: int, caps: Caps) -> Pr
         duplicate_rows=0,
         problems=(),
         problem_count=0,
-        row_max=caps.amount_per_row,
+        limits=limits,
         rows_above_max=above,
-        sum_max=caps.amount_per_campaign,
         digest=digest,
         digest_trouble=None if figures.count else "no target is loaded",
         open_count=open_count,
-        findings=(*_total_findings(listed, figures), *_cap_findings(figures, above, caps)),
+        findings=(*_total_findings(listed, figures), *_limit_findings(figures, above, limits)),
     )
 
 
@@ -203,12 +201,12 @@ def _row_findings(invalid: int, duplicates: int) -> list[Finding]:
     return findings
 
 
-def _cap_findings(figures: Figures, above: int, caps: Caps) -> list[Finding]:
+def _limit_findings(figures: Figures, above: int, limits: PaymentLimits) -> list[Finding]:
     findings = []
     if above:
-        cap = f"{caps.amount_per_row:,} points (BULKPOINT_MAX_AMOUNT_PER_ROW)"
+        cap = f"{limits.per_row:,} points (BULKPOINT_MAX_AMOUNT_PER_ROW)"
         findings.append(Finding("ROW_CAP", f"Targets above {cap}: {above:,}."))
-    if too_much := excess(figures.amount, caps):
+    if too_much := excess(figures.amount, limits):
         findings.append(Finding("CAMPAIGN_CAP", too_much))
     return findings
 

@@ -1,11 +1,22 @@
 """What is known of a campaign's targets before its first start, and whether rules.readiness lets them be paid."""
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.readiness import Policy, TargetsState, find_obstacle, refuse_repetition
+from bulkpoint.rules.readiness import PaymentLimits, Policy, TargetsState, find_obstacle, refuse_repetition
+from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import find_same_list
 from bulkpoint.store.target import digest_targets, total_targets
+
+
+def limits_of(settings: Settings) -> PaymentLimits:
+    """The bounds that these settings set to what is paid."""
+    return PaymentLimits(settings.max_amount_per_row, settings.max_amount_per_campaign)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """What these settings ask of every campaign."""
+    return Policy(settings.require_approval, limits_of(settings))
 
 
 def inspect_targets(

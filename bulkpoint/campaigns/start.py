@@ -7,12 +7,12 @@ here come first so that a person hears of a problem at once instead of after Spa
 from dataclasses import dataclass
 
 from bulkpoint.campaigns.digest import check_digest, refuse_another_digest
-from bulkpoint.campaigns.readiness import check_ready, inspect_targets
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets, policy_of
 from bulkpoint.campaigns.runs import StartTerms
 from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import Command
-from bulkpoint.rules.readiness import Policy, find_obstacle
+from bulkpoint.rules.readiness import find_obstacle
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaign, list_queue
@@ -48,11 +48,6 @@ class Skipped:
     campaign_id: int
     name: str
     why: str
-
-
-def policy_of(settings: Settings) -> Policy:
-    """What these settings ask of every campaign."""
-    return Policy(settings.require_approval, settings.max_amount_per_row, settings.max_amount_per_campaign)
 
 
 def check_request(request: StartRequest) -> None:

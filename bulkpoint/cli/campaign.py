@@ -81,7 +81,8 @@ def create(
       bulkpoint campaign create --name "Spring event" --targets members.csv
       bulkpoint campaign create --name "Refund" --expect-count 1000000 --expect-amount 250000000
     """
-    from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+    from bulkpoint.campaigns.create import NewCampaign, create_campaign
+    from bulkpoint.campaigns.readiness import limits_of
 
     with open_session() as session:
         settings, zone = session.settings, session.settings.timezone
@@ -92,7 +93,7 @@ def create(
             session.connection,
             NewCampaign(name, note, expect_count, expect_amount, moment, same_as, reason),
             actor=session.actor,
-            caps=Caps(settings.max_amount_per_row, settings.max_amount_per_campaign),
+            limits=limits_of(settings),
             targets=targets,
             errors_file=errors,
             say=say,

@@ -46,8 +46,8 @@ def preview(
       bulkpoint campaign preview --targets members.csv --errors errors.csv
       bulkpoint campaign preview 3 --deadline 18:00
     """
-    from bulkpoint.campaigns.create import Caps
     from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_campaign, preview_file
+    from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.rules.preview import look_ahead
     from bulkpoint.views.preview import draw, preview_object
 
@@ -63,12 +63,12 @@ def preview(
             due = parse_time(deadline, option="--deadline", timezone=zone, now=datetime.now(UTC))
             if due <= datetime.now(UTC):
                 raise UsageError("--deadline is in the past.")
-        caps = Caps(settings.max_amount_per_row, settings.max_amount_per_campaign)
+        limits = limits_of(settings)
         if targets is not None:
-            seen = preview_file(targets, caps, errors, say)
+            seen = preview_file(targets, limits, errors, say)
         else:
             assert campaign_id is not None, "one of the two is given"
-            seen = preview_campaign(session.connection, campaign_id, caps)
+            seen = preview_campaign(session.connection, campaign_id, limits)
         seen = note_same_list(session.connection, seen)
         pace = present_pace(session.connection, settings)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)

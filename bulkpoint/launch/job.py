@@ -10,8 +10,9 @@ from uuid import UUID
 
 import click
 
+from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, StartTerms, check_startable
-from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
+from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
 from bulkpoint.database import connection_target
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
 from bulkpoint.events.deliver import deliver

@@ -8,6 +8,7 @@ from itertools import count, pairwise
 
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.readiness import PaymentLimits
 
 BARS_MAX = 12
 # Amounts that differ by no more than this factor are divided evenly; wider ones at 1, 2, 5, 10, 20, 50, ...
@@ -88,7 +89,7 @@ class Preview:
 
     invalid_rows are in none of the figures, duplicate_rows (not counting each member's first) are. problems: the first
     20, as sentences; problem_count: all. digest: none where the list cannot be loaded, or as digest_trouble says.
-    open_count: payments still to be sent. row_max, sum_max: the deployment's caps, points.
+    open_count: payments still to be sent. limits: the deployment's.
     """
 
     file: str | None
@@ -98,9 +99,8 @@ class Preview:
     duplicate_rows: int
     problems: tuple[str, ...]
     problem_count: int
-    row_max: int | None
+    limits: PaymentLimits
     rows_above_max: int
-    sum_max: int | None
     digest: bytes | None
     digest_trouble: str | None
     open_count: int

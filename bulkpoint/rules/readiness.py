@@ -17,12 +17,22 @@ class SameList:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentLimits:
+    """Points at most for one target and for one campaign, by the deployment's settings; None: no bound."""
+
+    per_row: int | None = None
+    per_campaign: int | None = None
+
+
+NO_LIMITS = PaymentLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """What the deployment asks of every campaign, by its settings. row_max, sum_max: points at most, none: no bound."""
+    """What the deployment asks of every campaign, by its settings."""
 
     approval_required: bool = False
-    row_max: int | None = None
-    sum_max: int | None = None
+    limits: PaymentLimits = NO_LIMITS
 
 
 NO_POLICY = Policy()
@@ -65,7 +75,7 @@ def find_obstacle(campaign_id: int, intake: TargetsState) -> Obstacle | None:
     """What stands in the way of campaign `campaign_id`, the first thing of several; none when it is ready."""
     return (
         find_missing_targets(campaign_id, intake)
-        or _caps(campaign_id, intake)
+        or _limits(campaign_id, intake)
         or _approval(campaign_id, intake)
         or _repetition(campaign_id, intake)
     )
@@ -83,10 +93,11 @@ def find_missing_targets(campaign_id: int, intake: TargetsState) -> Obstacle | N
     )
 
 
-def _caps(campaign_id: int, intake: TargetsState) -> Obstacle | None:
+def _limits(campaign_id: int, intake: TargetsState) -> Obstacle | None:
+    limits = intake.policy.limits
     for what, points, most, setting in (
-        ("its largest target is", intake.largest, intake.policy.row_max, "BULKPOINT_MAX_AMOUNT_PER_ROW"),
-        ("it would pay", intake.amount, intake.policy.sum_max, "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
+        ("its largest target is", intake.largest, limits.per_row, "BULKPOINT_MAX_AMOUNT_PER_ROW"),
+        ("it would pay", intake.amount, limits.per_campaign, "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
     ):
         if most is not None and points > most:
             return Obstacle(

@@ -52,9 +52,9 @@ def preview_object(preview: Preview, outlook: Outlook) -> dict[str, Any]:
         "duplicate_rows": preview.duplicate_rows,
         "problem_count": preview.problem_count,
         "problems": list(preview.problems),
-        "max_amount_per_row": preview.row_max,
+        "max_amount_per_row": preview.limits.per_row,
         "rows_above_max": preview.rows_above_max,
-        "max_amount_per_campaign": preview.sum_max,
+        "max_amount_per_campaign": preview.limits.per_campaign,
         "digest": preview.digest and preview.digest.hex(),
         "open_count": preview.open_count,
         "tps": outlook.pace.tps,
@@ -83,10 +83,10 @@ def _head_lines(preview: Preview) -> list[str]:
     if figures.count:
         lines.append(f"amounts     {figures.smallest:,} to {figures.largest:,} points, mean {figures.mean:,.1f}")
     caps = []
-    if preview.row_max is not None:
-        caps.append(f"{preview.row_max:,} points a target")
-    if preview.sum_max is not None:
-        caps.append(f"{preview.sum_max:,} points in all")
+    if preview.limits.per_row is not None:
+        caps.append(f"{preview.limits.per_row:,} points a target")
+    if preview.limits.per_campaign is not None:
+        caps.append(f"{preview.limits.per_campaign:,} points in all")
     if caps:
         lines.append(f"at most     {', '.join(caps)}")
     return lines

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
+from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.store.connect import connect
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -47,7 +48,7 @@ def test_a_good_file_and_its_campaign_are_previewed_with_exit_code_0(
     assert fields["deadline"] == "2998-12-31T15:00:00.000Z"
 
     with connect(database_url) as connection:
-        create_campaign(connection, NewCampaign("추석"), actor="alice", caps=Caps(), targets=path)
+        create_campaign(connection, NewCampaign("추석"), actor="alice", limits=NO_LIMITS, targets=path)
     of_campaign = preview("1")
     assert of_campaign.returncode == 0
     assert of_campaign.stdout.startswith(
@@ -72,7 +73,7 @@ def test_what_is_not_to_be_paid_is_exit_code_3_with_its_figures(
     assert (tmp_path / "all.csv").read_text().count("\n") == 3
 
     with connect(database_url) as connection:
-        create_campaign(connection, NewCampaign("later", "", 2, 9), actor="alice", caps=Caps())
+        create_campaign(connection, NewCampaign("later", "", 2, 9), actor="alice", limits=NO_LIMITS)
     empty = preview("1", "--json")
     assert (empty.returncode, json.loads(empty.stdout)["findings"][0]["kind"]) == (3, "TOTALS")
     assert "campaign withdraw 1" in empty.stderr

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
+from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.store.audit import (
     BEFORE_THE_FIRST,
     AuditChoice,
@@ -339,7 +340,7 @@ def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_oth
     targets = tmp_path / "m.csv"
     targets.write_text("member_id,amount,reason\nm1,5,r\n")
     for new in (NewCampaign("first"), NewCampaign("second", same_as=1, reason="on purpose")):
-        create_campaign(connection, new, actor="kim", caps=Caps(), targets=targets)
+        create_campaign(connection, new, actor="kim", limits=NO_LIMITS, targets=targets)
     limit(90)
     begin_run(connection, 1, kind="INITIAL", actor="kim", reason="sorry", shares=1, terms=StartTerms(forced=True))
     limit(0)

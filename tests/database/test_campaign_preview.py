@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import present_pace, preview_campaign, preview_file
 from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.rules.preview import Pace, Preview, look_ahead
+from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 from bulkpoint.rules.targets import check_row
 from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
@@ -82,9 +83,9 @@ def test_a_file_and_the_campaign_it_is_loaded_into_have_the_same_figures_and_dig
         (f"{'회원👍éz'[n % 5]}-{n * 7919 % 20_011}", 1 + n * n % 40_000, f"이유 {n % 33} 🎂") for n in range(20_011)
     ]
     path = written(tmp_path / "targets.csv", rows)
-    of_file = preview_file(path, Caps(30_000))
-    campaign_id = create_campaign(connection, NewCampaign("c"), actor="tester", caps=Caps(), targets=path)
-    of_campaign = preview_campaign(connection, campaign_id, Caps(30_000))
+    of_file = preview_file(path, PaymentLimits(30_000))
+    campaign_id = create_campaign(connection, NewCampaign("c"), actor="tester", limits=NO_LIMITS, targets=path)
+    of_campaign = preview_campaign(connection, campaign_id, PaymentLimits(30_000))
     assert of_file.figures == of_campaign.figures
     assert of_file.digest == of_campaign.digest == digest_targets(connection, campaign_id)
     assert of_file.rows_above_max == of_campaign.rows_above_max == sum(amount > 30_000 for _, amount, _ in rows)
@@ -96,7 +97,7 @@ def test_a_file_and_the_campaign_it_is_loaded_into_have_the_same_figures_and_dig
 
 def test_targets_that_are_not_what_is_expected_are_a_finding(connection: Connection) -> None:
     campaign_id = campaign_of(connection, [("m1", 5, "r"), ("m2", 6, "r")], (3, 10))
-    seen = preview_campaign(connection, campaign_id, Caps())
+    seen = preview_campaign(connection, campaign_id, NO_LIMITS)
     [finding] = seen.findings
     assert finding.kind == "TOTALS"
     assert finding.sentence == "Not what is expected; targets missing: 1, points too many: 1."
@@ -104,31 +105,31 @@ def test_targets_that_are_not_what_is_expected_are_a_finding(connection: Connect
 
 
 def test_a_campaign_without_targets_is_shown_as_such(connection: Connection) -> None:
-    seen = preview_campaign(connection, campaign_of(connection, [], (3, 10)), Caps())
+    seen = preview_campaign(connection, campaign_of(connection, [], (3, 10)), NO_LIMITS)
     assert (seen.figures.count, seen.figures.smallest, seen.digest, seen.open_count) == (0, None, None, 0)
     assert "digest      none: no target is loaded" in drawn(seen)
 
 
-def test_caps_are_looked_at_for_a_campaign_too(connection: Connection) -> None:
+def test_limits_are_looked_at_for_a_campaign_too(connection: Connection) -> None:
     campaign_id = campaign_of(connection, [("m1", 5, "r"), ("m2", 6, "r")], (2, 11))
-    seen = preview_campaign(connection, campaign_id, Caps(5, 10))
+    seen = preview_campaign(connection, campaign_id, PaymentLimits(5, 10))
     assert [finding.kind for finding in seen.findings] == ["ROW_CAP", "CAMPAIGN_CAP"]
-    assert preview_campaign(connection, campaign_id, Caps(6, 11)).findings == ()
+    assert preview_campaign(connection, campaign_id, PaymentLimits(6, 11)).findings == ()
 
 
 def test_an_unknown_campaign_is_refused(connection: Connection) -> None:
     with pytest.raises(RefusedError, match="no campaign 77"):
-        preview_campaign(connection, 77, Caps())
+        preview_campaign(connection, 77, NO_LIMITS)
 
 
 def test_a_frozen_campaign_shows_what_it_was_frozen_with_and_what_is_open(connection: Connection) -> None:
     ensure_limit(connection, tps=100, shares=2, actor="tester")
     campaign_id = campaign_of(connection, [("m1", 5, "r"), ("m2", 6, "r")], (2, 11))
-    before = preview_campaign(connection, campaign_id, Caps())
+    before = preview_campaign(connection, campaign_id, NO_LIMITS)
     begin_run(connection, campaign_id, kind="INITIAL", actor="tester", reason=None, shares=2)
     stop_run(connection, campaign_id, actor="tester")
     connection.execute("update campaign_counter set pending = 1, success = 1, pending_amount = 6, success_amount = 5")
-    frozen = preview_campaign(connection, campaign_id, Caps())
+    frozen = preview_campaign(connection, campaign_id, NO_LIMITS)
     assert (frozen.figures, frozen.digest, frozen.findings) == (before.figures, before.digest, ())
     assert frozen.digest == get_campaign(connection, campaign_id).digest
     assert (before.open_count, frozen.open_count) == (2, 1)
@@ -139,7 +140,7 @@ def test_a_frozen_campaign_shows_what_it_was_frozen_with_and_what_is_open(connec
 def test_nothing_is_to_be_paid_of_a_withdrawn_campaign(connection: Connection) -> None:
     campaign_id = campaign_of(connection, [("m1", 5, "r")], (1, 5))
     connection.execute("update campaign set withdrawn_at = now(), withdrawn_by = 'tester', withdrawn_reason = 'x'")
-    seen = preview_campaign(connection, campaign_id, Caps())
+    seen = preview_campaign(connection, campaign_id, NO_LIMITS)
     assert seen.open_count == 0
     assert "\ntime " not in drawn(seen)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.outbox import write_event
@@ -31,9 +32,9 @@ def targets(tmp_path: Path) -> Path:
     return path
 
 
-def create(connection: Connection, path: Path | None = None, caps: Caps = Caps(), **fields: Any) -> int:  # noqa: B008 (frozen)
+def create(connection: Connection, path: Path | None = None, limits: PaymentLimits = NO_LIMITS, **fields: Any) -> int:
     new = NewCampaign(**({"name": "추석"} | fields))
-    return create_campaign(connection, new, actor="alice", caps=caps, targets=path)
+    return create_campaign(connection, new, actor="alice", limits=limits, targets=path)
 
 
 def count(connection: Connection, table: str) -> int:
@@ -75,7 +76,7 @@ def test_a_file_that_changes_between_check_and_load_leaves_nothing_behind(
             targets.write_text(targets.read_text() + "m11,5,late\n")
 
     with pytest.raises(RefusedError, match="changed while it was read"):
-        create_campaign(connection, NewCampaign("T"), actor="a", caps=Caps(), targets=targets, say=say)
+        create_campaign(connection, NewCampaign("T"), actor="a", limits=NO_LIMITS, targets=targets, say=say)
     assert count(connection, "campaign") + count(connection, "campaign_target") == 0
 
 
@@ -101,12 +102,12 @@ def test_expected_figures_must_match_the_file(
     assert count(connection, "campaign") == 0
 
 
-def test_the_settings_caps_hold(connection: Connection, targets: Path) -> None:
+def test_the_settings_limits_hold(connection: Connection, targets: Path) -> None:
     with pytest.raises(RefusedError, match=r"1,045 points, more than 1,044 .*MAX_AMOUNT_PER_CAMPAIGN"):
-        create(connection, targets, caps=Caps(amount_per_campaign=1_044))
+        create(connection, targets, limits=PaymentLimits(per_campaign=1_044))
     with pytest.raises(RefusedError, match="row 11: amount is '109'"):
-        create(connection, targets, caps=Caps(amount_per_row=108))
-    create(connection, targets, caps=Caps(amount_per_row=109, amount_per_campaign=1_045))
+        create(connection, targets, limits=PaymentLimits(per_row=108))
+    create(connection, targets, limits=PaymentLimits(per_row=109, per_campaign=1_045))
 
 
 @pytest.mark.parametrize("fields", [{"name": " "}, {"name": "x" * 201}, {"name": "a\nb"}, {"note": "x" * 2_001}])

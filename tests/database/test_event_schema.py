@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.runs import StartTerms, publish_progress
 from bulkpoint.campaigns.tps import change_limit
 from bulkpoint.events.envelope import decode, encode, summary_of
 from bulkpoint.events.schema import DATA, schema_text
+from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import Event
@@ -25,7 +26,7 @@ def create(world: World, folder: Path, salt: str) -> Campaign:
     path = folder / f"{salt}.csv"
     path.write_text("member_id,amount,reason\n" + "".join(f"{salt}{n},{100 + n},r\n" for n in range(TARGETS)))
     new = NewCampaign(f"캠페인 {salt}", not_before=datetime(2026, 1, 1, tzinfo=UTC))
-    return Campaign(world, create_campaign(world.connection, new, actor="kim", caps=Caps(), targets=path))
+    return Campaign(world, create_campaign(world.connection, new, actor="kim", limits=NO_LIMITS, targets=path))
 
 
 def told(connection: Connection, campaign_id: int) -> list[Event]:

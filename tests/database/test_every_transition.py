@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.runs import StartTerms, end_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.campaigns.transition import WrongStateError, recorded, transition
 from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, RunState
+from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection
 from tests.world.campaigns import Campaign, World
@@ -146,7 +147,7 @@ def test_a_creation_and_a_change_of_the_limit_are_written_as_the_table_says(
     connection: Connection, campaign: Campaign
 ) -> None:
     new = NewCampaign("d", expected_count=1, expected_amount=1)
-    assert create_campaign(connection, new, actor="tester", caps=Caps()) == 2
+    assert create_campaign(connection, new, actor="tester", limits=NO_LIMITS) == 2
     assert_written(connection, Command.CREATE)
     set_tps(connection, tps=7, actor="tester", reason="r", until=None)
     assert_written(connection, Command.CREATE, Command.SET_TPS)

@@ -8,12 +8,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.rights import change_rights
 from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.tps import show_limit
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
 from bulkpoint.store.alerts import find_alerts
@@ -64,7 +65,7 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
     targets.write_text("member_id,amount,reason\nm1,5,r\n")
     with login(owner, database_url, "bulkpoint_operator") as kim:
         new = NewCampaign("c")
-        campaign_id = create_campaign(kim, new, actor="Kim", caps=Caps(), targets=targets)
+        campaign_id = create_campaign(kim, new, actor="Kim", limits=NO_LIMITS, targets=targets)
         with pytest.raises(RefusedError, match="login kim may not start"):
             begin_run(kim, campaign_id, kind="INITIAL", actor="Kim", reason=None, shares=1)
         owner.execute("insert into operator_right (login, permission) values ('kim', 'start')")

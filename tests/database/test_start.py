@@ -9,13 +9,14 @@ import psycopg
 import pytest
 
 from bulkpoint.campaigns.approve import approve_campaign
-from bulkpoint.campaigns.create import Caps, NewCampaign, create_campaign
+from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_same_list, preview_campaign, preview_file
+from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
-from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start, policy_of
+from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.rules.readiness import Policy
+from bulkpoint.rules.readiness import NO_LIMITS, Policy
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.campaign import get_campaign
@@ -58,12 +59,12 @@ class Lists:
         path = self._folder / f"{salt}.csv"
         path.write_text("member_id,amount,reason\n" + "".join(f"{salt}{n},{100 + n},r\n" for n in range(10)))
         new = NewCampaign(**({"name": f"list {salt}"} | fields))
-        return create_campaign(self._connection, new, actor="alice", caps=Caps(), targets=path)
+        return create_campaign(self._connection, new, actor="alice", limits=NO_LIMITS, targets=path)
 
     def expect(self, count: int = 5, amount: int = 50) -> int:
         """Without targets: somebody else loads them."""
         new = NewCampaign("loaded by others", expected_count=count, expected_amount=amount)
-        return create_campaign(self._connection, new, actor="alice", caps=Caps())
+        return create_campaign(self._connection, new, actor="alice", limits=NO_LIMITS)
 
     def load(self, campaign_id: int, members: str = "abcde", amount: int = 10) -> None:
         for member in members:
@@ -208,7 +209,7 @@ def test_a_start_waits_for_the_expected_targets(connection: Connection, lists: L
     assert get_campaign(connection, campaign_id).target_amount == 50
 
 
-def test_the_caps_hold_for_targets_that_others_loaded(connection: Connection, lists: Lists) -> None:
+def test_the_limits_hold_for_targets_that_others_loaded(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.expect()
     lists.load(campaign_id, "abcd", 9)
     lists.load(campaign_id, "e", 14)
@@ -272,19 +273,19 @@ def test_the_same_list_is_not_created_twice_unless_that_is_meant(connection: Con
 
 def test_a_preview_says_that_a_list_was_seen_before(connection: Connection, lists: Lists, tmp_path: Path) -> None:
     first = lists.create("a")
-    (finding,) = note_same_list(connection, preview_file(tmp_path / "a.csv", Caps())).findings
+    (finding,) = note_same_list(connection, preview_file(tmp_path / "a.csv", NO_LIMITS)).findings
     assert finding.sentence.startswith(
         f"The list is the same as that of campaign {first} (list a), seen in the last 24"
     )
     meant = lists.create("a", same_as=first, reason="r")
     for campaign_id in (first, meant):
-        assert note_same_list(connection, preview_campaign(connection, campaign_id, Caps())).findings == ()
+        assert note_same_list(connection, preview_campaign(connection, campaign_id, NO_LIMITS)).findings == ()
     again = lists.expect(10, 1_045)
     connection.execute(
         "insert into campaign_target select %s, member_id, amount, reason from campaign_target where campaign_id = %s",
         (again, first),
     )
-    (finding,) = note_same_list(connection, preview_campaign(connection, again, Caps())).findings
+    (finding,) = note_same_list(connection, preview_campaign(connection, again, NO_LIMITS)).findings
     assert finding.kind == "SAME_LIST"
 
 

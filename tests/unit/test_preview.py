@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from bulkpoint.campaigns import preview as control
-from bulkpoint.campaigns.create import Caps
 from bulkpoint.campaigns.preview import preview_file
 from bulkpoint.cli.preview import preview
 from bulkpoint.errors import UsageError
@@ -33,6 +32,7 @@ from bulkpoint.rules.preview import (
     describe_difference,
     look_ahead,
 )
+from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 from bulkpoint.views.preview import draw, preview_object
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -141,7 +141,7 @@ def test_a_difference_says_what_is_missing_and_what_is_too_much() -> None:
 
 def test_the_figures_of_a_file(csv_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "BLOCK_ROWS", 2)
-    seen = preview_file(csv_file("m1,100,gift\nm2,250,thanks\nm3,130,gift\n"), Caps())
+    seen = preview_file(csv_file("m1,100,gift\nm2,250,thanks\nm3,130,gift\n"), NO_LIMITS)
     assert seen.findings == ()
     assert seen.digest is not None
     assert seen.figures == Figures(
@@ -164,7 +164,7 @@ def bucket_counts(first: int, width: int, counts: list[int]) -> tuple[Bucket, ..
 
 def test_bad_rows_are_in_no_figure_and_the_rest_is_shown_all_the_same(csv_file: Write, tmp_path: Path) -> None:
     rows = "m1,100,gift\nm2,0,\nm2,5,x\nm3,3\nm1,7000,again\nm4,6000,x\nm4,1,x\n"
-    seen = preview_file(csv_file(rows), Caps(5_000, 13_000), tmp_path / "errors.csv")
+    seen = preview_file(csv_file(rows), PaymentLimits(5_000, 13_000), tmp_path / "errors.csv")
     assert (seen.invalid_rows, seen.duplicate_rows, seen.rows_above_max) == (2, 3, 2)
     assert [finding.kind for finding in seen.findings] == [
         "INVALID_ROWS", "DUPLICATE_ROWS", "ROW_CAP", "CAMPAIGN_CAP",
@@ -178,19 +178,19 @@ def test_bad_rows_are_in_no_figure_and_the_rest_is_shown_all_the_same(csv_file: 
 
 
 def test_a_cap_that_is_reached_is_not_broken(csv_file: Write) -> None:
-    seen = preview_file(csv_file("m1,100,x\nm2,50,x\n"), Caps(100, 150))
+    seen = preview_file(csv_file("m1,100,x\nm2,50,x\n"), PaymentLimits(100, 150))
     assert seen.findings == ()
 
 
 def test_twenty_problems_are_shown(csv_file: Write) -> None:
-    seen = preview_file(csv_file("".join(f"m{number},=0,a\n" for number in range(30))), Caps())
+    seen = preview_file(csv_file("".join(f"m{number},=0,a\n" for number in range(30))), NO_LIMITS)
     assert (len(seen.problems), seen.problem_count, seen.figures.count) == (20, 30, 0)
     assert "... and 10 more" in drawn(seen)
 
 
 def test_the_reasons_with_the_most_points_are_shown_and_the_rest_in_one_line(csv_file: Write) -> None:
     rows = "".join(f"m{number},{number},reason {number}\n" for number in range(1, 31))
-    seen = preview_file(csv_file(rows), Caps())
+    seen = preview_file(csv_file(rows), NO_LIMITS)
     assert [one.amount for one in seen.figures.reasons] == list(range(30, 10, -1))
     assert seen.figures.other_reasons == (10, 10, 55)
     [line] = [line for line in drawn(seen) if line.startswith("... and")]
@@ -200,14 +200,14 @@ def test_the_reasons_with_the_most_points_are_shown_and_the_rest_in_one_line(csv
 def test_reasons_beyond_count_are_said_to_be_so(csv_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "REASONS_COUNTED_MAX", 22)
     rows = "".join(f"m{number},{100 - number},reason {number}\n" for number in range(30))
-    seen = preview_file(csv_file(rows), Caps())
+    seen = preview_file(csv_file(rows), NO_LIMITS)
     assert seen.figures.other_reasons == (2, 10, sum(100 - number for number in range(20, 30)))
     assert any(line.startswith("... and at least 2 more ") for line in drawn(seen))
 
 
 def test_lines_fit_the_terminal_and_columns_stand_under_their_heads_in_korean_too(csv_file: Write) -> None:
     long = "회원 등급 상향 축하 포인트 적립, 골드에서 플래티넘으로 승급하신 것을 축하드립니다" * 3
-    seen = preview_file(csv_file(f'm1,1,추석 감사 적립\nm2,999999,"{long}"\nm3,70,생일 🎂\n'), Caps())
+    seen = preview_file(csv_file(f'm1,1,추석 감사 적립\nm2,999999,"{long}"\nm3,70,생일 🎂\n'), NO_LIMITS)
     lines = drawn(seen)
     assert max(map(cell_len, lines)) <= 80
     table = lines[next(number for number, line in enumerate(lines) if line.startswith("REASON")) :]
@@ -217,7 +217,7 @@ def test_lines_fit_the_terminal_and_columns_stand_under_their_heads_in_korean_to
 
 
 def test_what_a_reason_holds_cannot_move_the_cursor(csv_file: Write) -> None:
-    seen = preview_file(csv_file('m1,5,"a\tb\nc\x1b[31m\u202e"\n'), Caps())
+    seen = preview_file(csv_file('m1,5,"a\tb\nc\x1b[31m\u202e"\n'), NO_LIMITS)
     assert any(line.startswith(r"a\tb\nc\x1b[31m\u202e ") for line in drawn(seen))
     assert json.loads(json.dumps(preview_object(seen, look_ahead(1, Pace(1), now=NOW))))["reasons"][0]["reason"] == (
         "a\tb\nc\x1b[31m\u202e"
@@ -226,7 +226,7 @@ def test_what_a_reason_holds_cannot_move_the_cursor(csv_file: Write) -> None:
 
 def test_every_bar_that_has_a_target_can_be_seen(csv_file: Write) -> None:
     rows = "".join(f"m{number},100,x\n" for number in range(3_000)) + "last,5000,x\n"
-    lines = drawn(preview_file(csv_file(rows), Caps()))
+    lines = drawn(preview_file(csv_file(rows), NO_LIMITS))
     bars = lines[next(number for number, line in enumerate(lines) if line.startswith("POINTS")) + 1 :][:6]
     assert [bar.split("%")[1].strip() for bar in bars] == ["█" * 40, "", "", "", "", "▏"]
     assert [bar.split()[4] for bar in bars] == ["100.0", "0.0", "0.0", "0.0", "0.0", "<0.1"]
@@ -247,7 +247,7 @@ def test_every_bar_that_has_a_target_can_be_seen(csv_file: Write) -> None:
     ],
 )
 def test_the_time_it_takes_is_said_in_words(csv_file: Write, pace: Pace, limit: str, time: str, deadline: str) -> None:
-    seen = preview_file(csv_file("".join(f"m{number},1,x\n" for number in range(150))), Caps())
+    seen = preview_file(csv_file("".join(f"m{number},1,x\n" for number in range(150))), NO_LIMITS)
     lines = drawn(seen, pace=pace, deadline=NOW + timedelta(seconds=100))
     assert line_of(lines, "limit") == limit
     assert line_of(lines, "time").startswith(time)
@@ -270,7 +270,7 @@ def test_where_there_is_no_room_to_sort_the_other_figures_are_shown(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     monkeypatch.setattr(TargetDigest.__init__, "__defaults__", (0,))
-    seen = preview_file(csv_file("m1,100,gift\nm2,250,thanks\n"), Caps())
+    seen = preview_file(csv_file("m1,100,gift\nm2,250,thanks\n"), NO_LIMITS)
     assert (seen.digest, seen.figures.count, seen.findings) == (None, 2, ())
     assert line_of(drawn(seen), "digest").startswith(f"none: too many rows to sort in {tmp_path}")
 

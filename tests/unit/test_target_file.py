@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from bulkpoint.campaigns.create import Caps, Totals, check_targets
+from bulkpoint.campaigns.create import Totals, check_targets
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake import target_file
 from bulkpoint.intake.target_file import Problems, read_rows
+from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 
 HEADER = b"member_id,amount,reason\n"
 NO_ROWS = {
@@ -33,14 +34,14 @@ def csv_file(tmp_path: Path) -> Callable[[bytes], Path]:
     return write
 
 
-def refusal(path: Path, **caps: int) -> str:
+def refusal(path: Path, **limits: int) -> str:
     with pytest.raises(RefusedError) as caught:
-        check_targets(path, Caps(**caps))
+        check_targets(path, PaymentLimits(**limits))
     return str(caught.value)
 
 
 def test_a_good_file_is_added_up(csv_file: Callable[[bytes], Path]) -> None:
-    assert check_targets(csv_file(GOOD), Caps()) == Totals(2, 350)
+    assert check_targets(csv_file(GOOD), NO_LIMITS) == Totals(2, 350)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_bad_file_is_refused_naming_row_and_rule(
 @pytest.mark.parametrize("member_id", ["=cmd()", "+1", "-1", "@x", "회원-1", "👍", "M1 m"])
 def test_odd_member_ids_are_taken_as_they_are(csv_file: Callable[[bytes], Path], member_id: str) -> None:
     path = csv_file(HEADER + f"{member_id},1,a\n".encode())
-    assert check_targets(path, Caps()).count == 1
+    assert check_targets(path, NO_LIMITS).count == 1
     assert [row[1] for row in read_rows(path, Problems())] == [member_id]
 
 
@@ -120,7 +121,7 @@ def test_twenty_problems_are_shown_and_all_are_written(csv_file: Callable[[bytes
     assert refusal(path).count("\n  row ") == 20
     errors = tmp_path / "errors.csv"
     with pytest.raises(RefusedError, match="All of them are in"):
-        check_targets(path, Caps(), errors)
+        check_targets(path, NO_LIMITS, errors)
     lines = errors.read_text().splitlines()
     assert len(lines) == 51
     assert lines[0] == "row,column,rule,value"
@@ -143,18 +144,18 @@ def test_members_whose_hashes_meet_are_not_duplicates(
 
     for module in (create, target_file):
         monkeypatch.setattr(module, "hash", lambda _: 7, raising=False)
-    assert check_targets(csv_file(GOOD), Caps()).count == 2
+    assert check_targets(csv_file(GOOD), NO_LIMITS).count == 2
 
 
 def test_the_settings_cap_of_a_row_is_a_rule(csv_file: Callable[[bytes], Path]) -> None:
-    assert "row 3: amount is '250': it must be 1 to 200 points." in refusal(csv_file(GOOD), amount_per_row=200)
+    assert "row 3: amount is '250': it must be 1 to 200 points." in refusal(csv_file(GOOD), per_row=200)
 
 
 def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "targets.xlsx"
     path.touch()
     with pytest.raises(UsageError, match=r"neither \.csv nor \.parquet"):
-        check_targets(path, Caps())
+        check_targets(path, NO_LIMITS)
 
 
 def parquet_file(tmp_path: Path, **columns: Any) -> Path:
@@ -167,7 +168,7 @@ def parquet_file(tmp_path: Path, **columns: Any) -> Path:
 def test_parquet_with_whole_amounts_is_read(tmp_path: Path, amounts: Any) -> None:
     path = parquet_file(tmp_path, reason=["a", "사과"], member_id=["m1", "m2"], amount=amounts)
     assert list(read_rows(path, Problems())) == [(1, "m1", 1, "a"), (2, "m2", 2, "사과")]
-    assert check_targets(path, Caps()) == Totals(2, 3)
+    assert check_targets(path, NO_LIMITS) == Totals(2, 3)
 
 
 @pytest.mark.parametrize(
