@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulkpoint.embedded.postgres import embedded_postgres
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Database
 
@@ -23,6 +22,8 @@ def connection_target(settings: Settings) -> Iterator[Database]:
     if settings.database_url is not None:
         yield Database(settings.database_url, Path(os.environ.get("PGPASSFILE", "~/.pgpass")).expanduser())
         return
+    from bulkpoint.embedded.postgres import embedded_postgres  # not even loaded where the database is an external one
+
     with embedded_postgres(settings.data_dir) as database:
         before = os.environ.get("PGPASSFILE")
         os.environ["PGPASSFILE"] = str(database.passfile)

@@ -42,7 +42,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import migrate
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import summarize_run, summarize_run_number
-from bulkpoint.store.proof import Result, drop_everything, list_results, list_sends
+from bulkpoint.store.proof import Result, list_results, list_sends
 from bulkpoint.views.format import local_time, state_words
 from bulkpoint.views.progress import show_progress
 
@@ -95,7 +95,7 @@ def run_demo(*, targets: int, tps: int) -> None:
         settings = load_settings(environ)
         database = stack.enter_context(connection_target(settings))
         connection = stack.enter_context(connect(database.url))
-        drop_everything(connection)
+        _drop_everything(connection)
         migrate(database.url)
         console.print(f"money        a stand-in on {money_url}, {LATENCY_MS} ms an answer;")
         console.print(f"             {FAULT_WORDS}")
@@ -188,6 +188,13 @@ def _clear(folder: Path) -> None:
         for path in folder.glob(f"{old}*"):
             path.unlink()
     shutil.rmtree(folder / "logs", ignore_errors=True)
+
+
+def _drop_everything(connection: Connection) -> None:
+    """Tables and all, of the demo's own database. Here, so that nothing else of bulkpoint can."""
+    with connection.transaction():
+        connection.execute("drop schema public cascade")
+        connection.execute("create schema public")
 
 
 def _write_targets(file: Path, count: int) -> None:

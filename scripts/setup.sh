@@ -85,6 +85,6 @@ uv pip install --no-deps --no-build-isolation --editable .
 
 # --- Spark: the JDBC driver, and an archive of the classes a job loads; Kafka, for the demo and the tests ----------------
 
-.venv/bin/python -m bulkpoint.launch.spark_submit --set-up
+.venv/bin/python -m bulkpoint.launch.set_up
 touch .venv/.set-up
 say "ready"

@@ -7,7 +7,6 @@ Its own controller (KRaft), loopback only, no encryption, no password: nothing h
     <folder>/server.log         warnings and errors
 """
 
-import random
 import shutil
 import socket
 import subprocess
@@ -16,12 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulkpoint.embedded.kafka_home import NODE_ID, KafkaHome, find_kafka, kafka_lock, last_lines
+from bulkpoint.embedded.kafka_home import NODE_ID, KafkaHome, find_kafka, kafka_lock
+from bulkpoint.embedded.machine import HOST, free_ports, last_lines
 from bulkpoint.errors import UnreachableError
 
-HOST = "127.0.0.1"
-
-_PORTS = range(15_432, 32_000)  # below the ports that outgoing connections are given, so that none takes it in between
 _START_S_MAX = 90.0  # 2 s on a free machine
 _STOP_S_MAX = 30.0  # 0.4 s on a free machine; 3 s more when the classes are archived
 _POLL_S = 0.05
@@ -74,7 +71,7 @@ class KafkaBroker:
         self._home = home
         self._folder = folder
         self._create_topics = create_topics
-        self._port, self._controller_port = _choose_ports()
+        self._port, self._controller_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
 
@@ -235,20 +232,3 @@ def _answers(bootstrap: str) -> bool:
         return bool(AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=5).brokers)
     except KafkaException:
         return False
-
-
-def _choose_ports() -> tuple[int, int]:
-    free = [port for port in random.sample(_PORTS, 50) if _is_free(port)]
-    if len(free) < 2:
-        raise UnreachableError("NO_FREE_PORT", "close_servers", first=_PORTS.start, last=_PORTS.stop, host=HOST)
-    return free[0], free[1]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a JVM does
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True

@@ -6,18 +6,16 @@
 ~/.cache/bulkpoint/kafka.lock                   held by whoever makes these
 """
 
-import fcntl
 import os
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bulkpoint import files
+from bulkpoint.embedded.machine import last_lines, locked
 from bulkpoint.errors import UnreachableError
 from bulkpoint.rules.refusals import Refusal
 
@@ -31,8 +29,6 @@ _CLUSTER_ID = "YnVsa3BvaW50LWxvY2FsAA"
 _FETCH_S_MAX = 600.0  # 43 MB in 90 files; measured: 35 s, most of it waiting for one answer after the other
 _LOCK_S_MAX = 2 * _FETCH_S_MAX  # another process fetches
 _FORMAT_S_MAX = 120.0
-_POLL_S = 0.1
-_LINES_SHOWN = 8
 
 _IVY_MODULE = """\
 <ivy-module version="2.0">
@@ -92,26 +88,16 @@ def find_kafka() -> KafkaHome:
     return home
 
 
-@contextmanager
-def kafka_lock() -> Iterator[None]:
+def kafka_lock() -> AbstractContextManager[None]:
     """Held while something in the cache is made.
 
     Raises:
         UnreachableError: another process has held it for too long.
     """
-    files.cache_folder().mkdir(parents=True, exist_ok=True)
-    lock = os.open(files.cache_folder() / "kafka.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _LOCK_S_MAX
-        while not _try_lock(lock):
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    "KAFKA_FETCHED_ELSEWHERE", "end_fetching", folder=str(files.cache_folder()), seconds=_LOCK_S_MAX
-                )
-            time.sleep(_POLL_S)
-        yield
-    finally:
-        os.close(lock)
+    cache = files.cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    busy = UnreachableError("KAFKA_FETCHED_ELSEWHERE", "end_fetching", folder=str(cache), seconds=_LOCK_S_MAX)
+    return locked(cache / "kafka.lock", wait_s_max=_LOCK_S_MAX, busy=busy)
 
 
 def _make(folder: Path) -> None:
@@ -186,19 +172,6 @@ def _run(command: list[str], *, seconds: float, failure: str) -> None:
         raise UnreachableError(failure, why=Refusal("LAST_LINES", {"last_lines": last_lines(done.stdout)}))
 
 
-def last_lines(text: str) -> str:
-    """The end of a log, as much as an error message shows."""
-    return "\n".join(text.strip().splitlines()[-_LINES_SHOWN:])
-
-
 def _java() -> str:
     home = os.environ.get("JAVA_HOME")
     return str(Path(home) / "bin" / "java") if home else "java"
-
-
-def _try_lock(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -13,18 +13,17 @@ own however it dies. Starting and stopping are serialised by a second lock.
 import fcntl
 import os
 import secrets
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from bulkpoint.embedded.machine import HOST, locked, try_lock
 from bulkpoint.embedded.postgres_home import find_home
-from bulkpoint.embedded.postgres_server import DATABASE, HOST, USER, PostgresServer, RunningServer
+from bulkpoint.embedded.postgres_server import DATABASE, USER, PostgresServer, RunningServer
 from bulkpoint.errors import UnreachableError
 from bulkpoint.store.connect import Database
 
 _LOCK_S_MAX = 300.0  # making a cluster, or a start that recovers, by another process
-_POLL_S = 0.02
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def embedded_postgres(data_dir: Path) -> Iterator[Database]:
     finally:
         with _change(data_dir):
             fcntl.flock(users, fcntl.LOCK_UN)
-            if _try_lock(users):
+            if try_lock(users):
                 PostgresServer(find_home(data_dir)).stop()
         os.close(users)
 
@@ -83,25 +82,8 @@ def _password(passfile: Path) -> str:
     return passfile.read_text().strip().rpartition(":")[2]
 
 
-@contextmanager
-def _change(data_dir: Path) -> Iterator[None]:
-    lock = os.open(data_dir / "postgres.change", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + _LOCK_S_MAX
-        while not _try_lock(lock):
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    "POSTGRES_CHANGED_ELSEWHERE", "end_stopped_process", folder=str(data_dir), seconds=_LOCK_S_MAX
-                )
-            time.sleep(_POLL_S)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _try_lock(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _change(data_dir: Path) -> AbstractContextManager[None]:
+    busy = UnreachableError(
+        "POSTGRES_CHANGED_ELSEWHERE", "end_stopped_process", folder=str(data_dir), seconds=_LOCK_S_MAX
+    )
+    return locked(data_dir / "postgres.change", wait_s_max=_LOCK_S_MAX, busy=busy)

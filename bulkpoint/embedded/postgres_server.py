@@ -2,32 +2,28 @@
 
 import contextlib
 import os
-import random
 import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bulkpoint.embedded.machine import free_ports, last_lines
 from bulkpoint.embedded.postgres_home import PostgresHome
 from bulkpoint.errors import UnreachableError
 
 USER = "bulkpoint"
 DATABASE = "bulkpoint"
-HOST = "127.0.0.1"
 
-_PORTS = range(15_432, 32_000)  # below the ports that outgoing connections are given, so that none takes it in between
 _START_TRIES = 5  # a port taken between the look and the start, or a killed server's last process still on its way out
 _START_S_MAX = 120.0  # to replay the log after a crash: 4 GB at most, see max_wal_size
 _STOP_S_MAX = 60.0  # to write what is in memory, 128 MB, to a slow disk
 _POLL_S = 0.02
 _LOG_BYTES_MAX = 10_000_000
-_LOG_LINES_SHOWN = 8
 
 _CONFIGURATION = """\
 # Written by bulkpoint at every start; a change here is lost. ALTER SYSTEM SET is kept.
@@ -87,7 +83,9 @@ class PostgresServer:
                 "postgres", "--single", "-D", unfinished, "template1", stdin=f"CREATE DATABASE {DATABASE};\n"
             )
         if done.returncode != 0:
-            raise UnreachableError("POSTGRES_NOT_MADE", folder=str(self._home.folder), last_lines=_tail(done.stdout))
+            raise UnreachableError(
+                "POSTGRES_NOT_MADE", folder=str(self._home.folder), last_lines=last_lines(done.stdout)
+            )
         with (unfinished / "postgresql.conf").open("a") as configuration:
             configuration.write("\ninclude 'bulkpoint.conf'\n")
         unfinished.rename(self._home.data)
@@ -111,7 +109,7 @@ class PostgresServer:
             "POSTGRES_DOES_NOT_START",
             folder=str(self._home.folder),
             log=str(self._home.log),
-            last_lines=_tail(self._log_text() or output),
+            last_lines=last_lines(self._log_text() or output),
         )
 
     def stop(self) -> None:
@@ -170,13 +168,7 @@ class PostgresServer:
     def _choose_port(self, configuration: Path) -> int:
         """The port of last time, so that a restart finds its clients again, unless another program has it now."""
         remembered = re.search(r"^port = (\d+)", configuration.read_text(), re.M) if configuration.exists() else None
-        candidates = random.sample(_PORTS, 50)
-        if remembered:
-            candidates.insert(0, int(remembered[1]))
-        for port in candidates:
-            if _is_free(port):
-                return port
-        raise UnreachableError("NO_FREE_PORT", "close_servers", first=_PORTS.start, last=_PORTS.stop, host=HOST)
+        return free_ports(1, wanted=int(remembered[1]) if remembered else None)[0]
 
     def _is_ours(self, pid: int) -> bool:
         """The server works in its data folder; a process that got its number does not."""
@@ -195,16 +187,6 @@ class PostgresServer:
             return ""
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as PostgreSQL does
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
 def _is_alive(pid: int) -> bool:
     """Whether the process runs; one that has ended and waits to be collected by its parent does not."""
     try:
@@ -214,7 +196,3 @@ def _is_alive(pid: int) -> bool:
         return False
     except FileNotFoundError:
         return not Path("/proc/self").exists()
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.splitlines()[-_LOG_LINES_SHOWN:])

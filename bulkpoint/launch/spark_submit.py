@@ -12,28 +12,19 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from bulkpoint import files
-from bulkpoint.embedded.kafka_home import find_kafka
-from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
+from bulkpoint.errors import BulkpointError, ExitCode, UsageError
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.views.sentences import sentence
 
 _LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
 _LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
-_LOCAL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-_SILENT_ARCHIVE = ("-Xlog:cds=off", "-Xlog:class+path=off")
-# What a job does to Spark: SQL, an exchange, Python workers by Arrow.
-_TYPICAL_JOB = """
-from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-spark.range(1000).repartition(2).mapInArrow(lambda batches: batches, "id bigint").collect()
-spark.stop()
-"""
+LOCAL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+SILENT_ARCHIVE = ("-Xlog:cds=off", "-Xlog:class+path=off")
 _POLL_S = 0.1
 _REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again until it does
 _STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to money and its recording
@@ -63,12 +54,6 @@ example: scripts/submit.sh next --yes
 def main(arguments: list[str]) -> int:
     """Submits the job; `arguments` are the job's own. Returns the exit code."""
     try:
-        if arguments == ["--set-up"]:  # scripts/setup.sh
-            if "BULKPOINT_JDBC_JAR" not in os.environ:
-                fetch_jdbc_driver()
-            archive_classes()
-            find_kafka()
-            return ExitCode.DONE
         if not arguments or {"--help", "-h"} & set(arguments):
             print(_USAGE, end="", file=sys.stdout if arguments else sys.stderr)
             return ExitCode.DONE if arguments else ExitCode.USAGE
@@ -116,61 +101,6 @@ def submit_environment(settings: Settings) -> dict[str, str]:
     if settings.database_url is None:  # the JVM's JDBC driver reads it, so it must be there before the driver runs
         environment["PGPASSFILE"] = str(settings.data_dir / "pgpass")
     return environment
-
-
-def fetch_jdbc_driver() -> None:
-    """Fetches the JDBC driver into the user's cache with Spark's own resolver, for set-up; nothing to do the next time.
-
-    Raises:
-        UnreachableError: it cannot be fetched.
-    """
-    if _cached_jar().is_file():
-        return
-    done = _run_for_set_up("", "--conf", f"spark.jars.ivy={_ivy_folder()}")
-    if done.returncode != 0 or not _cached_jar().is_file():
-        print(done.stderr, file=sys.stderr)
-        raise UnreachableError(
-            "The JDBC driver could not be fetched. Check the network and try again, "
-            "or name a file that holds it in BULKPOINT_JDBC_JAR."
-        )
-
-
-def archive_classes() -> None:
-    """Has the JVM keep the classes that a local job loads, beside Spark: a job then starts with a third less CPU.
-
-    Nothing to do the next time; where it cannot be made, jobs start as they did.
-    """
-    archive = _class_archive()
-    if archive.is_file() or not os.access(archive.parent, os.W_OK):
-        return
-    unfinished = archive.with_suffix(f".{os.getpid()}")
-    options = [*_LOCAL_JAVA_OPTIONS, f"-XX:ArchiveClassesAtExit={unfinished}", *_SILENT_ARCHIVE]
-    jars = ["--conf", "spark.jars.packages="]  # the JDBC driver is no class of the archive
-    done = _run_for_set_up(_TYPICAL_JOB, "--driver-java-options", " ".join(options), *jars)
-    if done.returncode == 0 and unfinished.is_file():
-        unfinished.rename(archive)
-    else:
-        unfinished.unlink(missing_ok=True)
-
-
-def _run_for_set_up(job: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
-        file.write(job)
-        file.flush()
-        return subprocess.run(
-            [
-                str(files.spark_home() / "bin" / "spark-submit"),
-                *("--master", "local[2]"),
-                *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
-                *options,
-                file.name,
-            ],
-            env={**os.environ, "SPARK_HOME": str(files.spark_home()), "PYSPARK_PYTHON": sys.executable},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
@@ -249,13 +179,14 @@ def _java_options(settings: Settings) -> str:
     if _is_local(settings):
         # The JVM only reads rows and hands them on: the quick compiler is enough, and two cores are better spent on
         # paying (a job of 3,000 payments: 25 s of CPU instead of 36).
-        options += _LOCAL_JAVA_OPTIONS
-        if _class_archive().is_file():  # a JVM of another build, or another class path, passes it by
-            options += [f"-XX:SharedArchiveFile={_class_archive()}", "-Xshare:auto", *_SILENT_ARCHIVE]
+        options += LOCAL_JAVA_OPTIONS
+        if class_archive().is_file():  # a JVM of another build, or another class path, passes it by
+            options += [f"-XX:SharedArchiveFile={class_archive()}", "-Xshare:auto", *SILENT_ARCHIVE]
     return " ".join(options)
 
 
-def _class_archive() -> Path:
+def class_archive() -> Path:
+    """The classes that a local job's JVM loads, as it keeps them in memory; set_up.py makes it."""
     return files.spark_home() / "bulkpoint-classes.jsa"
 
 
@@ -265,24 +196,26 @@ def _is_local(settings: Settings) -> bool:
 
 def _jdbc_options(settings: Settings) -> list[str]:
     """The driver's jar: the one that is named, the one in the cache, else Spark fetches it now (and says so)."""
-    jar = settings.jdbc_jar or _cached_jar()
+    jar = settings.jdbc_jar or cached_jar()
     if settings.jdbc_jar is not None and not jar.is_file():
         raise UsageError(f"BULKPOINT_JDBC_JAR names {jar}, which is no file. Correct the path, or remove it.")
     if not jar.is_file():
-        return ["--conf", f"spark.jars.ivy={_ivy_folder()}"]
+        return ["--conf", f"spark.jars.ivy={ivy_folder()}"]
     return ["--jars", str(jar), "--conf", "spark.jars.packages="]  # resolving again would cost 0.5 s and 20 lines
 
 
-def _cached_jar() -> Path:
+def cached_jar() -> Path:
+    """The JDBC driver in the user's cache; set_up.py fetches it."""
     coordinates = re.search(
         r"^spark\.jars\.packages\s+(\S+):(\S+):(\S+)$", files.read_text("conf/spark-defaults.conf"), re.M
     )
     assert coordinates, "conf/spark-defaults.conf names the JDBC driver"
     group, artifact, version = coordinates.groups()
-    return _ivy_folder() / "jars" / f"{group}_{artifact}-{version}.jar"
+    return ivy_folder() / "jars" / f"{group}_{artifact}-{version}.jar"
 
 
-def _ivy_folder() -> Path:
+def ivy_folder() -> Path:
+    """Where Spark's resolver keeps what it fetches for us."""
     return files.cache_folder() / "ivy"
 
 

@@ -28,10 +28,3 @@ def list_results(connection: Connection, campaign_id: int) -> list[Result]:
 def list_sends(connection: Connection, campaign_id: int) -> list[tuple[float, int]]:
     """When each call of a campaign left (seconds since 1970) and its payment's seq, in the order of leaving."""
     return connection.execute(sql("list_sends"), {"campaign_id": campaign_id}).fetchall()
-
-
-def drop_everything(connection: Connection) -> None:
-    """Empty the database, tables and all. For the demo's own one."""
-    with connection.transaction():
-        connection.execute(sql("drop_everything"))
-        connection.execute(sql("create_schema"))

@@ -7,9 +7,3 @@ where campaign_id = %(campaign_id)s
 -- When each call left, in seconds since 1970, and for which payment, in the order of leaving.
 select extract(epoch from sent_at)::float8, seq from payment_attempt
 where campaign_id = %(campaign_id)s order by sent_at
-
--- name: drop_everything
-drop schema public cascade
-
--- name: create_schema
-create schema public

@@ -144,7 +144,7 @@ def test_the_jdbc_driver_is_the_named_jar_else_the_cached_one_else_fetched(tmp_p
     assert f"spark.jars.ivy={tmp_path}/cache/bulkpoint/ivy" in fetched
     assert "--jars" not in fetched
 
-    jar = spark_submit._cached_jar()
+    jar = spark_submit.cached_jar()
     jar.parent.mkdir(parents=True)
     jar.touch()
     cached = spark_submit.submit_command(load_settings({}), [])
@@ -157,6 +157,22 @@ def test_the_jdbc_driver_is_the_named_jar_else_the_cached_one_else_fetched(tmp_p
 
     with pytest.raises(UsageError, match="BULKPOINT_JDBC_JAR names"):
         spark_submit.submit_command(load_settings({"BULKPOINT_JDBC_JAR": "none.jar"}), [])
+
+
+def test_a_job_on_a_database_of_ones_own_does_not_even_load_the_embedded_servers() -> None:
+    program = """
+        import sys
+        import bulkpoint.launch.job, bulkpoint.launch.spark_submit
+        from bulkpoint.database import connection_target
+        from bulkpoint.settings import load_settings
+        with connection_target(load_settings()):
+            print(*(name for name in sys.modules if "embedded" in name))
+    """
+    environment = os.environ | {"BULKPOINT_DATABASE_URL": DATABASE}
+    environment |= {"PYTHONPATH": str(Path(spark_submit.__file__).parents[2])}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    loaded = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert loaded == "\n"
 
 
 STAND_IN = textwrap.dedent(
