@@ -64,15 +64,15 @@ class LeasedGate:
         with self._state:
             return self._pressure.observe(overload, self._clock(), retry_after_s)
 
-    def told(self) -> PressureSnapshot | None:
+    def pressure(self) -> PressureSnapshot | None:
         """How money holds this share back; None where it does not."""
         with self._state:
-            return self._pressure.told(self._clock())
+            return self._pressure.snapshot(self._clock())
 
-    def take_over(self, told: PressureSnapshot) -> None:
+    def take_over(self, pressure: PressureSnapshot) -> None:
         """Go on where the share's last holder was with money."""
         with self._state:
-            self._pressure.take_over(told, self._clock())
+            self._pressure.take_over(pressure, self._clock())
 
     @property
     def breaker_open(self) -> bool:

@@ -115,8 +115,8 @@ class Lease:
 
     def _pressure(self) -> dict[str, float | None] | None:
         """How money holds this share back, by the database's clock."""
-        told = self.gate.told()
-        return None if told is None else _shifted(told, self.stamp)._asdict()
+        pressure = self.gate.pressure()
+        return None if pressure is None else _shifted(pressure, self.stamp)._asdict()
 
     def _turn(self, link: Link) -> bool:
         if self.over:
@@ -170,7 +170,7 @@ def take_share(connection: Connection, terms: LeaseTerms, make_gate: Callable[[]
     return Lease(terms, acquired.token, gate, clock=clock)
 
 
-def _shifted(told: PressureSnapshot, to_other_clock: Callable[[float], float]) -> PressureSnapshot:
+def _shifted(pressure: PressureSnapshot, to_other_clock: Callable[[float], float]) -> PressureSnapshot:
     """The same by another clock."""
-    instants = (None if at is None else to_other_clock(at) for at in told[2:])
-    return PressureSnapshot(told.rate, told.ceiling, *instants)
+    instants = (None if at is None else to_other_clock(at) for at in pressure[2:])
+    return PressureSnapshot(pressure.rate, pressure.ceiling, *instants)

@@ -1,9 +1,9 @@
 """How fast money lets us, whatever the limit allows: back-pressure and a circuit breaker, for one share of the limit.
 
-Throttled (429), a share falls to what money took of the last second and a little less, then creeps up again: a small
-cut and a slow return near the rate that was too fast, large steps far from it. Halving at every 429, as TCP does, would
-leave a quarter of money's rate unused. Where most calls fail for reasons that are money's, the breaker opens: one call
-a second probes, until one is answered.
+Back-pressure is AIMD (additive increase, multiplicative decrease). Throttled (429), a share falls to what money took of
+the last second and a little less, then creeps up again: a small cut and a slow return near the rate that was too fast,
+large steps far from it. Halving at every 429, as TCP does, would leave a quarter of money's rate unused. Where most
+calls fail for reasons that are money's, the circuit breaker opens: one call a second probes, until one is answered.
 """
 
 import math
@@ -59,6 +59,32 @@ class PressureSnapshot(NamedTuple):
     heard_at: float | None
 
 
+class CircuitBreaker:
+    """Opens when most calls fail for money's own reasons; then probes only, until one of them is answered.
+
+    There is no half-open state: open, it lets a call out every PROBE_EVERY_S, and the first answer closes it.
+    """
+
+    def __init__(self) -> None:
+        self.open_since: float | None = None
+        self._recent = _Tally(BREAKER_WINDOW_S)
+
+    def observe(self, overload: Overload, now: float) -> bool:
+        """Take in one answer; True when it opened or closed the breaker."""
+        recent = self._recent
+        recent.add(overload, now)
+        if self.open_since is not None:
+            if overload is Overload.FAILING:
+                return False
+            self.open_since = None  # throttled, money lives too
+            recent.clear()
+            return True
+        if overload is Overload.NONE or recent.answers < BREAKER_ANSWERS_MIN or 2 * recent.down <= recent.answers:
+            return False
+        self.open_since = now
+        return True
+
+
 class Backpressure:
     """One share's view of money. Times are seconds of any clock that never goes back; it reads none."""
 
@@ -68,21 +94,20 @@ class Backpressure:
         self._rate = math.inf  # what money lets us, at most the permits
         self._ceiling: float | None = None
         self._grown_at = self._cut_at = -math.inf
-        self._deaf_until = -math.inf
+        self._no_cut_until = -math.inf
         self._held_until = -math.inf
-        self._open_since: float | None = None
         self._trouble_since: float | None = None
         self._heard_at = -math.inf
         self._last = deque[bool](maxlen=LAST_ANSWERS)
         self._round = _Tally(ROUND_S)
-        self._breaker = _Tally(BREAKER_WINDOW_S)
+        self._breaker = CircuitBreaker()
         self._usual_down = 0.0  # the part of calls that fails anyway
         self._usual_at = math.inf
 
     @property
     def breaker_open(self) -> bool:
         """Whether the breaker is open: probes only."""
-        return self._open_since is not None
+        return self._breaker.open_since is not None
 
     def permit(self, permits: float) -> None:
         """The share's permits by now. While all is held (0), no patience is used up."""
@@ -92,11 +117,12 @@ class Backpressure:
 
     def rate(self, now: float) -> float:
         """Calls a second that may leave now; 0 while money asked us to wait."""
-        if self._rate >= self._permits and self._open_since is None and now >= self._held_until:
+        breaker_open = self._breaker.open_since is not None
+        if self._rate >= self._permits and not breaker_open and now >= self._held_until:
             return self._permits
         if now < self._held_until:
             return 0.0
-        if self._open_since is not None:
+        if breaker_open:
             return min(self._permits, 1 / PROBE_EVERY_S)
         self._grow(now)
         return min(self._permits, self._rate)
@@ -104,30 +130,25 @@ class Backpressure:
     def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> bool:
         """Take in one answer; True when there was nothing but trouble for longer than the patience."""
         self._round.add(overload, now)
-        self._breaker.add(overload, now)
+        breaker_moved = self._breaker.observe(overload, now)
         self._last.append(overload is not Overload.NONE)
         silence_s = now - self._heard_at
         self._usual_at = min(self._usual_at, now)
         self._heard_at = now
+        if breaker_moved and not self.breaker_open:
+            self._begin_again(now)
         if overload is Overload.NONE:
             self._trouble_since = None
-            if self._open_since is not None:
-                self._close(now)
             return False
         if self._trouble_since is None or silence_s > SILENCE_S:
             self._trouble_since = now
         if retry_after_s is not None and 2 * sum(self._last) > len(self._last) == LAST_ANSWERS:
             self._held_until = max(self._held_until, now + min(retry_after_s, RETRY_AFTER_S_MAX))
-        if self._open_since is not None:
-            if overload is Overload.THROTTLED:  # it lives
-                self._close(now)
-        elif self._breaker.answers >= BREAKER_ANSWERS_MIN and 2 * self._breaker.down > self._breaker.answers:
-            self._open_since = now
-        elif now >= self._deaf_until:
+        if not breaker_moved and not self.breaker_open and now >= self._no_cut_until:
             self._cut(overload, now)
         return now - self._trouble_since > self._patience_s
 
-    def told(self, now: float) -> PressureSnapshot | None:
+    def snapshot(self, now: float) -> PressureSnapshot | None:
         """What the next holder must know; None where money has no complaints."""
         trouble_since = self._trouble_since
         if trouble_since is not None and now - trouble_since < ROUND_S:
@@ -135,23 +156,29 @@ class Backpressure:
         held_until = self._held_until if now < self._held_until else None
         self._grow(now)
         lowered = self._rate < self._permits
-        if not lowered and held_until is None and self._open_since is None and trouble_since is None:
+        if not lowered and held_until is None and not self.breaker_open and trouble_since is None:
             return None
-        rate = min(self._rate, self._permits)
-        cut_at = self._cut_at if math.isfinite(self._cut_at) else None
-        heard_at = self._heard_at if math.isfinite(self._heard_at) else None
-        return PressureSnapshot(rate, self._ceiling, cut_at, held_until, self._open_since, trouble_since, heard_at)
+        return PressureSnapshot(
+            rate=min(self._rate, self._permits),
+            ceiling=self._ceiling,
+            cut_at=self._cut_at if math.isfinite(self._cut_at) else None,
+            held_until=held_until,
+            open_since=self._breaker.open_since,
+            trouble_since=trouble_since,
+            heard_at=self._heard_at if math.isfinite(self._heard_at) else None,
+        )
 
-    def take_over(self, told: PressureSnapshot, now: float) -> None:
+    def take_over(self, snapshot: PressureSnapshot, now: float) -> None:
         """Go on where the share's last holder was."""
-        self._rate = told.rate
-        self._ceiling = told.ceiling
+        self._rate = snapshot.rate
+        self._ceiling = snapshot.ceiling
         self._grown_at = now
-        self._cut_at = now if told.cut_at is None else told.cut_at
-        self._held_until = -math.inf if told.held_until is None else min(told.held_until, now + RETRY_AFTER_S_MAX)
-        self._open_since = told.open_since
-        self._trouble_since = told.trouble_since
-        self._heard_at = now if told.heard_at is None else told.heard_at
+        self._cut_at = now if snapshot.cut_at is None else snapshot.cut_at
+        held_until = snapshot.held_until
+        self._held_until = -math.inf if held_until is None else min(held_until, now + RETRY_AFTER_S_MAX)
+        self._breaker.open_since = snapshot.open_since
+        self._trouble_since = snapshot.trouble_since
+        self._heard_at = now if snapshot.heard_at is None else snapshot.heard_at
 
     def _cut(self, overload: Overload, now: float) -> None:
         self._grow(now)
@@ -166,7 +193,7 @@ class Backpressure:
                 return
             self._rate = min(rate, max(rate * DOWN_CUT, self._permits * DOWN_FLOOR))
         self._cut_at = now
-        self._grown_at = self._deaf_until = now + ROUND_S
+        self._grown_at = self._no_cut_until = now + ROUND_S
         tally.clear()
 
     def _more_fail_than_usual(self, ratio: float, now: float) -> bool:
@@ -176,13 +203,11 @@ class Backpressure:
         self._usual_at = now
         return ratio > max(DOWN_RATIO, 2 * usual)
 
-    def _close(self, now: float) -> None:
-        """Money answers again: begin at half of what it took before, so that everybody's return is no new outage."""
-        self._open_since = None
+    def _begin_again(self, now: float) -> None:
+        """Money answers again: begin at half of what it took, so that the return of all shares is no new outage."""
         self._rate = max(RATE_MIN, min(self._rate, self._permits) / 2)
         self._grown_at = now
         self._round.clear()
-        self._breaker.clear()
 
     def _grow(self, now: float) -> None:
         elapsed_s = now - self._grown_at
@@ -225,5 +250,6 @@ class _Tally:
             self.answers, self.slowed, self.down = fresh
             self._began_at = now
         self.answers += 1
-        self.slowed += overload is Overload.THROTTLED
-        self.down += overload is Overload.FAILING
+        if overload is not Overload.NONE:
+            self.slowed += overload is Overload.THROTTLED
+            self.down += overload is Overload.FAILING

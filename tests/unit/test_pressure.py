@@ -10,7 +10,7 @@ import pytest
 
 from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import Gate
-from bulkpoint.rules.pressure import LAST_ANSWERS, Backpressure
+from bulkpoint.rules.pressure import BREAKER_ANSWERS_MIN, BREAKER_WINDOW_S, LAST_ANSWERS, Backpressure, CircuitBreaker
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
 TPS = 400
@@ -63,10 +63,10 @@ def simulate(
             continue
         if now - handed_over_at[share] >= handed_over_every_s:
             handed_over_at[share] = now
-            told, pressures[share] = pressures[share].told(now), Backpressure(patience_s=patience_s)
+            snapshot, pressures[share] = pressures[share].snapshot(now), Backpressure(patience_s=patience_s)
             pressures[share].permit(TPS / SHARES)
-            if told is not None:
-                pressures[share].take_over(told, now)
+            if snapshot is not None:
+                pressures[share].take_over(snapshot, now)
         rate = pressures[share].rate(now)
         if rate != gate.rate:
             gate.set_rate(rate)
@@ -191,26 +191,55 @@ def test_trouble_that_was_handed_over_long_ago_is_no_trouble_now() -> None:
         pressure.permit(100)
     for n in range(20):
         before.observe(Overload.FAILING, 1.0 + n)
-    told = before.told(20.0)
-    assert told is not None
-    assert told.trouble_since == 1.0
-    after.take_over(told, 8_000.0)
+    snapshot = before.snapshot(20.0)
+    assert snapshot is not None
+    assert snapshot.trouble_since == 1.0
+    after.take_over(snapshot, 8_000.0)
     assert not after.observe(Overload.FAILING, 8_000.5)
 
 
 def test_single_failures_are_not_handed_over() -> None:
     pressure = pressed()
     pressure.observe(Overload.FAILING, 1.0)
-    assert pressure.told(1.0) is None
+    assert pressure.snapshot(1.0) is None
 
 
 def test_what_is_handed_over_goes_on() -> None:
     before, after = pressed(), pressed()
     for n in range(20):
         before.observe(Overload.THROTTLED, 1 + n / 10, 5.0)
-    told = before.told(3.0)
-    assert told is not None
-    after.take_over(told, 3.0)
+    snapshot = before.snapshot(3.0)
+    assert snapshot is not None
+    after.take_over(snapshot, 3.0)
     for now in (3.0, 7.0, 9.0, 20.0):
         assert after.rate(now) == pytest.approx(before.rate(now))
-    assert after.told(3.0) == before.told(3.0)
+    assert after.snapshot(3.0) == before.snapshot(3.0)
+
+
+def broken(at: float = 0.0) -> CircuitBreaker:
+    breaker = CircuitBreaker()
+    for n in range(BREAKER_ANSWERS_MIN):
+        assert breaker.open_since is None
+        assert breaker.observe(Overload.FAILING, at) == (n == BREAKER_ANSWERS_MIN - 1)
+    assert breaker.open_since == at
+    return breaker
+
+
+@pytest.mark.parametrize("answer", [Overload.NONE, Overload.THROTTLED])
+def test_any_answer_of_money_closes_the_breaker_and_a_failure_does_not(answer: Overload) -> None:
+    breaker = broken(at=5.0)
+    assert not breaker.observe(Overload.FAILING, 6.0)
+    assert breaker.open_since == 5.0
+    assert breaker.observe(answer, 7.0)
+    assert breaker.open_since is None
+    assert not breaker.observe(Overload.FAILING, 7.1), "what failed before it closed no longer counts"
+
+
+def test_a_breaker_opens_only_where_most_calls_fail_and_lately() -> None:
+    breaker = CircuitBreaker()
+    for n in range(100):
+        breaker.observe(Overload.FAILING if n % 2 else Overload.NONE, n / 1000)
+        assert breaker.open_since is None, "half is not most"
+    for n in range(BREAKER_ANSWERS_MIN - 1):
+        breaker.observe(Overload.FAILING, 10 + n * 2 * BREAKER_WINDOW_S)
+    assert breaker.open_since is None, "one failure in four seconds is no outage"
