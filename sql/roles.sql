@@ -34,7 +34,7 @@ grant insert, update, delete on money_share to bulkpoint_operator;
 grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
 
 -- Takes events from the outbox to Kafka and Slack.
-grant select on campaign, campaign_run, campaign_overview, campaign_count, campaign_counter, campaign_progress, money_limit,
+grant select on campaign, campaign_run, campaign_overview, campaign_count, campaign_failed_count, campaign_counter, campaign_progress, money_limit,
                 outbox_event, outbox_cursor, notification, migration to bulkpoint_relay;
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_relay;
 grant insert, update on outbox_cursor, notification to bulkpoint_relay;

@@ -7,7 +7,7 @@ from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.transition import Change, WrongStateError, check_state, recorded, transition
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import DefectError, invariant
-from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, FailureKind, RunKind, RunState
+from bulkpoint.rules.lifecycle import RETRIED_KINDS, TRANSITIONS, CampaignState, Command, RunKind, RunState
 from bulkpoint.rules.readiness import NO_POLICY, Policy
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
@@ -32,8 +32,7 @@ from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 # How far a campaign is, in percent of its payments that ended, when it is told.
 QUARTERS = (25, 50, 75)
 
-# What money refused would be refused again, and two truths are for people: these only when they are named.
-ALL_BUT_REFUSED = RetrySelection((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN))
+ALL_BUT_REFUSED = RetrySelection(RETRIED_KINDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ def _print(one: "Campaign", counts: "Counts", runs: "list[CampaignRun]", timezon
     rows += [(state, f"{getattr(counts, state.lower()):,}", f"{_amount(counts, state):,}") for state in STATES]
     for line in aligned(rows, left=("PAYMENTS",)):
         click.echo(line)
-    kinds = ", ".join(f"{kind} {number:,}" for kind, number in _failure_kinds(counts).items() if number)
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in counts.failure_kinds.items() if number)
     if kinds:
         click.echo(f"failed by kind: {kinds}")
     if not runs:
@@ -213,7 +213,7 @@ def _fields(one: "Campaign", counts: "Counts") -> dict[str, Any]:
         "target_amount": amount,
         "counts": {state: getattr(counts, state.lower()) for state in STATES},
         "amounts": {state: _amount(counts, state) for state in STATES},
-        "failure_kinds": _failure_kinds(counts),
+        "failure_kinds": counts.failure_kinds,
     }
 
 
@@ -240,15 +240,6 @@ def _size(one: "Campaign") -> tuple[int, int]:
 
 def _amount(counts: "Counts", state: str) -> int:
     return int(getattr(counts, f"{state.lower()}_amount"))
-
-
-def _failure_kinds(counts: "Counts") -> dict[str, int]:
-    return {
-        "REJECTED": counts.failed_rejected,
-        "MISMATCH": counts.failed_mismatch,
-        "UNAVAILABLE": counts.failed_unavailable,
-        "UNKNOWN": counts.failed_unknown,
-    }
 
 
 @campaign.command()

@@ -11,6 +11,7 @@ from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.launch.signals import Terminated
+from bulkpoint.rules.lifecycle import RETRIED_KINDS, FailureKind
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.retry import RetryPlan
@@ -113,8 +114,8 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(["UNAVAILABLE", "UNKNOWN", "REJECTED", "MISMATCH"]),
-    help="Only failures of this kind; may be repeated. Without it: UNAVAILABLE and UNKNOWN.",
+    type=click.Choice([*RETRIED_KINDS, *(kind for kind in FailureKind if kind not in RETRIED_KINDS)]),
+    help=f"Only failures of this kind; may be repeated. Without it: {' and '.join(RETRIED_KINDS)}.",
 )
 @click.option("--code", metavar="C", help="Only failures with this code.")
 @click.option("--beyond-limit", is_flag=True, help="Also payments that had three RETRY runs already; needs --reason.")

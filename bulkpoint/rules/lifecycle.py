@@ -75,6 +75,10 @@ class Command(StrEnum):
     RESTORE_TPS = "restore tps"
 
 
+# What a retry takes where no kind is named. What the money API refused it would refuse again, and where its record and
+# ours disagree people must decide: the other kinds are taken only when they are named.
+RETRIED_KINDS = (FailureKind.UNAVAILABLE, FailureKind.UNKNOWN)
+
 # RETRY runs that take one payment, unless somebody asks for more: what three could not pay wants a look first.
 RETRY_RUNS_MAX = 3
 

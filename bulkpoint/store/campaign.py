@@ -6,7 +6,7 @@ from datetime import datetime
 import psycopg
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import CampaignState, RunKind, RunState
+from bulkpoint.rules.lifecycle import CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
@@ -62,7 +62,7 @@ class QueuedCampaign:
 
 @dataclass(frozen=True)
 class Counts:
-    """Payments and points by state. FAILED includes UNKNOWN; failed_* are the parts of it."""
+    """Payments and points by state. FAILED includes UNKNOWN; failure_kinds: FAILED payments of every kind there is."""
 
     pending: int
     processing: int
@@ -72,10 +72,7 @@ class Counts:
     processing_amount: int
     success_amount: int
     failed_amount: int
-    failed_rejected: int
-    failed_mismatch: int
-    failed_unavailable: int
-    failed_unknown: int
+    failure_kinds: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,8 @@ def get_counts(connection: Connection, campaign: Campaign) -> Counts:
     with connection.cursor(row_factory=typed_row(Counts)) as cursor:
         counts = cursor.execute(sql("get_campaign_counts"), {"campaign_id": campaign.campaign_id}).fetchone()
     if counts is None:
-        return Counts(campaign.expected_count, 0, 0, 0, campaign.expected_amount, 0, 0, 0, 0, 0, 0, 0)
+        none_failed: dict[str, int] = dict.fromkeys(FailureKind, 0)
+        return Counts(campaign.expected_count, 0, 0, 0, campaign.expected_amount, 0, 0, 0, none_failed)
     return counts
 
 

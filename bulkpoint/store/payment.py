@@ -81,9 +81,7 @@ class OpenPayments:
 
 def wave_query(campaign_id: int, first: int, last: int) -> str:
     """The statement Spark reads one wave by; the three are numbers, so nothing can be smuggled in."""
-    text = sql("wave_of_payments").decode()
-    statement = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    return statement.format(campaign_id=int(campaign_id), first=int(first), last=int(last))
+    return sql("wave_of_payments").decode().format(campaign_id=int(campaign_id), first=int(first), last=int(last))
 
 
 def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seqs: Sequence[int]) -> list[Claim]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, CampaignState, FailureKind, RunKind, RunState
+from bulkpoint.rules.lifecycle import RETRIED_KINDS, RETRY_RUNS_MAX, CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
@@ -83,8 +83,8 @@ class FailedKind:
 class RunSummary:
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
-    done_before: payments that earlier runs had ended, none where that was not kept. refused: FAILED payments that a
-    retry leaves alone unless they are named (REJECTED, MISMATCH).
+    done_before: payments that earlier runs had ended, none where that was not kept. refused: FAILED payments of kinds
+    that a retry leaves alone unless they are named.
     """
 
     campaign_id: int
@@ -136,8 +136,9 @@ def recent_rate(connection: Connection, run_id: int) -> float | None:
 
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:
     """What the closing message tells of a run."""
+    wanted = {"run_id": run_id, "retried_kinds": list(RETRIED_KINDS)}
     with connection.cursor(row_factory=typed_row(RunSummary)) as cursor:
-        summary = cursor.execute(sql("summarize_run"), {"run_id": run_id}).fetchone()
+        summary = cursor.execute(sql("summarize_run"), wanted).fetchone()
     assert summary is not None, f"run {run_id} exists"
     return summary
 

@@ -16,6 +16,7 @@ from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt, attempt_columns, numbers, texts
 from bulkpoint.store.right import require_right
+from bulkpoint.store.share import DRIVER_SHARE
 from bulkpoint.store.sql import sql
 
 # One statement: large enough to be cheap, small enough that its locks are short.
@@ -168,6 +169,7 @@ def apply_findings(
         {
             "campaign_id": run.campaign_id,
             "run_id": run.run_id,
+            "share": DRIVER_SHARE,
             **attempt_columns(attempts),
             "seqs": numbers(f.seq for f in findings),
             "transaction_ids": texts(f.transaction_id for f in findings),

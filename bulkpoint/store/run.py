@@ -9,7 +9,7 @@ import psycopg
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import RetrySelection
-from bulkpoint.store.share import RunToken
+from bulkpoint.store.share import DRIVER_SHARE, RunToken
 from bulkpoint.store.sql import sql
 
 # The driver's lease: a driver that was frozen or cut off for longer has lost its run.
@@ -72,7 +72,8 @@ def reset_tries(connection: Connection, campaign_id: int) -> None:
 
 def reopen_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> tuple[int, int]:
     """Make the FAILED payments of a choice PENDING; how many they were, and their points."""
-    row = connection.execute(sql("reopen_failed"), chosen.parameters(campaign_id)).fetchone()
+    wanted = {**chosen.parameters(campaign_id), "share": DRIVER_SHARE}
+    row = connection.execute(sql("reopen_failed"), wanted).fetchone()
     assert row is not None
     return row[0], row[1]
 

@@ -10,6 +10,9 @@ from bulkpoint.errors import RefusedError
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
 
+# What no share's holder changes is counted under this one: a freeze, a retry, a reconciliation.
+DRIVER_SHARE = -1
+
 
 @dataclass(frozen=True, slots=True)
 class RunToken:

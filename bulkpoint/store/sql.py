@@ -1,10 +1,17 @@
-"""Named statements: sql/queries/*.sql, each after a line `-- name: what_it_does`."""
+"""Named statements: sql/queries/*.sql, each after a line `-- name: what_it_does`.
 
+A line `-- include: fragment` stands for the text of sql/fragments/fragment.sql: what several statements do alike is
+written once, and PostgreSQL still sees one statement. Lines of comment stay at home: a % in one would be a parameter.
+"""
+
+import re
 from functools import cache
 
 from bulkpoint import files
 
 MARK = "-- name: "
+_INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
 @cache
@@ -14,8 +21,12 @@ def _statements() -> dict[str, bytes]:
         for part in files.read_text(f"sql/queries/{file}").split(MARK)[1:]:
             name, _, statement = part.partition("\n")
             assert name not in statements, f"two statements are named {name}"
-            statements[name.strip()] = statement.strip().encode()
+            statements[name.strip()] = _COMMENT.sub("", _INCLUDE.sub(_fragment, statement)).strip().encode()
     return statements
+
+
+def _fragment(include: re.Match[str]) -> str:
+    return files.read_text(f"sql/fragments/{include[1]}.sql").strip()
 
 
 def sql(name: str) -> bytes:

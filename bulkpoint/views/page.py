@@ -30,7 +30,6 @@ from bulkpoint.views.page_style import CSS
 from bulkpoint.views.page_words import WORDS
 
 STATES = ("SUCCESS", "FAILED", "PROCESSING", "PENDING")
-KINDS = ("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")
 FAILURES_SHOWN = 20
 SAMPLES_SHOWN = 600
 # A run whose driver died is closed by whoever resumes it, hours later perhaps: those hours are not of the drawing.
@@ -158,11 +157,10 @@ def _failures(figures: Figures, words: Words) -> str:
         body.append((words["others"], "", f"{others:,}", share(others, counts.failed), f"{points:,}"))
     heads = (words["kind"], words["code"], words["counts"], words["share"], words["amounts"])
     foot = (words["total"], "", f"{counts.failed:,}", "", f"{counts.failed_amount:,}")
-    kinds = {kind: int(getattr(counts, f"failed_{kind.lower()}")) for kind in KINDS}
     meanings = "".join(
         f"<dt>{words[kind]} {words['count'].format(number)}</dt>"
         f"<dd>{words[f'means {kind}'].format(campaign_id=figures.campaign.campaign_id)}</dd>"
-        for kind, number in kinds.items()
+        for kind, number in counts.failure_kinds.items()
         if number
     )
     return _section(words["failures"], f'{_table(heads, body, foot=foot, left=2)}<dl class="meanings">{meanings}</dl>')

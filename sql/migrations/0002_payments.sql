@@ -46,35 +46,38 @@ create table payment_attempt (
     primary key (campaign_id, attempt_id)
 ) partition by list (campaign_id);
 
--- Deltas from rows that really changed, written in the transaction that changed them: the sum over the shares is the
--- progress, at any size of campaign. share -1 is the driver's.
+-- Payments and points by state and kind of failure. Each share adds the differences that it makes, in the transaction
+-- that makes them, so a row by itself may be negative and the sums over the shares are the progress, whatever the size of
+-- the campaign. share -1 is the driver's: the freeze, a retry, a reconciliation.
 create table campaign_counter (
-    campaign_id        bigint not null references campaign,
-    share              smallint not null check (share >= -1),
-    pending            bigint not null default 0,
-    processing         bigint not null default 0,
-    success            bigint not null default 0,
-    failed             bigint not null default 0,
-    pending_amount     bigint not null default 0,
-    processing_amount  bigint not null default 0,
-    success_amount     bigint not null default 0,
-    failed_amount      bigint not null default 0,
-    failed_rejected    bigint not null default 0,
-    failed_mismatch    bigint not null default 0,
-    failed_unavailable bigint not null default 0,
-    failed_unknown     bigint not null default 0,
-    primary key (campaign_id, share)
+    campaign_id  bigint not null references campaign,
+    share        smallint not null check (share >= -1),
+    state        payment_state not null,
+    failure_kind failure_kind,
+    count        bigint not null,
+    amount       bigint not null,
+    constraint one_counter unique nulls not distinct (campaign_id, share, state, failure_kind),
+    constraint only_failed_has_a_kind check ((state = 'FAILED') = (failure_kind is not null))
 ) with (fillfactor = 50);
 
+-- The sums by state; FAILED includes UNKNOWN.
 create view campaign_count as
 select campaign_id,
-       sum(pending)::bigint as pending, sum(processing)::bigint as processing,
-       sum(success)::bigint as success, sum(failed)::bigint as failed,
-       sum(pending_amount)::bigint as pending_amount, sum(processing_amount)::bigint as processing_amount,
-       sum(success_amount)::bigint as success_amount, sum(failed_amount)::bigint as failed_amount,
-       sum(failed_rejected)::bigint as failed_rejected, sum(failed_mismatch)::bigint as failed_mismatch,
-       sum(failed_unavailable)::bigint as failed_unavailable, sum(failed_unknown)::bigint as failed_unknown
+       coalesce(sum(count) filter (where state = 'PENDING'), 0)::bigint as pending,
+       coalesce(sum(count) filter (where state = 'PROCESSING'), 0)::bigint as processing,
+       coalesce(sum(count) filter (where state = 'SUCCESS'), 0)::bigint as success,
+       coalesce(sum(count) filter (where state = 'FAILED'), 0)::bigint as failed,
+       coalesce(sum(count) filter (where failure_kind = 'UNKNOWN'), 0)::bigint as unknown,
+       coalesce(sum(amount) filter (where state = 'PENDING'), 0)::bigint as pending_amount,
+       coalesce(sum(amount) filter (where state = 'PROCESSING'), 0)::bigint as processing_amount,
+       coalesce(sum(amount) filter (where state = 'SUCCESS'), 0)::bigint as success_amount,
+       coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint as failed_amount
 from campaign_counter group by campaign_id;
+
+-- The FAILED ones by kind.
+create view campaign_failed_count as
+select campaign_id, failure_kind, sum(count)::bigint as count, sum(amount)::bigint as amount
+from campaign_counter where state = 'FAILED' group by campaign_id, failure_kind;
 
 -- Samples of a run's progress, one every few seconds.
 create table campaign_progress (
@@ -129,6 +132,6 @@ begin
     set frozen_at = clock_timestamp(), target_count = t.n, target_amount = t.amount, digest = target_digest(of_campaign)
     from (select count(*) as n, sum(amount)::bigint as amount from campaign_target where campaign_id = of_campaign) t
     where c.campaign_id = of_campaign;
-    insert into campaign_counter (campaign_id, share, pending, pending_amount)
-    select campaign_id, -1, target_count, target_amount from campaign where campaign_id = of_campaign;
+    insert into campaign_counter (campaign_id, share, state, count, amount)
+    select campaign_id, -1, 'PENDING', target_count, target_amount from campaign where campaign_id = of_campaign;
 end $$;

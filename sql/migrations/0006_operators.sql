@@ -82,8 +82,8 @@ begin
     if not found then
         raise exception 'campaign %: % targets were copied, which is not what is expected', of_campaign, copied;
     end if;
-    insert into campaign_counter (campaign_id, share, pending, pending_amount)
-    select campaign_id, -1, target_count, target_amount from campaign where campaign_id = of_campaign;
+    insert into campaign_counter (campaign_id, share, state, count, amount)
+    select campaign_id, -1, 'PENDING', target_count, target_amount from campaign where campaign_id = of_campaign;
 end $$;
 revoke execute on function freeze_campaign(bigint, bytea) from public;
 

@@ -30,8 +30,10 @@ select campaign_id from campaign_overview where state = 'RUNNING'
 -- name: get_campaign_counts
 -- A sum over the shares' counters: as cheap for a hundred million rows as for ten. No row before the freeze.
 select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
-       failed_rejected, failed_mismatch, failed_unavailable, failed_unknown
-from campaign_count where campaign_id = %(campaign_id)s
+       (select json_object_agg(kind, coalesce(f.count, 0) order by kind)
+        from unnest(enum_range(null::failure_kind)) as kind
+        left join campaign_failed_count f on f.campaign_id = c.campaign_id and f.failure_kind = kind) as failure_kinds
+from campaign_count c where campaign_id = %(campaign_id)s
 
 -- name: list_campaign_runs
 select run_id, run as run_no, kind::text, state::text, reason, actor, started_at, finished_at

@@ -3,7 +3,7 @@
 select clock_timestamp() as at, o.state, o.run as run_no, o.run_reason,
        coalesce(o.target_count, o.expected_count) as total,
        coalesce(c.processing, 0) as processing, coalesce(c.success, 0) as success, coalesce(c.failed, 0) as failed,
-       coalesce(c.failed_unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
+       coalesce(c.unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
        coalesce(c.failed_amount, 0) as failed_amount,
        l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
        o.state = 'RUNNING' and coalesce(o.driver_until <= clock_timestamp(), false) as driver_is_gone
@@ -38,8 +38,9 @@ where r.run_id = %(run_id)s
 -- How a run ended. done_before: what earlier runs had ended, by the run's first sample; null where none was kept.
 select o.campaign_id, o.name, r.run as run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
        r.started_at, r.finished_at,
-       c.pending + c.processing as open, c.success, c.failed, c.failed_unknown as unknown,
-       c.failed_rejected + c.failed_mismatch as refused,
+       c.pending + c.processing as open, c.success, c.failed, c.unknown,
+       (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f
+        where f.campaign_id = r.campaign_id and f.failure_kind <> all(%(retried_kinds)s::failure_kind[])) as refused,
        c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
        case when r.kind = 'INITIAL' then 0 else (
            select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1

@@ -54,7 +54,7 @@ with attempt as (
                select from money_share s
                where s.share = p.claim_share and s.epoch = p.claim_epoch and s.leased_until > clock_timestamp()) as alive
     from payment p
-    where p.campaign_id = %(campaign_id)s and p.seq = any(%(seqs)s::bigint[])
+    where p.campaign_id = %(campaign_id)s and p.seq = any((select %(seqs)s::bigint[])::bigint[])
     order by p.seq for update
 ), changed as (
     update payment p set
@@ -77,35 +77,8 @@ with attempt as (
               and (l.claim_share, l.claim_epoch, l.last_sent_at)
                   is not distinct from (f.read_share, f.read_epoch, f.read_last_sent_at))
     returning p.seq, p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
-), delta as (
-    select count(*) filter (where state = 'PENDING') - count(*) filter (where old_state = 'PENDING') as pending,
-           count(*) filter (where state = 'PROCESSING') - count(*) filter (where old_state = 'PROCESSING') as processing,
-           count(*) filter (where state = 'SUCCESS') - count(*) filter (where old_state = 'SUCCESS') as success,
-           count(*) filter (where state = 'FAILED') - count(*) filter (where old_state = 'FAILED') as failed,
-           coalesce(sum(amount) filter (where state = 'PENDING'), 0) - coalesce(sum(amount) filter (where old_state = 'PENDING'), 0) as pending_amount,
-           coalesce(sum(amount) filter (where state = 'PROCESSING'), 0) - coalesce(sum(amount) filter (where old_state = 'PROCESSING'), 0) as processing_amount,
-           coalesce(sum(amount) filter (where state = 'SUCCESS'), 0) - coalesce(sum(amount) filter (where old_state = 'SUCCESS'), 0) as success_amount,
-           coalesce(sum(amount) filter (where state = 'FAILED'), 0) - coalesce(sum(amount) filter (where old_state = 'FAILED'), 0) as failed_amount,
-           count(*) filter (where failure_kind = 'REJECTED') - count(*) filter (where old_kind = 'REJECTED') as rejected,
-           count(*) filter (where failure_kind = 'MISMATCH') - count(*) filter (where old_kind = 'MISMATCH') as mismatch,
-           count(*) filter (where failure_kind = 'UNAVAILABLE') - count(*) filter (where old_kind = 'UNAVAILABLE') as unavailable,
-           count(*) filter (where failure_kind = 'UNKNOWN') - count(*) filter (where old_kind = 'UNKNOWN') as unknown
-    from changed having count(*) > 0
-), counted as (
-    insert into campaign_counter as k (
-        campaign_id, share, pending, processing, success, failed,
-        pending_amount, processing_amount, success_amount, failed_amount,
-        failed_rejected, failed_mismatch, failed_unavailable, failed_unknown)
-    select %(campaign_id)s, -1, delta.* from delta
-    on conflict (campaign_id, share) do update set
-        pending = k.pending + excluded.pending, processing = k.processing + excluded.processing,
-        success = k.success + excluded.success, failed = k.failed + excluded.failed,
-        pending_amount = k.pending_amount + excluded.pending_amount,
-        processing_amount = k.processing_amount + excluded.processing_amount,
-        success_amount = k.success_amount + excluded.success_amount, failed_amount = k.failed_amount + excluded.failed_amount,
-        failed_rejected = k.failed_rejected + excluded.failed_rejected, failed_mismatch = k.failed_mismatch + excluded.failed_mismatch,
-        failed_unavailable = k.failed_unavailable + excluded.failed_unavailable, failed_unknown = k.failed_unknown + excluded.failed_unknown
-)
+),
+-- include: count_changes
 select seq from changed
 
 -- name: create_settlement

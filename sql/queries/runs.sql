@@ -26,37 +26,21 @@ where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
 -- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had all the RETRY runs
 -- they may have; returns how many, and their points.
 with chosen as (
-    select seq, failure_kind from payment
+    select seq, state, failure_kind from payment
     where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_kind = any(%(kinds)s::failure_kind[])
       and (%(code)s::text is null or failure_code = %(code)s)
       and (%(retry_runs_max)s::int is null or retry_runs < %(retry_runs_max)s)
     order by seq for update
-), reopened as (
+), changed as (
     update payment p set
         state = 'PENDING', tries = 0, retry_runs = p.retry_runs + 1, next_try_at = null, finished_at = null,
         failure_kind = null, failure_code = null, failure_message = null
     from chosen c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
-    returning p.amount, c.failure_kind
-), delta as (
-    select count(*) as payments, coalesce(sum(amount), 0) as points,
-           count(*) filter (where failure_kind = 'REJECTED') as rejected,
-           count(*) filter (where failure_kind = 'MISMATCH') as mismatch,
-           count(*) filter (where failure_kind = 'UNAVAILABLE') as unavailable,
-           count(*) filter (where failure_kind = 'UNKNOWN') as unknown
-    from reopened
-), counted as (
-    insert into campaign_counter as k (campaign_id, share, pending, failed, pending_amount, failed_amount,
-        failed_rejected, failed_mismatch, failed_unavailable, failed_unknown)
-    select %(campaign_id)s, -1, payments, -payments, points, -points, -rejected, -mismatch, -unavailable, -unknown
-    from delta where payments > 0
-    on conflict (campaign_id, share) do update set
-        pending = k.pending + excluded.pending, failed = k.failed + excluded.failed,
-        pending_amount = k.pending_amount + excluded.pending_amount, failed_amount = k.failed_amount + excluded.failed_amount,
-        failed_rejected = k.failed_rejected + excluded.failed_rejected, failed_mismatch = k.failed_mismatch + excluded.failed_mismatch,
-        failed_unavailable = k.failed_unavailable + excluded.failed_unavailable, failed_unknown = k.failed_unknown + excluded.failed_unknown
-)
-select payments, points::bigint from delta
+    returning p.amount, c.state as old_state, c.failure_kind as old_kind, p.state, p.failure_kind
+),
+-- include: count_changes
+select count(*), coalesce(sum(amount), 0)::bigint from changed
 
 -- name: begin_driver_lease
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s', started_at = clock_timestamp()

@@ -26,6 +26,7 @@ from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.share import acquire_share, release_share
 from tests.acceptance.deployment import Deployment, Money, environment_of, sandbox
 from tests.sliding_second import worst_second
+from tests.world.counters import recount
 
 
 @pytest.fixture
@@ -81,19 +82,13 @@ class Settled:
 
     def change(self, seq: int, state: str) -> None:
         """Make an UNKNOWN row an open one, with the counters: as a stop, or a worker's death, leaves it."""
-        kind = state.lower()
         claim = "claim_share = 0, claim_epoch = 0," if state == "PROCESSING" else ""
         with connect(self.deployment.database_url) as connection, connection.transaction():
             connection.execute(
                 f"update payment set {claim} state = '{state}', failure_kind = null, failure_code = null,"
                 f" finished_at = null where seq = {seq}".encode()
             )
-            connection.execute(
-                f"update campaign_counter set {kind} = {kind} + 1, {kind}_amount = {kind}_amount + %(amount)s,"
-                " failed = failed - 1, failed_amount = failed_amount - %(amount)s, failed_unknown = failed_unknown - 1"
-                " where share = -1".encode(),
-                {"amount": self.members[seq][1]},
-            )
+            recount(connection)
 
     def credit(self, seq: int, *, amount: int | None = None) -> str:
         """Money credits the payment without our knowing it; its transaction id."""

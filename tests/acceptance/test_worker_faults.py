@@ -436,7 +436,7 @@ def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_st
 
 def wait_for_both(its: Crew) -> None:
     """Until both workers hold a share and their calls are recorded."""
-    its.wait_for(b"select count(distinct share) = 2 from campaign_counter where success > 0")
+    its.wait_for(b"select count(distinct share) = 2 from campaign_counter where state = 'SUCCESS'")
 
 
 def leave_seconds_of_claimed_rows(its: Crew, *, tps: int) -> None:

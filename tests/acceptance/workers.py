@@ -31,6 +31,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment import open_payments
 from bulkpoint.store.run import Run, renew_driver
 from tests.sliding_second import worst_second
+from tests.world.counters import assert_sums_hold
 
 # Two busy cores, and a lease or two that must end first.
 WAIT_S_MAX = 40.0
@@ -202,7 +203,7 @@ class Crew:
         """Paid once with the frozen amount, never over the limit, nothing lost, sums hold."""
         self._assert_paid_once()
         self._assert_never_over()
-        self._assert_sums_hold()
+        assert_sums_hold(self.connection)
 
     def _assert_paid_once(self) -> None:
         ledger, stats = self.money.ledger(), self.money.stats()
@@ -230,21 +231,6 @@ class Crew:
         for (since, tps), (until, _) in pairwise([*self.tps_set, (math.inf, 0)]):
             meanwhile = [at for at in sends if since + 1.0 <= at < until]
             assert worst_second(meanwhile) <= tps, f"over {tps} a second"
-
-    def _assert_sums_hold(self) -> None:
-        rows = self.query(b"select state::text, failure_kind::text, amount from payment")
-        by_state = {state: [row[2] for row in rows if row[0] == state] for state in STATES}
-        kinds = [[row[1] for row in rows].count(kind) for kind in KINDS]
-        ((*counted,),) = self.query(
-            b"select pending, processing, success, failed, pending_amount, processing_amount, success_amount,"
-            b" failed_amount, failed_rejected, failed_mismatch, failed_unavailable, failed_unknown from campaign_count"
-        )
-        expected = [*(len(amounts) for amounts in by_state.values()), *(sum(amounts) for amounts in by_state.values())]
-        assert counted == expected + kinds, "the counters are not what the rows are"
-
-
-STATES = ("PENDING", "PROCESSING", "SUCCESS", "FAILED")
-KINDS = ("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")
 
 
 class _Driver(threading.Thread):

@@ -25,6 +25,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.preview import get_pace, measure_targets, one_snapshot
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.preview import draw
+from tests.world.counters import set_counts
 
 # What a file may hold: any text that PostgreSQL stores, also longer than a hashed length of two digits.
 TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=500)
@@ -128,7 +129,7 @@ def test_a_frozen_campaign_shows_what_it_was_frozen_with_and_what_is_open(connec
     before = preview_campaign(connection, campaign_id, NO_LIMITS)
     begin_run(connection, campaign_id, kind="INITIAL", actor="tester", reason=None, shares=2)
     stop_run(connection, campaign_id, actor="tester")
-    connection.execute("update campaign_counter set pending = 1, success = 1, pending_amount = 6, success_amount = 5")
+    set_counts(connection, campaign_id, PENDING=(1, 6), SUCCESS=(1, 5))
     frozen = preview_campaign(connection, campaign_id, NO_LIMITS)
     assert (frozen.figures, frozen.digest, frozen.findings) == (before.figures, before.digest, ())
     assert frozen.digest == get_campaign(connection, campaign_id).digest

@@ -194,6 +194,7 @@ def test_completed_needs_every_row_final(connection: Connection, campaign: Campa
 COMPLETES_TOO_EARLY = """
 import pickle, sys
 from bulkpoint.campaigns.runs import end_run
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.connect import connect
 
 assert False, "asserts are off here"

@@ -77,7 +77,7 @@ def uncertain(connection: Connection, run: EndedRun) -> dict[int, InDoubtPayment
 def everything(connection: Connection) -> list[tuple[Any, ...]]:
     """All that a reconciliation may change."""
     rows = connection.execute("select payment::text from payment order by seq").fetchall()
-    rows += connection.execute("select campaign_counter::text from campaign_counter order by share").fetchall()
+    rows += connection.execute("select campaign_counter::text from campaign_counter order by 1").fetchall()
     return rows + connection.execute("select action from audit_event order by audit_no").fetchall()
 
 

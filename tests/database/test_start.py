@@ -25,6 +25,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.progress import keep_progress
 from bulkpoint.store.run import Run
 from bulkpoint.store.target import digest_targets
+from tests.world.counters import set_counts
 
 SETTINGS = load_settings({})
 CAREFUL = load_settings({"BULKPOINT_REQUIRE_APPROVAL": "true"})
@@ -180,7 +181,7 @@ def test_while_one_runs_a_start_says_which_since_when_how_far_and_when_it_ends(
         plan(connection, other, force=True, reason="r")
     keep_progress(connection, run.token.run_id)
     connection.execute("update campaign_progress set sampled_at = sampled_at - interval '4 s'")
-    connection.execute("update campaign_counter set pending = pending - 4, success = success + 4")
+    set_counts(connection, running, PENDING=6, SUCCESS=4)
     keep_progress(connection, run.token.run_id)
     with pytest.raises(RefusedError, match=r"since \d{4}-.*40\.0 % of 10 payments done, and ends in about 6 s"):
         plan(connection, other)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.campaigns.withdraw import withdraw_campaign
-from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.lifecycle import FailureKind, RunState
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit
@@ -24,6 +24,7 @@ from bulkpoint.store.progress import keep_progress
 from bulkpoint.store.run import Run, halt_run
 from bulkpoint.store.share import ShareToken, acquire_share, release_share
 from bulkpoint.store.target import load_targets
+from tests.world.counters import assert_sums_hold
 
 ACTOR = "tester"
 # Longer than any test looks at it.
@@ -298,9 +299,9 @@ class Campaign:
             amounts = [amount for _, of_row, _, amount in rows if of_row == state]
             counted = (getattr(counts, state.lower()), getattr(counts, f"{state.lower()}_amount"))
             assert counted == (len(amounts), sum(amounts)), state
-        for kind in KINDS:
-            of_kind = [row for row in rows if row[2] == kind]
-            assert getattr(counts, f"failed_{kind.lower()}") == len(of_kind), kind
+        kinds = [row[2] for row in rows]
+        assert counts.failure_kinds == {kind: kinds.count(kind) for kind in FailureKind}
+        assert_sums_hold(self._connection)
         campaign = get_campaign(self._connection, self.id)
         assert (campaign.target_count, campaign.target_amount) == (len(rows), sum(row[3] for row in rows))
 
@@ -340,4 +341,3 @@ class Campaign:
 
 
 STATES = ("PENDING", "PROCESSING", "SUCCESS", "FAILED")
-KINDS = ("REJECTED", "MISMATCH", "UNAVAILABLE", "UNKNOWN")
