@@ -27,7 +27,7 @@ from bulkpoint.campaigns.start import StartRequest, plan_start
 from bulkpoint.campaigns.watch import follow_run
 from bulkpoint.database import connection_target
 from bulkpoint.embedded.kafka import embedded_kafka
-from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
+from bulkpoint.errors import FailedError, RefusedError, UnreachableError
 from bulkpoint.events.kafka import read_topic
 from bulkpoint.events.message import build_message
 from bulkpoint.extras import require_extra
@@ -123,7 +123,7 @@ def run_demo(*, targets: int, tps: int) -> None:
         _print_proof(console, compared, list_sends(connection, campaign_id), _read_stats(money_url), tps)
     _print_next(console, folder)
     if not compared.equal:
-        raise BulkpointError("Our rows and money's ledger differ: see the table above. This is a defect.")
+        raise RefusedError("DEMO_PROOF_FAILED")
 
 
 def compare(results: Sequence[Result], ledger: Sequence[dict[str, Any]]) -> Comparison:
@@ -220,7 +220,7 @@ def _sandbox(folder: Path) -> Iterator[str]:
         line = process.stdout.readline().strip()
         if not line.startswith(READY):
             last = (folder / "sandbox.log").read_text().strip()
-            raise UnreachableError(f"The stand-in for money did not start: {last or line}")
+            raise UnreachableError("DEMO_SANDBOX_DID_NOT_START", why=last or line)
         yield line.removeprefix(READY)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -252,12 +252,13 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
         raise
     summary = summarize_run_number(connection, campaign_id, run)
     if summary.state != RunState.COMPLETED:
-        error = BulkpointError(
-            f"The demo's run is {state_words(summary.state)} ({summary.reason or 'no reason given'})."
-            f" The end of its log:\n{job.end_of_log()}"
+        raise FailedError(
+            "DEMO_RUN_NOT_COMPLETED",
+            state=state_words(summary.state),
+            why=summary.reason or "-",
+            log=str(job.log),
+            last_lines=job.last_lines(),
         )
-        error.exit_code = ExitCode.RUN_FAILED
-        raise error
     return run
 
 

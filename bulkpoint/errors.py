@@ -54,6 +54,12 @@ class RefusedError(BulkpointError):
     exit_code = ExitCode.REFUSED
 
 
+class StoppedError(BulkpointError):
+    """A person stopped what was asked for, or a signal did."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class FailedError(BulkpointError):
     """A run failed, or bulkpoint itself did: its unpaid rows are kept, and somebody must look."""
 

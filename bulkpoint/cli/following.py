@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulkpoint.cli.session import Session, say
-from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode
+from bulkpoint.errors import RUN_EXIT_CODES, ExitCode, FailedError
 from bulkpoint.launch.signals import Terminated, hold_off_signals
 from bulkpoint.rules.lifecycle import RunState
 
@@ -134,10 +134,5 @@ def _leaves_the_job(error: BaseException) -> bool:
     return isinstance(error, Terminated) and error.number == signal.SIGHUP
 
 
-def _job_died(job: "Job", campaign_id: int) -> BulkpointError:
-    error = BulkpointError(
-        f"The job of campaign {campaign_id} died and its run still says RUNNING; nothing is paid meanwhile."
-        f" Go on with `bulkpoint campaign resume {campaign_id}`. The end of its log:\n{job.end_of_log()}"
-    )
-    error.exit_code = ExitCode.RUN_FAILED
-    return error
+def _job_died(job: "Job", campaign_id: int) -> FailedError:
+    return FailedError("JOB_DIED", campaign_id=campaign_id, log=str(job.log), last_lines=job.last_lines())

@@ -22,7 +22,7 @@ from bulkpoint.cli.right import right
 from bulkpoint.cli.sandbox import sandbox
 from bulkpoint.cli.tps import tps
 from bulkpoint.errors import BulkpointError, ExitCode
-from bulkpoint.launch.defect import report_defect
+from bulkpoint.launch.ends import error_of
 from bulkpoint.launch.signals import Terminated, raise_on_signals
 
 # What a shell says of a program that a signal ended: 128 and the signal's number.
@@ -74,7 +74,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = SIGNALLED + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (a defect ends the command, with a documented code like any other end)
-        code = _say_why(report_defect(error))
+        code = _say_why(error_of(error))
     sys.exit(code)
 
 

@@ -14,9 +14,9 @@ from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, StartTerms, check_startable
 from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
 from bulkpoint.database import connection_target
-from bulkpoint.errors import BulkpointError, ExitCode, UsageError
+from bulkpoint.errors import ExitCode, StoppedError, UsageError
 from bulkpoint.events.deliver import deliver
-from bulkpoint.launch.defect import report_defect
+from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.launch.spark_session import count_shares, start_spark
 from bulkpoint.pay.driver import JobEnvironment, RunRequest, pay_campaign
@@ -26,7 +26,6 @@ from bulkpoint.store.audit import os_user
 from bulkpoint.store.connect import Connection, Database, connect, with_passfile
 from bulkpoint.store.migrate import migrate
 from bulkpoint.store.progress import RetrySelection
-from bulkpoint.views.sentences import sentence
 
 
 @click.command(name="pay_campaign")
@@ -63,11 +62,9 @@ def pay(
 ) -> int:
     """Pay campaign ID, or the next one that is ready."""
     if detach:
-        raise UsageError(
-            "A job is the process that pays: it cannot detach. `bulkpoint campaign start ID --yes --detach`."
-        )
+        raise UsageError("JOB_CANNOT_DETACH", "start_detached")
     if campaign != "next" and not (campaign.isascii() and campaign.isdecimal()):
-        raise UsageError(f"{campaign} is not a campaign's id: give a number, or `next`.")
+        raise UsageError("CAMPAIGN_ID_WRONG", "give_id_or_next", given=campaign)
     settings = load_settings()
     asked = StartRequest(digest, force, same_as, reason)
     check_request(asked)
@@ -122,18 +119,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher hands it down ignored
     try:
         return int(pay.main(standalone_mode=False, prog_name="scripts/submit.sh") or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     except (KeyboardInterrupt, Terminated):
-        sys.stderr.write("bulkpoint: ended by a signal before the run began; nothing was changed\n")
-        return ExitCode.STOPPED
-    except BulkpointError as error:
-        sys.stderr.write(f"bulkpoint: {sentence(error)}\n")
-        return error.exit_code
+        return end_of_job(StoppedError("STOPPED_BEFORE_RUN"), sys.argv)
     except Exception as error:  # noqa: BLE001 (a defect ends the job, with a documented code like any other end)
-        failed = report_defect(error)
-        sys.stderr.write(f"bulkpoint: {sentence(failed)}\n")
-        return failed.exit_code
+        return end_of_job(error_of(error), sys.argv)
     finally:
         hold_off_signals()  # its end is decided: a second signal must not give it another

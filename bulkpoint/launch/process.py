@@ -14,6 +14,7 @@ from uuid import uuid4
 from bulkpoint import files
 from bulkpoint.campaigns.stop import stop_campaign
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError
+from bulkpoint.launch.ends import handed_over
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection, connect
@@ -24,8 +25,6 @@ RUN_APPEARS_S_MAX = 1_800.0
 # After its run has ended, a job drains, tells Slack and closes Spark.
 JOB_ENDS_S_MAX = 120.0
 LOG_LINES_SHOWN = 12
-# What the job says of its own end begins so; everything else in its log is for whoever looks into it.
-SENTENCE = "bulkpoint: "
 
 
 class Job:
@@ -46,7 +45,7 @@ class Job:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise UnreachableError(f"The job cannot be started: {error}. Its log would be {log}.") from error
+            raise UnreachableError("JOB_CANNOT_BE_STARTED", why=str(error), log=str(log)) from error
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -58,7 +57,7 @@ class Job:
     def wait_until_run(self, connection: Connection) -> None:
         """Return when the job has made its run.
 
-        Raises the job's own sentence with its exit code when it ends before.
+        Raises the job's own refusal with its exit code when it ends before.
         """
         deadline = time.monotonic() + RUN_APPEARS_S_MAX
         while True:
@@ -70,7 +69,7 @@ class Job:
             if time.monotonic() > deadline:
                 self.terminate()
                 raise UnreachableError(
-                    f"The job has made no run for {RUN_APPEARS_S_MAX / 60:.0f} minutes and was ended. See {self.log}."
+                    "JOB_MADE_NO_RUN", "see_log", minutes=round(RUN_APPEARS_S_MAX / 60), log=str(self.log)
                 )
             time.sleep(0.2)
 
@@ -102,19 +101,18 @@ class Job:
 
     def failure(self) -> BulkpointError:
         """What a job that ended without a run said of it, and its exit code."""
-        sentences = [line.removeprefix(SENTENCE) for line in self._lines() if line.startswith(SENTENCE)]
-        if sentences:
-            error = BulkpointError(sentences[-1])
+        refusal = handed_over(self._lines())
+        if refusal is not None:
+            error = BulkpointError(refusal)
         else:
-            error = UnreachableError(f"The job ended before it began its run. Its log:\n{self.end_of_log()}")
+            error = UnreachableError("JOB_ENDED_BEFORE_RUN", log=str(self.log), last_lines=self.last_lines())
         if self._process.returncode in set(ExitCode) - {ExitCode.DONE}:
             error.exit_code = ExitCode(self._process.returncode)
         return error
 
-    def end_of_log(self) -> str:
-        """The last lines, for a person to see what happened, and where there is more."""
-        last = "\n".join(f"  {line}" for line in self._lines()[-LOG_LINES_SHOWN:])
-        return f"{last}\n  (all of it: {self.log})"
+    def last_lines(self) -> str:
+        """The end of the log, for a person to see what happened."""
+        return "\n".join(f"  {line}" for line in self._lines()[-LOG_LINES_SHOWN:])
 
     def _lines(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()

@@ -44,10 +44,7 @@ def fetch_jdbc_driver() -> None:
     done = _run_spark("", "--conf", f"spark.jars.ivy={ivy_folder()}")
     if done.returncode != 0 or not cached_jar().is_file():
         print(done.stderr, file=sys.stderr)
-        raise UnreachableError(
-            "The JDBC driver could not be fetched. Check the network and try again, "
-            "or name a file that holds it in BULKPOINT_JDBC_JAR."
-        )
+        raise UnreachableError("JDBC_DRIVER_NOT_FETCHED", "check_network_or_name_driver")
 
 
 def archive_classes() -> None:

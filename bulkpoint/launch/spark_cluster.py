@@ -34,10 +34,7 @@ def cluster_conf(settings: Settings, spark_home: Path, zip_name: str) -> dict[st
     """
     hosts = _standalone_masters(settings.spark_master)
     if settings.database_url is None and not (hosts and all(_LOOPBACK.fullmatch(host) for host, _ in hosts)):
-        raise UsageError(
-            f"BULKPOINT_SPARK_MASTER is {settings.spark_master}, whose workers cannot reach the embedded PostgreSQL: it"
-            " listens on this machine only. Set BULKPOINT_DATABASE_URL to a server that they reach."
-        )
+        raise UsageError("EMBEDDED_DATABASE_OUT_OF_REACH", "set_database_url", master=settings.spark_master)
     conf = {
         # Where the daemon finds the zip: in its working folder, into which Spark fetches it before the first task.
         "spark.executorEnv.PYTHONPATH": zip_name,
@@ -75,10 +72,7 @@ def _standalone_masters(master: str) -> list[tuple[str, int]]:
     for address in master.removeprefix("spark://").split(","):
         named = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+)(?::(\d{1,5}))?", address)
         if named is None:
-            raise UsageError(
-                f"BULKPOINT_SPARK_MASTER is {master}, and {address or 'nothing'} is no host:port of a master."
-                f" Write it as spark://host:{_MASTER_PORT}, masters in standby after a comma."
-            )
+            raise UsageError("SPARK_MASTER_WRONG", "write_spark_master", master=master, part=address, port=_MASTER_PORT)
         masters.append((named[1], int(named[2] or _MASTER_PORT)))
     return masters
 
@@ -92,10 +86,7 @@ def _own_address(master: str, hosts: list[tuple[str, int]]) -> str:
                 return str(connection.getsockname()[0])
         except (OSError, OverflowError) as error:
             trouble = getattr(error, "strerror", None) or str(error)
-    raise UnreachableError(
-        f"Spark's master {master} cannot be reached: {trouble}. Check BULKPOINT_SPARK_MASTER and that the master runs;"
-        " nothing was changed."
-    )
+    raise UnreachableError("SPARK_MASTER_OUT_OF_REACH", "check_spark_master", master=master, why=trouble)
 
 
 def _passfile(settings: Settings) -> Path | None:
@@ -118,5 +109,5 @@ def _names_in(file: Path) -> set[str]:
     except FileNotFoundError:
         return set()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}. Make it readable for this account.") from error
+        raise UsageError("FILE_UNREADABLE", "make_readable", file=str(file), why=error.strerror) from error
     return set(re.findall(r"^\s*(spark\.[^\s=:]+)", text, re.M))

@@ -24,10 +24,10 @@ def start_spark(campaign_id: int, database: Database) -> SparkSession:
         spark = SparkSession.builder.appName(f"bulkpoint campaign {campaign_id}").getOrCreate()
     except (Py4JError, PySparkException, RuntimeError) as error:
         why = str(error).strip().partition("\n")[0].rstrip(".")  # the rest is a page of Java
-        raise UnreachableError(f"Spark did not start: {why}. Check BULKPOINT_SPARK_MASTER and Java.") from error
+        raise UnreachableError("SPARK_DID_NOT_START", "check_spark_and_java", why=why) from error
     if spark.conf.get("spark.speculation", "false") != "false":
         spark.stop()
-        raise RefusedError("spark.speculation is true: a second copy of a task would only wait. Set it to false.")
+        raise RefusedError("SPARK_SPECULATES", "set_speculation_off")
     # An exchange that adapts would merge partitions, and show a wave as two jobs.
     spark.conf.set("spark.sql.adaptive.enabled", "false")
     # The JVM may have been started before the embedded database had a password file.
@@ -46,10 +46,7 @@ def count_shares(spark: SparkSession, settings: Settings) -> int:
     slots = spark.sparkContext.defaultParallelism
     shares = settings.partitions or max(1, slots - 1)
     if shares > slots:
-        raise UsageError(
-            f"BULKPOINT_PARTITIONS is {shares}, but Spark has {slots} slots: a partition without a slot would never"
-            " send its part of the limit. Lower it, or give Spark more cores."
-        )
+        raise UsageError("MORE_PARTITIONS_THAN_SLOTS", "lower_partitions_or_add_cores", partitions=shares, slots=slots)
     return shares
 
 
@@ -61,7 +58,6 @@ def wait_for_executors(spark: SparkSession, settings: Settings) -> None:
     while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one of them
         if time.monotonic() > deadline:
             raise UnreachableError(
-                f"Spark's master {settings.spark_master} gave no executor for {EXECUTORS_S_MAX:.0f} s. Has it workers,"
-                " and have they cores and memory to spare? Its web page shows them. Nothing was changed."
+                "NO_EXECUTOR", "look_at_spark_workers", master=settings.spark_master, seconds=EXECUTORS_S_MAX
             )
         time.sleep(EXECUTORS_POLL_S)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
+from bulkpoint.launch.ends import end_of_job
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
-from bulkpoint.views.sentences import sentence
 
 _LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
 _LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
@@ -61,8 +61,7 @@ def main(arguments: list[str]) -> int:
         command = submit_command(settings, arguments)
         environment = submit_environment(settings)
     except BulkpointError as error:
-        print(f"bulkpoint: {sentence(error)}", file=sys.stderr)
-        return error.exit_code
+        return end_of_job(error, arguments)
     return _run(command, environment)
 
 
@@ -198,7 +197,7 @@ def _jdbc_options(settings: Settings) -> list[str]:
     """The driver's jar: the one that is named, the one in the cache, else Spark fetches it now (and says so)."""
     jar = settings.jdbc_jar or cached_jar()
     if settings.jdbc_jar is not None and not jar.is_file():
-        raise UsageError(f"BULKPOINT_JDBC_JAR names {jar}, which is no file. Correct the path, or remove it.")
+        raise UsageError("JDBC_DRIVER_MISSING", "correct_or_remove_path", file=str(jar))
     if not jar.is_file():
         return ["--conf", f"spark.jars.ivy={ivy_folder()}"]
     return ["--jars", str(jar), "--conf", "spark.jars.packages="]  # resolving again would cost 0.5 s and 20 lines

@@ -3,8 +3,10 @@
 No sentence is made here: views/sentences.py makes it at the edge, from the language files, with the commands it names.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -20,3 +22,46 @@ class Refusal:
     code: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     remedies: tuple[str, ...] = ()
+
+
+def to_json(refusal: Refusal) -> str:
+    """One line from which from_json makes an equal refusal again, in another process."""
+    return json.dumps(_packed(refusal), ensure_ascii=False)
+
+
+def from_json(text: str) -> Refusal:
+    """The refusal that to_json was given; a fact that JSON has no form for has become its text."""
+    refusal = _unpacked(json.loads(text))
+    if not isinstance(refusal, Refusal):
+        raise TypeError("this is no refusal")
+    return refusal
+
+
+def _packed(value: Any) -> Any:
+    """An object has one key, which says what it stands for."""
+    match value:
+        case Refusal():
+            facts = {name: _packed(fact) for name, fact in value.facts.items()}
+            return {"refusal": [value.code, facts, list(value.remedies)]}
+        case datetime():
+            return {"time": value.isoformat()}
+        case bytes():
+            return {"bytes": value.hex()}
+        case tuple() | list():
+            return [_packed(each) for each in value]
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)
+
+
+def _unpacked(value: Any) -> Any:
+    match value:
+        case {"refusal": [str() as code, dict() as facts, list() as remedies]}:
+            return Refusal(code, {name: _unpacked(fact) for name, fact in facts.items()}, tuple(remedies))
+        case {"time": str() as text}:
+            return datetime.fromisoformat(text)
+        case {"bytes": str() as text}:
+            return bytes.fromhex(text)
+        case list():
+            return tuple(_unpacked(each) for each in value)
+    return value

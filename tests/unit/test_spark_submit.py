@@ -14,6 +14,7 @@ import pytest
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.launch import spark_submit
 from bulkpoint.settings import load_settings
+from tests.world.refusals import refused
 
 
 @pytest.fixture(autouse=True)
@@ -103,19 +104,19 @@ def test_what_the_administrator_has_set_wins(tmp_path: Path, monkeypatch: pytest
 def test_a_master_in_standby_is_asked_when_the_first_is_away(master: str) -> None:
     conf = conf_of({"BULKPOINT_SPARK_MASTER": f"spark://127.0.0.1:1,{master}"})
     assert conf["spark.driver.host"] == "127.0.0.1"
-    with pytest.raises(UnreachableError, match=r"spark://127.0.0.1:1 cannot be reached: Connection refused\."):
+    with refused(r"spark://127.0.0.1:1 cannot be reached: Connection refused\.", UnreachableError):
         conf_of({"BULKPOINT_SPARK_MASTER": "spark://127.0.0.1:1"})
 
 
 @pytest.mark.parametrize("address", ["", "host:port", "host:7077,", "user@host", "h:123456"])
 def test_an_address_that_is_none_of_a_master_is_refused(address: str) -> None:
-    with pytest.raises(UsageError, match="BULKPOINT_SPARK_MASTER"):
+    with refused("BULKPOINT_SPARK_MASTER", UsageError):
         conf_of({"BULKPOINT_SPARK_MASTER": f"spark://{address}"})
 
 
 @pytest.mark.parametrize("elsewhere", ["yarn", "k8s://https://127.0.0.1", "spark://spark.example.com:7077"])
 def test_a_cluster_elsewhere_needs_a_database_that_it_can_reach(elsewhere: str) -> None:
-    with pytest.raises(UsageError, match="Set BULKPOINT_DATABASE_URL"):
+    with refused("Set BULKPOINT_DATABASE_URL", UsageError):
         spark_submit.submit_command(load_settings({"BULKPOINT_SPARK_MASTER": elsewhere}), ["1"])
 
 
@@ -155,7 +156,7 @@ def test_the_jdbc_driver_is_the_named_jar_else_the_cached_one_else_fetched(tmp_p
     named = spark_submit.submit_command(load_settings({"BULKPOINT_JDBC_JAR": "my.jar"}), [])
     assert option(named, "--jars") == str(tmp_path / "my.jar")
 
-    with pytest.raises(UsageError, match="BULKPOINT_JDBC_JAR names"):
+    with refused("BULKPOINT_JDBC_JAR names", UsageError):
         spark_submit.submit_command(load_settings({"BULKPOINT_JDBC_JAR": "none.jar"}), [])
 
 

@@ -1,0 +1,52 @@
+"""How a program of ours ends that did not do what it was asked: one error with a code, whatever was raised.
+
+A job hands that error over to the command that started it as a line of JSON in its log, before the sentence.
+"""
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from bulkpoint.errors import BulkpointError, FailedError, UsageError
+from bulkpoint.rules.invariants import DefectError
+from bulkpoint.rules.refusals import Refusal, from_json, to_json
+from bulkpoint.views.sentences import sentence
+
+HANDED_OVER = "bulkpoint-refusal: "
+
+
+def error_of(raised: Exception) -> BulkpointError:
+    """The error that ends the program: ours as it is, click's as USAGE; anything else is a defect.
+
+    A defect's traceback is printed to stderr, for the log.
+    """
+    match raised:
+        case BulkpointError():
+            return raised
+        case click.ClickException():
+            context = getattr(raised, "ctx", None)
+            command = "bulkpoint" if context is None else context.command_path
+            return UsageError("USAGE", "see_help", why=" ".join(raised.format_message().split()), command=command)
+    traceback.print_exception(raised)
+    lines = str(raised).splitlines() or [""]
+    what = lines[0] if isinstance(raised, DefectError) else f"{type(raised).__name__}: {lines[0]}"
+    return FailedError("DEFECT", "keep_log", what=what.rstrip(".: "))
+
+
+def end_of_job(error: BulkpointError, arguments: Sequence[str]) -> int:
+    """Print why a job ends, also for the command that started it where one did; returns the exit code.
+
+    arguments: the job's own; that command gives it a --holder.
+    """
+    if "--holder" in arguments:
+        sys.stderr.write(f"{HANDED_OVER}{to_json(error.refusal)}\n")
+    sys.stderr.write(f"bulkpoint: {sentence(error)}\n")
+    return error.exit_code
+
+
+def handed_over(lines: Sequence[str]) -> Refusal | None:
+    """The refusal that a job's log holds, the last one; none where the job ended without a word."""
+    texts = [line.removeprefix(HANDED_OVER) for line in lines if line.startswith(HANDED_OVER)]
+    return from_json(texts[-1]) if texts else None
