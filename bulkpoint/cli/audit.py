@@ -1,15 +1,15 @@
 """`bulkpoint audit`: who did what and when, and whether anybody has changed that."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
-from bulkpoint.errors import ExitCode, RefusedError, UsageError
+from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.text import escaped
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def audit() -> None:
 @click.option("--since", metavar="TIME", help="Not earlier: 2026-01-31T18:00, or 18:00, the last time it was that.")
 @click.option("--until", metavar="TIME", help="Earlier than this; written as for --since.")
 @click.option("--last", type=click.IntRange(1, ROWS_MAX), default=50, show_default=True, metavar="N", help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_option()
 def log(
     *,
     campaign_id: int | None,
@@ -44,7 +44,6 @@ def log(
     since: str | None,
     until: str | None,
     last: int,
-    as_json: bool,
 ) -> None:
     """Show who did what, the latest last.
 
@@ -58,7 +57,7 @@ def log(
     """
     from bulkpoint.store.audit import AuditChoice, list_audit
     from bulkpoint.store.campaign import get_campaign
-    from bulkpoint.views.audit import fields_of, text_of
+    from bulkpoint.views.audit import AuditLogView
 
     for option, value in (("--action", action), ("--actor", actor), ("--login", login)):
         _check_text(option, value)
@@ -75,14 +74,7 @@ def log(
     if len(events) > last:
         events = events[-last:]
         say(f"More rows match; these are the last {last:,}. --last N shows more, --since and --until others.")
-    if as_json:
-        click.echo(json.dumps({"events": [fields_of(one) for one in events]}, ensure_ascii=False))
-        return
-    if not events:
-        say("No row matches.")
-        return
-    for line in text_of(events, zone):
-        click.echo(line)
+    emit(AuditLogView.of(events), timezone=zone)
 
 
 def _check_text(option: str, value: str | None) -> None:
@@ -107,7 +99,7 @@ def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
 
 def _refuse_unknown_action(connection: "Connection", action: str) -> None:
     from bulkpoint.store.audit import list_audit_actions
-    from bulkpoint.views.audit import ACTIONS
+    from bulkpoint.views.audit_words import ACTIONS
 
     known = ACTIONS.union(list_audit_actions(connection))
     if action not in known:
@@ -118,8 +110,8 @@ def _refuse_unknown_action(connection: "Connection", action: str) -> None:
 @audit.command(short_help="Prove that no row was changed, left out or put in.")
 @click.option("--expect-no", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="A row whose hash you have kept.")
 @click.option("--expect-hash", metavar="HEX", help="That hash: 64 hexadecimal digits.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(*, expect_no: int | None, expect_hash: str | None, as_json: bool) -> None:
+@json_option()
+def verify(*, expect_no: int | None, expect_hash: str | None) -> None:
     """Prove that no row of the audit log was changed, left out or put in; exit code 3 where one was.
 
     Each row is sealed with a hash over itself and the row before. Keep the last row's number and hash somewhere else:
@@ -131,24 +123,19 @@ def verify(*, expect_no: int | None, expect_hash: str | None, as_json: bool) -> 
       bulkpoint audit verify --expect-no 1204 --expect-hash 5f0c...
     """
     from bulkpoint.store.audit import verify_audit
-    from bulkpoint.views.audit import break_sentence, verification_fields
-    from bulkpoint.views.format import local_time
+    from bulkpoint.views.audit import VerificationView
 
     kept = _kept(expect_no, expect_hash)
     with open_session() as session:
         found = verify_audit(session.connection, kept)
     zone = session.settings.timezone
-    if as_json:
-        click.echo(json.dumps(verification_fields(found, zone), ensure_ascii=False))
-        if found.broken is not None:
-            raise SystemExit(ExitCode.REFUSED)
+    verified = VerificationView.of(found, zone)
+    if verified.broken is None or wants_json():
+        emit(verified, timezone=zone)
+    if verified.broken is not None:
+        raise RefusedError(verified.broken.sentence)
+    if wants_json():
         return
-    if found.broken is not None:
-        raise RefusedError(break_sentence(found.broken, found, zone))
-    click.echo(f"unbroken   {found.rows:,} rows")
-    if found.last_at is not None:
-        click.echo(f"last row   {found.last_no}, {local_time(found.last_at, zone)}")
-    click.echo(f"last hash  {found.last_hash.hex()}")
     if kept is not None:
         say(f"Row {kept.audit_no} has the hash that you have kept: nothing up to there was rewritten since.")
     elif found.rows:

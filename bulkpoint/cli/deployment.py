@@ -1,8 +1,8 @@
 """`bulkpoint db`, `bulkpoint settings`, `bulkpoint demo`: what this installation is, and a first look at it."""
 
-import json
-
 import click
+
+from bulkpoint.cli.output import emit, json_option
 
 
 @click.group("db", short_help="The database's tables and roles.")
@@ -11,6 +11,7 @@ def database() -> None:
 
 
 @database.command("migrate", short_help="Bring the database to this version's tables.")
+@json_option()
 def migrate_() -> None:
     """Bring the database to this version's tables. Safe to repeat; an embedded database needs none of it.
 
@@ -21,16 +22,15 @@ def migrate_() -> None:
     from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
     from bulkpoint.store.migrate import migrate
+    from bulkpoint.views.changes import DatabaseMigrated
 
     with connection_target(load_settings()) as target:
         applied = migrate(target.url)
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("up to date")
+    emit(DatabaseMigrated(applied=applied))
 
 
 @database.command(short_help="Make the group roles of least privilege.")
+@json_option()
 def roles() -> None:
     """Make the database's group roles of least privilege: reader, loader, operator, relay. Safe to repeat.
 
@@ -44,15 +44,16 @@ def roles() -> None:
     from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
     from bulkpoint.store.migrate import make_roles
+    from bulkpoint.views.changes import RolesMade
 
     with connection_target(load_settings()) as target:
         make_roles(target.url)
-    click.echo("bulkpoint_reader, bulkpoint_loader, bulkpoint_operator and bulkpoint_relay are up to date")
+    emit(RolesMade(roles=[f"bulkpoint_{name}" for name in ("reader", "loader", "operator", "relay")]))
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def settings(*, as_json: bool) -> None:
+@json_option()
+def settings() -> None:
     """Show every setting with its value and where that is from. Secrets are never shown.
 
     \b
@@ -60,15 +61,9 @@ def settings(*, as_json: bool) -> None:
       BULKPOINT_TPS=500 bulkpoint settings
     """
     from bulkpoint.settings import describe, load_settings
+    from bulkpoint.views.deployment import SettingsView
 
-    shown = describe(load_settings())
-    if as_json:
-        fields = {one.name: {"value": one.value, "source": one.source} for one in shown}
-        click.echo(json.dumps(fields, ensure_ascii=False))
-        return
-    names, values = (max(len(one[column]) for one in shown) for column in (0, 1))
-    for one in shown:
-        click.echo(f"{one.name:<{names}}  {one.value:<{values}}  {one.source}")
+    emit(SettingsView.of(describe(load_settings())))
 
 
 @click.command(short_help="Pay a made-up campaign on this machine, and prove it.")
@@ -77,7 +72,7 @@ def settings(*, as_json: bool) -> None:
 def demo(*, targets: int, tps: int) -> None:
     """Pay a campaign on this machine, with a stand-in for money, and prove what was paid. About a minute.
 
-    Nothing outside is called. Everything is kept in a folder of its own, and made anew each time.
+    Nothing outside is called. Everything is kept in a folder of its own, and made again each time.
 
     \b
     Example:

@@ -15,6 +15,7 @@ from bulkpoint.cli.check import check
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.notify import notify
 from bulkpoint.cli.outbox import outbox
+from bulkpoint.cli.output import Output
 from bulkpoint.cli.payment import payment
 from bulkpoint.cli.reconcile import reconcile
 from bulkpoint.cli.report import report
@@ -55,15 +56,16 @@ for command in (
 def main() -> NoReturn:
     """Run one command and exit with its documented code; only a defect shows a traceback, and its sentence last."""
     raise_on_signals()
+    output = Output()
     try:
-        result = bulkpoint.main(standalone_mode=False)
+        result = bulkpoint.main(standalone_mode=False, obj=output)
         sys.stdout.flush()
         code = result if isinstance(result, int) else ExitCode.DONE  # a number: of --help and --version
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE
     except BulkpointError as error:
-        code = _say_why(error)
+        code = _say_why(error, output)
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         code = SIGNALLED + signal.SIGINT
@@ -74,15 +76,15 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = SIGNALLED + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (a defect ends the command, with a documented code like any other end)
-        code = _say_why(error_of(error))
+        code = _say_why(error_of(error), output)
     sys.exit(code)
 
 
-def _say_why(error: BulkpointError) -> int:
-    """The sentence on stderr; with --json the refusal as an object on stdout too."""
+def _say_why(error: BulkpointError, output: Output) -> int:
+    """The sentence on stderr; with --json the refusal as an object on stdout too, where no result is there already."""
     from bulkpoint.views.sentences import error_fields, sentence
 
-    if "--json" in sys.argv:
+    if output.as_json and not output.printed:
         print(json.dumps(error_fields(error), ensure_ascii=False))
     print(f"bulkpoint: {sentence(error)}", file=sys.stderr)
     return error.exit_code

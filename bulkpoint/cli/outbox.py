@@ -1,11 +1,11 @@
 """`bulkpoint outbox`: events on their way to Kafka."""
 
-import json
 import time
 from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.errors import ExitCode, UnreachableError, UsageError
 
@@ -25,6 +25,7 @@ def outbox() -> None:
 @outbox.command(short_help="Publish the events that wait, each campaign's in order.")
 @click.option("--follow", is_flag=True, help="Stay, and publish what comes.")
 @click.option("--parked", is_flag=True, help="Try the events again that were set aside.")
+@json_option()
 def relay(*, follow: bool, parked: bool) -> int:
     """Publish the events that wait, each campaign's in order. Several relays side by side are safe.
 
@@ -36,11 +37,13 @@ def relay(*, follow: bool, parked: bool) -> int:
       bulkpoint outbox relay
       bulkpoint outbox relay --follow
     """
+    from bulkpoint.views.changes import EventsPublished
+
     with open_session() as session:
         if session.settings.kafka_bootstrap_servers is None:
             raise UsageError("There is no Kafka to publish to. Name its brokers in BULKPOINT_KAFKA_BOOTSTRAP_SERVERS.")
         relayed = _follow_relay(session) if follow else _relay_once(session, parked=parked)
-        click.echo(f"published {relayed.published:,} events, set aside {relayed.parked:,}")
+        emit(EventsPublished(published=relayed.published, set_aside=relayed.parked))
         return ExitCode.REFUSED if relayed.parked else ExitCode.DONE
 
 
@@ -85,8 +88,8 @@ def _follow_relay(session: Session) -> "Relayed":
 
 
 @outbox.command(short_help="Show which events wait, and which were set aside.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def status(*, as_json: bool) -> None:
+@json_option()
+def status() -> None:
     """Show which events wait for Kafka, since when, and which were set aside.
 
     \b
@@ -94,56 +97,12 @@ def status(*, as_json: bool) -> None:
       bulkpoint outbox status
     """
     from bulkpoint.store.relay import list_parked, list_waiting
-    from bulkpoint.views.format import aligned, local_time, utc_time
+    from bulkpoint.views.outbox import OutboxView
 
     with open_session() as session:
-        zone = session.settings.timezone
-        waiting, parked = list_waiting(session.connection), list_parked(session.connection)
-    if as_json:
-        fields = {
-            "waiting": [
-                {
-                    "campaign_id": one.campaign_id,
-                    "published_no": one.published_no,
-                    "last_event_no": one.last_event_no,
-                    "waits_since": utc_time(one.waits_since),
-                    "trouble": one.trouble,
-                }
-                for one in waiting
-            ],
-            "parked": [
-                {
-                    "campaign_id": one.campaign_id,
-                    "event_no": one.event_no,
-                    "event_id": one.event_id,
-                    "type": one.type,
-                    "parked_at": utc_time(one.parked_at),
-                    "trouble": one.trouble,
-                }
-                for one in parked
-            ],
+        shown = {
+            "waiting": list_waiting(session.connection),
+            "parked": list_parked(session.connection),
+            "has_kafka": session.settings.kafka_bootstrap_servers is not None,
         }
-        click.echo(json.dumps(fields, ensure_ascii=False))
-        return
-    click.echo(f"{sum(one.count for one in waiting):,} events wait, {len(parked):,} were set aside")
-    if waiting and session.settings.kafka_bootstrap_servers is None:
-        say("No Kafka is configured (BULKPOINT_KAFKA_BOOTSTRAP_SERVERS): they wait until one is.")
-    if waiting:
-        rows = [("CAMPAIGN", "WAITING", "SINCE", "TROUBLE")]
-        for one in waiting:
-            since = "" if one.waits_since is None else local_time(one.waits_since, zone)
-            rows.append((_campaign(one.campaign_id), f"{one.count:,}", since, one.trouble or ""))
-        for line in ["", *aligned(rows, left=("SINCE", "TROUBLE"))]:
-            click.echo(line)
-    if parked:
-        table = [("CAMPAIGN", "EVENT", "TYPE", "SET ASIDE", "WHY")]
-        for aside in parked:
-            when = local_time(aside.parked_at, zone)
-            table.append((_campaign(aside.campaign_id), str(aside.event_no), aside.type, when, aside.trouble))
-        for line in ["", *aligned(table, left=("TYPE", "SET ASIDE", "WHY"))]:
-            click.echo(line)
-        say("Mend the cause, then publish them with `bulkpoint outbox relay --parked`.")
-
-
-def _campaign(campaign_id: int) -> str:
-    return str(campaign_id) if campaign_id else "deployment"
+    emit(OutboxView.model_validate(shown), timezone=session.settings.timezone)

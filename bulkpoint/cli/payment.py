@@ -1,9 +1,8 @@
 """`bulkpoint payment`: one member's payments, for the help desk."""
 
-import json
-
 import click
 
+from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.errors import UsageError
 from bulkpoint.text import escaped
@@ -17,8 +16,8 @@ def payment() -> None:
 @payment.command(short_help="What a member was paid, or will be, and by which calls.")
 @click.option("--member", required=True, metavar="M", help="The member's id, exactly as it is in the list.")
 @click.option("--campaign", "campaign_id", type=int, metavar="ID", help="Only in this campaign.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def find(*, member: str, campaign_id: int | None, as_json: bool) -> None:
+@json_option()
+def find(*, member: str, campaign_id: int | None) -> None:
     """Find every payment of a member, the newest campaign first, with every call that was made for it.
 
     A campaign that has not started is looked into as well. Where nothing is found, that is said and the exit code is 0.
@@ -31,7 +30,7 @@ def find(*, member: str, campaign_id: int | None, as_json: bool) -> None:
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.store.export import one_snapshot
     from bulkpoint.store.payment_history import find_payments
-    from bulkpoint.views.find import object_of, text_of
+    from bulkpoint.views.payment import PaymentsView
 
     try:
         member.encode()
@@ -44,8 +43,4 @@ def find(*, member: str, campaign_id: int | None, as_json: bool) -> None:
     if not found:
         where = "any campaign" if campaign_id is None else f"campaign {campaign_id}"
         say(f"There is no payment of member {escaped(member)} in {where}; ids are compared letter by letter.")
-    if as_json:
-        click.echo(json.dumps(object_of(found), ensure_ascii=False))
-        return
-    for line in text_of(found, session.settings.timezone):
-        click.echo(line)
+    emit(PaymentsView.of(found), timezone=session.settings.timezone)

@@ -1,13 +1,12 @@
 """`bulkpoint campaign preview`: what somebody looks at before money moves."""
 
-import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
@@ -15,10 +14,6 @@ from bulkpoint.rules.lifecycle import CampaignState
 
 if TYPE_CHECKING:
     from bulkpoint.rules.preview import Preview
-
-# Where there is no terminal, and where one is so wide that a line is hard to follow.
-WIDTH_WITHOUT_TERMINAL = 80
-WIDTH_MAX = 120
 
 
 @click.command(short_help="Look at a list before money moves.")
@@ -31,10 +26,8 @@ WIDTH_MAX = 120
 )
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
 @click.option("--deadline", metavar="TIME", help="Say which TPS it takes to end by then: 2026-01-31T18:00, or 18:00.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def preview(
-    *, campaign_id: int | None, targets: Path | None, errors: Path | None, deadline: str | None, as_json: bool
-) -> None:
+@json_option()
+def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | None, deadline: str | None) -> None:
     """Look at a campaign's targets, or at a file of them, before money moves; nothing is changed.
 
     Exits with 3 when something speaks against paying them: rows that break a rule, a member who comes twice, a cap,
@@ -49,7 +42,7 @@ def preview(
     from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_campaign, preview_file
     from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.rules.preview import look_ahead
-    from bulkpoint.views.preview import draw, preview_object
+    from bulkpoint.views.preview import PreviewView
 
     if (campaign_id is None) == (targets is None):
         raise UsageError("Give either the ID of a campaign or --targets FILE.")
@@ -72,12 +65,7 @@ def preview(
         seen = note_same_list(session.connection, seen)
         pace = present_pace(session.connection, settings)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)
-    if as_json:
-        click.echo(json.dumps(preview_object(seen, outlook), ensure_ascii=False))
-    else:
-        width = min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns)
-        for line in draw(seen, outlook, timezone=zone, width=width):
-            click.echo(line)
+    emit(PreviewView.of(seen, outlook), timezone=zone)
     if seen.problem_count and errors is not None:
         say(f"All {seen.problem_count:,} errors are in {errors}.")
     elif seen.problem_count > len(seen.problems):

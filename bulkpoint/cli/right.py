@@ -1,11 +1,10 @@
 """`bulkpoint right`: which database login may do what."""
 
-import json
-
 import click
 
-from bulkpoint.cli.session import open_session, say
-from bulkpoint.rules.rights import ALLOWS, Right
+from bulkpoint.cli.output import emit, json_option
+from bulkpoint.cli.session import open_session
+from bulkpoint.rules.rights import Right
 
 RIGHTS = click.Choice([right.value for right in Right])
 
@@ -23,8 +22,8 @@ def right() -> None:
 
 
 @right.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def list_(*, as_json: bool) -> None:
+@json_option()
+def list_() -> None:
     """List the logins that have rights.
 
     \b
@@ -32,33 +31,17 @@ def list_(*, as_json: bool) -> None:
       bulkpoint right list
     """
     from bulkpoint.store.right import list_rights
-    from bulkpoint.views.format import aligned, local_time, utc_time
+    from bulkpoint.views.deployment import RightsView
 
     with open_session() as session:
         granted = list_rights(session.connection)
-    if as_json:
-        fields = [
-            {"login": one.login, "right": one.permission, "granted_at": utc_time(one.granted_at)} for one in granted
-        ]
-        click.echo(json.dumps({"rights": fields}, ensure_ascii=False))
-        return
-    rows = [("LOGIN", "RIGHT", "SINCE", "MAY")]
-    rows += [
-        (
-            one.login,
-            one.permission,
-            local_time(one.granted_at, session.settings.timezone),
-            ALLOWS[Right(one.permission)],
-        )
-        for one in granted
-    ]
-    for line in aligned(rows, left=rows[0]):
-        click.echo(line)
+    emit(RightsView.of(granted), timezone=session.settings.timezone)
 
 
 @right.command()
 @click.argument("login")
 @click.argument("rights", type=RIGHTS, nargs=-1, required=True, metavar="RIGHT...")
+@json_option()
 def grant(*, login: str, rights: tuple[str, ...]) -> None:
     """Give rights to a database login. Only whoever owns the database's tables can.
 
@@ -72,6 +55,7 @@ def grant(*, login: str, rights: tuple[str, ...]) -> None:
 @right.command()
 @click.argument("login")
 @click.argument("rights", type=RIGHTS, nargs=-1, required=True, metavar="RIGHT...")
+@json_option()
 def revoke(*, login: str, rights: tuple[str, ...]) -> None:
     """Take rights from a database login. What it has started goes on.
 
@@ -84,10 +68,9 @@ def revoke(*, login: str, rights: tuple[str, ...]) -> None:
 
 def _change(login: str, rights: tuple[str, ...], *, granted: bool) -> None:
     from bulkpoint.campaigns.rights import change_rights
+    from bulkpoint.views.changes import RightsChanged
 
+    wanted = [Right(one) for one in dict.fromkeys(rights)]
     with open_session() as session:
-        wanted = [Right(one) for one in dict.fromkeys(rights)]
         changed = change_rights(session.connection, login, wanted, granted=granted, actor=session.actor)
-    if not changed:
-        say(f"{login} {'had' if granted else 'did not have'} {'them' if len(wanted) > 1 else 'it'} already.")
-    click.echo(f"{login} {'may now' if granted else 'may no longer'}: {', '.join(wanted)}")
+    emit(RightsChanged(login=login, rights=wanted, granted=granted, changed=changed))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulkpoint.cli.following import exit_as_the_run, run_to_the_end, show_samples
+from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
@@ -167,6 +168,7 @@ def retry(
 @click.command(short_help="Stop a running campaign, within a second.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log and in the message.")
+@json_option()
 def stop(*, campaign_id: int, reason: str | None) -> None:
     """Stop a running campaign: no call leaves a second later, answers that still come are recorded.
 
@@ -175,7 +177,7 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
       bulkpoint campaign stop 3 --reason "wrong list"
     """
     from bulkpoint.campaigns.stop import stop_campaign, wait_until_settled
-    from bulkpoint.views.format import local_time, state_words
+    from bulkpoint.views.changes import CampaignStopped
 
     with open_session() as session:
         stop_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
@@ -184,18 +186,14 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
     sample = stopped.sample
     if not stopped.settled:
         say(f"{sample.processing:,} payments are still under way; their answers are recorded when they come.")
-    last = "never" if stopped.last_call is None else local_time(stopped.last_call, session.settings.timezone)
-    click.echo(
-        f"campaign {campaign_id} {state_words(sample.state)}: paid {sample.success:,}, failed {sample.failed:,},"
-        f" unpaid {sample.total - sample.done:,}; last call {last}"
-    )
+    emit(CampaignStopped.of(campaign_id, sample, stopped.last_call), timezone=session.settings.timezone)
 
 
 @click.command(short_help="Follow a campaign until its run ends.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--deadline", metavar="TIME", help="Say so when it will not be done by then: 2026-01-31T18:00, or 18:00.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, on stdout.")
-def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
+@json_option("One JSON object a line, on stdout.")
+def watch(*, campaign_id: int, deadline: str | None) -> None:
     """Follow a campaign until its run ends; exits as `start` does: 0 completed, 4 stopped, 5 failed.
 
     Ctrl-C only leaves; the campaign goes on.
@@ -223,11 +221,11 @@ def watch(*, campaign_id: int, deadline: str | None, as_json: bool) -> None:
             )
         try:
             samples = follow_run(session.database_url, campaign_id)
-            show_samples(session, samples, campaign_id, one.name, as_json=as_json, deadline=due)
+            show_samples(session, samples, campaign_id, one.name, as_json=wants_json(), deadline=due)
         except (KeyboardInterrupt, Terminated):
             say(f"Campaign {campaign_id} goes on without you: bulkpoint campaign watch {campaign_id}")
             raise
-        exit_as_the_run(session, campaign_id, one.run_no, quiet=as_json)
+        exit_as_the_run(session, campaign_id, one.run_no, quiet=wants_json())
 
 
 def _campaign_id(text: str) -> int:

@@ -1,281 +1,162 @@
-"""A row of the audit log as people read it: who, what, and the detail in words; and what a broken chain means."""
+"""The audit log as people and programs see it: its rows, one campaign's history, whether the chain of seals holds."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Self
 
+from pydantic import InstanceOf
+
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Verification
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
-from bulkpoint.views.format import aligned, local_time, utc_time
+from bulkpoint.views.audit_words import HistoryEntry, story_of, what
+from bulkpoint.views.format import aligned, local_time, state_words
+from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 
-# What is nested deeper is shown as "..."; --json has it all.
-NESTED_MAX = 3
 HEADS = ("NO", "TIME", "LOGIN", "ACTOR", "ACTION", "CAMPAIGN", "WHAT")
 
 
-class _Detail:
-    """The detail of a row: whoever puts a value into words takes it; what is left is shown as it is.
+class AuditEventView(View):
+    """A row of the log as it was written. login: the database's own word; actor: who the caller claimed to be.
 
-    Rows are written by many hands and versions: a value may be missing, or of another type than usual.
+    run: the run's number within its campaign. hash: hexadecimal.
     """
 
-    def __init__(self, detail: Any, timezone: str) -> None:
-        self._left = dict(detail) if isinstance(detail, dict) else {"detail": detail}
-        self._timezone = timezone
+    audit_no: int
+    occurred_at: Moment
+    login: str
+    os_user: str
+    host: str
+    actor: str
+    action: str
+    campaign_id: int | None
+    run: int | None
+    detail: Any
+    hash: str
+    source: Annotated[InstanceOf[AuditEvent], NOT_IN_JSON]
 
-    def words(self, key: str, form: str = "{}") -> list[str]:
-        """The value, put into `form`; nothing where there is none."""
-        value = self._left.pop(key, None)
-        return [] if value in (None, "", [], {}) else [form.format(_plain(value))]
+    @classmethod
+    def of(cls, event: AuditEvent) -> Self:
+        """The view of a row."""
+        return cls.model_validate(vars(event) | {"hash": event.hash.hex(), "source": event})
 
-    def number(self, key: str, noun: str) -> list[str]:
-        """A count with its noun, of which there may be one: `1 point`, `3 points`."""
-        one = self._left.get(key) == 1
-        return self.words(key, "{} " + (noun if one else f"{noun}s"))
-
-    def moment(self, key: str, form: str) -> list[str]:
-        """The same, of a time as Python writes it."""
-        value = self._left.pop(key, None)
-        try:
-            return [] if value is None else [form.format(local_time(datetime.fromisoformat(value), self._timezone))]
-        except (TypeError, ValueError, OverflowError):
-            return [form.format(_plain(value))]
-
-    def drop(self, *keys: str) -> None:
-        """What other words tell already."""
-        for key in keys:
-            self._left.pop(key, None)
-
-    def flag(self, key: str, form: str) -> list[str]:
-        """`form`, where the value is true."""
-        return [form] if self._left.pop(key, None) is True else []
-
-    def rest(self) -> list[str]:
-        """Everything that nobody took; the reason last."""
-        reason = self.words("reason", "reason: {}")
-        others = [
-            f"{escaped(key).replace('_', ' ')} {_plain(value)}"
-            for key, value in self._left.items()
-            if value is not None
-        ]
-        return others + reason
+    def as_row(self, timezone: str) -> tuple[str, ...]:
+        """Its line of the table under HEADS, its detail in words."""
+        campaign = "" if self.campaign_id is None else str(self.campaign_id)
+        if self.run is not None:
+            campaign += f", run {self.run}"
+        who = escaped(self.actor)
+        if self.actor != self.os_user:
+            who += f" ({escaped(self.os_user)}@{escaped(self.host)})"
+        at = local_time(self.occurred_at, timezone)
+        doing = (escaped(self.action), campaign, what(self.source, timezone))
+        return (str(self.audit_no), at, escaped(self.login), who, *doing)
 
 
-def _plain(value: Any, *, levels: int = NESTED_MAX) -> str:
-    match value:
-        case None | True | False:
-            return {None: "-", True: "yes", False: "no"}[value]
-        case int():
-            return f"{value:,}"
-        case list() | dict() if levels == 0:
-            return "..."
-        case list():
-            return ", ".join(_plain(one, levels=levels - 1) for one in value) or "-"
-        case dict():
-            return ", ".join(f"{escaped(key)} {_plain(one, levels=levels - 1)}" for key, one in value.items()) or "-"
-        case _:
-            return escaped(str(value))
+class AuditLogView(View):
+    """Rows of the audit log, the latest last."""
+
+    events: list[AuditEventView]
+
+    @classmethod
+    def of(cls, events: Iterable[AuditEvent]) -> Self:
+        """The view of `audit log`."""
+        return cls(events=[AuditEventView.of(event) for event in events])
+
+    def as_text(self, screen: Screen) -> list[str]:
+        if not self.events:
+            return []
+        return aligned([HEADS, *(event.as_row(screen.timezone) for event in self.events)], left=HEADS[1:])
+
+    def remarks(self) -> Iterable[str]:
+        return [] if self.events else ["No row matches."]
 
 
-def _create(detail: _Detail) -> list[str]:
-    totals = detail.number("expected_count", "target") + detail.number("expected_amount", "point")
-    return [
-        *detail.words("name", '"{}"'),
-        *([", ".join(totals)] if totals else []),
-        *(detail.words("targets", "from {}") or ["targets loaded by others"]),
-        *detail.moment("not_before", "not before {}"),
-        *detail.words("same_as", "repeats the list of campaign {} on purpose"),
-    ]
+class HistoryEntryView(View):
+    """One sentence of a campaign's history, and the row of the audit log behind it; null where there is none."""
 
-
-def _approve(detail: _Detail) -> list[str]:
-    totals = detail.number("count", "target") + detail.number("amount", "point")
-    return [", ".join(totals), *detail.words("digest", "digest {}"), *detail.words("creator", "created by {}")]
-
-
-def _begin(detail: _Detail) -> list[str]:
-    detail.drop("kind")  # the action says it
-    again = detail.number("retried", "failed payment") + detail.number("retried_amount", "point")
-    totals = detail.number("target_count", "payment") + detail.number("target_amount", "point")
-    of = "of " if again else ""
-    return [
-        *(["again " + ", ".join(again)] if again else []),
-        *([of + ", ".join(totals)] if totals else []),
-        *detail.words("kinds", "of kind {}"),
-        *detail.words("code", "with code {}"),
-        *detail.flag("beyond_limit", "also those that had all their retries"),
-        *detail.words("same_as", "repeats the list of campaign {} on purpose"),
-    ]
-
-
-def _end(detail: _Detail) -> list[str]:
-    success = detail.words("success", "success {}") + [f"({one})" for one in detail.number("success_amount", "point")]
-    failed = detail.words("failed", "failed {}") + [f"({one})" for one in detail.number("failed_amount", "point")]
-    unknown = detail.words("unknown", "of these unknown {}")
-    figures = [" ".join(success), " ".join(failed), *(unknown if unknown != ["of these unknown 0"] else [])]
-    return [", ".join(one for one in [*figures, *detail.words("open", "not processed {}")] if one)]
-
-
-def _limit(detail: _Detail) -> list[str]:
-    before, now = detail.words("tps_before", "from {} "), detail.words("tps", "to {} TPS")
-    until, afterwards = detail.moment("until", "until {}"), detail.words("tps_afterwards", "then {} TPS")
-    hold = " (on hold)" if now == ["to 0 TPS"] else ""
-    return ["".join(before + now) + hold, ", ".join(until + afterwards)]
-
-
-def _reconcile(detail: _Detail) -> list[str]:
-    unfinished = ["broken off before the end"] if detail.words("finished") == ["no"] else []
-    return [
-        *detail.words("by", "by {}"),
-        *detail.words("file", "file {}"),
-        *detail.words("looked_up", "looked up {}"),
-        *detail.words("payments", "payments {}"),
-        *detail.words("credits", "money's credits {}"),
-        *detail.words("credited", "credited {}"),
-        *detail.words("not_credited", "not credited {}"),
-        *detail.words("unknown", "still unknown {}"),
-        *detail.words("differences", "differences: {}"),
-        *unfinished,
-    ]
-
-
-def _right(detail: _Detail) -> list[str]:
-    return [" ".join(detail.words("login") + detail.words("right"))]
-
-
-# How an action's detail reads. Others are shown as they are.
-_WORDS: dict[str, Callable[[_Detail], list[str]]] = {
-    "create": _create,
-    "approve": _approve,
-    "withdraw": lambda _: [],
-    "start": _begin,
-    "force": lambda _: [],
-    "resume": _begin,
-    "retry": _begin,
-    "stop": _end,
-    "complete": _end,
-    "fail": _end,
-    "tps.set": _limit,
-    "reconcile": _reconcile,
-    "right.grant": _right,
-    "right.revoke": _right,
-}
-ACTIONS = frozenset(_WORDS)
-
-
-def what(event: AuditEvent, timezone: str) -> str:
-    """The detail in words, the reason last; times of `timezone`."""
-    detail = _Detail(event.detail, timezone)
-    words = _WORDS[event.action](detail) if event.action in _WORDS else []
-    return "; ".join(one for one in [*words, *detail.rest()] if one)
-
-
-# How an action is told of one campaign; the detail follows.
-_HAPPENED = {
-    "create": "{who} created it",
-    "approve": "{who} approved it",
-    "withdraw": "{who} withdrew it",
-    "start": "{who} started it, run {run}",
-    "force": "{who} let it jump the queue",
-    "stop": "{who} stopped run {run}",
-    "resume": "{who} resumed it, run {run}",
-    "retry": "{who} had failed payments retried, run {run}",
-    "complete": "run {run} completed",
-    "fail": "run {run} failed",
-    "tps.set": "{who} changed the limit",
-    "reconcile": "{who} reconciled it with money",
-}
-
-
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One sentence of a campaign's story, and the row it stands on; none where it shows by other tables."""
-
-    at: datetime
+    occurred_at: Moment
     sentence: str
-    event: AuditEvent | None = None
+    audit_no: int | None = None
+    action: str | None = None
+    actor: str | None = None
+    login: str | None = None
+    run: int | None = None
+    detail: Any = None
+
+    @classmethod
+    def of(cls, entry: HistoryEntry) -> Self:
+        """The entry, with what programs want of its row."""
+        fields: dict[str, Any] = {"occurred_at": entry.at, "sentence": entry.sentence}
+        if entry.event is not None:
+            fields |= {name: getattr(entry.event, name) for name in cls.model_fields if name not in fields}
+        return cls.model_validate(fields)
 
 
-def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> list[HistoryEntry]:
-    """What happened to a campaign, oldest first, from the rows of its history; times of `timezone`."""
-    told = [HistoryEntry(one.occurred_at, sentence(one, timezone), one) for one in events]
-    if not any(one.action == "create" for one in events):
-        told.insert(
-            0,
-            HistoryEntry(campaign.created_at, f"{escaped(campaign.creator)} created it, past bulkpoint: no audit row"),
+class HistoryView(View):
+    """Everything that happened to one campaign, oldest first."""
+
+    campaign_id: int
+    name: str
+    state: CampaignState
+    history: list[HistoryEntryView]
+
+    @classmethod
+    def of(cls, campaign: Campaign, events: list[AuditEvent], timezone: str) -> Self:
+        """The view of `campaign history`; times in its sentences are of `timezone`."""
+        story = [HistoryEntryView.of(entry) for entry in story_of(campaign, events, timezone)]
+        return cls.model_validate(vars(campaign) | {"history": story})
+
+    def as_text(self, screen: Screen) -> Iterator[str]:
+        yield f"campaign {self.campaign_id}  {escaped(self.name)}  {state_words(self.state)}"
+        for entry in self.history:
+            yield f"{local_time(entry.occurred_at, screen.timezone)}  {entry.sentence}"
+
+
+class BreakView(View):
+    """Where the chain of seals is broken first, and what that means."""
+
+    kind: BreakKind
+    audit_no: int
+    occurred_at: Moment | None
+    sentence: str
+
+
+class VerificationView(View):
+    """Whether the audit log is as it was written; hash in hexadecimal. broken: null where the chain holds."""
+
+    ok: bool
+    rows: int
+    last_no: int
+    last_at: Moment | None
+    last_hash: str
+    broken: BreakView | None
+
+    @classmethod
+    def of(cls, found: Verification, timezone: str) -> Self:
+        """The view of `audit verify`."""
+        broken = None
+        if found.broken is not None:
+            broken = BreakView(
+                kind=found.broken.kind,
+                audit_no=found.broken.audit_no,
+                occurred_at=found.broken.occurred_at,
+                sentence=break_sentence(found.broken, found, timezone),
+            )
+        return cls(
+            ok=broken is None,
+            rows=found.rows,
+            last_no=found.last_no,
+            last_at=found.last_at,
+            last_hash=found.last_hash.hex(),
+            broken=broken,
         )
-    if campaign.driver_is_gone and campaign.driver_until is not None:
-        gone = f"its job is gone and nothing is paid: `bulkpoint campaign resume {campaign.campaign_id}` takes it over"
-        told.append(HistoryEntry(campaign.driver_until, gone))
-    return told
 
-
-def sentence(event: AuditEvent, timezone: str) -> str:
-    """A row as one sentence about its campaign."""
-    happened = _HAPPENED.get(event.action, "{who}: {action}")
-    told = happened.format(who=escaped(event.actor), run=event.run, action=escaped(event.action))
-    detail = what(event, timezone)
-    if not detail:
-        return told
-    return f"{told}; {detail}" if detail.startswith("reason: ") else f"{told}: {detail}"
-
-
-def who(event: AuditEvent) -> str:
-    """The claimed name; with the system's user and host, where that is another one."""
-    if event.actor == event.os_user:
-        return escaped(event.actor)
-    return f"{escaped(event.actor)} ({escaped(event.os_user)}@{escaped(event.host)})"
-
-
-def text_of(events: list[AuditEvent], timezone: str) -> list[str]:
-    """For people: a line a row under its heads, times of `timezone`."""
-    rows = [HEADS]
-    for one in events:
-        campaign = "" if one.campaign_id is None else str(one.campaign_id)
-        if one.run is not None:
-            campaign += f", run {one.run}"
-        at = local_time(one.occurred_at, timezone)
-        names = (escaped(one.login), who(one), escaped(one.action))
-        rows.append((str(one.audit_no), at, *names, campaign, what(one, timezone)))
-    return aligned(rows, left=HEADS[1:])
-
-
-def fields_of(event: AuditEvent) -> dict[str, Any]:
-    """The row as JSON, as it was written; hash in hexadecimal."""
-    return {
-        "audit_no": event.audit_no,
-        "occurred_at": utc_time(event.occurred_at),
-        "login": event.login,
-        "os_user": event.os_user,
-        "host": event.host,
-        "actor": event.actor,
-        "action": event.action,
-        "campaign_id": event.campaign_id,
-        "run": event.run,
-        "detail": event.detail,
-        "hash": event.hash.hex(),
-    }
-
-
-def verification_fields(found: Verification, timezone: str) -> dict[str, Any]:
-    """The result as JSON; `broken` is none where the chain holds."""
-    broken = found.broken
-    return {
-        "ok": broken is None,
-        "rows": found.rows,
-        "last_no": found.last_no,
-        "last_at": utc_time(found.last_at),
-        "last_hash": found.last_hash.hex(),
-        "broken": broken
-        and {
-            "kind": broken.kind,
-            "audit_no": broken.audit_no,
-            "occurred_at": utc_time(broken.occurred_at),
-            "sentence": break_sentence(broken, found, timezone),
-        },
-    }
+    def as_text(self, screen: Screen) -> Iterator[str]:
+        yield f"unbroken   {self.rows:,} rows"
+        if self.last_at is not None:
+            yield f"last row   {self.last_no}, {local_time(self.last_at, screen.timezone)}"
+        yield f"last hash  {self.last_hash}"
 
 
 def break_sentence(broken: Break, found: Verification, timezone: str) -> str:

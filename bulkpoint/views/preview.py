@@ -1,15 +1,134 @@
 """A preview as a terminal shows it, and as one JSON object."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Self
 
+from pydantic import InstanceOf
+
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import Bucket, Figures, Outlook, Preview, describe_difference
 from bulkpoint.text import escaped
-from bulkpoint.views.format import aligned, cut, duration, local_time, state_words, utc_time
+from bulkpoint.views.format import aligned, cut, duration, local_time, state_words
+from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 
 BAR_CELLS_MAX = 40
 BAR_CELLS_MIN = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+class FindingView(View):
+    """Why a list is not to be paid as it is: a word for programs, a sentence for people."""
+
+    kind: str
+    sentence: str
+
+
+class BucketView(View):
+    """How many targets get `first` to `last` points, both included."""
+
+    first: int
+    last: int
+    count: int
+
+
+class ReasonView(View):
+    """Targets with one reason, and their points."""
+
+    reason: str
+    count: int
+    amount: int
+
+
+class OtherReasons(View):
+    """Reasons that are not listed one by one: how many they are, their targets and points."""
+
+    reasons: int
+    count: int
+    amount: int
+
+
+class PreviewView(View):
+    """A list of targets before money moves; amounts in points.
+
+    ok: nothing speaks against paying it. count, amount, histogram, reasons: of its good rows; the reasons with the most
+    points first. problems: the first 20 of problem_count. digest: SHA-256, hexadecimal; null where the list cannot be
+    loaded. tps, tps_until, tps_afterwards: the limit. seconds, ends_at: of its payment, started now. tps_needed,
+    in_time: for the deadline. Null where there is nothing to say.
+    """
+
+    ok: bool
+    findings: list[FindingView]
+    file: str | None
+    campaign_id: int | None
+    name: str | None
+    state: CampaignState | None
+    frozen_at: Moment | None
+    expected_count: int | None
+    expected_amount: int | None
+    count: int
+    amount: int
+    smallest: int | None
+    largest: int | None
+    mean: float | None
+    histogram: list[BucketView]
+    reasons: list[ReasonView]
+    other_reasons: OtherReasons
+    all_reasons_counted: bool
+    invalid_rows: int
+    duplicate_rows: int
+    problem_count: int
+    problems: list[str]
+    max_amount_per_row: int | None
+    rows_above_max: int
+    max_amount_per_campaign: int | None
+    digest: str | None
+    open_count: int
+    tps: int
+    tps_until: Moment | None
+    tps_afterwards: int | None
+    seconds: float | None
+    ends_at: Moment | None
+    deadline: Moment | None
+    tps_needed: int | None
+    in_time: bool | None
+    source: Annotated[InstanceOf[Preview], NOT_IN_JSON]
+    outlook: Annotated[InstanceOf[Outlook], NOT_IN_JSON]
+
+    @classmethod
+    def of(cls, preview: Preview, outlook: Outlook) -> Self:
+        """The view of `campaign preview`."""
+        figures, listed, pace = preview.figures, preview.campaign, outlook.pace
+        of_campaign = ("campaign_id", "name", "state", "frozen_at", "expected_count", "expected_amount")
+        return cls.model_validate(
+            {
+                **{name: getattr(listed, name, None) for name in of_campaign},
+                **{name: getattr(preview, name) for name in cls.model_fields if hasattr(preview, name)},
+                **{name: getattr(figures, name) for name in cls.model_fields if hasattr(figures, name)},
+                "ok": not preview.findings,
+                "file": preview.file and preview.file.encode("utf-8", "backslashreplace").decode(),
+                "mean": None if figures.mean is None else round(figures.mean, 2),
+                "histogram": figures.buckets,
+                "other_reasons": dict(zip(OtherReasons.model_fields, figures.other_reasons, strict=True)),
+                "max_amount_per_row": preview.limits.per_row,
+                "max_amount_per_campaign": preview.limits.per_campaign,
+                "digest": preview.digest and preview.digest.hex(),
+                "tps": pace.tps,
+                "tps_until": pace.until,
+                "tps_afterwards": pace.tps_afterwards,
+                "seconds": None
+                if outlook.ends_at is None
+                else round((outlook.ends_at - outlook.now).total_seconds(), 1),
+                "ends_at": outlook.ends_at,
+                "deadline": outlook.deadline,
+                "tps_needed": outlook.tps_needed,
+                "in_time": None if outlook.deadline is None else outlook.in_time,
+                "source": preview,
+                "outlook": outlook,
+            }
+        )
+
+    def as_text(self, screen: Screen) -> list[str]:
+        return draw(self.source, self.outlook, timezone=screen.timezone, width=screen.width)
 
 
 def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> list[str]:
@@ -23,49 +142,6 @@ def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> li
     if preview.findings:
         lines += ["", *(f"! {finding.sentence}" for finding in preview.findings)]
     return lines
-
-
-def preview_object(preview: Preview, outlook: Outlook) -> dict[str, Any]:
-    """All of it for programs: points and targets as numbers, times in UTC; null where there is nothing to say."""
-    figures, listed = preview.figures, preview.campaign
-    other_reasons, other_count, other_amount = figures.other_reasons
-    return {
-        "ok": not preview.findings,
-        "findings": [{"kind": finding.kind, "sentence": finding.sentence} for finding in preview.findings],
-        "file": preview.file,
-        "campaign_id": listed and listed.campaign_id,
-        "name": listed and listed.name,
-        "state": listed and listed.state,
-        "frozen_at": listed and utc_time(listed.frozen_at),
-        "expected_count": listed and listed.expected_count,
-        "expected_amount": listed and listed.expected_amount,
-        "count": figures.count,
-        "amount": figures.amount,
-        "smallest": figures.smallest,
-        "largest": figures.largest,
-        "mean": None if figures.mean is None else round(figures.mean, 2),
-        "histogram": [{"first": one.first, "last": one.last, "count": one.count} for one in figures.buckets],
-        "reasons": [{"reason": one.reason, "count": one.count, "amount": one.amount} for one in figures.reasons],
-        "other_reasons": {"reasons": other_reasons, "count": other_count, "amount": other_amount},
-        "all_reasons_counted": figures.all_reasons_counted,
-        "invalid_rows": preview.invalid_rows,
-        "duplicate_rows": preview.duplicate_rows,
-        "problem_count": preview.problem_count,
-        "problems": list(preview.problems),
-        "max_amount_per_row": preview.limits.per_row,
-        "rows_above_max": preview.rows_above_max,
-        "max_amount_per_campaign": preview.limits.per_campaign,
-        "digest": preview.digest and preview.digest.hex(),
-        "open_count": preview.open_count,
-        "tps": outlook.pace.tps,
-        "tps_until": utc_time(outlook.pace.until),
-        "tps_afterwards": outlook.pace.tps_afterwards,
-        "seconds": None if outlook.ends_at is None else round((outlook.ends_at - outlook.now).total_seconds(), 1),
-        "ends_at": utc_time(outlook.ends_at),
-        "deadline": utc_time(outlook.deadline),
-        "tps_needed": outlook.tps_needed,
-        "in_time": None if outlook.deadline is None else outlook.in_time,
-    }
 
 
 def _head_lines(preview: Preview) -> list[str]:

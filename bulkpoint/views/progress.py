@@ -3,17 +3,17 @@
 Knows neither the database nor the job: it takes samples from whoever has them.
 """
 
-import json
 import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.progress import Sample
-from bulkpoint.views.format import duration, local_time, state_words, utc_time
+from bulkpoint.views.format import duration, local_time, state_words
+from bulkpoint.views.view import Moment, View
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -112,26 +112,43 @@ def progress_line(progress: Progress, timezone: str, deadline: datetime | None =
     return "  ".join([*parts, *notes(progress, timezone, deadline)])
 
 
-def progress_object(progress: Progress, campaign_id: int) -> dict[str, Any]:
-    """The same figures as one JSON object; `rate` is payments a second, `left_s` seconds."""
-    sample = progress.sample
-    return {
-        "campaign_id": campaign_id,
-        "run": sample.run_no,
-        "state": sample.state,
-        "at": utc_time(sample.at),
-        "total": sample.total,
-        "done": sample.done,
-        "success": sample.success,
-        "failed": sample.failed,
-        "unknown": sample.unknown,
-        "processing": sample.processing,
-        "rate": None if progress.rate is None else round(progress.rate, 1),
-        "tps": sample.tps,
-        "slowed_to": sample.slowed_to,
-        "money_out_since": None if sample.out_since is None else utc_time(sample.out_since),
-        "left_s": None if progress.left_s is None else round(progress.left_s, 1),
-    }
+class ProgressView(View):
+    """How far a campaign is. FAILED includes UNKNOWN; rate: payments that end a second; left_s: seconds at that rate.
+
+    tps: the limit; slowed_to: what the money API lets through of it; money_out_since: when it ceased to answer.
+    """
+
+    campaign_id: int
+    run: int | None
+    state: CampaignState
+    at: Moment
+    total: int
+    done: int
+    success: int
+    failed: int
+    unknown: int
+    processing: int
+    rate: float | None
+    tps: int | None
+    slowed_to: int | None
+    money_out_since: Moment | None
+    left_s: float | None
+
+    @classmethod
+    def of(cls, progress: Progress, campaign_id: int) -> Self:
+        """One line of `campaign watch --json`."""
+        sample = progress.sample
+        return cls.model_validate(
+            {
+                **vars(sample),
+                "campaign_id": campaign_id,
+                "run": sample.run_no,
+                "done": sample.done,
+                "rate": None if progress.rate is None else round(progress.rate, 1),
+                "money_out_since": sample.out_since,
+                "left_s": None if progress.left_s is None else round(progress.left_s, 1),
+            }
+        )
 
 
 def show_progress(
@@ -155,9 +172,8 @@ def show_progress(
         return _show_live(samples, title=title, timezone=timezone, stream=stream, deadline=deadline)
 
     def show(progress: Progress) -> None:
-        fields = progress_object(progress, campaign_id) if as_json else None
-        line = progress_line(progress, timezone, deadline) if fields is None else json.dumps(fields)
-        print(line, file=stream, flush=True)
+        as_line = ProgressView.of(progress, campaign_id).as_json() if as_json else None
+        print(as_line or progress_line(progress, timezone, deadline), file=stream, flush=True)
 
     ticker = Ticker()
     sample = shown = None

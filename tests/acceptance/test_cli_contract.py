@@ -260,3 +260,46 @@ def test_every_list_of_commands_says_each_whole_on_80_columns() -> None:
     for path in groups(root):
         listed = CliRunner().invoke(root, [*path, "--help"], terminal_width=80).output.partition("Commands:")[2]
         assert "..." not in listed, listed
+
+
+def test_a_command_that_changes_something_says_what_as_one_json_object(bulkpoint: Run, targets: Path) -> None:
+    def changed(*arguments: str) -> dict[str, Any]:
+        done = bulkpoint(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        fields: dict[str, Any] = json.loads(done.stdout)
+        return fields
+
+    create = ("campaign", "create", "--targets", str(targets))
+    assert changed(*create, "--name", "추석") == {"campaign_id": 1}
+    withdrawn = changed("campaign", "withdraw", "1", "--reason", "wrong list")
+    assert withdrawn == {"campaign_id": 1, "state": "WITHDRAWN"}
+    assert changed("db", "migrate") == {"applied": []}
+    login = bulkpoint("audit", "log", "--json").stdout
+    login = json.loads(login)["events"][0]["login"]
+    assert changed("right", "revoke", login, "force", "start") == {
+        "login": login, "rights": ["force", "start"], "granted": False, "changed": 2,
+    }  # fmt: skip
+    assert changed("right", "grant", login, "force", "start")["changed"] == 2
+    assert changed("right", "grant", login, "start")["changed"] == 0
+
+
+def test_a_stop_says_how_the_campaign_stands_as_one_json_object(bulkpoint: Run, running: str) -> None:
+    stopped = bulkpoint("campaign", "stop", running, "--json")
+    assert stopped.returncode == 0
+    assert json.loads(stopped.stdout) == {
+        "campaign_id": 1, "state": "STOPPED", "success": 0, "failed": 0, "unknown": 0, "unpaid": 5, "processing": 0,
+        "last_call_at": None,
+    }  # fmt: skip
+
+
+def test_with_json_stdout_has_one_object_whether_it_is_a_result_or_a_refusal(bulkpoint: Run, targets: Path) -> None:
+    refused = bulkpoint("campaign", "show", "9", "--json")
+    assert refused.returncode == 3
+    assert json.loads(refused.stdout)["error"].keys() == {"code", "message", "facts"}
+    assert refused.stderr == f"bulkpoint: {json.loads(refused.stdout)['error']['message']}\n"
+
+    targets.write_text("member_id,amount,reason\nm1,0,x\n")
+    found = bulkpoint("campaign", "preview", "--targets", str(targets), "--json")
+    assert found.returncode == 3
+    assert json.loads(found.stdout)["ok"] is False, "the findings are the result, not an error beside it"
+    assert "1 finding in targets.csv" in found.stderr

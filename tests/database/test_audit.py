@@ -27,7 +27,9 @@ from bulkpoint.store.audit import (
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.views.audit import break_sentence, sentence, story_of, text_of, what
+from bulkpoint.views.audit import AuditLogView, break_sentence
+from bulkpoint.views.audit_words import sentence, story_of, what
+from bulkpoint.views.view import Screen
 
 ROWS = 7
 # What a forger with all rights over the tables can do: a row sealed anew, as the database would have done it.
@@ -325,7 +327,7 @@ def test_a_detail_reads_as_words_whatever_the_action(action: str, detail: object
 
 def test_the_claimed_name_stands_beside_user_and_host_where_it_is_another() -> None:
     claimed = event("stop", {}, actor="Kim\x1b", os_user="batch\x1b", host="h\x1b")
-    lines = text_of([event("stop", {}), claimed], "Asia/Seoul")
+    lines = AuditLogView.of([event("stop", {}), claimed]).as_text(Screen("Asia/Seoul"))
     assert lines[1].split() == ["1", "2026-01-31", "18:00:00", "l", "kim", "stop", "3,", "run", "1"]
     assert lines[2].split()[4:6] == ["Kim\\x1b", "(batch\\x1b@h\\x1b)"]
 

@@ -14,7 +14,8 @@ from bulkpoint.store.payment import Attempt
 from bulkpoint.store.payment_history import FoundPayment, FoundTarget, find_payments
 from bulkpoint.store.sql import sql
 from bulkpoint.text import escaped
-from bulkpoint.views.find import explain, object_of, text_of
+from bulkpoint.views.payment import PaymentsView, explain
+from bulkpoint.views.view import Screen
 from tests.world.campaigns import Campaign, World
 
 MEMBER = "=민지 👪"
@@ -53,14 +54,14 @@ def test_all_campaigns_of_a_member_are_found_the_newest_first(connection: Connec
     assert [type(one) for one in found] == [FoundTarget, FoundTarget, FoundPayment]
     for one in found:
         assert find_payments(connection, MEMBER, campaign_id=one.campaign_id) == [one]
-    assert [one["state"] for one in object_of(found)["payments"]] == ["PENDING", "PENDING", "SUCCESS"]
+    assert [one["state"] for one in PaymentsView.of(found).as_object()["payments"]] == ["PENDING", "PENDING", "SUCCESS"]
 
 
 def test_an_id_is_taken_as_it_is(connection: Connection, world: World) -> None:
     campaign_of_member(world, "paid", 100).begun().stopped()
     for other in ("=민지", f"{MEMBER} ", "'=민지 👪", "%", "m_", "", "M1"):
         assert find_payments(connection, other) == []
-    assert object_of([]) == {"payments": []}
+    assert PaymentsView.of([]).as_object() == {"payments": []}
 
 
 def test_every_call_is_listed_in_order_also_a_look_up_long_after(connection: Connection, world: World) -> None:
@@ -74,14 +75,14 @@ def test_every_call_is_listed_in_order_also_a_look_up_long_after(connection: Con
         attempt(timedelta(seconds=4), **busy),
     )
     found = find_payments(connection, MEMBER)
-    [fields] = object_of(found)["payments"]
+    [fields] = PaymentsView.of(found).as_object()["payments"]
     assert [(one["method"], one["http_status"], one["outcome"], one["took_ms"]) for one in fields["attempts"]] == [
         ("POST", None, "TIMED_OUT", None),
         ("POST", 503, "SERVER_ERROR", 52),
         ("GET", 404, "NOT_FOUND_YET", None),
     ]
     assert fields["attempts"][1]["sent_at"] == "2026-01-31T15:00:04.250Z"
-    lines = text_of(found, "Asia/Seoul")
+    lines = list(PaymentsView.of(found).as_text(Screen("Asia/Seoul")))
     assert "  failure     UNKNOWN  UNKNOWN_CODE  too slow" in lines
     assert "  finished    2026-02-01 00:00:10" in lines
     assert lines[-3:] == [
@@ -128,7 +129,7 @@ def test_text_of_others_cannot_move_the_cursor_and_letters_stay_as_they_are() ->
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     assert escaped(f"=추석 {family}\u00a0e\u0301") == f"=추석 {family}\u00a0e\u0301"
     target = FoundTarget(1, "name\x07", CampaignState.WAITING, "m\x9b1", 1, "line\nline")
-    assert text_of([target], "UTC") == [
+    assert list(PaymentsView.of([target]).as_text(Screen())) == [
         "campaign 1  name\\x07  WAITING 대기",
         "  member      m\\x9b1",
         "  amount      1 point",

@@ -15,6 +15,7 @@ from bulkpoint import files
 from bulkpoint.events.message import NOTIFIED_TYPES
 from bulkpoint.rules.lifecycle import RUN_ENDS, CampaignState, FailureKind, PaymentState, RunKind
 from bulkpoint.store.alerts import Alert
+from bulkpoint.store.reconcile import Kind
 from bulkpoint.views.format import duration, state_words
 from bulkpoint.views.languages import LANGUAGES, words
 
@@ -73,6 +74,7 @@ def test_every_state_and_kind_has_its_words(language: str) -> None:
     assert set(RUN_ENDS) <= told["message"].keys()
     assert {kind.removeprefix("campaign.").upper() for kind in NOTIFIED_TYPES} <= told["message"].keys()
     assert set(get_args(get_type_hints(Alert)["kind"])) <= told["alerts"].keys()
+    assert told["differences"].keys() == set(Kind)
 
 
 def test_a_state_is_shown_with_its_korean_word() -> None:

@@ -33,7 +33,7 @@ from bulkpoint.rules.preview import (
     look_ahead,
 )
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
-from bulkpoint.views.preview import draw, preview_object
+from bulkpoint.views.preview import PreviewView, draw
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 HEADER = "member_id,amount,reason\n"
@@ -219,7 +219,7 @@ def test_lines_fit_the_terminal_and_columns_stand_under_their_heads_in_korean_to
 def test_what_a_reason_holds_cannot_move_the_cursor(csv_file: Write) -> None:
     seen = preview_file(csv_file('m1,5,"a\tb\nc\x1b[31m\u202e"\n'), NO_LIMITS)
     assert any(line.startswith(r"a\tb\nc\x1b[31m\u202e ") for line in drawn(seen))
-    assert json.loads(json.dumps(preview_object(seen, look_ahead(1, Pace(1), now=NOW))))["reasons"][0]["reason"] == (
+    assert json.loads(PreviewView.of(seen, look_ahead(1, Pace(1), now=NOW)).as_json())["reasons"][0]["reason"] == (
         "a\tb\nc\x1b[31m\u202e"
     )
 

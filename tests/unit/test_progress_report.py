@@ -10,7 +10,7 @@ from typing import Any
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration
-from bulkpoint.views.progress import Ticker, live_display, progress_line, progress_object, show_progress
+from bulkpoint.views.progress import ProgressView, Ticker, live_display, progress_line, show_progress
 
 START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -90,7 +90,7 @@ def test_a_deadline_that_will_be_missed_is_said() -> None:
 
 
 def test_the_object_has_times_in_utc() -> None:
-    assert progress_object(Ticker().tick(sample(0.25, success=7)), 3) == {
+    assert ProgressView.of(Ticker().tick(sample(0.25, success=7)), 3).as_object() == {
         "campaign_id": 3,
         "run": 1,
         "state": "RUNNING",

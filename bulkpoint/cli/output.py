@@ -1,0 +1,65 @@
+"""How a command prints its result: as lines for people or, with --json, as one object for programs."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from bulkpoint.cli.session import say
+
+if TYPE_CHECKING:
+    from bulkpoint.views.view import View
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+# Where there is no terminal, and where one is so wide that a line is hard to follow.
+WIDTH_WITHOUT_TERMINAL = 80
+WIDTH_MAX = 120
+
+
+@dataclass
+class Output:
+    """What stdout is for in this process: whether JSON was asked for, and whether an object is there already."""
+
+    as_json: bool = False
+    printed: bool = False
+
+
+def json_option(explanation: str = "One JSON object.") -> Callable[[Command], Command]:
+    """The option --json. The command takes no argument for it: `emit` knows."""
+
+    def remember(context: click.Context, _: click.Parameter, as_json: bool) -> None:
+        context.ensure_object(Output).as_json = as_json
+
+    return click.option("--json", is_flag=True, expose_value=False, callback=remember, help=explanation)
+
+
+def wants_json() -> bool:
+    """Whether the command that runs was given --json."""
+    return _output().as_json
+
+
+def emit(view: "View", *, timezone: str = "UTC") -> None:
+    """Print a view. As text its times are of `timezone`, and what to do next goes to stderr."""
+    if wants_json():
+        emit_json(view.as_json())
+        return
+    from bulkpoint.views.view import Screen
+
+    width = min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns)
+    for line in view.as_text(Screen(timezone, width)):
+        click.echo(line)
+    for line in view.remarks():
+        say(line)
+
+
+def emit_json(text: str, *, line_end: bool = True) -> None:
+    """Print JSON that is ready, or a piece of it."""
+    _output().printed = True
+    click.echo(text, nl=line_end)
+
+
+def _output() -> Output:
+    return click.get_current_context().ensure_object(Output)

@@ -1,0 +1,221 @@
+"""A row of the audit log in words: what was done, and its detail; and the story of one campaign."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bulkpoint.store.audit import AuditEvent
+from bulkpoint.store.campaign import Campaign
+from bulkpoint.text import escaped
+from bulkpoint.views.format import local_time
+
+# What is nested deeper is shown as "..."; --json has it all.
+NESTED_MAX = 3
+
+
+class _Detail:
+    """The detail of a row: whoever puts a value into words takes it; what is left is shown as it is.
+
+    Rows are written by many hands and versions: a value may be missing, or of another type than usual.
+    """
+
+    def __init__(self, detail: Any, timezone: str) -> None:
+        self._left = dict(detail) if isinstance(detail, dict) else {"detail": detail}
+        self._timezone = timezone
+
+    def words(self, key: str, form: str = "{}") -> list[str]:
+        """The value, put into `form`; nothing where there is none."""
+        value = self._left.pop(key, None)
+        return [] if value in (None, "", [], {}) else [form.format(_plain(value))]
+
+    def number(self, key: str, noun: str) -> list[str]:
+        """A count with its noun, of which there may be one: `1 point`, `3 points`."""
+        one = self._left.get(key) == 1
+        return self.words(key, "{} " + (noun if one else f"{noun}s"))
+
+    def moment(self, key: str, form: str) -> list[str]:
+        """The same, of a time as Python writes it."""
+        value = self._left.pop(key, None)
+        try:
+            return [] if value is None else [form.format(local_time(datetime.fromisoformat(value), self._timezone))]
+        except (TypeError, ValueError, OverflowError):
+            return [form.format(_plain(value))]
+
+    def drop(self, *keys: str) -> None:
+        """What other words tell already."""
+        for key in keys:
+            self._left.pop(key, None)
+
+    def flag(self, key: str, form: str) -> list[str]:
+        """`form`, where the value is true."""
+        return [form] if self._left.pop(key, None) is True else []
+
+    def rest(self) -> list[str]:
+        """Everything that nobody took; the reason last."""
+        reason = self.words("reason", "reason: {}")
+        others = [
+            f"{escaped(key).replace('_', ' ')} {_plain(value)}"
+            for key, value in self._left.items()
+            if value is not None
+        ]
+        return others + reason
+
+
+def _plain(value: Any, *, levels: int = NESTED_MAX) -> str:
+    match value:
+        case None | True | False:
+            return {None: "-", True: "yes", False: "no"}[value]
+        case int():
+            return f"{value:,}"
+        case list() | dict() if levels == 0:
+            return "..."
+        case list():
+            return ", ".join(_plain(one, levels=levels - 1) for one in value) or "-"
+        case dict():
+            return ", ".join(f"{escaped(key)} {_plain(one, levels=levels - 1)}" for key, one in value.items()) or "-"
+        case _:
+            return escaped(str(value))
+
+
+def _create(detail: _Detail) -> list[str]:
+    totals = detail.number("expected_count", "target") + detail.number("expected_amount", "point")
+    return [
+        *detail.words("name", '"{}"'),
+        *([", ".join(totals)] if totals else []),
+        *(detail.words("targets", "from {}") or ["targets loaded by others"]),
+        *detail.moment("not_before", "not before {}"),
+        *detail.words("same_as", "repeats the list of campaign {} on purpose"),
+    ]
+
+
+def _approve(detail: _Detail) -> list[str]:
+    totals = detail.number("count", "target") + detail.number("amount", "point")
+    return [", ".join(totals), *detail.words("digest", "digest {}"), *detail.words("creator", "created by {}")]
+
+
+def _begin(detail: _Detail) -> list[str]:
+    detail.drop("kind")  # the action says it
+    again = detail.number("retried", "failed payment") + detail.number("retried_amount", "point")
+    totals = detail.number("target_count", "payment") + detail.number("target_amount", "point")
+    of = "of " if again else ""
+    return [
+        *(["again " + ", ".join(again)] if again else []),
+        *([of + ", ".join(totals)] if totals else []),
+        *detail.words("kinds", "of kind {}"),
+        *detail.words("code", "with code {}"),
+        *detail.flag("beyond_limit", "also those that had all their retries"),
+        *detail.words("same_as", "repeats the list of campaign {} on purpose"),
+    ]
+
+
+def _end(detail: _Detail) -> list[str]:
+    success = detail.words("success", "success {}") + [f"({one})" for one in detail.number("success_amount", "point")]
+    failed = detail.words("failed", "failed {}") + [f"({one})" for one in detail.number("failed_amount", "point")]
+    unknown = detail.words("unknown", "of these unknown {}")
+    figures = [" ".join(success), " ".join(failed), *(unknown if unknown != ["of these unknown 0"] else [])]
+    return [", ".join(one for one in [*figures, *detail.words("open", "not processed {}")] if one)]
+
+
+def _limit(detail: _Detail) -> list[str]:
+    before, now = detail.words("tps_before", "from {} "), detail.words("tps", "to {} TPS")
+    until, afterwards = detail.moment("until", "until {}"), detail.words("tps_afterwards", "then {} TPS")
+    hold = " (on hold)" if now == ["to 0 TPS"] else ""
+    return ["".join(before + now) + hold, ", ".join(until + afterwards)]
+
+
+def _reconcile(detail: _Detail) -> list[str]:
+    unfinished = ["broken off before the end"] if detail.words("finished") == ["no"] else []
+    return [
+        *detail.words("by", "by {}"),
+        *detail.words("file", "file {}"),
+        *detail.words("looked_up", "looked up {}"),
+        *detail.words("payments", "payments {}"),
+        *detail.words("credits", "money's credits {}"),
+        *detail.words("credited", "credited {}"),
+        *detail.words("not_credited", "not credited {}"),
+        *detail.words("unknown", "still unknown {}"),
+        *detail.words("differences", "differences: {}"),
+        *unfinished,
+    ]
+
+
+def _right(detail: _Detail) -> list[str]:
+    return [" ".join(detail.words("login") + detail.words("right"))]
+
+
+# How an action's detail reads. Others are shown as they are.
+_WORDS: dict[str, Callable[[_Detail], list[str]]] = {
+    "create": _create,
+    "approve": _approve,
+    "withdraw": lambda _: [],
+    "start": _begin,
+    "force": lambda _: [],
+    "resume": _begin,
+    "retry": _begin,
+    "stop": _end,
+    "complete": _end,
+    "fail": _end,
+    "tps.set": _limit,
+    "reconcile": _reconcile,
+    "right.grant": _right,
+    "right.revoke": _right,
+}
+ACTIONS = frozenset(_WORDS)
+
+
+def what(event: AuditEvent, timezone: str) -> str:
+    """The detail in words, the reason last; times of `timezone`."""
+    detail = _Detail(event.detail, timezone)
+    words = _WORDS[event.action](detail) if event.action in _WORDS else []
+    return "; ".join(one for one in [*words, *detail.rest()] if one)
+
+
+# How an action is told of one campaign; the detail follows.
+_HAPPENED = {
+    "create": "{who} created it",
+    "approve": "{who} approved it",
+    "withdraw": "{who} withdrew it",
+    "start": "{who} started it, run {run}",
+    "force": "{who} let it jump the queue",
+    "stop": "{who} stopped run {run}",
+    "resume": "{who} resumed it, run {run}",
+    "retry": "{who} had failed payments retried, run {run}",
+    "complete": "run {run} completed",
+    "fail": "run {run} failed",
+    "tps.set": "{who} changed the limit",
+    "reconcile": "{who} reconciled it with money",
+}
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One sentence of a campaign's story, and the row it stands on; none where it shows by other tables."""
+
+    at: datetime
+    sentence: str
+    event: AuditEvent | None = None
+
+
+def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> list[HistoryEntry]:
+    """What happened to a campaign, oldest first, from the rows of its history; times of `timezone`."""
+    told = [HistoryEntry(one.occurred_at, sentence(one, timezone), one) for one in events]
+    if not any(one.action == "create" for one in events):
+        told.insert(
+            0,
+            HistoryEntry(campaign.created_at, f"{escaped(campaign.creator)} created it, past bulkpoint: no audit row"),
+        )
+    if campaign.driver_is_gone and campaign.driver_until is not None:
+        gone = f"its job is gone and nothing is paid: `bulkpoint campaign resume {campaign.campaign_id}` takes it over"
+        told.append(HistoryEntry(campaign.driver_until, gone))
+    return told
+
+
+def sentence(event: AuditEvent, timezone: str) -> str:
+    """A row as one sentence about its campaign."""
+    happened = _HAPPENED.get(event.action, "{who}: {action}")
+    told = happened.format(who=escaped(event.actor), run=event.run, action=escaped(event.action))
+    detail = what(event, timezone)
+    if not detail:
+        return told
+    return f"{told}; {detail}" if detail.startswith("reason: ") else f"{told}: {detail}"

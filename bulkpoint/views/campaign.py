@@ -1,0 +1,156 @@
+"""A campaign as people and programs see it: its counts, its runs, and its place among the others."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind, RunState
+from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
+from bulkpoint.text import escaped
+from bulkpoint.views.format import aligned, duration, local_time, state_words
+from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
+
+
+class RunView(View):
+    """One run of a campaign. reason: why it ended as it did, or why it was begun."""
+
+    run: int
+    kind: RunKind
+    state: RunState
+    reason: str | None
+    actor: str
+    started_at: Moment
+    finished_at: Moment | None
+
+    @classmethod
+    def of(cls, run: CampaignRun) -> Self:
+        """The view of a run."""
+        return cls.model_validate(vars(run) | {"run": run.run_no})
+
+
+class CampaignView(View):
+    """A campaign. Its targets are counted as frozen, before that as expected; amounts are points.
+
+    counts, amounts: by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
+    """
+
+    campaign_id: int
+    name: str
+    state: CampaignState
+    target_count: int
+    target_amount: int
+    counts: dict[PaymentState, int]
+    amounts: dict[PaymentState, int]
+    failure_kinds: dict[FailureKind, int]
+    note: Annotated[str, NOT_IN_JSON]
+    run_reason: Annotated[str | None, NOT_IN_JSON]
+    creator: Annotated[str, NOT_IN_JSON]
+    created_at: Annotated[datetime, NOT_IN_JSON]
+    approved_by: Annotated[str | None, NOT_IN_JSON]
+    approved_at: Annotated[datetime | None, NOT_IN_JSON]
+    not_before: Annotated[datetime | None, NOT_IN_JSON]
+    same_as: Annotated[int | None, NOT_IN_JSON]
+    frozen_at: Annotated[datetime | None, NOT_IN_JSON]
+    digest: Annotated[bytes | None, NOT_IN_JSON]
+    driver_is_gone: Annotated[bool, NOT_IN_JSON]
+
+    @classmethod
+    def of(cls, campaign: Campaign, counts: Counts, **more: Any) -> Self:
+        """The view of a campaign and its counts."""
+        fields = {name: getattr(campaign, name) for name in CampaignView.model_fields if hasattr(campaign, name)}
+        if campaign.target_count is None:  # not frozen yet
+            fields |= {"target_count": campaign.expected_count, "target_amount": campaign.expected_amount}
+        fields |= {
+            "counts": {state: getattr(counts, state.lower()) for state in PaymentState},
+            "amounts": {state: getattr(counts, f"{state.lower()}_amount") for state in PaymentState},
+            "failure_kinds": counts.failure_kinds,
+        }
+        return cls.model_validate(fields | more)
+
+    def warning(self) -> str | None:
+        """What is wrong with its run, and what to do."""
+        if not self.driver_is_gone:
+            return None
+        return (
+            f"Campaign {self.campaign_id} says RUNNING, but its job is gone: nothing is paid."
+            f" Take it over with `bulkpoint campaign resume {self.campaign_id}`."
+        )
+
+
+class CampaignList(View):
+    """The campaigns, oldest first."""
+
+    campaigns: list[CampaignView]
+
+    def as_text(self, screen: Screen) -> Iterable[str]:
+        if not self.campaigns:
+            return []
+        rows = [("ID", "STATE", "TARGETS", "POINTS", "SUCCESS", "FAILED", "CREATED", "NAME")]
+        for one in self.campaigns:
+            size = (f"{one.target_count:,}", f"{one.target_amount:,}")
+            ended = (f"{one.counts[PaymentState.SUCCESS]:,}", f"{one.counts[PaymentState.FAILED]:,}")
+            created = local_time(one.created_at, screen.timezone)
+            rows.append((str(one.campaign_id), state_words(one.state), *size, *ended, created, escaped(one.name)))
+        return aligned(rows, left=("STATE", "CREATED", "NAME"))
+
+    def remarks(self) -> Iterable[str]:
+        if not self.campaigns:
+            return ["There is no campaign yet: bulkpoint campaign create --help"]
+        return [warning for one in self.campaigns if (warning := one.warning())]
+
+
+class CampaignDetail(CampaignView):
+    """A campaign with its runs, the first one first."""
+
+    runs: list[RunView]
+
+    def as_text(self, screen: Screen) -> Iterator[str]:
+        yield f"campaign {self.campaign_id}  {escaped(self.name)}"
+        yield from self._about(screen.timezone)
+        yield ""
+        rows = [("PAYMENTS", "COUNT", "POINTS")]
+        rows += [(state, f"{count:,}", f"{self.amounts[state]:,}") for state, count in self.counts.items()]
+        yield from aligned(rows, left=("PAYMENTS",))
+        if kinds := ", ".join(f"{kind} {count:,}" for kind, count in self.failure_kinds.items() if count):
+            yield f"failed by kind: {kinds}"
+        if self.runs:
+            yield ""
+            yield from _table_of_runs(self.runs, screen.timezone)
+
+    def _about(self, timezone: str) -> Iterator[str]:
+        reason = f": {escaped(self.run_reason)}" if self.run_reason else ""
+        yield f"state       {state_words(self.state)}{reason}"
+        if warning := self.warning():
+            yield f"            {warning}"
+        yield f"created     {local_time(self.created_at, timezone)} by {escaped(self.creator)}"
+        if self.approved_at is not None:
+            yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
+        if self.same_as is not None:
+            yield f"same as     campaign {self.same_as}: this list was paid before, on purpose"
+        if self.not_before is not None:
+            yield f"not before  {local_time(self.not_before, timezone)}"
+        if self.note:
+            yield f"note        {escaped(self.note)}"
+        if self.digest is not None:
+            yield f"digest      {self.digest.hex()}"
+        expected = " expected" if self.frozen_at is None else ""
+        yield f"targets     {self.target_count:,} with {self.target_amount:,} points{expected}"
+
+
+def campaign_list(campaigns: Iterable[tuple[Campaign, Counts]]) -> CampaignList:
+    """The view of `campaign list`."""
+    return CampaignList(campaigns=[CampaignView.of(campaign, counts) for campaign, counts in campaigns])
+
+
+def campaign_detail(campaign: Campaign, counts: Counts, runs: Sequence[CampaignRun]) -> CampaignDetail:
+    """The view of `campaign show`."""
+    return CampaignDetail.of(campaign, counts, runs=[RunView.of(run) for run in runs])
+
+
+def _table_of_runs(runs: Sequence[RunView], timezone: str) -> list[str]:
+    rows = [("RUN", "KIND", "STATE", "STARTED", "DURATION", "BY", "REASON")]
+    for run in runs:
+        lasted = "" if run.finished_at is None else duration((run.finished_at - run.started_at).total_seconds())
+        began, why = local_time(run.started_at, timezone), escaped(run.reason or "")
+        rows.append((str(run.run), run.kind, state_words(run.state), began, lasted, escaped(run.actor), why))
+    return aligned(rows, left=("KIND", "STATE", "STARTED", "BY", "REASON"))

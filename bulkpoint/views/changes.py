@@ -1,0 +1,167 @@
+"""What a command that changes something prints: which thing, and how it is now."""
+
+from collections.abc import Iterable, Iterator
+
+from bulkpoint.rules.lifecycle import CampaignState, RunKind, RunState
+from bulkpoint.rules.rights import Right
+from bulkpoint.store.progress import RunSummary, Sample
+from bulkpoint.text import escaped
+from bulkpoint.views.format import local_time, state_words
+from bulkpoint.views.view import Line, Moment, Screen, View
+
+
+class CampaignCreated(Line):
+    """A campaign was created."""
+
+    campaign_id: int
+
+    def as_line(self) -> str:
+        return f"created campaign {self.campaign_id}"
+
+
+class CampaignApproved(Line):
+    """A campaign's targets were approved; digest: SHA-256 over them, hexadecimal."""
+
+    campaign_id: int
+    digest: str
+
+    def as_line(self) -> str:
+        return f"approved campaign {self.campaign_id} with digest {self.digest}"
+
+
+class CampaignWithdrawn(Line):
+    """A campaign was taken out of the queue."""
+
+    campaign_id: int
+    state: CampaignState = CampaignState.WITHDRAWN
+
+    def as_line(self) -> str:
+        return f"campaign {self.campaign_id} {state_words(self.state)}"
+
+
+class CampaignStopped(View):
+    """A campaign was stopped; unpaid: payments that had not ended. processing: those of them that are under way.
+
+    last_call_at: when the last call left, null where none ever did.
+    """
+
+    campaign_id: int
+    state: CampaignState
+    success: int
+    failed: int
+    unknown: int
+    unpaid: int
+    processing: int
+    last_call_at: Moment | None
+
+    @classmethod
+    def of(cls, campaign_id: int, sample: Sample, last_call: Moment | None) -> "CampaignStopped":
+        """By a look at the campaign after its stop."""
+        return cls(
+            campaign_id=campaign_id,
+            state=sample.state,
+            success=sample.success,
+            failed=sample.failed,
+            unknown=sample.unknown,
+            unpaid=sample.total - sample.done,
+            processing=sample.processing,
+            last_call_at=last_call,
+        )
+
+    def as_text(self, screen: Screen) -> Iterable[str]:
+        last = "never" if self.last_call_at is None else local_time(self.last_call_at, screen.timezone)
+        return [
+            f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,}, failed {self.failed:,},"
+            f" unpaid {self.unpaid:,}; last call {last}"
+        ]
+
+
+class RunBegun(Line):
+    """A campaign runs, and is not followed. Null where there was none to start."""
+
+    campaign_id: int | None
+
+    def as_line(self) -> str:
+        return "nothing to start" if self.campaign_id is None else f"campaign {self.campaign_id} runs"
+
+
+class RunEnded(Line):
+    """A run that was followed to its end: the whole campaign's counts and points by then. FAILED includes UNKNOWN.
+
+    open: payments that have not ended.
+    """
+
+    campaign_id: int
+    name: str
+    run: int
+    kind: RunKind
+    state: RunState
+    reason: str | None
+    started_at: Moment
+    finished_at: Moment | None
+    success: int
+    failed: int
+    unknown: int
+    open: int
+    success_amount: int
+    failed_amount: int
+    open_amount: int
+
+    @classmethod
+    def of(cls, summary: RunSummary) -> "RunEnded":
+        """The same figures as the closing message."""
+        return cls.model_validate(vars(summary) | {"run": summary.run_no})
+
+    def as_line(self) -> str:
+        why = f" ({escaped(self.reason)})" if self.reason else ""
+        return (
+            f"campaign {self.campaign_id} {state_words(self.state)}{why}: success {self.success:,},"
+            f" failed {self.failed:,}, not processed {self.open:,}"
+        )
+
+
+class RightsChanged(Line):
+    """A database login has these rights now, or no longer. changed: how many of them it had not, or had, before."""
+
+    login: str
+    rights: list[Right]
+    granted: bool
+    changed: int
+
+    def as_line(self) -> str:
+        may = "may now" if self.granted else "may no longer"
+        return f"{escaped(self.login)} {may}: {', '.join(self.rights)}"
+
+    def remarks(self) -> Iterator[str]:
+        if not self.changed:
+            had = "had" if self.granted else "did not have"
+            yield f"{escaped(self.login)} {had} {'them' if len(self.rights) > 1 else 'it'} already."
+
+
+class EventsPublished(Line):
+    """Events that went to Kafka, and those that it refused, which were set aside."""
+
+    published: int
+    set_aside: int
+
+    def as_line(self) -> str:
+        return f"published {self.published:,} events, set aside {self.set_aside:,}"
+
+
+class DatabaseMigrated(Line):
+    """Migrations that were applied, in order; none where the database was up to date."""
+
+    applied: list[str]
+
+    def as_line(self) -> str:
+        return "\n".join(f"applied {name}" for name in self.applied) or "up to date"
+
+
+class RolesMade(Line):
+    """The group roles that the database has now."""
+
+    roles: list[str]
+
+    def as_line(self) -> str:
+        *first, last = self.roles
+        return f"{', '.join(first)} and {last} are up to date"

@@ -1,0 +1,140 @@
+"""What a reconciliation comes to: figures, and every payment or credit on which we and the money API do not agree."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+from bulkpoint.store.reconcile import Difference, Kind
+from bulkpoint.text import escaped
+from bulkpoint.views.format import aligned
+from bulkpoint.views.languages import phrase
+from bulkpoint.views.view import Screen, View
+
+DIFFERENCES_SHOWN = 20
+HEADS = ("DIFFERENCE", "MEMBER", "WITH US", "AT MONEY")
+
+
+class OursView(View):
+    """A payment as we have it; amount in points."""
+
+    state: str
+    failure_kind: str | None
+    amount: int
+    transaction_id: str | None
+
+
+class TheirsView(View):
+    """What the money API has. credits, line: of a settlement: how many lines name the member, and one of them."""
+
+    campaign_id: int | None
+    member_id: str
+    amount: int
+    transaction_id: str | None
+    credits: int
+    line: int | None
+
+
+class DifferenceView(View):
+    """One payment, or one credit, on which we and the money API do not agree, or not yet."""
+
+    difference: Kind
+    member_id: str
+    with_us: OursView | None
+    at_money: TheirsView | None
+
+    @classmethod
+    def of(cls, difference: Difference) -> Self:
+        """The view of one difference."""
+        kind, member_id, ours, theirs = difference
+        return cls.model_validate({"difference": kind, "member_id": member_id, "with_us": ours, "at_money": theirs})
+
+    def as_row(self) -> tuple[str, ...]:
+        """Its line of the table under HEADS."""
+        ours = "-" if self.with_us is None else _ours(self.with_us)
+        return (
+            self.difference,
+            escaped(self.member_id),
+            ours,
+            "-" if self.at_money is None else _theirs(self.at_money),
+        )
+
+
+class _Reconciled(View):
+    """What both ways of reconciling have in common. There may be as many differences as payments."""
+
+    campaign_id: int
+    settlement: str | None
+    difference_count: int
+    difference_kinds: dict[Kind, int]
+    differences: list[DifferenceView]
+
+    def figures(self) -> str:
+        """What was asked and found, in words."""
+        raise NotImplementedError
+
+    def as_json_pieces(self, differences: Iterable[str]) -> Iterator[str]:
+        """The one JSON object, piece by piece; `differences` are all of them, as JSON."""
+        head = self.model_dump(mode="json", exclude={"differences"})
+        yield json.dumps(head, ensure_ascii=False)[:-1] + ', "differences": ['
+        for number, difference in enumerate(differences):
+            yield (", " if number else "") + difference
+        yield "]}\n"
+
+    def as_text(self, screen: Screen) -> Iterator[str]:  # noqa: ARG002 (has no times)
+        if self.difference_count:
+            shown = self.differences[:DIFFERENCES_SHOWN]
+            yield from aligned([HEADS, *(difference.as_row() for difference in shown)], left=HEADS)
+            if self.difference_count > len(shown):
+                yield f"... and {self.difference_count - len(shown):,} more: --json lists all of them"
+            yield ""
+            for kind, number in self.difference_kinds.items():
+                yield f"{kind} {number:,}: {phrase('en', f'differences.{kind}')}"
+            yield ""
+        plural = "" if self.difference_count == 1 else "s"
+        yield f"campaign {self.campaign_id}: {self.figures()}; {self.difference_count:,} difference{plural}"
+
+
+class LookedUpView(_Reconciled):
+    """Payments that may have been credited were looked up; credited: found so, and SUCCESS now."""
+
+    looked_up: int
+    credited: int
+    not_credited: int
+    unknown: int
+
+    def figures(self) -> str:
+        return (
+            f"looked up {self.looked_up:,}, found credited {self.credited:,} (now SUCCESS),"
+            f" not credited {self.not_credited:,}, still unknown {self.unknown:,}"
+        )
+
+
+class ComparedView(_Reconciled):
+    """Our payments were compared with a settlement's credits; credited: found so, and SUCCESS now."""
+
+    payments: int
+    credits: int
+    credited: int
+    unknown: int
+
+    def figures(self) -> str:
+        return (
+            f"compared {self.payments:,} payments with {self.credits:,} credits, found credited {self.credited:,}"
+            f" (now SUCCESS), still unknown {self.unknown:,}"
+        )
+
+
+def _ours(ours: OursView) -> str:
+    words = [ours.state, ours.failure_kind, f"{ours.amount:,}", ours.transaction_id]
+    return escaped(" ".join(word for word in words if word))
+
+
+def _theirs(theirs: TheirsView) -> str:
+    words = [f"{theirs.amount:,}", theirs.transaction_id]
+    if theirs.campaign_id is not None:
+        words += [f"(campaign {theirs.campaign_id}, member {theirs.member_id})"]
+    if theirs.credits > 1:
+        words += [f"({theirs.credits} lines from line {theirs.line})"]
+    elif theirs.line is not None:
+        words += [f"(line {theirs.line})"]
+    return escaped(" ".join(word for word in words if word))
