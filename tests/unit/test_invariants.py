@@ -14,15 +14,15 @@ from bulkpoint.store.share import RunToken, ShareToken
 
 A_COMMAND_WITH_A_DEFECT = """
 import sys
-import click
 from bulkpoint.cli.main import bulkpoint, main
+from bulkpoint.cli.output import json_option
 from bulkpoint.rules.gate import Gate
 
 assert False, "asserts are off here"
 
 @bulkpoint.command()
-@click.option("--json", is_flag=True)
-def send(json):
+@json_option()
+def send():
     gate = Gate(guard_s=0.01, rate=1)
     gate.record_send(5.0)
     gate.record_send(5.5)
