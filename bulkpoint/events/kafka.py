@@ -1,4 +1,4 @@
-"""Kafka: how it is reached, what is produced, and its refusals as sentences."""
+"""Kafka: how it is reached, what is produced, and its refusals with their codes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode, encode
 from bulkpoint.extras import require_extra
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.outbox import Event
 
@@ -63,7 +64,7 @@ def new_client(kind: Callable[[dict[str, Any]], T], settings: Settings, config: 
     try:
         return kind(client_config(settings) | config)
     except KafkaException as error:
-        raise UnreachableError(describe(settings, error.args[0])) from error
+        raise kafka_unusable(settings, error.args[0]) from error
 
 
 class Publisher:
@@ -120,7 +121,7 @@ class Publisher:
             return Published(count, trouble.str())
         if count:
             return Published(count)
-        raise UnreachableError(describe(self._settings, trouble))
+        raise kafka_unusable(self._settings, trouble)
 
     def _new_producer(self) -> Any:
         from confluent_kafka import Producer
@@ -178,11 +179,8 @@ def ensure_topic(settings: Settings) -> None:
         if trouble.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return
         if trouble.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
-            raise UnreachableError(
-                f"Kafka has no topic {topic} that this user may see, and does not let it make one ({trouble.str()})."
-                " Have it made, or name another in BULKPOINT_KAFKA_TOPIC."
-            ) from error
-        raise UnreachableError(describe(settings, trouble)) from error
+            raise UnreachableError("KAFKA_TOPIC_MISSING", "make_topic", topic=topic, why=trouble.str()) from error
+        raise kafka_unusable(settings, trouble) from error
 
 
 def read_topic(settings: Settings, *, key: int) -> list[Event]:
@@ -203,7 +201,7 @@ def read_topic(settings: Settings, *, key: int) -> list[Event]:
         while left:
             message = consumer.poll(ANSWER_S_MAX)
             if message is None:
-                raise UnreachableError(describe(settings, None))
+                raise kafka_unusable(settings, None)
             trouble = message.error()
             if trouble is None:
                 event = decode(message.value() or b"")
@@ -212,19 +210,20 @@ def read_topic(settings: Settings, *, key: int) -> list[Event]:
             elif trouble.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition())
             else:
-                raise UnreachableError(describe(settings, trouble))
+                raise kafka_unusable(settings, trouble)
     finally:
         consumer.close()
     return found
 
 
-def describe(settings: Settings, trouble: "KafkaError | None") -> str:
-    """A broker that cannot be used, for people."""
-    why = "no answer" if trouble is None else trouble.str().rstrip(".")
-    return (
-        f"Kafka at {settings.kafka_bootstrap_servers} cannot be used ({why})."
-        " Check BULKPOINT_KAFKA_BOOTSTRAP_SERVERS, the broker, and the settings BULKPOINT_KAFKA_* of its security."
-        " The events stay in the outbox: `bulkpoint outbox relay` publishes them later."
+def kafka_unusable(settings: Settings, trouble: "KafkaError | None") -> UnreachableError:
+    """A broker that cannot be used; trouble: what the client says of it, none where the broker gave no answer."""
+    return UnreachableError(
+        "KAFKA_UNUSABLE",
+        "check_kafka",
+        "relay_later",
+        brokers=settings.kafka_bootstrap_servers,
+        why=Refusal("NO_ANSWER") if trouble is None else trouble.str().rstrip("."),
     )
 
 

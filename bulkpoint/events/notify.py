@@ -13,9 +13,8 @@ from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
-from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode
-from bulkpoint.events.kafka import ANSWER_S_MAX, describe, ensure_topic, new_client
+from bulkpoint.events.kafka import ANSWER_S_MAX, ensure_topic, kafka_unusable, new_client
 from bulkpoint.events.message import NOTIFIED_TYPES, Message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
 from bulkpoint.extras import require_extra
@@ -146,7 +145,7 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
             message = consumer.poll(POLL_S)
             if message is None:
                 if not follow and not consumer.assignment() and time.monotonic() > heard_at + 3 * ANSWER_S_MAX:
-                    raise UnreachableError(describe(settings, None))
+                    raise kafka_unusable(settings, None)
                 continue
             heard_at = time.monotonic()
             trouble = message.error()
@@ -159,7 +158,7 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
                 if not follow and at_end >= {one.partition for one in consumer.assignment()}:
                     return True
             elif not trouble.retriable() and trouble.code() != KafkaError._ALL_BROKERS_DOWN:
-                raise UnreachableError(describe(settings, trouble))
+                raise kafka_unusable(settings, trouble)
     finally:
         consumer.close()
 

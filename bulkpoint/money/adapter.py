@@ -41,17 +41,14 @@ def load_adapter(name: str | None, token: str | None) -> Adapter:
     if name is None:
         return MoneyV1(token)
     module_name, _, class_name = name.partition(":")
-    setting = f"BULKPOINT_MONEY_ADAPTER is {name}"
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise UsageError(f"{setting}: {module_name} cannot be imported ({error}). Is it installed here?") from error
+        raise UsageError("ADAPTER_NOT_IMPORTABLE", adapter=name, module=module_name, why=str(error)) from error
     adapter_class = getattr(module, class_name, None)
     if not isinstance(adapter_class, type):
-        raise UsageError(f"{setting}: {module_name} has no class {class_name}.")
+        raise UsageError("ADAPTER_CLASS_MISSING", adapter=name, module=module_name, class_name=class_name)
     missing = [method for method in _METHODS if not callable(getattr(adapter_class, method, None))]
     if missing:
-        raise UsageError(
-            f"{setting}: the class lacks {', '.join(missing)}. bulkpoint.money.adapter.Adapter says what is due."
-        )
+        raise UsageError("ADAPTER_LACKS_METHODS", adapter=name, methods=tuple(missing))
     return cast("Adapter", adapter_class(token))

@@ -38,9 +38,7 @@ class MoneyV1:
         self._look_up_headers: dict[str, str] = {}
         if token is not None:
             if not (token and token.isascii() and token.isprintable() and " " not in token):
-                raise UsageError(
-                    "The token for money has a space, line end or other character that no header can carry."
-                )
+                raise UsageError("MONEY_TOKEN_WRONG")
             self._look_up_headers["Authorization"] = f"Bearer {token}"
         self._pay_headers = {**self._look_up_headers, "Content-Type": "application/json"}
 

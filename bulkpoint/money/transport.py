@@ -95,6 +95,5 @@ def ca_bundle(ca_file: Path | None) -> str:
     try:
         ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
-        sentence = f"BULKPOINT_MONEY_CA_FILE is {ca_file}, which cannot be read as certificates in PEM form ({error})."
-        raise UsageError(sentence) from error
+        raise UsageError("MONEY_CA_FILE_UNREADABLE", file=str(ca_file), why=str(error)) from error
     return str(ca_file)

@@ -23,11 +23,13 @@ from bulkpoint.reconcile.findings import Findings, LookedUp, Report
 from bulkpoint.reconcile.question import Question
 from bulkpoint.rules.answers import CallTrouble, Credit, Outcome, Overload, Verdict, classify_look_up
 from bulkpoint.rules.keys import idempotency_key
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, Kind, check_reconcilable, list_in_doubt
+from bulkpoint.views.sentences import sentence
 
 # Calls under way: at a share of 250 a second, enough for money that takes an eighth of a second to answer.
 IN_FLIGHT_MAX = 32
@@ -181,14 +183,13 @@ class LookUpRun:
                 self._moved_at = boot_clock()
                 return lease
             on_hold = get_limit(self._connection).tps == 0
-            why = "the limit is 0 TPS (on hold)" if on_hold else "a running campaign holds the whole limit"
+            why = Refusal("LIMIT_ON_HOLD") if on_hold else Refusal("LIMIT_HELD_BY_RUN")
             if boot_clock() > gives_up_at:
                 raise RefusedError(
-                    f"No look-up can be made: {why}. What was learnt until now is kept."
-                    f" `bulkpoint tps show` shows the limit; reconcile campaign {self._run.campaign_id} again later."
+                    "LOOK_UP_WITHOUT_SHARE", "show_limit_then_reconcile", campaign_id=self._run.campaign_id, why=why
                 )
             if not said:
-                self._say(f"Waiting up to {SHARE_WAIT_S_MAX:.0f} s for a share of the limit: {why} ...")
+                self._say(f"Waiting up to {SHARE_WAIT_S_MAX:.0f} s for a share of the limit: {sentence(why)} ...")
                 said = True
             time.sleep(SHARE_POLL_S)
 
@@ -253,15 +254,14 @@ class LookUpRun:
         self._moved_at = answered_at
         if gate.observe(verdict.overload, verdict.retry_after_s):
             self._trouble = UnreachableError(
-                f"Money has given no usable answer for {self._settings.breaker_patience_s:,.0f} s (last:"
-                f" {verdict.outcome.value}). What was learnt until then is kept: reconcile campaign"
-                f" {self._run.campaign_id} again when money answers."
+                "LOOK_UP_WITHOUT_ANSWER",
+                "reconcile_when_money_answers",
+                campaign_id=self._run.campaign_id,
+                seconds=self._settings.breaker_patience_s,
+                last=verdict.outcome.value,
             )
         if verdict.outcome is Outcome.UNAUTHORIZED:
-            self._trouble = RefusedError(
-                "Money refuses our token to look payments up (401 or 403). Check BULKPOINT_MONEY_TOKEN_FILE; what was"
-                " learnt until now is kept."
-            )
+            self._trouble = RefusedError("LOOK_UP_UNAUTHORIZED", "check_money_token")
         elif not self._findings.conclude(row, observed, verdict, proof_s):
             self._ask_again(question, verdict, answered_at)
 
@@ -284,7 +284,8 @@ class LookUpRun:
             self._moved_at = now
             if get_limit(self._connection).tps == 0:
                 self._trouble = RefusedError(
-                    f"No look-up has been let out for {STALLED_S_MAX:.0f} s: the limit is 0 TPS (on hold). What was"
-                    " learnt until now is kept. `bulkpoint tps show` shows the limit; reconcile campaign"
-                    f" {self._run.campaign_id} again later."
+                    "LOOK_UP_ON_HOLD",
+                    "show_limit_then_reconcile",
+                    campaign_id=self._run.campaign_id,
+                    seconds=STALLED_S_MAX,
                 )

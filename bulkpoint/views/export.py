@@ -54,14 +54,8 @@ def refuse_unstarted(campaign: Campaign) -> None:
     if campaign.frozen_at is not None:
         return
     if campaign.state == CampaignState.WITHDRAWN:
-        raise RefusedError(
-            f"Campaign {campaign.campaign_id} was withdrawn before it started: nothing was paid, so there is nothing"
-            f" to report. `bulkpoint campaign show {campaign.campaign_id}` shows what it was."
-        )
-    raise RefusedError(
-        f"Campaign {campaign.campaign_id} is {campaign.state} and has no payments before its start: see what it will"
-        f" pay with `bulkpoint campaign preview {campaign.campaign_id}`."
-    )
+        raise RefusedError("REPORT_OF_WITHDRAWN", "show_what_it_was", campaign_id=campaign.campaign_id)
+    raise RefusedError("REPORT_BEFORE_START", "preview_instead", campaign_id=campaign.campaign_id, state=campaign.state)
 
 
 def write_csv(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
@@ -148,7 +142,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
-        raise UsageError(f"--out {path} is no regular file: name one, existing or new.")
+        raise UsageError("OUT_NOT_A_FILE", file=str(path))
     part = target.with_name(f"{target.name}.part")
     try:
         stream = part.open("wb")
@@ -168,4 +162,4 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"--out {path} cannot be written: {error.strerror or error}. Name another file, or mend that.")
+    return UsageError("OUT_UNWRITABLE", "name_another_file", file=str(path), why=error.strerror or str(error))

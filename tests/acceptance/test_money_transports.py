@@ -24,6 +24,7 @@ from bulkpoint.money.requests_transport import RequestsTransport
 from bulkpoint.money.transport import Reply, Transport
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.settings import load_settings
+from tests.world.refusals import refused
 
 CONNECT_TIMEOUT_S = 0.4
 TIMEOUT_S = 0.6
@@ -528,7 +529,7 @@ def test_a_server_that_cannot_prove_itself_gets_nothing(client_of: MakeClient, w
 def test_a_ca_file_without_certificates_is_refused_at_once(client_of: MakeClient, tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("not a certificate\n")
     for name in ("empty.pem", "missing.pem"):
-        with pytest.raises(UsageError, match="BULKPOINT_MONEY_CA_FILE"):
+        with refused("BULKPOINT_MONEY_CA_FILE", UsageError):
             client_of("https://127.0.0.1:1", tmp_path / name)
 
 

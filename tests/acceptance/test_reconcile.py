@@ -16,7 +16,6 @@ import pytest
 
 from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
-from bulkpoint.errors import RefusedError
 from bulkpoint.reconcile import findings
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.rules.keys import idempotency_key
@@ -27,6 +26,7 @@ from bulkpoint.store.share import acquire_share, release_share
 from tests.acceptance.deployment import Deployment, Money, environment_of, sandbox
 from tests.sliding_second import worst_second
 from tests.world.counters import recount
+from tests.world.refusals import refused
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ def test_a_limit_that_is_put_on_hold_on_the_way_is_not_waited_for_without_end(
             set_tps(other, tps=0, actor="bob", reason=None, until=None)
 
         threading.Timer(1.5, hold).start()
-        with pytest.raises(RefusedError, match=r"No look-up has been let out for 2 s: the limit is 0 TPS \(on hold\)"):
+        with refused(r"No look-up has been let out for 2 s: the limit is 0 TPS \(on hold\)"):
             reconcile.look_up_in_doubt(
                 connection,
                 deployment.database_url,

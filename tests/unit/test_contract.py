@@ -15,6 +15,8 @@ from bulkpoint.money.adapter import load_adapter
 from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX, MoneyV1, PointsCall
 from bulkpoint.money.transport import Reply
 from bulkpoint.rules.answers import CallTrouble, Credit, Outcome, classify
+from bulkpoint.views.sentences import error_fields, sentence
+from tests.world.refusals import refused
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 KEY = UUID("6f1a2b3c-0000-5000-8000-000000000001")
@@ -70,9 +72,9 @@ def test_the_token_is_not_shown() -> None:
 
 @pytest.mark.parametrize("token", ["", "canary\n", "canary token", "canary\r\nX-Evil: 1", "canärie", "canary\x00"])
 def test_a_token_that_no_header_can_carry_is_refused_unseen(token: str) -> None:
-    with pytest.raises(UsageError) as refused:
+    with refused("The token for money has", UsageError) as caught:
         MoneyV1(token)
-    assert "can" not in str(refused.value).replace("can carry", "")
+    assert "can" not in str(error_fields(caught.value)).replace("can carry", "")
 
 
 @given(
@@ -176,6 +178,6 @@ def test_an_adapter_that_cannot_be_used_is_named(name: str, words: str, monkeypa
     partial = type("Partial", (), {"pay": lambda: None})
     module.__dict__.update(Partial=partial, function=lambda: None)
     monkeypatch.setitem(sys.modules, "adapters_of_test", module)
-    with pytest.raises(UsageError, match="BULKPOINT_MONEY_ADAPTER") as refused:
+    with refused("BULKPOINT_MONEY_ADAPTER", UsageError) as caught:
         load_adapter(name, None)
-    assert words in str(refused.value)
+    assert words in sentence(caught.value)
