@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test lint format bench-quick bench-engine wheel package lock clean
+.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format bench-quick bench-engine wheel package lock clean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -20,6 +20,18 @@ demo: .venv/.set-up ## Pay a small campaign on this machine and watch it
 
 test: lint ## Check the code, run all tests (what CI does)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+check: lint ## Check the code, run the unit and database tests
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/database
+
+check-lowest: .venv/.set-up ## Run them with the oldest packages that pyproject.toml allows (.venv-lowest)
+	@$(BIN)/uv venv --quiet --clear --python 3.11 .venv-lowest
+	@VIRTUAL_ENV=.venv-lowest $(BIN)/uv pip install --quiet --resolution lowest-direct --editable '.[dev]'
+	@.venv-lowest/bin/python -m pytest -q -n 2 tests/unit tests/database
+
+check-oldest-postgres: .venv/.set-up ## Run the database tests on the oldest PostgreSQL that is supported
+	@TEST_POSTGRES=$$($(BIN)/python -c 'from bulkpoint.embedded.postgres_programs import OLDEST_VERSION as v; print(v)') \
+	  $(BIN)/python -m pytest -q -n 2 tests/database
 
 lint: .venv/.set-up ## Check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet .

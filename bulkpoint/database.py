@@ -22,9 +22,11 @@ def connection_target(settings: Settings) -> Iterator[Database]:
     if settings.database_url is not None:
         yield Database(settings.database_url, Path(os.environ.get("PGPASSFILE", "~/.pgpass")).expanduser())
         return
-    from bulkpoint.embedded.postgres import embedded_postgres  # not even loaded where the database is an external one
+    # Not even loaded where the database is an external one.
+    from bulkpoint.embedded.postgres import embedded_postgres
+    from bulkpoint.embedded.postgres_programs import PostgresPrograms
 
-    with embedded_postgres(settings.data_dir) as database:
+    with embedded_postgres(settings.data_dir, PostgresPrograms(jar=settings.postgres_jar)) as database:
         before = os.environ.get("PGPASSFILE")
         os.environ["PGPASSFILE"] = str(database.passfile)
         try:

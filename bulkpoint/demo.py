@@ -168,7 +168,13 @@ def share_used(sends: Sequence[tuple[float, int]], tps: int) -> float:
 
 def _environment(folder: Path, tps: int) -> dict[str, str]:
     """Nothing of what is set for earnest, but what makes this machine work and people read."""
-    kept = ("BULKPOINT_JDBC_JAR", "BULKPOINT_LANGUAGE", "BULKPOINT_TIMEZONE", "BULKPOINT_PROGRESS_SECONDS")
+    kept = (
+        "BULKPOINT_JDBC_JAR",
+        "BULKPOINT_POSTGRES_JAR",
+        "BULKPOINT_LANGUAGE",
+        "BULKPOINT_TIMEZONE",
+        "BULKPOINT_PROGRESS_SECONDS",
+    )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BULKPOINT_") or name in kept}
     folder.mkdir(parents=True, exist_ok=True)
     no_file = folder / "none.toml"

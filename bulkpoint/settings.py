@@ -168,6 +168,7 @@ class Settings(BaseSettings):
         description="Spark's master: local (makes its own slots), yarn, spark://host:7077, k8s://https://host",
     )
     jdbc_jar: _File | None = Field(None, description="File of the PostgreSQL JDBC driver; none: fetched by set-up")
+    postgres_jar: _File | None = Field(None, description="File of the embedded PostgreSQL; none: fetched by set-up")
 
     # Telling others
     slack_token_file: _File | None = Field(None, description="File with Slack's bot token")

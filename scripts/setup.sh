@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the checkout ready: .venv with the locked packages, bulkpoint itself (editable), the PostgreSQL JDBC driver.
+# Makes the checkout ready: .venv with the locked packages, bulkpoint itself (editable), the PostgreSQL JDBC driver, and
+# the PostgreSQL and Kafka of the demo and the tests.
 # Wanted on the machine: Python 3.11 or later, Java 17 or later; root on Debian or Ubuntu gets Java by itself.
 # `make setup` runs it when something it depends on has changed; running it twice does no harm.
 set -euo pipefail
@@ -83,7 +84,7 @@ if ! uv pip install --compile-bytecode --require-hashes -r requirements.lock; th
 fi
 uv pip install --no-deps --no-build-isolation --editable .
 
-# --- Spark: the JDBC driver, and an archive of the classes a job loads; Kafka, for the demo and the tests ----------------
+# --- The JDBC driver, an archive of the classes a job loads; PostgreSQL and Kafka, for the demo and the tests ------------
 
 .venv/bin/python -m bulkpoint.launch.set_up
 touch .venv/.set-up

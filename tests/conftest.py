@@ -16,6 +16,7 @@ from psycopg import sql
 
 from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
 from bulkpoint.embedded.postgres import embedded_postgres
+from bulkpoint.embedded.postgres_programs import VERSION, PostgresPrograms
 from bulkpoint.store.connect import Connection, Database, connect
 from bulkpoint.store.migrate import migrate
 from tests.world.campaigns import World
@@ -51,7 +52,8 @@ def reachable_tmp() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_server(reachable_tmp: Path) -> Iterator[Database]:
     """The session's server, with PGPASSFILE set; it is stopped at the end."""
-    with embedded_postgres(reachable_tmp / "session") as database, pytest.MonkeyPatch.context() as patch:
+    programs = PostgresPrograms(os.environ.get("TEST_POSTGRES", VERSION))  # another one: make check-oldest-postgres
+    with embedded_postgres(reachable_tmp / "session", programs) as database, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PGPASSFILE", str(database.passfile))
         yield database
 

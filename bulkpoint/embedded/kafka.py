@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulkpoint.embedded.kafka_home import NODE_ID, KafkaHome, find_kafka, kafka_lock
+from bulkpoint.embedded.kafka_home import NODE_ID, KafkaHome, find_kafka
 from bulkpoint.embedded.machine import HOST, free_ports, last_lines
+from bulkpoint.embedded.maven import cache_lock
 from bulkpoint.errors import UnreachableError
 
 _START_S_MAX = 90.0  # 2 s on a free machine
@@ -195,7 +196,7 @@ def embedded_kafka(folder: Path, *, create_topics: bool = False) -> Iterator[Kaf
     folder = folder.absolute()
     home = find_kafka()
     if not home.class_archive.is_file():
-        with kafka_lock():
+        with cache_lock("kafka"):
             if not home.class_archive.is_file():
                 _archive_classes(home, folder / "first")
     folder.mkdir(parents=True, exist_ok=True)

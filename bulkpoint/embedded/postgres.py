@@ -19,16 +19,20 @@ from pathlib import Path
 
 from bulkpoint.embedded.machine import HOST, locked, try_lock
 from bulkpoint.embedded.postgres_home import find_home
+from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.embedded.postgres_server import DATABASE, USER, PostgresServer, RunningServer
 from bulkpoint.errors import UnreachableError
 from bulkpoint.store.connect import Database
 
 _LOCK_S_MAX = 300.0  # making a cluster, or a start that recovers, by another process
+_PRESENT = PostgresPrograms()
 
 
 @contextmanager
-def embedded_postgres(data_dir: Path) -> Iterator[Database]:
+def embedded_postgres(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> Iterator[Database]:
     """The embedded server of a data folder, made the first time (about 2 s), started if it does not run (0.2 s).
+
+    Where the programs are not in the user's cache yet, they are fetched first.
 
     Raises:
         UnreachableError: it cannot be made or started; the message has the last lines of its log.
@@ -44,23 +48,23 @@ def embedded_postgres(data_dir: Path) -> Iterator[Database]:
     try:
         with _change(data_dir):
             fcntl.flock(users, fcntl.LOCK_SH)
-            running = _ensure_running(data_dir)
+            running = _ensure_running(data_dir, programs)
         yield Database(f"postgresql://{USER}@{HOST}:{running.port}/{DATABASE}", data_dir / "pgpass")
     finally:
         with _change(data_dir):
             fcntl.flock(users, fcntl.LOCK_UN)
             if try_lock(users):
-                PostgresServer(find_home(data_dir)).stop()
+                PostgresServer(find_home(data_dir, programs)).stop()
         os.close(users)
 
 
 def embedded_server(data_dir: Path) -> RunningServer | None:
     """The server's process, if it runs; for tests that kill it and for people who ask."""
-    return PostgresServer(find_home(data_dir.absolute())).running()
+    return PostgresServer(find_home(data_dir.absolute(), _PRESENT)).running()
 
 
-def _ensure_running(data_dir: Path) -> RunningServer:
-    server = PostgresServer(find_home(data_dir))
+def _ensure_running(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> RunningServer:
+    server = PostgresServer(find_home(data_dir, programs))
     passfile = data_dir / "pgpass"
     if not server.exists():
         server.create(_password(passfile))

@@ -75,8 +75,8 @@ class PostgresServer:
             self._home.own(Path(password_file.name))
             done = self._home.run(
                 "initdb", f"--pgdata={unfinished}", f"--username={USER}", f"--pwfile={password_file.name}",
-                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
+                "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
+                *(("--locale-provider=builtin", "--builtin-locale=C.UTF-8") if self._home.programs.major >= 17 else ()),
             )  # fmt: skip
         if done.returncode == 0:
             done = self._home.run(

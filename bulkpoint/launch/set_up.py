@@ -7,8 +7,10 @@ import tempfile
 
 from bulkpoint import files
 from bulkpoint.embedded.kafka_home import find_kafka
+from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
 from bulkpoint.launch.spark_submit import LOCAL_JAVA_OPTIONS, SILENT_ARCHIVE, cached_jar, class_archive, ivy_folder
+from bulkpoint.settings import load_settings
 from bulkpoint.views.sentences import sentence
 
 # What a job does to Spark: SQL, an exchange, Python workers by Arrow.
@@ -21,11 +23,12 @@ spark.stop()
 
 
 def main() -> int:
-    """The JDBC driver, an archive of the classes a job loads, and Kafka; returns the exit code."""
+    """The JDBC driver, an archive of the classes a job loads, PostgreSQL and Kafka; returns the exit code."""
     try:
         if "BULKPOINT_JDBC_JAR" not in os.environ:
             fetch_jdbc_driver()
         archive_classes()
+        PostgresPrograms(jar=load_settings().postgres_jar).find()
         find_kafka()
     except BulkpointError as error:
         print(f"bulkpoint: {sentence(error)}", file=sys.stderr)

