@@ -1,4 +1,4 @@
-"""An event as it travels: JSON with the fields of docs/events.md, read back by whoever consumes the topic."""
+"""An event as it travels: JSON with the fields of docs/events.md, read back by those who consume the topic."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ _Time = Annotated[datetime, PlainSerializer(utc_time)]
 
 
 class Envelope(BaseModel):
-    """What is around every event. event_no counts a campaign's events without a gap; campaign 0 is the deployment."""
+    """The envelope of every event. event_no counts a campaign's events without a gap; campaign 0 is the deployment."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class Envelope(BaseModel):
 
 
 class Ended(BaseModel):
-    """The data of campaign.completed, failed and stopped: the whole campaign by then, and what this run was."""
+    """A run ended: completed, failed or stopped. Counts and amounts are those of the whole campaign at that time."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,7 +68,7 @@ def encode(event: Event) -> bytes:
 
 
 def decode(value: bytes) -> Event | None:
-    """The event of a message; none for what is not one of ours, or of a version that is not known."""
+    """The event of a message; None where it is not one of ours, or has a version that we do not know."""
     try:
         envelope = Envelope.model_validate_json(value)
     except ValidationError:

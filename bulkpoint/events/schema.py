@@ -18,7 +18,7 @@ class _Data(BaseModel):
 
 
 class Created(_Data):
-    """A campaign was created; its targets may still be loaded."""
+    """A campaign was created. Its targets may not be loaded yet."""
 
     name: str
     expected_count: int = Field(gt=0)
@@ -27,7 +27,7 @@ class Created(_Data):
 
 
 class Approved(_Data):
-    """Its targets were approved by another login than the creator's: these and no others."""
+    """A second login approved exactly these targets. A start with any other target is refused."""
 
     count: int = Field(gt=0)
     amount: int = Field(gt=0)
@@ -36,20 +36,20 @@ class Approved(_Data):
 
 
 class Withdrawn(_Data):
-    """It was taken out of the queue, for good."""
+    """A waiting campaign was taken out of the queue permanently."""
 
     reason: str
 
 
 class Forced(_Data):
-    """It jumps the order of the queue; `campaign.started` follows."""
+    """A start was forced before its turn in the queue. `campaign.started` follows."""
 
     name: str
     reason: str
 
 
 class Begun(_Data):
-    """A run began. same_as: the earlier campaign whose list it repeats on purpose; the last five are a RETRY's."""
+    """A run started. same_as: an earlier campaign with the same list, on purpose. The last five: only for a RETRY."""
 
     kind: str = Field(pattern="^(INITIAL|RESUME|RETRY)$")
     target_count: int = Field(gt=0)
@@ -64,7 +64,7 @@ class Begun(_Data):
 
 
 class Progressed(_Data):
-    """A quarter of the campaign's payments more has ended; each quarter is told once. failed includes unknown."""
+    """25, 50 or 75 % of the campaign's payments have ended. Each is published once. failed includes unknown."""
 
     percent: int = Field(ge=25, le=75)
     target_count: int
@@ -75,7 +75,7 @@ class Progressed(_Data):
 
 
 class TpsChanged(_Data):
-    """The limit is another; of the deployment (campaign_id 0). until: when tps_afterwards comes back."""
+    """The limit changed. It belongs to the deployment (campaign_id 0). until: when it changes to tps_afterwards."""
 
     tps: int = Field(ge=0)
     tps_before: int = Field(ge=0)
