@@ -1,6 +1,7 @@
-"""Two drawings for a campaign's page, as SVG: payments ended over time under the limit, and payments by amount.
+"""Two drawings for a campaign's page: payments ended over time under the limit, and payments by amount.
 
-Plain figures in, text out. Labels must be escaped already where they are of people.
+Plain figures in, geometry out: templates/drawings.html.j2 makes SVG of it. Coordinates are pixels of a drawing that is
+WIDTH wide, from its upper left corner; paths are as SVG has them.
 """
 
 import math
@@ -10,6 +11,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from bulkpoint.views.format import share
 
 WIDTH, LEFT, RIGHT = 760, 52, 8
 HEIGHT, TOP, BOTTOM = 250, 26, 28
@@ -45,7 +48,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Stretch:
-    """One run of the drawing: its number, its kind in words, and its points in order of time from its beginning."""
+    """One run of the drawing: its number, its kind, and its points in order of time from its beginning."""
 
     run: int
     kind: str
@@ -69,6 +72,72 @@ class Bar(NamedTuple):
         return self.success + self.failed + self.open
 
 
+class Label(NamedTuple):
+    """A text and the place of its anchor."""
+
+    x: float
+    y: float
+    text: str
+
+
+class Mark(NamedTuple):
+    """A line of the grid or a tick of the clock, with its text."""
+
+    path: str
+    label: Label
+
+
+class RunDrawing(NamedTuple):
+    """One run: its curve and the limit above it (empty where that is too high), its left edge, its clock.
+
+    is_wide: whether there is room for its kind behind its number.
+    """
+
+    kind: str
+    label: Label
+    is_wide: bool
+    edge: str
+    curve: str
+    limit: str
+    ticks: list[Mark]
+
+
+class RatesDrawing(NamedTuple):
+    """Payments that ended a second, run by run. limit_beyond: the limit, where it is too high to be drawn."""
+
+    width: int
+    height: int
+    grid: list[Mark]
+    runs: list[RunDrawing]
+    limit_beyond: int | None
+
+
+class BarPart(NamedTuple):
+    """Payments of one state: a part of a bar."""
+
+    state: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class BarDrawing(NamedTuple):
+    """A range of amounts, its bar, and how many payments have such amounts."""
+
+    label: Label
+    parts: list[BarPart]
+    total: Label
+
+
+class BarsDrawing(NamedTuple):
+    """Payments by amount, a line for each range."""
+
+    width: int
+    height: int
+    bars: list[BarDrawing]
+
+
 def intervals(stretch: Stretch, *, at_least_s: float) -> list[Interval]:
     """Mean rates between points that are far enough apart: two samples a moment apart would make a needle."""
     began = stretch.points[0].at
@@ -86,8 +155,8 @@ def intervals(stretch: Stretch, *, at_least_s: float) -> list[Interval]:
     return found
 
 
-def draw_rates(stretches: Sequence[Stretch], *, timezone: str, label: str) -> tuple[str, int | None]:
-    """The drawing, and the limit where that is too high to be drawn. `stretches` has at least one that took time."""
+def draw_rates(stretches: Sequence[Stretch], *, timezone: str) -> RatesDrawing:
+    """The drawing of runs of which at least one took time; its clock is of `timezone`."""
     stretches = [stretch for stretch in stretches if stretch.length_s > 0]
     total_s = sum(stretch.length_s for stretch in stretches)
     drawn = [intervals(one, at_least_s=max(1.0, total_s / INTERVALS_MAX)) for one in stretches]
@@ -96,12 +165,12 @@ def draw_rates(stretches: Sequence[Stretch], *, timezone: str, label: str) -> tu
     beyond = reached > 0 and limit > LIMIT_SHOWN_MAX * reached
     top = _above(max(reached * 1.05, 1.0) if beyond else max(reached, limit * 1.05, 1.0))
 
-    parts = [_grid(top)]
+    runs = []
     x = float(LEFT)
     for stretch, run, width in zip(stretches, drawn, _widths(stretches), strict=True):
-        parts += _draw_run(stretch, run, x=x, width=width, top=top, timezone=timezone)
+        runs.append(_draw_run(stretch, run, x=x, width=width, top=top, timezone=timezone))
         x += width + RUN_GAP
-    return _svg(HEIGHT, label, parts), limit if beyond else None
+    return RatesDrawing(WIDTH, HEIGHT, _grid(top), runs, limit if beyond else None)
 
 
 def _widths(stretches: Sequence[Stretch]) -> list[float]:
@@ -112,7 +181,9 @@ def _widths(stretches: Sequence[Stretch]) -> list[float]:
     return [least + rest * stretch.length_s / total_s for stretch in stretches]
 
 
-def _draw_run(stretch: Stretch, run: list[Interval], *, x: float, width: float, top: float, timezone: str) -> list[str]:
+def _draw_run(
+    stretch: Stretch, run: list[Interval], *, x: float, width: float, top: float, timezone: str
+) -> RunDrawing:
     floor = HEIGHT - BOTTOM
 
     def across(seconds: float) -> float:
@@ -122,7 +193,6 @@ def _draw_run(stretch: Stretch, run: list[Interval], *, x: float, width: float, 
         return floor - (floor - TOP) * min(value, top) / top
 
     curve = f"M{x:.1f} {floor}" + "".join(f"V{up(one.rate):.1f}H{across(one.end_s):.1f}" for one in run)
-    parts = [f'<path class="rate" d="{curve}V{floor}Z"/>']
     limit, pen = "", False
     for one in run:
         if one.tps > top:
@@ -130,16 +200,19 @@ def _draw_run(stretch: Stretch, run: list[Interval], *, x: float, width: float, 
             continue
         limit += f"{'V' if pen else f'M{across(one.begin_s):.1f} '}{up(one.tps):.1f}H{across(one.end_s):.1f}"
         pen = True
-    if limit:
-        parts.append(f'<path class="limit" d="{limit}"/>')
-    parts.append(f'<path class="edge" d="M{x:.1f} {TOP - 8}V{floor}"/>')
-    label = f"{stretch.run} {stretch.kind}" if width >= LABEL_WIDTH_MIN else str(stretch.run)
-    parts.append(f'<text x="{x + 4:.1f}" y="{TOP - 12}">{label}</text>')
-    for seconds, text in _ticks(stretch, width, timezone):
-        at = across(seconds)
-        parts.append(f'<path class="edge" d="M{at:.1f} {floor}v4"/>')
-        parts.append(f'<text x="{at:.1f}" y="{floor + 18}" text-anchor="middle">{text}</text>')
-    return parts
+    ticks = [
+        Mark(f"M{across(seconds):.1f} {floor}v4", Label(round(across(seconds), 1), floor + 18, text))
+        for seconds, text in _ticks(stretch, width, timezone)
+    ]
+    return RunDrawing(
+        kind=stretch.kind,
+        label=Label(round(x + 4, 1), TOP - 12, str(stretch.run)),
+        is_wide=width >= LABEL_WIDTH_MIN,
+        edge=f"M{x:.1f} {TOP - 8}V{floor}",
+        curve=f"{curve}V{floor}Z",
+        limit=limit,
+        ticks=ticks,
+    )
 
 
 def _ticks(stretch: Stretch, width: float, timezone: str) -> list[tuple[float, str]]:
@@ -166,14 +239,14 @@ def _clock(moment: datetime, step_s: int) -> str:
     return f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment:%m-%d}"  # a midnight names its day
 
 
-def _grid(top: float) -> str:
-    floor, parts = HEIGHT - BOTTOM, []
+def _grid(top: float) -> list[Mark]:
+    floor, marks = HEIGHT - BOTTOM, []
     step = _nice(top / 4)
     for number in range(math.floor(top / step + 1e-9) + 1):
         y = floor - (floor - TOP) * number * step / top
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_figure(number * step)}</text>')
-    return "".join(parts)
+        label = Label(LEFT - 6, round(y + 4, 1), _figure(number * step))
+        marks.append(Mark(f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}", label))
+    return marks
 
 
 def _figure(value: float) -> str:
@@ -211,35 +284,19 @@ def amount_edges(lowest: int, highest: int) -> list[int]:
     return edges
 
 
-def draw_bars(bars: Sequence[Bar], *, label: str) -> str:
+def draw_bars(bars: Sequence[Bar]) -> BarsDrawing:
     """One line a range, of which there is at least one: its points, a bar by state, payments and their share."""
     total, longest = sum(bar.total for bar in bars), max(bar.total for bar in bars) or 1
-    left = 12 + CHARACTER_WIDTH * max(len(bar.label) for bar in bars)
+    left = round(12 + CHARACTER_WIDTH * max(len(bar.label) for bar in bars), 1)
     room = WIDTH - left - BAR_RIGHT
-    parts = []
+    drawn = []
     for number, bar in enumerate(bars):
-        y, x = number * BAR_HEIGHT + 3, left
-        parts.append(f'<text x="{left - 8:.1f}" y="{y + 12}" text-anchor="end">{bar.label}</text>')
+        y, x, parts = number * BAR_HEIGHT + 3, left, []
         for state, count in (("success", bar.success), ("failed", bar.failed), ("open", bar.open)):
             if count:
                 width = max(1.0, room * count / longest)
-                parts.append(
-                    f'<rect class="{state}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR_HEIGHT - 6}"/>'
-                )
+                parts.append(BarPart(state, round(x, 1), y, round(width, 1), BAR_HEIGHT - 6))
                 x += width
-        parts.append(f'<text x="{x + 6:.1f}" y="{y + 12}">{bar.total:,} ({share(bar.total, total)})</text>')
-    return _svg(len(bars) * BAR_HEIGHT + 4, label, parts)
-
-
-def share(part: int, whole: int) -> str:
-    """`12.3 %`; 0 and 100 only where it is none and all of them. As HTML."""
-    if not whole:
-        return "-"
-    if 0 < part < whole and not 0.05 <= 100 * part / whole < 99.95:
-        return "&lt; 0.1 %" if part < whole - part else "&gt; 99.9 %"
-    return f"{100 * part / whole:.1f} %"
-
-
-def _svg(height: int, label: str, parts: list[str]) -> str:
-    inside = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{inside}</svg>'
+        said = f"{bar.total:,} ({share(bar.total, total)})"
+        drawn.append(BarDrawing(Label(left - 8, y + 12, bar.label), parts, Label(round(x + 6, 1), y + 12, said)))
+    return BarsDrawing(WIDTH, len(bars) * BAR_HEIGHT + 4, drawn)

@@ -24,6 +24,15 @@ def duration(seconds: float, language: str = "en") -> str:
     return phrase(language, f"units.{form}", hours=hours, minutes=minutes, seconds=whole_s)
 
 
+def share(part: int, whole: int) -> str:
+    """`12.3 %`; 0 and 100 only where it is none and all of them."""
+    if not whole:
+        return "-"
+    if 0 < part < whole and not 0.05 <= 100 * part / whole < 99.95:
+        return "< 0.1 %" if part < whole - part else "> 99.9 %"
+    return f"{100 * part / whole:.1f} %"
+
+
 def local_time(moment: datetime, timezone: str) -> str:
     """For text: `2026-01-31 18:00:00`, in the time zone of the settings."""
     return f"{moment.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S}"

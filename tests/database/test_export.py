@@ -17,8 +17,9 @@ from bulkpoint.store.campaign import get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import PaymentRow, list_samples, one_snapshot, stream_payments
 from bulkpoint.text import defused
-from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals, share
+from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals
 from bulkpoint.views.export import Totals, refuse_unstarted, replacing, write_csv, write_parquet
+from bulkpoint.views.format import share
 from bulkpoint.views.page import page_of, read_figures
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
@@ -177,13 +178,13 @@ def test_the_page_escapes_what_people_wrote_and_names_no_member(
 ) -> None:
     page = page_of(read_figures(connection, paid), language=language, timezone="Asia/Seoul")
     assert word in page
-    assert "&lt;b&gt;설날&lt;/b&gt; &amp; &quot;더블&quot;" in page
+    assert "&lt;b&gt;설날&lt;/b&gt; &amp; &#34;더블&#34;" in page
     for theirs in ("a &lt; b &amp; c", "GONE &lt;i&gt;", "alice &lt;script&gt;"):
         assert theirs in page
     for raw in ("<b>설날", "<script", "GONE <i>", "<link", "<img", "src=", "href=", "url("):
         assert raw not in page
     assert [member for member in MEMBERS[2:] if member in page] == []
-    assert "no &quot;such" not in page, "money's message may name a member"
+    assert "no &#34;such" not in page, "money's message may name a member"
 
 
 def test_the_page_adds_up(connection: Connection, paid: int) -> None:
@@ -202,7 +203,7 @@ def test_the_page_adds_up(connection: Connection, paid: int) -> None:
     [foot, of_failures] = re.findall(r"<tfoot><tr>(.*?)</tr>", page)
     assert re.findall(r">([\d,]+)<", foot) == ["7", "2,800"]
     assert re.findall(r">([\d,]+)<", of_failures) == ["1", "200"]
-    assert "<dt>Rejected 1</dt><dd>money refused this payment" in page
+    assert "<dt>Rejected 1</dt><dd>The money API refused this payment" in page
     assert '<path class="rate"' in page
     assert '<path class="limit"' not in page
     assert "limit of 100 TPS is beyond this drawing" in page
@@ -240,8 +241,8 @@ def test_samples_close_together_make_no_needle() -> None:
 )
 def test_the_clock_under_the_drawing_is_round_and_local(hours: float, ticks: list[str]) -> None:
     points = [Point(SENT_AT + timedelta(minutes=7, hours=hours * n / 9), n, 10) for n in range(10)]
-    drawing, _ = draw_rates([Stretch(1, "first", points)], timezone="Asia/Seoul", label="rates")
-    assert re.findall(r'"middle">([^<]*)<', drawing)[: len(ticks)] == ticks
+    [run] = draw_rates([Stretch(1, "INITIAL", points)], timezone="Asia/Seoul").runs
+    assert [tick.label.text for tick in run.ticks][: len(ticks)] == ticks
 
 
 @pytest.mark.parametrize(
@@ -259,4 +260,4 @@ def test_amounts_are_counted_between_round_points(lowest: int, highest: int) -> 
 
 def test_a_share_is_0_or_100_only_when_it_is() -> None:
     shown = [share(part, 1_000_000) for part in (0, 1, 500, 24_950, 999_499, 999_999, 1_000_000)]
-    assert shown == ["0.0 %", "&lt; 0.1 %", "0.1 %", "2.5 %", "99.9 %", "&gt; 99.9 %", "100.0 %"]
+    assert shown == ["0.0 %", "< 0.1 %", "0.1 %", "2.5 %", "99.9 %", "> 99.9 %", "100.0 %"]
