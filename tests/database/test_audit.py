@@ -1,14 +1,13 @@
 """The audit log: how its rows read, and that a broken chain is found at its first broken link, whoever broke it."""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
+from bulkpoint.campaigns.runs import StartTerms
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.store.audit import (
@@ -26,10 +25,10 @@ from bulkpoint.store.audit import (
 )
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
 from bulkpoint.views.audit import AuditLogView, break_sentence
 from bulkpoint.views.audit_words import sentence, story_of, what
 from bulkpoint.views.view import Screen
+from tests.world.campaigns import Campaign, World
 
 ROWS = 7
 # What a forger with all rights over the tables can do: a row sealed anew, as the database would have done it.
@@ -37,12 +36,6 @@ SEAL_ANEW = b"""
 update audit_event e set hash = audit_hash(coalesce(b.hash, sha256(''::bytea)), e)
 from (select 1) one left join audit_event b on b.audit_no = %(before)s where e.audit_no = %(no)s
 """
-
-
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        yield connection
 
 
 @pytest.fixture
@@ -333,25 +326,24 @@ def test_the_claimed_name_stands_beside_user_and_host_where_it_is_another() -> N
 
 
 def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_others(
-    connection: Connection, tmp_path: Path
+    connection: Connection, world: World, tmp_path: Path
 ) -> None:
     def limit(tps: int) -> None:
         set_tps(connection, tps=tps, actor="park", reason="settlement", until=None)
 
-    ensure_limit(connection, tps=100, shares=1, actor="tester")
     targets = tmp_path / "m.csv"
     targets.write_text("member_id,amount,reason\nm1,5,r\n")
     for new in (NewCampaign("first"), NewCampaign("second", same_as=1, reason="on purpose")):
         create_campaign(connection, new, actor="kim", limits=NO_LIMITS, targets=targets)
     limit(90)
-    begin_run(connection, 1, kind="INITIAL", actor="kim", reason="sorry", shares=1, terms=StartTerms(forced=True))
+    campaign = Campaign(world, 1).begun(actor="kim", reason="sorry", terms=StartTerms(forced=True))
     limit(0)
     write(connection, "right.grant", campaign_id=2, login="lee", right="start")
-    stop_run(connection, 1, actor="lee", reason="wrong list")
+    campaign.stopped(actor="lee", reason="wrong list")
     limit(80)
-    begin_run(connection, 1, kind="RESUME", actor="kim", reason=None, shares=1)
+    campaign.begun("RESUME", actor="kim")
     limit(70)
-    connection.execute("update campaign_run set driver_until = clock_timestamp() where state = 'RUNNING'")
+    campaign.without_driver()
 
     story = story_of(get_campaign(connection, 1), list_history(connection, 1), "UTC")
     assert [told.sentence for told in story] == [
@@ -369,10 +361,8 @@ def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_oth
     assert [one.action for one in list_history(connection, 2)] == ["create", "right.grant"]
 
 
-def test_a_campaign_that_was_made_past_bulkpoint_has_a_story_that_says_so(connection: Connection) -> None:
-    connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values ('c', 1, 1, e'x\\x1b')"
-    )
+def test_a_campaign_that_was_made_past_bulkpoint_has_a_story_that_says_so(connection: Connection, world: World) -> None:
+    world.campaign(creator="x\x1b")
     (told,) = story_of(get_campaign(connection, 1), list_history(connection, 1), "UTC")
     assert told.sentence == "x\\x1b created it, past bulkpoint: no audit row"
 

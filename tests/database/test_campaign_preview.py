@@ -1,19 +1,15 @@
 """Previews of campaigns: the figures of a file are those of the campaign it is loaded into, the digest too."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import present_pace, preview_campaign, preview_file
-from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
-from bulkpoint.errors import RefusedError
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.rules.preview import Pace, Preview, look_ahead
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
@@ -21,11 +17,11 @@ from bulkpoint.rules.targets import check_row
 from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.preview import get_pace, measure_targets, one_snapshot
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.preview import draw
-from tests.world.counters import set_counts
+from tests.world.campaigns import World
+from tests.world.refusals import refused
 
 # What a file may hold: any text that PostgreSQL stores, also longer than a hashed length of two digits.
 TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), min_size=1, max_size=500)
@@ -34,21 +30,8 @@ MEMBERS = st.text("a!,é👍", min_size=1, max_size=3) | TEXT.filter(lambda memb
 ROWS = st.dictionaries(MEMBERS, st.tuples(st.integers(1, 10**12), TEXT), max_size=30)
 
 
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        yield connection
-
-
-def campaign_of(connection: Connection, rows: list[tuple[str, int, str]], expected: tuple[int, int]) -> int:
-    row = connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values ('c', %s, %s, 'tester')"
-        " returning campaign_id",
-        expected,
-    ).fetchone()
-    assert row is not None
-    load_targets(connection, row[0], rows)
-    return int(row[0])
+def campaign_of(world: World, rows: list[tuple[str, int, str]], expected: tuple[int, int]) -> int:
+    return world.campaign(rows, expected=expected).id
 
 
 def written(path: Path, rows: list[tuple[str, int, str]]) -> Path:
@@ -60,8 +43,8 @@ def drawn(seen: Preview) -> str:
     return "\n".join(draw(seen, look_ahead(seen.open_count, Pace(10), now=datetime.now(UTC)), timezone="UTC", width=80))
 
 
-def test_the_digest_of_any_rows_is_the_databases_own(connection: Connection) -> None:
-    campaign_id = campaign_of(connection, [], (1, 1))
+def test_the_digest_of_any_rows_is_the_databases_own(connection: Connection, world: World) -> None:
+    campaign_id = campaign_of(world, [], (1, 1))
 
     @settings(max_examples=60, deadline=None)
     @given(ROWS)
@@ -96,8 +79,8 @@ def test_a_file_and_the_campaign_it_is_loaded_into_have_the_same_figures_and_dig
     assert "matches what is expected" in drawn(of_campaign)
 
 
-def test_targets_that_are_not_what_is_expected_are_a_finding(connection: Connection) -> None:
-    campaign_id = campaign_of(connection, [("m1", 5, "r"), ("m2", 6, "r")], (3, 10))
+def test_targets_that_are_not_what_is_expected_are_a_finding(connection: Connection, world: World) -> None:
+    campaign_id = campaign_of(world, [("m1", 5, "r"), ("m2", 6, "r")], (3, 10))
     seen = preview_campaign(connection, campaign_id, NO_LIMITS)
     [finding] = seen.findings
     assert finding.kind == "TOTALS"
@@ -105,49 +88,44 @@ def test_targets_that_are_not_what_is_expected_are_a_finding(connection: Connect
     assert "targets     2 with 11 points\nexpected    3 with 10 points\n" in drawn(seen)
 
 
-def test_a_campaign_without_targets_is_shown_as_such(connection: Connection) -> None:
-    seen = preview_campaign(connection, campaign_of(connection, [], (3, 10)), NO_LIMITS)
+def test_a_campaign_without_targets_is_shown_as_such(connection: Connection, world: World) -> None:
+    seen = preview_campaign(connection, campaign_of(world, [], (3, 10)), NO_LIMITS)
     assert (seen.figures.count, seen.figures.smallest, seen.digest, seen.open_count) == (0, None, None, 0)
     assert "digest      none: no target is loaded" in drawn(seen)
 
 
-def test_limits_are_looked_at_for_a_campaign_too(connection: Connection) -> None:
-    campaign_id = campaign_of(connection, [("m1", 5, "r"), ("m2", 6, "r")], (2, 11))
+def test_limits_are_looked_at_for_a_campaign_too(connection: Connection, world: World) -> None:
+    campaign_id = campaign_of(world, [("m1", 5, "r"), ("m2", 6, "r")], (2, 11))
     seen = preview_campaign(connection, campaign_id, PaymentLimits(5, 10))
     assert [finding.kind for finding in seen.findings] == ["ROW_CAP", "CAMPAIGN_CAP"]
     assert preview_campaign(connection, campaign_id, PaymentLimits(6, 11)).findings == ()
 
 
 def test_an_unknown_campaign_is_refused(connection: Connection) -> None:
-    with pytest.raises(RefusedError, match="no campaign 77"):
+    with refused("no campaign 77"):
         preview_campaign(connection, 77, NO_LIMITS)
 
 
-def test_a_frozen_campaign_shows_what_it_was_frozen_with_and_what_is_open(connection: Connection) -> None:
-    ensure_limit(connection, tps=100, shares=2, actor="tester")
-    campaign_id = campaign_of(connection, [("m1", 5, "r"), ("m2", 6, "r")], (2, 11))
-    before = preview_campaign(connection, campaign_id, NO_LIMITS)
-    begin_run(connection, campaign_id, kind="INITIAL", actor="tester", reason=None, shares=2)
-    stop_run(connection, campaign_id, actor="tester")
-    set_counts(connection, campaign_id, PENDING=(1, 6), SUCCESS=(1, 5))
-    frozen = preview_campaign(connection, campaign_id, NO_LIMITS)
+def test_a_frozen_campaign_shows_what_it_was_frozen_with_and_what_is_open(connection: Connection, world: World) -> None:
+    campaign = world.campaign([("m1", 5, "r"), ("m2", 6, "r")])
+    before = preview_campaign(connection, campaign.id, NO_LIMITS)
+    campaign.begun().paid([1]).stopped()
+    frozen = preview_campaign(connection, campaign.id, NO_LIMITS)
     assert (frozen.figures, frozen.digest, frozen.findings) == (before.figures, before.digest, ())
-    assert frozen.digest == get_campaign(connection, campaign_id).digest
+    assert frozen.digest == get_campaign(connection, campaign.id).digest
     assert (before.open_count, frozen.open_count) == (2, 1)
     assert ": its targets can no longer change\nopen        1 of 2 payments\nlimit " in drawn(frozen)
     assert "frozen" not in drawn(before)
 
 
-def test_nothing_is_to_be_paid_of_a_withdrawn_campaign(connection: Connection) -> None:
-    campaign_id = campaign_of(connection, [("m1", 5, "r")], (1, 5))
-    connection.execute("update campaign set withdrawn_at = now(), withdrawn_by = 'tester', withdrawn_reason = 'x'")
-    seen = preview_campaign(connection, campaign_id, NO_LIMITS)
+def test_nothing_is_to_be_paid_of_a_withdrawn_campaign(connection: Connection, world: World) -> None:
+    seen = preview_campaign(connection, world.campaign().withdrawn().id, NO_LIMITS)
     assert seen.open_count == 0
     assert "\ntime " not in drawn(seen)
 
 
-def test_all_figures_are_of_one_moment(connection: Connection, database_url: str) -> None:
-    campaign_id = campaign_of(connection, [("m1", 5, "r")], (2, 10))
+def test_all_figures_are_of_one_moment(connection: Connection, database_url: str, world: World) -> None:
+    campaign_id = campaign_of(world, [("m1", 5, "r")], (2, 10))
     with connect(database_url) as loader, one_snapshot(connection):
         before = measure_targets(connection, campaign_id, row_max=None), digest_targets(connection, campaign_id)
         load_targets(loader, campaign_id, [("m2", 5, "r")])
@@ -164,12 +142,12 @@ def test_the_pace_is_the_limits_or_the_settings_and_a_look_writes_nothing(connec
 
     assert present_pace(connection, default) == Pace(70)
     assert limits() == []
-    ensure_limit(connection, tps=100, shares=2, actor="tester")
+    world = World(connection)
     assert present_pace(connection, default) == Pace(100)
     until = datetime(2999, 1, 1, tzinfo=UTC)
     set_tps(connection, tps=0, actor="tester", reason=None, until=until)
     assert get_pace(connection) == Pace(0, until, 100)
-    connection.execute("update money_limit set until = clock_timestamp() - interval '1 s'")
+    world.limit_ends(in_s=-1)
     before = limits()
     assert get_pace(connection) == Pace(100), "what a temporary limit stood in for is back"
     assert limits() == before

@@ -7,19 +7,15 @@ from typing import Any
 import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import begin_run, stop_run
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import UsageError
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import sample_progress
 from bulkpoint.store.target import digest_targets, load_targets, total_targets
-
-
-@pytest.fixture
-def connection(database_url: str) -> Connection:
-    return connect(database_url)
+from tests.world.campaigns import Campaign, World
+from tests.world.refusals import refused
 
 
 @pytest.fixture
@@ -61,7 +57,7 @@ def test_a_campaign_is_created_with_its_targets_its_audit_row_and_its_event(
 
 def test_a_bad_file_leaves_nothing_behind(connection: Connection, targets: Path) -> None:
     targets.write_text(targets.read_text() + "m1,5,again\n")
-    with pytest.raises(RefusedError, match="row 12: member_id 'm1' is in row 3 already"):
+    with refused("row 12: member_id 'm1' is in row 3 already"):
         create(connection, targets)
     assert [count(connection, table) for table in ("campaign", "campaign_target", "audit_event", "outbox_event")] == [
         0
@@ -75,14 +71,14 @@ def test_a_file_that_changes_between_check_and_load_leaves_nothing_behind(
         if line.startswith("Loading"):
             targets.write_text(targets.read_text() + "m11,5,late\n")
 
-    with pytest.raises(RefusedError, match="changed while it was read"):
+    with refused("changed while it was read"):
         create_campaign(connection, NewCampaign("T"), actor="a", limits=NO_LIMITS, targets=targets, say=say)
     assert count(connection, "campaign") + count(connection, "campaign_target") == 0
 
 
 def test_a_row_that_only_the_database_refuses_leaves_nothing_behind(connection: Connection) -> None:
     campaign_id = create(connection, expected_count=2, expected_amount=3)
-    with pytest.raises(RefusedError, match="Nothing was loaded"), connection.transaction():
+    with refused("Nothing was loaded"), connection.transaction():
         load_targets(connection, campaign_id, [("m1", 1, "a"), ("m1", 2, "b")])
     assert count(connection, "campaign_target") == 0
 
@@ -97,15 +93,15 @@ def test_a_row_that_only_the_database_refuses_leaves_nothing_behind(connection: 
 def test_expected_figures_must_match_the_file(
     connection: Connection, targets: Path, fields: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(RefusedError, match=sentence):
+    with refused(sentence):
         create(connection, targets, **fields)
     assert count(connection, "campaign") == 0
 
 
 def test_the_settings_limits_hold(connection: Connection, targets: Path) -> None:
-    with pytest.raises(RefusedError, match=r"1,045 points, more than 1,044 .*MAX_AMOUNT_PER_CAMPAIGN"):
+    with refused(r"1,045 points, more than 1,044 .*MAX_AMOUNT_PER_CAMPAIGN"):
         create(connection, targets, limits=PaymentLimits(per_campaign=1_044))
-    with pytest.raises(RefusedError, match="row 11: amount is '109'"):
+    with refused("row 11: amount is '109'"):
         create(connection, targets, limits=PaymentLimits(per_row=108))
     create(connection, targets, limits=PaymentLimits(per_row=109, per_campaign=1_045))
 
@@ -117,7 +113,7 @@ def test_words_that_cannot_be_are_refused(connection: Connection, targets: Path,
 
 
 def test_without_a_file_the_expected_figures_are_required(connection: Connection) -> None:
-    with pytest.raises(UsageError, match="--expect-count and --expect-amount"):
+    with refused("--expect-count and --expect-amount", UsageError):
         create(connection, expected_count=5)
 
 
@@ -130,11 +126,10 @@ def test_before_the_freeze_everything_expected_is_pending(connection: Connection
 def test_a_campaign_shows_its_latest_runs_state_and_counts(connection: Connection, targets: Path) -> None:
     campaign_id = create(connection, targets)
     assert sample_progress(connection, campaign_id).total == 10
-    connection.execute("insert into money_limit (tps, shares, set_by) values (100, 2, 'a')")
-    begin_run(connection, campaign_id, kind="INITIAL", actor="bob", reason=None, shares=2)
+    begun = Campaign(World(connection), campaign_id).begun(actor="bob")
     sample = sample_progress(connection, campaign_id)
     assert (sample.state, sample.run_no, sample.done, sample.total, sample.tps) == ("RUNNING", 1, 0, 10, 100)
-    stop_run(connection, campaign_id, actor="carol", reason="wrong list")
+    begun.stopped(actor="carol", reason="wrong list")
     campaign = get_campaign(connection, campaign_id)
     assert (campaign.state, campaign.run_reason, campaign.target_count) == ("STOPPED", "wrong list", 10)
     assert campaign.digest == digest_targets(connection, campaign_id)
@@ -144,9 +139,9 @@ def test_a_campaign_shows_its_latest_runs_state_and_counts(connection: Connectio
 
 
 def test_an_unknown_campaign_is_refused(connection: Connection) -> None:
-    with pytest.raises(RefusedError, match="There is no campaign 7"):
+    with refused("There is no campaign 7"):
         get_campaign(connection, 7)
-    with pytest.raises(RefusedError, match="There is no campaign 7"):
+    with refused("There is no campaign 7"):
         sample_progress(connection, 7)
 
 

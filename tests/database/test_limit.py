@@ -7,15 +7,11 @@ import pytest
 from bulkpoint.campaigns.tps import change_limit, restore_tps_if_due, show_limit
 from bulkpoint.errors import UsageError
 from bulkpoint.settings import load_settings
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection
+from tests.world.refusals import refused
 
 SETTINGS = load_settings({"BULKPOINT_TPS": "800", "BULKPOINT_PARTITIONS": "3"})
 LATER = datetime.now(UTC) + timedelta(hours=1)
-
-
-@pytest.fixture
-def connection(database_url: str) -> Connection:
-    return connect(database_url)
 
 
 def set_tps(connection: Connection, tps: int, reason: str | None = None, until: datetime | None = None) -> object:
@@ -64,7 +60,7 @@ def test_a_figure_that_cannot_be_is_refused_and_changes_nothing(connection: Conn
 
 
 def test_a_time_that_has_passed_is_refused(connection: Connection) -> None:
-    with pytest.raises(UsageError, match="in the past"):
+    with refused("in the past", UsageError):
         set_tps(connection, 5, until=datetime.now(UTC) - timedelta(minutes=1))
 
 

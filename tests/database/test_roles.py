@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.rights import change_rights
-from bulkpoint.campaigns.runs import begin_run, end_run
+from bulkpoint.campaigns.runs import end_run
 from bulkpoint.campaigns.tps import show_limit
-from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
@@ -23,7 +21,6 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.notification import claim_notification, notification_sent, unsent_notifications
 from bulkpoint.store.outbox import write_event
-from bulkpoint.store.payment import Change, claim_payments, record_results
 from bulkpoint.store.relay import (
     add_missing_cursors,
     events_to_publish,
@@ -33,7 +30,8 @@ from bulkpoint.store.relay import (
     mark_published,
     note_trouble,
 )
-from bulkpoint.store.share import acquire_share
+from tests.world.campaigns import Campaign, World
+from tests.world.refusals import refused
 
 
 @pytest.fixture
@@ -66,16 +64,13 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
     with login(owner, database_url, "bulkpoint_operator") as kim:
         new = NewCampaign("c")
         campaign_id = create_campaign(kim, new, actor="Kim", limits=NO_LIMITS, targets=targets)
-        with pytest.raises(RefusedError, match="login kim may not start"):
-            begin_run(kim, campaign_id, kind="INITIAL", actor="Kim", reason=None, shares=1)
+        campaign = Campaign(World(kim, shares=1), campaign_id)
+        with refused("login kim may not start"):
+            campaign.begun()
         owner.execute("insert into operator_right (login, permission) values ('kim', 'start')")
-        run = begin_run(kim, campaign_id, kind="INITIAL", actor="Kim", reason=None, shares=1)
-        lease = acquire_share(kim, run.token, uuid4(), lease_s=9.0)
-        assert lease is not None
-        assert len(claim_payments(kim, run.token, lease.token, [1])) == 1
-        paid = Change(1, "SUCCESS", lease.token, 1, maybe_credited=False, transaction_id="t")
-        record_results(kim, run.token, 0, [], [paid])
-        ended = end_run(kim, run, RunState.COMPLETED)
+        campaign.begun()
+        campaign.paid(1)
+        ended = end_run(kim, campaign.run, RunState.COMPLETED)
         assert ended is not None
         assert (ended.state, ended.success) == ("COMPLETED", 1)
         assert owner.execute("select distinct login from audit_event").fetchall() == [("kim",)]
@@ -110,12 +105,12 @@ def test_an_operator_rewrites_nothing_that_happened(owner: Connection, database_
 
 def test_nobody_gives_rights_but_the_owner(owner: Connection, database_url: str) -> None:
     with login(owner, database_url, "bulkpoint_operator") as kim:
-        with pytest.raises(RefusedError, match="whoever owns the database's tables"):
+        with refused("whoever owns the database's tables"):
             change_rights(kim, "kim", [Right.FORCE], granted=True, actor="Kim")
         assert change_rights(owner, "kim", [Right.FORCE, Right.START], granted=True, actor="owner") == 2
         assert change_rights(owner, "kim", [Right.FORCE], granted=True, actor="owner") == 0
         assert change_rights(owner, "kim", [Right.FORCE], granted=False, actor="owner") == 1
-        with pytest.raises(RefusedError, match="no login Kim"):
+        with refused("no login Kim"):
             change_rights(owner, "Kim", [Right.FORCE], granted=True, actor="owner")
     noted = owner.execute("select action, detail->>'login', detail->>'right' from audit_event order by 3, 1").fetchall()
     assert noted == [
@@ -126,16 +121,13 @@ def test_nobody_gives_rights_but_the_owner(owner: Connection, database_url: str)
 
 
 def test_a_loader_loads_targets_until_the_freeze_and_no_more(owner: Connection, database_url: str) -> None:
-    for number in (1, 2):
-        owner.execute(
-            "insert into campaign (name, expected_count, expected_amount, creator) values (%s, 1, 5, 'x')",
-            (str(number),),
-        )
+    world = World(owner)
+    campaign, _ = world.campaign([], expected=(1, 5)), world.campaign([], expected=(1, 5))
     with login(owner, database_url, "bulkpoint_loader") as kim:
         kim.execute("insert into campaign_target values (1, 'm', 5, 'r')")
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             kim.execute("insert into campaign_target values (9, 'm', 5, 'r')")
-        begin_run(owner, 1, kind="INITIAL", actor="x", reason=None, shares=1)
+        campaign.begun()
         with pytest.raises(psycopg.errors.RestrictViolation, match="was frozen"):
             kim.execute("insert into campaign_target values (1, 'late', 5, 'r')")
         kim.execute("insert into campaign_target values (2, 'm', 5, 'r')")
@@ -149,7 +141,7 @@ def test_a_loader_loads_targets_until_the_freeze_and_no_more(owner: Connection, 
 
 
 def test_the_relays_login_takes_events_out_and_no_more(owner: Connection, database_url: str) -> None:
-    owner.execute("insert into campaign (name, expected_count, expected_amount, creator) values ('c', 1, 5, 'x')")
+    World(owner).campaign()
     with owner.transaction():
         write_event(owner, campaign_id=1, run=None, type="campaign.stopped", actor="x", data={})
     with login(owner, database_url, "bulkpoint_relay") as relay:
@@ -183,7 +175,7 @@ def test_a_reader_reads_all_and_is_refused_in_a_sentence_where_it_would_write(
         for (table,) in tables:
             kim.execute(f"select from {table} limit 1".encode())
         with (
-            pytest.raises(RefusedError, match=r"refuses this login: permission denied for .*docs/access\.md"),
+            refused(r"refuses this login: permission denied for .*docs/access\.md"),
             reachable(database_url),
         ):
             show_limit(kim, load_settings({}), actor="Kim")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,19 @@ from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
 from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
 from bulkpoint.campaigns.withdraw import withdraw_campaign
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import UsageError
 from bulkpoint.rules.readiness import NO_LIMITS, Policy
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.progress import keep_progress
 from bulkpoint.store.run import Run
-from bulkpoint.store.target import digest_targets
-from tests.world.counters import set_counts
+from bulkpoint.store.target import digest_targets, load_targets
+from tests.world.campaigns import Campaign, World
+from tests.world.refusals import refused
 
 SETTINGS = load_settings({})
 CAREFUL = load_settings({"BULKPOINT_REQUIRE_APPROVAL": "true"})
-
-
-@pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        ensure_limit(connection, tps=100, shares=2, actor="tester")
-        yield connection
 
 
 @pytest.fixture
@@ -68,15 +61,12 @@ class Lists:
         return create_campaign(self._connection, new, actor="alice", limits=NO_LIMITS)
 
     def load(self, campaign_id: int, members: str = "abcde", amount: int = 10) -> None:
-        for member in members:
-            self._connection.execute(
-                "insert into campaign_target values (%s, %s, %s, 'r')", (campaign_id, member, amount)
-            )
+        load_targets(self._connection, campaign_id, [(member, amount, "r") for member in members])
 
 
 @pytest.fixture
-def lists(connection: Connection, tmp_path: Path) -> Lists:
-    return Lists(connection, tmp_path)
+def lists(world: World, tmp_path: Path) -> Lists:
+    return Lists(world.connection, tmp_path)
 
 
 def plan(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> StartTerms:
@@ -87,16 +77,6 @@ def begin(connection: Connection, campaign_id: int, terms: StartTerms | None = N
     return begin_run(
         connection, campaign_id, kind="INITIAL", actor="bob", reason=reason, shares=2, terms=terms or StartTerms()
     )
-
-
-def written(connection: Connection, campaign_id: int) -> tuple[list[str], list[str]]:
-    events = connection.execute(
-        "select type from outbox_event where campaign_id = %s order by event_no", (campaign_id,)
-    )
-    audit = connection.execute(
-        "select action from audit_event where campaign_id = %s order by audit_no", (campaign_id,)
-    )
-    return [row[0] for row in events.fetchall()], [row[0] for row in audit.fetchall()]
 
 
 # Order
@@ -113,9 +93,9 @@ def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Conn
     assert "not to start before" in skipped[0].why
     assert skipped[1].why == "it expects 5 targets and 50 points, but 0 and 0 are loaded"
     plan(connection, ready)
-    with pytest.raises(RefusedError, match=rf"campaign {ready} .list b. is older and ready.*--force --reason"):
+    with refused(rf"campaign {ready} .list b. is older and ready.*--force --reason"):
         plan(connection, younger)
-    with pytest.raises(RefusedError, match=r"not to start before.*--force --reason"):
+    with refused(r"not to start before.*--force --reason"):
         plan(connection, later)
     assert plan(connection, younger, force=True, reason="r").forced
     assert plan(connection, later, force=True, reason="r").forced
@@ -143,16 +123,18 @@ def test_what_waits_for_approval_or_was_paid_before_blocks_nobody(connection: Co
     assert f"the same as that of campaign {first}" in skipped[0].why
 
 
-def test_a_forced_start_is_told_with_the_start_or_not_at_all(connection: Connection, lists: Lists) -> None:
+def test_a_forced_start_is_told_with_the_start_or_not_at_all(
+    connection: Connection, world: World, lists: Lists
+) -> None:
     lists.create("a")
     younger = lists.create("b")
     terms = plan(connection, younger, force=True, reason="apology")
-    with pytest.raises(RefusedError, match=r"changed since they were looked at"):
+    with refused(r"changed since they were looked at"):
         begin(connection, younger, StartTerms(b"0" * 32, forced=True), reason="apology")
-    assert written(connection, younger) == (["campaign.created"], ["create"])
+    assert world.written(younger) == (["campaign.created"], ["create"])
     begin(connection, younger, terms, reason="apology")
     told = ["campaign.created", "campaign.forced", "campaign.started"]
-    assert written(connection, younger) == (told, ["create", "force", "start"])
+    assert world.written(younger) == (told, ["create", "force", "start"])
 
 
 @pytest.mark.parametrize(
@@ -173,25 +155,22 @@ def test_options_that_cannot_be_are_wrong_usage(asked: StartRequest, sentence: s
 
 
 def test_while_one_runs_a_start_says_which_since_when_how_far_and_when_it_ends(
-    connection: Connection, lists: Lists
+    connection: Connection, world: World, lists: Lists
 ) -> None:
-    running, other = lists.create("a"), lists.create("b")
-    run = begin(connection, running)
-    with pytest.raises(RefusedError, match=r"while campaign \d+ .list a. is RUNNING.*cannot be said yet.*watch"):
+    campaign, other = Campaign(world, lists.create("a")), lists.create("b")
+    running = campaign.begun().id
+    with refused(r"while campaign \d+ .list a. is RUNNING.*cannot be said yet.*watch"):
         plan(connection, other, force=True, reason="r")
-    keep_progress(connection, run.token.run_id)
-    connection.execute("update campaign_progress set sampled_at = sampled_at - interval '4 s'")
-    set_counts(connection, running, PENDING=6, SUCCESS=4)
-    keep_progress(connection, run.token.run_id)
-    with pytest.raises(RefusedError, match=r"since \d{4}-.*40\.0 % of 10 payments done, and ends in about 6 s"):
+    campaign.sampled(seconds_ago=4).paid(4).sampled()
+    with refused(r"since \d{4}-.*40\.0 % of 10 payments done, and ends in about 6 s"):
         plan(connection, other)
     connection.execute("update money_limit set tps = 0")
-    with pytest.raises(RefusedError, match=r"is on hold"):
+    with refused(r"is on hold"):
         plan(connection, other)
-    connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 s'")
-    with pytest.raises(RefusedError, match=rf"its job is gone.*campaign resume {running}.*campaign stop {running}"):
+    campaign.without_driver()
+    with refused(rf"its job is gone.*campaign resume {running}.*campaign stop {running}"):
         plan(connection, other)
-    with pytest.raises(RefusedError, match=rf"Campaign {running} is RUNNING"):
+    with refused(rf"Campaign {running} is RUNNING"):
         plan(connection, running)
 
 
@@ -201,9 +180,9 @@ def test_while_one_runs_a_start_says_which_since_when_how_far_and_when_it_ends(
 def test_a_start_waits_for_the_expected_targets(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.expect()
     lists.load(campaign_id, "abcd")
-    with pytest.raises(RefusedError, match=r"expects 5 targets and 50 points, but 4 and 40 are loaded.*withdraw"):
+    with refused(r"expects 5 targets and 50 points, but 4 and 40 are loaded.*withdraw"):
         plan(connection, campaign_id, force=True, reason="r")
-    with pytest.raises(RefusedError, match=r"4 and 40 are loaded"):
+    with refused(r"4 and 40 are loaded"):
         begin(connection, campaign_id)
     lists.load(campaign_id, "e")
     begin(connection, campaign_id, plan(connection, campaign_id))
@@ -219,9 +198,9 @@ def test_the_limits_hold_for_targets_that_others_loaded(connection: Connection, 
         ("CAMPAIGN", "49", r"it would pay 50 points, more than 49 .BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
     ):
         settings = load_settings({f"BULKPOINT_MAX_AMOUNT_PER_{name}": cap})
-        with pytest.raises(RefusedError, match=sentence):
+        with refused(sentence):
             plan(connection, campaign_id, settings, force=True, reason="r")
-        with pytest.raises(RefusedError, match=sentence):
+        with refused(sentence):
             begin(connection, campaign_id, StartTerms(policy=policy_of(settings)))
         assert find_next(connection, settings)[0] is None
     allowed = load_settings({"BULKPOINT_MAX_AMOUNT_PER_ROW": "14", "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN": "50"})
@@ -232,14 +211,14 @@ def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: L
     campaign_id = lists.expect()
     lists.load(campaign_id)
     digest = digest_targets(connection, campaign_id).hex()
-    with pytest.raises(RefusedError, match=rf"have the digest {digest}, not the one given.*preview {campaign_id}"):
+    with refused(rf"have the digest {digest}, not the one given.*preview {campaign_id}"):
         plan(connection, campaign_id, digest="00" * 32)
     plan(connection, campaign_id, digest=digest[:12].upper())
     terms = plan(connection, campaign_id, digest=digest)
     connection.execute(
         "update campaign_target set amount = 11 - 2 * (member_id = 'a')::int where member_id in ('a', 'b')"
     )
-    with pytest.raises(RefusedError, match=r"changed since they were looked at"):
+    with refused(r"changed since they were looked at"):
         begin(connection, campaign_id, terms)
     assert get_campaign(connection, campaign_id).state == "WAITING"
     begin(connection, campaign_id, plan(connection, campaign_id))
@@ -250,18 +229,16 @@ def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: L
 
 def test_the_same_list_is_not_created_twice_unless_that_is_meant(connection: Connection, lists: Lists) -> None:
     first = lists.create("a")
-    with pytest.raises(
-        RefusedError, match=rf"same as that of campaign {first} .list a.*Nothing was loaded.*--same-as {first}"
-    ):
+    with refused(rf"same as that of campaign {first} .list a.*Nothing was loaded.*--same-as {first}"):
         lists.create("a")
-    with pytest.raises(UsageError, match=r"--same-as needs --reason"):
+    with refused(r"--same-as needs --reason", UsageError):
         lists.create("a", same_as=first)
-    with pytest.raises(RefusedError, match=r"There is no campaign 99"):
+    with refused(r"There is no campaign 99"):
         lists.create("a", same_as=99, reason="r")
     other = lists.create("b")
-    with pytest.raises(RefusedError, match=rf"--same-as {other}: this list was last seen in campaign {first}"):
+    with refused(rf"--same-as {other}: this list was last seen in campaign {first}"):
         lists.create("a", same_as=other, reason="r")
-    with pytest.raises(RefusedError, match=r"no other campaign of the last 90 days has this list"):
+    with refused(r"no other campaign of the last 90 days has this list"):
         lists.create("c", same_as=other, reason="r")
     again = lists.create("a", same_as=first, reason="twice this month")
     assert get_campaign(connection, again).same_as == first
@@ -296,7 +273,7 @@ def test_a_wanted_repetition_is_one_of_the_latest_only(connection: Connection, l
     third = lists.create("a", same_as=second, reason="r")
     begin(connection, third, plan(connection, third, force=True, reason="r"))
     stop_run(connection, third, actor="bob")
-    with pytest.raises(RefusedError, match=rf"same as that of campaign {third}.*--same-as {third}"):
+    with refused(rf"same as that of campaign {third}.*--same-as {third}"):
         plan(connection, second, force=True, reason="r")
     plan(connection, second, force=True, reason="r", same_as=third)
 
@@ -308,7 +285,7 @@ def test_what_was_withdrawn_or_is_long_ago_paid_nobody_twice(connection: Connect
     begin(connection, second, plan(connection, second))
     stop_run(connection, second, actor="bob")
     connection.execute("update duplicate_list set seen_at = clock_timestamp() - interval '89 days 23 hours'")
-    with pytest.raises(RefusedError, match=rf"campaign {second}.*seen 89 days ago"):
+    with refused(rf"campaign {second}.*seen 89 days ago"):
         lists.create("a")
     connection.execute("update duplicate_list set seen_at = clock_timestamp() - interval '90 days 1 hour'")
     lists.create("a")
@@ -320,13 +297,11 @@ def test_a_loaded_list_that_was_paid_is_refused_at_the_start(connection: Connect
     begin(connection, paid, plan(connection, paid))
     stop_run(connection, paid, actor="bob")
     lists.load(again)
-    with pytest.raises(
-        RefusedError, match=rf"same as that of campaign {paid}.*withdraw {again}.*--same-as {paid} --reason"
-    ):
+    with refused(rf"same as that of campaign {paid}.*withdraw {again}.*--same-as {paid} --reason"):
         plan(connection, again, force=True, reason="r")
-    with pytest.raises(RefusedError, match=rf"same as that of campaign {paid}"):
+    with refused(rf"same as that of campaign {paid}"):
         begin(connection, again)
-    with pytest.raises(RefusedError, match=rf"--same-as {again}|same as that of campaign {paid}"):
+    with refused(rf"--same-as {again}|same as that of campaign {paid}"):
         plan(connection, again, same_as=again, reason="r")
     begin(connection, again, plan(connection, again, same_as=paid, reason="second half"), reason="second half")
     assert get_campaign(connection, again).same_as == paid
@@ -340,44 +315,44 @@ def test_a_loaded_list_that_was_paid_is_refused_at_the_start(connection: Connect
 
 
 def test_an_approval_is_another_logins_and_binds_the_digest(
-    connection: Connection, lists: Lists, lee: Connection
+    connection: Connection, world: World, lists: Lists, lee: Connection
 ) -> None:
     campaign_id = lists.expect()
     lists.load(campaign_id, "abcd")
-    with pytest.raises(RefusedError, match=r"login lee may not approve.*right grant lee approve"):
+    with refused(r"login lee may not approve.*right grant lee approve"):
         approve_campaign(lee, campaign_id, actor="lee")
     connection.execute("insert into operator_right (login, permission) values ('lee', 'approve')")
-    with pytest.raises(RefusedError, match=r"cannot be approved: it expects 5 targets"):
+    with refused(r"cannot be approved: it expects 5 targets"):
         approve_campaign(lee, campaign_id, actor="lee")
     lists.load(campaign_id, "e")
-    with pytest.raises(RefusedError, match=r"nobody has approved it. Have it approved: .*approve"):
+    with refused(r"nobody has approved it. Have it approved: .*approve"):
         plan(connection, campaign_id, CAREFUL)
-    with pytest.raises(RefusedError, match=r"created by this very database login"):
+    with refused(r"created by this very database login"):
         approve_campaign(connection, campaign_id, actor="lee")
-    with pytest.raises(RefusedError, match=r"not the one given"):
+    with refused(r"not the one given"):
         approve_campaign(lee, campaign_id, actor="lee", digest="0" * 12)
     digest = digest_targets(connection, campaign_id)
     assert approve_campaign(lee, campaign_id, actor="Lee", digest=digest.hex()[:12]) == digest
-    assert written(connection, campaign_id) == (["campaign.created", "campaign.approved"], ["create", "approve"])
+    assert world.written(campaign_id) == (["campaign.created", "campaign.approved"], ["create", "approve"])
     campaign = get_campaign(connection, campaign_id)
     assert (campaign.approved_by, campaign.approved_login, campaign.approved_digest) == ("Lee", "lee", digest)
     plan(connection, campaign_id, CAREFUL)
 
     connection.execute("update campaign_target set reason = 'other' where member_id = 'a'")
     for settings in (CAREFUL, SETTINGS):
-        with pytest.raises(RefusedError, match=r"changed after they were approved.*approve"):
+        with refused(r"changed after they were approved.*approve"):
             plan(connection, campaign_id, settings)
-    with pytest.raises(RefusedError, match=r"changed after they were approved"):
+    with refused(r"changed after they were approved"):
         begin(connection, campaign_id)
     approve_campaign(lee, campaign_id, actor="Lee")
     begin(connection, campaign_id, plan(connection, campaign_id, CAREFUL))
-    with pytest.raises(RefusedError, match=r"is RUNNING and cannot be approved"):
+    with refused(r"is RUNNING and cannot be approved"):
         approve_campaign(lee, campaign_id, actor="Lee")
 
 
 def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.create("a")
-    with pytest.raises(RefusedError, match=r"nobody has approved it"):
+    with refused(r"nobody has approved it"):
         begin(connection, campaign_id, StartTerms(policy=Policy(approval_required=True)))
 
 
@@ -394,34 +369,34 @@ def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Co
     campaign_id, younger = lists.create("a"), lists.create("b")
     for other in set(Right) - {right}:
         connection.execute("insert into operator_right (login, permission) values ('lee', %s)", (other.value,))
-    refused = pytest.raises(RefusedError, match=rf"login lee may not .*right grant lee {right.value}")
+    no_right = partial(refused, rf"login lee may not .*right grant lee {right.value}")
     match right:
         case Right.START:
-            with refused:
+            with no_right():
                 plan(lee, campaign_id)
-            with refused:
+            with no_right():
                 begin(lee, campaign_id)
-            with refused:
+            with no_right():
                 withdraw_campaign(lee, campaign_id, actor="lee", reason="r")
             begin(connection, campaign_id)
             stop_run(lee, campaign_id, actor="lee")  # needs no right
-            with refused:
+            with no_right():
                 plan_resume(lee, campaign_id, tell=print)
             connection.execute("alter table campaign_run disable trigger all")
             connection.execute("update campaign_run set state = 'COMPLETED'")
-            with refused:
+            with no_right():
                 plan_retry(lee, campaign_id, ALL_BUT_REFUSED)
         case Right.FORCE:
             plan(lee, campaign_id)
-            with refused:
+            with no_right():
                 plan(lee, younger, force=True, reason="r")
-            with refused:
+            with no_right():
                 begin(lee, younger, StartTerms(forced=True), reason="r")
         case Right.APPROVE:
-            with refused:
+            with no_right():
                 approve_campaign(lee, campaign_id, actor="lee")
         case Right.THROTTLE:
-            with refused:
+            with no_right():
                 change_limit(lee, SETTINGS, tps=1, actor="lee")
 
 

@@ -1,7 +1,6 @@
 """One wave as Spark does it: what the driver's own read brings, how it is cut and spread, what workers hand back."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,16 +11,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import spark_partition_id
 
-from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.pay.driver import Driver, JobEnvironment
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA
-from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
-from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.run import Run
+from bulkpoint.store.connect import Connection
+from tests.world.campaigns import Campaign, World
 
 SHARES = 3  # not what Spark would choose by itself: it has two slots
 TARGETS = 90
@@ -46,46 +42,16 @@ class Paid:
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def run(connection: Connection) -> Run:
-    """A run with rows of every state in the wave; another campaign has been there before."""
-    ensure_limit(connection, tps=100, shares=SHARES, actor="tester")
-    end_run(connection, begun(connection, "before", amount=7), RunState.FAILED, "the test says so")
-    run = begun(connection, "now", amount=None)
-    for statement, seqs in (
-        (b"update payment set state = 'SUCCESS', transaction_id = 't'", SUCCESS),
-        (b"update payment set state = 'FAILED', failure_kind = 'REJECTED', first_sent_at = now()", FAILED),
-        (b"update payment set state = 'PROCESSING', claim_share = 0, claim_epoch = 1", PROCESSING),
-    ):
-        connection.execute(
-            statement + b" where campaign_id = %s and seq = any(%s)", (run.token.campaign_id, list(seqs))
-        )
-    return run
-
-
-def begun(connection: Connection, name: str, *, amount: int | None) -> Run:
+def campaign(connection: Connection) -> Campaign:
+    """Running, with payments of every state in the wave; another campaign has been there before."""
+    world = World(connection, shares=SHARES)
     targets = [target(seq) for seq in range(1, TARGETS + 1)]
-    rows = [(member, amount or own, reason) for member, own, reason in targets]
-    inserted = connection.execute(
-        "insert into campaign (name, expected_count, expected_amount, creator) values (%s, %s, %s, 'tester')"
-        " returning campaign_id",
-        (name, len(rows), sum(row[1] for row in rows)),
-    ).fetchone()
-    assert inserted is not None
-    with connection.cursor() as cursor:
-        cursor.executemany("insert into campaign_target values (%s, %s, %s, %s)", [(*inserted, *row) for row in rows])
-    return begin_run(connection, inserted[0], kind="INITIAL", actor="tester", reason=None, shares=SHARES)
+    world.campaign([(member, 7, reason) for member, _, reason in targets]).begun().ended("FAILED")
+    return world.campaign(targets).begun().paid(SUCCESS).failed(FAILED).claimed(PROCESSING)
 
 
 @pytest.fixture
-def paid(
-    spark: SparkSession, connection: Connection, run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Paid:
+def paid(spark: SparkSession, campaign: Campaign, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Paid:
     """The driver paid WAVE of a run that is over: it read, spread and started workers, and they sent nothing."""
     frames: dict[str, Any] = {}
     repartition, map_in_arrow = DataFrame.repartition, DataFrame.mapInArrow
@@ -102,9 +68,9 @@ def paid(
     monkeypatch.setattr(DataFrame, "mapInArrow", work)
     settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
     job = JobEnvironment(spark, SHARES, database_url, settings, deliver=lambda _: None)
-    driver = Driver(run, job, StopSignals())
+    driver = Driver(campaign.run, job, StopSignals())
     driver._heartbeat.stop()
-    stop_run(connection, run.token.campaign_id, actor="tester")
+    campaign.stopped()
     assert driver._pay_wave(WAVE, "the wave of the test")
     return Paid(**frames)
 
