@@ -343,7 +343,7 @@ def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_oth
     limit(80)
     campaign.begun("RESUME", actor="kim")
     limit(70)
-    campaign.without_driver()
+    campaign.driver_ends(in_s=0)
 
     story = story_of(get_campaign(connection, 1), list_history(connection, 1), "UTC")
     assert [told.sentence for told in story] == [
