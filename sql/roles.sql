@@ -21,7 +21,8 @@ grant select on campaign, migration to bulkpoint_loader;
 
 -- Creates and runs campaigns; which of that, operator_right says by login. Never rewrites what happened.
 grant bulkpoint_reader, bulkpoint_loader to bulkpoint_operator;
-grant insert (name, note, expected_count, expected_amount, creator, creator_login, not_before) on campaign to bulkpoint_operator;
+grant insert (name, note, expected_count, expected_amount, creator, creator_login, not_before) on campaign
+    to bulkpoint_operator;
 grant update (last_event_no, approved_by, approved_login, approved_at, approved_digest, withdrawn_by, withdrawn_at,
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
 grant insert, update on campaign_run, campaign_counter, money_limit, duplicate_list to bulkpoint_operator;
@@ -34,7 +35,7 @@ grant insert, update, delete on money_share to bulkpoint_operator;
 grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
 
 -- Takes events from the outbox to Kafka and Slack.
-grant select on campaign, campaign_run, campaign_overview, campaign_count, campaign_failed_count, campaign_counter, campaign_progress, money_limit,
-                outbox_event, outbox_cursor, notification, migration to bulkpoint_relay;
+grant select on campaign, campaign_run, campaign_overview, campaign_counter, campaign_count, campaign_failed_count,
+                campaign_progress, money_limit, outbox_event, outbox_cursor, notification, migration to bulkpoint_relay;
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_relay;
 grant insert, update on outbox_cursor, notification to bulkpoint_relay;

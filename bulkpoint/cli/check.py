@@ -20,7 +20,7 @@ def check() -> None:
       bulkpoint check
       * * * * *  bulkpoint check || mail -s "bulkpoint" on-call
     """
-    from bulkpoint.store.alerts import find_alerts
+    from bulkpoint.store.alert import find_alerts
     from bulkpoint.store.campaign import get_running_campaign
     from bulkpoint.views.alerts import CheckView
 

@@ -12,8 +12,11 @@ def database() -> None:
 
 @database.command("migrate", short_help="Bring the database to this version's tables.")
 @json_option()
-def migrate_() -> None:
+@click.option("--before", is_flag=True, help="Only what the version before can live with: it may still be running.")
+def migrate_(*, before: bool) -> None:
     """Bring the database to this version's tables. Safe to repeat; an embedded database needs none of it.
+
+    To bring in a new version without a pause: --before, then the new version everywhere, then again without it.
 
     \b
     Example:
@@ -25,7 +28,7 @@ def migrate_() -> None:
     from bulkpoint.views.changes import DatabaseMigrated
 
     with connection_target(load_settings()) as target:
-        applied = migrate(target.url)
+        applied = migrate(target.url, before_only=before)
     emit(DatabaseMigrated(applied=applied))
 
 

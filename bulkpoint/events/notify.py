@@ -19,7 +19,7 @@ from bulkpoint.events.message import NOTIFIED_TYPES, Message, message_of, messag
 from bulkpoint.events.slack import send
 from bulkpoint.extras import require_extra
 from bulkpoint.settings import Settings
-from bulkpoint.store.alerts import find_alerts
+from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.connect import Link
 from bulkpoint.store.notification import (
     TOLD_WITHIN_S,

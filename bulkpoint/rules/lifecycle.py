@@ -26,7 +26,6 @@ class RunKind(StrEnum):
     INITIAL = "INITIAL"  # all payments
     RETRY = "RETRY"  # those that FAILED
     RESUME = "RESUME"  # those an unfinished run left open
-    REVERSAL = "REVERSAL"  # takes points back; not built yet
 
 
 class CampaignState(StrEnum):

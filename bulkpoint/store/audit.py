@@ -134,7 +134,7 @@ def write_audit(
             "actor": actor,
             "action": action,
             "campaign_id": campaign_id,
-            "run": run,
+            "run_no": run,
             "detail": Jsonb(detail),
         },
     )

@@ -118,7 +118,7 @@ def insert_campaign(
 def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     """Raises RefusedError where there is no such campaign."""
     with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
-        campaign = cursor.execute(sql("get_campaign"), {"campaign_id": campaign_id}).fetchone()
+        campaign = cursor.execute(sql("get_campaigns"), {"campaign_id": campaign_id}).fetchone()
     if campaign is None:
         raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
     return campaign
@@ -151,7 +151,7 @@ def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: st
 def list_campaigns(connection: Connection) -> list[Campaign]:
     """All campaigns, oldest first."""
     with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
-        return cursor.execute(sql("list_campaigns")).fetchall()
+        return cursor.execute(sql("get_campaigns"), {"campaign_id": None}).fetchall()
 
 
 def list_queue(connection: Connection) -> list[QueuedCampaign]:

@@ -1,41 +1,41 @@
-"""Forward-only migrations: sql/migrations/NNNN_*.sql, each once, in order."""
+"""Forward-only migrations, each once, in order; their names and the rule behind these: rules/migrations.py."""
 
 import psycopg
 
 from bulkpoint import files
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.migrations import needed, refusal
 from bulkpoint.store.connect import connect, reachable
+from bulkpoint.store.version import shipped_migrations
 
 # Any constant will do: it makes two migrating processes take turns.
 MIGRATION_LOCK = 5_171_985_001
 OLDEST_SERVER = 150_000
 
 
-def migrate(conninfo: str) -> list[str]:
+def migrate(conninfo: str, *, before_only: bool = False) -> list[str]:
     """Bring the database to this version's tables; safe to run twice and by two processes at once.
 
-    Returns the names of the migrations applied now, in order. Raises RefusedError for a server older than
-    PostgreSQL 15 and for a database that a newer bulkpoint has already moved on.
+    before_only: no further than the version before can follow, which may still be running. Returns the names of the
+    migrations applied now, in order. Raises RefusedError for a server older than PostgreSQL 15 and for a database that
+    a newer bulkpoint has already changed.
     """
-    names = sorted(name for name in files.list_names("sql/migrations") if name.endswith(".sql"))
+    shipped = shipped_migrations()
+    wanted = needed(shipped) if before_only else shipped
     with connect(conninfo) as connection, connection.transaction():
         if connection.info.server_version < OLDEST_SERVER:
-            raise RefusedError(
-                f"PostgreSQL {connection.info.server_version // 10_000} is too old: bulkpoint needs 15 or later."
-            )
+            version = connection.info.server_version // 10_000
+            raise RefusedError("SERVER_TOO_OLD", version=version, oldest=OLDEST_SERVER // 10_000)
         connection.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         connection.execute(
             "create table if not exists migration"
             " (name text primary key, applied_at timestamptz not null default clock_timestamp())"
         )
         applied = {name for (name,) in connection.execute("select name from migration")}
-        unknown = sorted(applied - set(names))
-        if unknown:
-            raise RefusedError(
-                f"The database has migration {unknown[-1]}, which this bulkpoint does not know:"
-                " a newer version has been here. Use that version."
-            )
-        missing = [name for name in names if name not in applied]
+        refused = refusal([], applied - set(shipped))
+        if refused is not None:
+            raise RefusedError(refused)
+        missing = [name for name in wanted if name not in applied]
         for name in missing:
             _apply(connection, name)
     return missing

@@ -50,7 +50,7 @@ def write_event(
             "campaign_id": campaign_id,
             "event_id": new_id(),
             "type": type,
-            "run": run,
+            "run_no": run,
             "actor": actor,
             "data": Jsonb(data),
         },

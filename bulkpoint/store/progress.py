@@ -153,7 +153,7 @@ def last_call(connection: Connection, campaign_id: int) -> datetime | None:
 
 def summarize_run_number(connection: Connection, campaign_id: int, run: int) -> RunSummary:
     """The same, of a campaign's run by its number."""
-    row = connection.execute(sql("run_id_of_number"), {"campaign_id": campaign_id, "run": run}).fetchone()
+    row = connection.execute(sql("run_id_of_number"), {"campaign_id": campaign_id, "run_no": run}).fetchone()
     assert row is not None, f"campaign {campaign_id} has a run {run}"
     return summarize_run(connection, row[0])
 

@@ -1,7 +1,8 @@
 """Named statements: sql/queries/*.sql, each after a line `-- name: what_it_does`.
 
-A line `-- include: fragment` stands for the text of sql/fragments/fragment.sql: what several statements do alike is
-written once, and PostgreSQL still sees one statement. Lines of comment stay at home: a % in one would be a parameter.
+A line `-- include: fragment` (or `-- include: fragment,`) stands for the text of sql/fragments/fragment.sql: what
+several statements do alike is written once, and PostgreSQL still sees one statement. Comments are not sent: a % in one
+would be taken for a parameter.
 """
 
 import re
@@ -10,7 +11,7 @@ from functools import cache
 from bulkpoint import files
 
 MARK = "-- name: "
-_INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include: (\w+)(,?)$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
@@ -26,7 +27,7 @@ def _statements() -> dict[str, bytes]:
 
 
 def _fragment(include: re.Match[str]) -> str:
-    return files.read_text(f"sql/fragments/{include[1]}.sql").strip()
+    return files.read_text(f"sql/fragments/{include[1]}.sql").strip() + include[2]
 
 
 def sql(name: str) -> bytes:

@@ -4,21 +4,22 @@ import psycopg
 
 from bulkpoint import files
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.migrations import refusal
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
 
 
+def shipped_migrations() -> list[str]:
+    """The names of the migrations that came with this code, in order."""
+    return files.list_names("sql/migrations")
+
+
 def refuse_other_version(connection: Connection) -> None:
-    """Raises RefusedError where migrations are missing, or where a newer bulkpoint has been."""
-    shipped = {name for name in files.list_names("sql/migrations") if name.endswith(".sql")}
+    """Raises RefusedError where the database lacks migrations that this code needs, or has some it may not survive."""
     try:
-        applied = {name for (name,) in connection.execute(sql("list_migrations"))}
+        applied = [name for (name,) in connection.execute(sql("list_migrations"))]
     except psycopg.errors.UndefinedTable as error:
-        raise RefusedError("The database has no tables of bulkpoint's yet. Run: bulkpoint db migrate") from error
-    if shipped - applied:
-        raise RefusedError("The database is older than this bulkpoint. Run: bulkpoint db migrate")
-    if applied - shipped:
-        raise RefusedError(
-            f"The database has migration {max(applied - shipped)}, which this bulkpoint does not know:"
-            " a newer version has been here. Use that version."
-        )
+        raise RefusedError("DATABASE_EMPTY", "migrate_database") from error
+    refused = refusal(shipped_migrations(), applied)
+    if refused is not None:
+        raise RefusedError(refused)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Self
 
-from bulkpoint.store.alerts import Alert
+from bulkpoint.store.alert import Alert
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time
 from bulkpoint.views.languages import phrase

@@ -1,11 +1,11 @@
 -- name: write_audit
 -- The trigger adds number, time, database login and the seal.
-insert into audit_event (os_user, host, actor, action, campaign_id, run, detail)
-values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run)s, %(detail)s)
+insert into audit_event (os_user, host, actor, action, campaign_id, run_no, detail)
+values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run_no)s, %(detail)s)
 
 -- name: list_audit
 -- The latest rows that meet every condition given; a null is no condition.
-select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run, detail, hash
+select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no as run, detail, hash
 from audit_event
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
   and (%(action)s::text is null or action = %(action)s)
@@ -20,7 +20,7 @@ select distinct action from audit_event order by action
 
 -- name: list_history
 -- What happened to one campaign, oldest first; changes of the limit while one of its runs went on belong to it.
-select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run, detail, hash
+select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no as run, detail, hash
 from audit_event a
 where campaign_id = %(campaign_id)s
    or campaign_id is null and action = 'tps.set' and exists (
@@ -29,8 +29,8 @@ where campaign_id = %(campaign_id)s
 order by audit_no
 
 -- name: verify_audit
--- Every seal made again, in one pass and of one moment: the first row that does not follow from the one before it, the last
--- row, the head, the first row beyond the head, and the row whose hash somebody has kept.
+-- Every seal is computed again, in one pass over one snapshot: the first row that does not follow from the one before
+-- it, the last row, the head, the first row beyond the head, and the row whose hash somebody has kept.
 with linked as (
     select audit_no, lag(audit_no, 1, 0::bigint) over chain as before_no,
            hash is distinct from audit_hash(lag(hash, 1, sha256(''::bytea)) over chain, e) as altered
@@ -42,7 +42,8 @@ with linked as (
 )
 select t.rows, last.audit_no as last_no, last.occurred_at as last_at, last.hash as last_hash,
        broken.audit_no as broken_no, broken.occurred_at as broken_at,
-       (select coalesce(max(before.audit_no), 0) from audit_event before where before.audit_no < t.broken_no) as before_no,
+       (select coalesce(max(earlier.audit_no), 0) from audit_event earlier where earlier.audit_no < t.broken_no)
+           as before_no,
        head.audit_no as head_no, head.hash as head_hash, beyond.occurred_at as after_head_at,
        kept.occurred_at as kept_at, kept.hash as kept_hash
 from total t

@@ -15,7 +15,8 @@ where campaign_id = %(campaign_id)s and (not %(failed_only)s or state = 'FAILED'
 order by seq
 
 -- name: report_failures
--- FAILED payments and their points by kind and code, the most frequent first. Money chooses its codes, so there may be many.
+-- FAILED payments and their points by kind and code, the most frequent first. The money API chooses its codes, so there
+-- may be many.
 select failure_kind::text as kind, failure_code as code, count(*)::bigint as count, sum(amount)::bigint as amount
 from payment where campaign_id = %(campaign_id)s and state = 'FAILED'
 group by 1, 2 order by 3 desc, 1, 2 limit %(rows_max)s
@@ -23,28 +24,29 @@ group by 1, 2 order by 3 desc, 1, 2 limit %(rows_max)s
 -- name: report_runs
 -- A campaign's runs, the first one first. done_before: payments that had ended when it began, by its first sample;
 -- done_after: when it ended, by its event. Null where that was not kept.
-select r.run, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason, r.actor, r.started_at, r.finished_at,
+select r.run_no as run, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason, r.actor,
+       r.started_at, r.finished_at,
        case when r.kind = 'INITIAL' then 0 else (
            select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1
        ) end as done_before,
        (select (e.data->>'success')::bigint + (e.data->>'failed')::bigint from outbox_event e
-        where e.campaign_id = r.campaign_id and e.run = r.run
+        where e.campaign_id = r.campaign_id and e.run_no = r.run_no
           and e.type in ('campaign.completed', 'campaign.failed', 'campaign.stopped')
         order by e.event_no desc limit 1) as done_after
 from campaign_run r
-where r.campaign_id = %(campaign_id)s order by r.run
+where r.campaign_id = %(campaign_id)s order by r.run_no
 
 -- name: report_samples
 -- Samples of a campaign's runs, every so many of them, and the last of each run.
-select run, sampled_at as at, done, tps from (
-    select r.run, p.sampled_at, p.success + p.failed as done, p.tps,
-           row_number() over (order by r.run, p.sampled_at) - 1 as position, count(*) over () as samples,
+select run_no as run, sampled_at as at, done, tps from (
+    select r.run_no, p.sampled_at, p.success + p.failed as done, p.tps,
+           row_number() over (order by r.run_no, p.sampled_at) - 1 as position, count(*) over () as samples,
            lead(p.run_id) over (partition by p.run_id order by p.sampled_at) is null as last
     from campaign_run r join campaign_progress p using (run_id)
     where r.campaign_id = %(campaign_id)s
 ) numbered
 where last or position %% greatest(1, (samples + %(samples_max)s - 1) / %(samples_max)s) = 0
-order by run, sampled_at
+order by run_no, sampled_at
 
 -- name: report_amount_range
 select min(amount), max(amount) from payment where campaign_id = %(campaign_id)s

@@ -1,12 +1,13 @@
 -- name: ensure_limit
--- The first row; whoever comes second changes nothing.
-insert into money_limit (tps, shares, set_by, reason) values (%(tps)s, %(shares)s, %(actor)s, 'first value, from the settings')
+-- The first row; a second call changes nothing.
+insert into money_limit (tps, shares, set_by, reason)
+values (%(tps)s, %(shares)s, %(actor)s, 'first value, from the settings')
 on conflict (only_row) do nothing
 
 -- name: get_limit
 -- With the numbers of the shares that someone holds.
 select tps, shares, set_by, set_at, reason, until, tps_afterwards,
-       array(select share::int from money_share where leased_until > clock_timestamp() and share < shares) as leased
+       array(select share::int from live_share where share < shares) as leased
 from money_limit
 
 -- name: lock_limit

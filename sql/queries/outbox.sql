@@ -3,8 +3,8 @@
 with numbered as (
     update campaign set last_event_no = last_event_no + 1 where campaign_id = %(campaign_id)s returning last_event_no
 )
-insert into outbox_event (campaign_id, event_no, event_id, type, run, actor, data)
-select %(campaign_id)s, last_event_no, %(event_id)s, %(type)s, %(run)s, %(actor)s, %(data)s from numbered
+insert into outbox_event (campaign_id, event_no, event_id, type, run_no, actor, data)
+select %(campaign_id)s, last_event_no, %(event_id)s, %(type)s, %(run_no)s, %(actor)s, %(data)s from numbered
 returning event_no
 
 -- name: write_deployment_event
@@ -12,11 +12,6 @@ returning event_no
 with numbered as (
     update money_limit set last_event_no = last_event_no + 1 returning last_event_no
 )
-insert into outbox_event (campaign_id, event_no, event_id, type, run, actor, data)
-select 0, last_event_no, %(event_id)s, %(type)s, %(run)s, %(actor)s, %(data)s from numbered
+insert into outbox_event (campaign_id, event_no, event_id, type, run_no, actor, data)
+select 0, last_event_no, %(event_id)s, %(type)s, %(run_no)s, %(actor)s, %(data)s from numbered
 returning event_no
-
--- name: quarter_published
--- The last quarter of a campaign that was told, in percent; 0 for none.
-select coalesce(max((data->>'percent')::int), 0) from outbox_event
-where campaign_id = %(campaign_id)s and type = 'campaign.progressed'

@@ -3,8 +3,9 @@
 set transaction isolation level repeatable read, read only
 
 -- name: sum_targets_by_reason
--- One scan: the reasons with the most points, each row beside the sums over all of them. No row where there is no target.
-select reason, count::bigint, amount, sum(count) over ()::bigint as all_count, sum(amount) over ()::numeric as all_amount,
+-- One scan: the reasons with the most points, each row with the sums over all of them. No row where there is no target.
+select reason, count::bigint, amount, sum(count) over ()::bigint as all_count,
+       sum(amount) over ()::numeric as all_amount,
        min(smallest) over () as smallest, max(largest) over () as largest,
        sum(above) over ()::bigint as above, count(*) over () as reason_count
 from (select reason, count(*) as count, sum(amount) as amount, min(amount) as smallest, max(amount) as largest,

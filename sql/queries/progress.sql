@@ -1,20 +1,22 @@
 -- name: sample_progress
 -- One look at a campaign: its latest run, its counts, the limit. Nothing is counted before the freeze.
-select clock_timestamp() as at, o.state, o.run as run_no, o.run_reason,
+select clock_timestamp() as at, o.state, o.run_no, o.run_reason,
        coalesce(o.target_count, o.expected_count) as total,
        coalesce(c.processing, 0) as processing, coalesce(c.success, 0) as success, coalesce(c.failed, 0) as failed,
        coalesce(c.unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
        coalesce(c.failed_amount, 0) as failed_amount,
        l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
-       o.state = 'RUNNING' and coalesce(o.driver_until <= clock_timestamp(), false) as driver_is_gone
+       o.driver_is_gone
 from campaign_overview o
 left join campaign_count c using (campaign_id)
 left join money_limit l on true
 left join lateral (
     -- What money lets through of the limit, by those shares that it holds back; and since when it answers nothing.
-    select (sum(coalesce((s.pressure->>'rate')::float8, l.tps / l.shares + (s.share < mod(l.tps, l.shares))::int)))::int as slowed_to,
-           to_timestamp(min((s.pressure->>'trouble_since')::float8) filter (where s.pressure->>'open_since' is not null)) as out_since
-    from money_share s where s.leased_until > clock_timestamp() and o.state = 'RUNNING' having count(s.pressure) > 0
+    select sum(coalesce((s.pressure->>'rate')::float8,
+                        l.tps / l.shares + (s.share < mod(l.tps, l.shares))::int))::int as slowed_to,
+           to_timestamp(min((s.pressure->>'trouble_since')::float8)
+                        filter (where s.pressure->>'open_since' is not null)) as out_since
+    from live_share s where o.state = 'RUNNING' having count(s.pressure) > 0
 ) m on true
 where o.campaign_id = %(campaign_id)s
 
@@ -36,7 +38,7 @@ where r.run_id = %(run_id)s
 
 -- name: summarize_run
 -- How a run ended. done_before: what earlier runs had ended, by the run's first sample; null where none was kept.
-select o.campaign_id, o.name, r.run as run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
+select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
        r.started_at, r.finished_at,
        c.pending + c.processing as open, c.success, c.failed, c.unknown,
        (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f
@@ -51,18 +53,24 @@ join campaign_count c using (campaign_id)
 where r.run_id = %(run_id)s
 
 -- name: last_call
--- When the latest call of a campaign left. Attempt ids are made in order of time, before sending; so the last thousand of
--- them hold it, whatever the campaign's size.
+-- When the latest call of a campaign left. Attempt ids are made in order of time, before sending, so it is among the
+-- last thousand of them, whatever the campaign's size.
 select max(sent_at) from (
     select sent_at from payment_attempt where campaign_id = %(campaign_id)s order by attempt_id desc limit 1000
 ) latest
 
 -- name: run_id_of_number
-select run_id from campaign_run where campaign_id = %(campaign_id)s and run = %(run)s
+select run_id from campaign_run where campaign_id = %(campaign_id)s and run_no = %(run_no)s
 
 -- name: recent_rate
 -- Payments that ended a second in the last minute of a run's samples; null until there are two.
-select (max(success + failed) - min(success + failed)) / nullif(extract(epoch from max(sampled_at) - min(sampled_at)), 0)::float8
+select (max(success + failed) - min(success + failed))
+       / nullif(extract(epoch from max(sampled_at) - min(sampled_at)), 0)::float8
 from campaign_progress p
 where run_id = %(run_id)s
   and sampled_at > (select max(sampled_at) from campaign_progress where run_id = %(run_id)s) - interval '1 min'
+
+-- name: quarter_published
+-- The last quarter of a campaign that was published, in percent; 0 for none.
+select coalesce(max((data->>'percent')::int), 0) from outbox_event
+where campaign_id = %(campaign_id)s and type = 'campaign.progressed'

@@ -1,8 +1,8 @@
 -- name: run_to_reconcile
 -- The latest run: look-ups are recorded under it, and after its end nothing of it was sent.
-select r.run_id, r.run, r.state::text, c.key_namespace
+select r.run_id, r.run_no, r.state::text, c.key_namespace
 from campaign c join campaign_run r using (campaign_id)
-where c.campaign_id = %(campaign_id)s order by r.run desc limit 1
+where c.campaign_id = %(campaign_id)s order by r.run_no desc limit 1
 
 -- name: keep_from_starting
 -- Until the transaction ends: a start or a resume takes this row first.
@@ -22,27 +22,19 @@ select p.seq, p.member_id, p.amount, p.state::text, p.failure_kind::text, p.fail
        extract(epoch from s.leased_until - clock_timestamp())::float8
 from payment p
 join campaign_run r on r.run_id = %(run_id)s
-left join money_share s on p.state = 'PROCESSING' and s.share = p.claim_share and s.epoch = p.claim_epoch
-                       and s.leased_until > clock_timestamp()
+left join live_share s on p.state = 'PROCESSING' and s.share = p.claim_share and s.epoch = p.claim_epoch
 where p.campaign_id = %(campaign_id)s and p.seq > %(after)s
   and (%(seqs)s::bigint[] is null or p.seq = any(%(seqs)s::bigint[]))
   and (p.maybe_credited and p.state <> 'SUCCESS' or p.failure_kind = 'UNKNOWN' or p.state = 'PROCESSING')
 order by p.seq limit %(rows_max)s
 
 -- name: apply_findings
--- What look-ups, or a settlement, say of payments: the calls, the rows, the driver's counters, in one statement. SUCCESS
--- always applies; "not credited" only to a row that is still as it was when it was read, and that nobody alive holds.
--- Returns the rows that changed.
-with attempt as (
-    insert into payment_attempt
-        (campaign_id, attempt_id, method, seq, run_id, sent_at, answered_at, http_status, outcome, code, transaction_id)
-    select %(campaign_id)s, a.attempt_id, 'GET', a.seq, %(run_id)s, to_timestamp(a.sent_at), to_timestamp(a.answered_at),
-           a.http_status, a.outcome, a.code, a.transaction_id
-    from unnest(%(attempt_ids)s::uuid[], %(attempt_seqs)s::bigint[], %(sent_ats)s::float8[], %(answered_ats)s::float8[],
-                %(http_statuses)s::smallint[], %(outcomes)s::text[], %(attempt_codes)s::text[], %(attempt_transactions)s::text[])
-        as a(attempt_id, seq, sent_at, answered_at, http_status, outcome, code, transaction_id)
-    on conflict do nothing
-), finding as (
+-- What look-ups, or a settlement, say of payments: the calls, the rows, the driver's counters, in one statement.
+-- SUCCESS always applies; "not credited" only to a row that is still as it was when it was read, and whose claim's
+-- holder is gone. Returns the rows that changed.
+with
+-- include: insert_attempts,
+finding as (
     select * from unnest(
         %(seqs)s::bigint[], %(transaction_ids)s::text[], %(read_states)s::payment_state[], %(read_shares)s::smallint[],
         %(read_epochs)s::bigint[], %(read_last_sent_ats)s::float8[])
@@ -51,8 +43,7 @@ with attempt as (
     select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch,
            extract(epoch from p.last_sent_at)::float8 as last_sent_at,
            p.state = 'PROCESSING' and exists (
-               select from money_share s
-               where s.share = p.claim_share and s.epoch = p.claim_epoch and s.leased_until > clock_timestamp()) as alive
+               select from live_share s where s.share = p.claim_share and s.epoch = p.claim_epoch) as alive
     from payment p
     where p.campaign_id = %(campaign_id)s and p.seq = any((select %(seqs)s::bigint[])::bigint[])
     order by p.seq for update
@@ -65,7 +56,8 @@ with attempt as (
         claim_epoch = null,
         next_try_at = null,
         transaction_id = f.transaction_id,
-        failure_kind = case when f.transaction_id is null and l.old_state = 'FAILED' then 'UNAVAILABLE'::failure_kind end,
+        failure_kind = case when f.transaction_id is null and l.old_state = 'FAILED'
+                            then 'UNAVAILABLE'::failure_kind end,
         -- An open payment with a code is only looked up, never sent.
         failure_code = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_code end,
         failure_message = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_message end,
@@ -106,9 +98,11 @@ with credit as (
            p.seq, p.state, p.failure_kind, p.amount as our_amount, p.transaction_id as our_transaction_id
     from settlement s
     left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
-    order by s.member_id, (p.transaction_id = s.transaction_id) desc nulls last, (p.amount = s.amount) desc nulls last, s.line
+    order by s.member_id, (p.transaction_id = s.transaction_id) desc nulls last,
+             (p.amount = s.amount) desc nulls last, s.line
 ), several as (
-    select member_id, count(*) as credits, sum(amount) as amount, left(string_agg(transaction_id, ' ' order by line), 500) as transaction_ids,
+    select member_id, count(*) as credits, sum(amount) as amount,
+           left(string_agg(transaction_id, ' ' order by line), 500) as transaction_ids,
            case when count(distinct transaction_id) > 1 then 'PAID_TWICE' else 'LISTED_TWICE' end as kind
     from settlement group by member_id having count(*) > 1
 )

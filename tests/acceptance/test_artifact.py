@@ -124,7 +124,7 @@ class Witness(MoneyV1):
         super().__init__(token)
         with open(os.environ["WITNESSES"], "a") as witnesses:
             print("worker code", partition.__file__, file=witnesses)
-            print("worker sql", files.find("sql/queries/payments.sql"), file=witnesses)
+            print("worker sql", files.find("sql/queries/payment.sql"), file=witnesses)
 """
 
 

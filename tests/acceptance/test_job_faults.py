@@ -52,7 +52,7 @@ TARGETS_OF_TROUBLES = 6_000
 PATIENCE_S = 3
 WAVE_SECONDS = "50"  # so that orphans have payments in hand for longer than their lease
 
-ATTEMPTS = b"select count(*) >= %d from payment_attempt a join campaign_run r using (run_id) where r.run = %d"
+ATTEMPTS = b"select count(*) >= %d from payment_attempt a join campaign_run r using (run_id) where r.run_no = %d"
 PAID = b"select member_id, amount, transaction_id from payment where state = 'SUCCESS' order by seq"
 
 
@@ -261,7 +261,7 @@ def play_drivers(deployment: Deployment) -> Drivers:
     speculating = submit_with(deployment, other, "spark.speculation=true")  # while the second waits for the lease
     speculated = deployment.show(other)
     deployment.wait_for(ATTEMPTS % (60, 2))
-    ((first_until,),) = deployment.query(b"select driver_until from campaign_run where run = 1")
+    ((first_until,),) = deployment.query(b"select driver_until from campaign_run where run_no = 1")
     written = written_of_run(deployment, 1)
     for one in asleep:
         one.send(signal.SIGCONT)
@@ -278,7 +278,7 @@ def play_drivers(deployment: Deployment) -> Drivers:
     listed = ended(deployment.run("campaign", "list"))
     paid = deployment.query(PAID_WHEN)
     second_ended = second.end()
-    deployment.wait_for(b"select clock_timestamp() > driver_until + interval '2 s' from campaign_run where run = 2")
+    deployment.wait_for(b"select clock_timestamp() > driver_until + interval '2 s' from campaign_run where run_no = 2")
     last_arrival = deployment.money.last_arrival()
     deployment.wait_for(ATTEMPTS % (1, 3))
     raised_at = now(deployment)
@@ -329,7 +329,7 @@ def play_troubles(deployment: Deployment) -> Troubles:
     outage = second.end()
     after_outage = deployment.show(campaign)
     server.send(signal.SIGCONT)
-    ((failed_at,),) = deployment.query(b"select finished_at from campaign_run where run = 2")
+    ((failed_at,),) = deployment.query(b"select finished_at from campaign_run where run_no = 2")
 
     before = unrecorded(deployment)
     cluster = changed(deployment, BULKPOINT_SPARK_MASTER="local-cluster[2,2,1024]", BULKPOINT_RETRIES="0")
@@ -469,9 +469,9 @@ def submit_with(deployment: Deployment, campaign: str, line: str) -> Ended:
 def written_of_run(deployment: Deployment, run: int) -> tuple[Any, ...]:
     """All that a driver writes: its run's row, its events, its audit rows."""
     return (
-        deployment.query(b"select * from campaign_run where run = %d" % run),
-        deployment.query(b"select * from outbox_event where run = %d order by event_no" % run),
-        deployment.query(b"select * from audit_event where run = %d order by 1" % run),
+        deployment.query(b"select * from campaign_run where run_no = %d" % run),
+        deployment.query(b"select * from outbox_event where run_no = %d order by event_no" % run),
+        deployment.query(b"select * from audit_event where run_no = %d order by 1" % run),
     )
 
 
@@ -509,7 +509,7 @@ def test_orphans_send_no_longer_than_their_drivers_lease(drivers: Drivers) -> No
     """Spark's Python daemon died first, so nobody ended the workers: what they know of the run does."""
     (asleep, _), (killed, until) = drivers.deployment.query(
         b"select max(a.sent_at), r.driver_until from payment_attempt a join campaign_run r using (run_id)"
-        b" where r.run < 3 group by r.run, r.driver_until order by r.run"
+        b" where r.run_no < 3 group by r.run_no, r.driver_until order by r.run_no"
     )
     assert (asleep - drivers.first_until).total_seconds() <= STILL_SENT_S
     assert (killed - until).total_seconds() <= STILL_SENT_S
@@ -558,7 +558,7 @@ def assert_runs(deployment: Deployment, campaign: str, *expected: tuple[str, str
     assert [(run["kind"], run["state"], run["reason"]) for run in runs] == list(expected)
     begun = {"INITIAL": "started", "RESUME": "resumed", "RETRY": "retried"}
     told = deployment.query(
-        b"select run, type from outbox_event where campaign_id = %d and run is not null order by event_no"
+        b"select run_no, type from outbox_event where campaign_id = %d and run_no is not null order by event_no"
         % int(campaign)
     )
     assert [event for event in told if event[1] != "campaign.progressed"] == [
@@ -573,7 +573,7 @@ def test_a_stop_ends_with_4_and_the_resume_at_once_pays_on(troubles: Troubles) -
     assert troubles.stopped.code == 4, troubles.stopped
     ((late_s,),) = troubles.deployment.query(
         b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8"
-        b" from payment_attempt a join campaign_run r using (run_id) where r.run = 1"
+        b" from payment_attempt a join campaign_run r using (run_id) where r.run_no = 1"
     )
     assert late_s <= 1.0
 
@@ -597,7 +597,7 @@ def test_money_away_for_longer_than_the_patience_fails_the_run_and_no_payment(tr
     assert troubles.after_outage["state"] == "FAILED"
     assert troubles.after_outage["counts"]["FAILED"] == troubles.after_outage["counts"]["PROCESSING"] == 0
     assert troubles.after_outage["counts"]["PENDING"] > 0
-    halts = troubles.deployment.query(b"select run, halt from campaign_run where halt is not null")
+    halts = troubles.deployment.query(b"select run_no, halt from campaign_run where halt is not null")
     assert halts == [(2, "MONEY_UNAVAILABLE")]
 
 
@@ -617,7 +617,7 @@ def test_retry_pays_what_failed_and_nothing_else(troubles: Troubles) -> None:
     assert len(troubles.failed) > 20, "there was nothing to retry"
     assert {kind for _, kind in troubles.failed} <= {"UNAVAILABLE", "UNKNOWN"}
     called = troubles.deployment.query(
-        b"select distinct seq from payment_attempt a join campaign_run r using (run_id) where r.run = 4 order by seq"
+        b"select distinct seq from payment_attempt a join campaign_run r using (run_id) where r.run_no = 4 order by seq"
     )
     assert [seq for (seq,) in called] == [seq for seq, _ in troubles.failed]
 

@@ -104,7 +104,7 @@ def test_started_twice_at_once_one_pays_and_retries_what_failed_by_itself(databa
         assert shown["counts"]["FAILED"] < 40  # of 80 that the first run leaves
         pause = deployment.query(
             b"select extract(epoch from r.started_at - i.finished_at)::float8 from campaign_run i, campaign_run r"
-            b" where i.run = 1 and r.run = 2"
+            b" where i.run_no = 1 and r.run_no = 2"
         )
         assert pause[0][0] >= 1, "after the backoff"
 

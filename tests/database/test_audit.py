@@ -88,7 +88,7 @@ def test_a_changed_row_is_named(log: Connection, no: int) -> None:
         b"host = 'x'",
         b"action = 'start'",
         b"campaign_id = null",
-        b"run = 9",
+        b"run_no = 9",
         b"""detail = '{"reason": "none"}'""",
         b"occurred_at = occurred_at + interval '1 us'",
         b"hash = sha256('')",
@@ -145,7 +145,7 @@ def test_a_missing_row_is_named_though_those_after_it_were_sealed_anew_without_i
 
 
 def test_a_row_that_was_put_in_is_named(log: Connection) -> None:
-    copied = "occurred_at, login, os_user, host, 'nobody', action, campaign_id, run, detail, hash from audit_event"
+    copied = "occurred_at, login, os_user, host, 'nobody', action, campaign_id, run_no, detail, hash from audit_event"
     log.execute("begin")
     log.execute("update audit_event set audit_no = audit_no + 1000 where audit_no > 4")
     log.execute("update audit_event set audit_no = audit_no - 999 where audit_no > 1000")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpoint.campaigns.tps import set_tps
-from bulkpoint.store.alerts import Alert, find_alerts
+from bulkpoint.store.alert import Alert, find_alerts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.views.alerts import alert_sentence

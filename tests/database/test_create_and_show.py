@@ -48,7 +48,7 @@ def test_a_campaign_is_created_with_its_targets_its_audit_row_and_its_event(
     assert total_targets(connection, campaign_id) == (10, 1_045, 109)
     stored = connection.execute("select member_id, amount, reason from campaign_target order by amount").fetchall()
     assert stored[3] == ("m3", 103, '추석 \\ 선물\tof "1"')
-    event = connection.execute("select campaign_id, event_no, type, run, actor, data from outbox_event").fetchall()
+    event = connection.execute("select campaign_id, event_no, type, run_no, actor, data from outbox_event").fetchall()
     figures = {"name": "추석", "expected_count": 10, "expected_amount": 1_045, "not_before": None}
     assert event == [(campaign_id, 1, "campaign.created", None, "alice", figures)]
     audit = connection.execute("select action, actor, detail from audit_event").fetchall()

@@ -74,7 +74,7 @@ def everything(connection: Connection) -> list[Any]:
         for statement in (
             b"select type from outbox_event where campaign_id = 1 order by event_no",
             b"select action from audit_event order by audit_no",
-            b"select run, kind, state from campaign_run order by run",
+            b"select run_no, kind, state from campaign_run order by run_no",
             b"select seq, state, retry_runs from payment order by seq",
             b"select * from campaign_count",
             b"select * from campaign",
@@ -85,11 +85,11 @@ def everything(connection: Connection) -> list[Any]:
 def written(connection: Connection) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Every event but those of progress, with the audit row that was written with it."""
     events = connection.execute(
-        "select type, nullif(campaign_id, 0), run, actor, data from outbox_event where type <> 'campaign.progressed'"
+        "select type, nullif(campaign_id, 0), run_no, actor, data from outbox_event where type <> 'campaign.progressed'"
         " order by occurred_at, event_no"
     ).fetchall()
     audit = connection.execute(
-        "select action, campaign_id, run, actor, detail from audit_event order by audit_no"
+        "select action, campaign_id, run_no, actor, detail from audit_event order by audit_no"
     ).fetchall()
     return list(zip(events, audit, strict=True))
 

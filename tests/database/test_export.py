@@ -217,7 +217,7 @@ def test_of_many_samples_the_page_takes_some_and_the_last_one(connection: Connec
     samples = list_samples(connection, paid, samples_max=600)
     assert 500 <= len(samples) <= 601
     assert (samples[0].done, samples[-1].done) == (1, 20_000)
-    connection.execute('update outbox_event set data = \'{"success": 20000, "failed": 0}\' where run = 1')
+    connection.execute('update outbox_event set data = \'{"success": 20000, "failed": 0}\' where run_no = 1')
     connection.execute("update campaign_run set finished_at = started_at + interval '20001 s'")
     page = page_of(read_figures(connection, paid), language="ko", timezone="Asia/Seoul")
     assert 500 < page.count("V") < 700

@@ -80,7 +80,7 @@ def end_what_runs(connection: Connection) -> None:
 
 def states(connection: Connection, campaign_id: int) -> list[str]:
     rows = connection.execute(
-        "select state::text from campaign_run where campaign_id = %s order by run", (campaign_id,)
+        "select state::text from campaign_run where campaign_id = %s order by run_no", (campaign_id,)
     )
     return [state for (state,) in rows.fetchall()]
 

@@ -271,7 +271,7 @@ def test_lines_of_other_campaigns_are_left_out_and_other_columns_too(settle: Set
 def test_the_audit_row_has_the_figures(connection: Connection, settle: Settle) -> None:
     settle(AGREED + "m-4,40,x-4\n")
     action = connection.execute(
-        "select action, actor, campaign_id, run, detail from audit_event order by audit_no desc"
+        "select action, actor, campaign_id, run_no, detail from audit_event order by audit_no desc"
     )
     assert action.fetchone() == (
         "reconcile", "bob", 1, 1,

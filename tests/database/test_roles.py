@@ -15,7 +15,7 @@ from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
-from bulkpoint.store.alerts import find_alerts
+from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles

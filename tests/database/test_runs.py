@@ -170,7 +170,7 @@ def test_a_run_whose_driver_lives_is_not_resumed_and_one_whose_driver_is_gone_is
     with refused("its driver is alive"):
         campaign.begun("RESUME")
     assert campaign.without_driver().begun("RESUME").run.run_no == 2
-    ended = connection.execute("select run, state::text, reason from campaign_run order by run").fetchall()
+    ended = connection.execute("select run_no, state::text, reason from campaign_run order by run_no").fetchall()
     assert ended == [(1, "FAILED", "its driver was gone"), (2, "RUNNING", None)]
     assert world.written() == (
         ["campaign.started", "campaign.failed", "campaign.resumed"],

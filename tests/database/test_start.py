@@ -432,7 +432,7 @@ def test_the_database_refuses_a_second_running_run(connection: Connection, lists
     for campaign_id in (first, second):
         with pytest.raises(psycopg.errors.UniqueViolation, match=r"one_runs"):
             connection.execute(
-                "insert into campaign_run (campaign_id, run, kind, actor, driver_holder, driver_until)"
+                "insert into campaign_run (campaign_id, run_no, kind, actor, driver_holder, driver_until)"
                 " values (%s, 9, 'RESUME', 'x', gen_random_uuid(), now())",
                 (campaign_id,),
             )

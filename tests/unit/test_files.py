@@ -67,7 +67,7 @@ except files.UsageError as error:
 def test_no_statement_keeps_anything_in_its_session() -> None:
     """Behind a transaction pooler the next statement may meet another session."""
     kept = ("advisory", "prepare", "listen", "set session", "set_config", "deallocate")
-    for folder in ("sql/queries", "sql/migrations"):
+    for folder in ("sql/queries", "sql/fragments", "sql/migrations"):
         for name in files.list_names(folder):
             text = files.read_text(f"{folder}/{name}").lower()
             assert not [word for word in kept if re.search(rf"^\s*{word}\b|pg_\w*{word}\w*\(", text, re.M)], name

@@ -14,7 +14,7 @@ import pytest
 from bulkpoint import files
 from bulkpoint.events.message import NOTIFIED_TYPES
 from bulkpoint.rules.lifecycle import RUN_ENDS, CampaignState, FailureKind, PaymentState, RunKind
-from bulkpoint.store.alerts import Alert
+from bulkpoint.store.alert import Alert
 from bulkpoint.store.reconcile import Kind
 from bulkpoint.views.format import duration, state_words
 from bulkpoint.views.languages import LANGUAGES, words

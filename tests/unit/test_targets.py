@@ -187,7 +187,7 @@ def test_a_row_that_passes_can_be_stored_and_sent(member_id: str, amount: str | 
 
 
 def test_the_bounds_are_the_tables() -> None:
-    sql = files.read_text("sql/migrations/0001_campaigns.sql")
+    sql = files.read_text("sql/schema.sql")
     assert f"length(member_id) between 1 and {MEMBER_ID_CHARACTERS_MAX}" in sql
     assert f"amount between 1 and {AMOUNT_MAX}" in sql
     assert f"length(reason) between 1 and {REASON_CHARACTERS_MAX}" in sql

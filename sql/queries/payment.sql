@@ -6,13 +6,12 @@
 -- name: claim_payments
 -- PROCESSING, before any call: only for a live share of a running run, and only rows that nobody alive holds. A row
 -- taken from a dead holder may have been credited, just now. A claim whose answer was lost may be asked again.
--- The array is a sub-select, here and below, so that the planner does not weigh each number in it: 2 % of the statement,
--- and the same plan for every size of campaign.
+-- The array is a sub-select, here and below, so that the planner does not weigh each number in it: that saves 2 % of
+-- the statement, and gives the same plan for every size of campaign.
 with alive as (
-    select from money_share s, campaign_run r
-    where s.share = %(share)s and s.epoch = %(epoch)s and s.holder = %(holder)s and s.leased_until > clock_timestamp()
-      and r.run_id = %(run_id)s and r.state = 'RUNNING' and r.halt is null
-      and r.driver_epoch = %(driver_epoch)s and r.driver_until > clock_timestamp()
+    select from live_share s, live_run r
+    where s.share = %(share)s and s.epoch = %(epoch)s and s.holder = %(holder)s
+      and r.run_id = %(run_id)s and r.driver_epoch = %(driver_epoch)s
 ), candidate as (
     select p.seq, p.state as old_state, p.first_sent_at, p.state = 'PROCESSING'
            and (p.claim_share, p.claim_epoch) is distinct from (%(share)s::smallint, %(epoch)s::bigint) as orphan
@@ -22,8 +21,7 @@ with alive as (
       and (p.state = 'PENDING' and (p.next_try_at is null or p.next_try_at <= clock_timestamp())
            or p.state = 'PROCESSING' and p.claim_share = %(share)s and p.claim_epoch = %(epoch)s
            or p.state = 'PROCESSING' and not exists (
-               select from money_share s
-               where s.share = p.claim_share and s.epoch = p.claim_epoch and s.leased_until > clock_timestamp()))
+               select from live_share s where s.share = p.claim_share and s.epoch = p.claim_epoch))
     order by p.seq for update
 ), claimed as (
     update payment p set
@@ -50,22 +48,15 @@ from claimed
 -- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are known by their id,
 -- and a payment changes only under its claim's token, or to SUCCESS, which is terminal. Returns the payments of which
 -- money has given two transaction ids.
-with attempt as (
-    insert into payment_attempt
-        (campaign_id, attempt_id, method, seq, run_id, sent_at, answered_at, http_status, outcome, code, transaction_id)
-    select %(campaign_id)s, a.attempt_id, a.method, a.seq, %(run_id)s, to_timestamp(a.sent_at),
-           to_timestamp(a.answered_at), a.http_status, a.outcome, a.code, a.transaction_id
-    from unnest(%(attempt_ids)s::uuid[], %(methods)s::text[], %(attempt_seqs)s::bigint[], %(sent_ats)s::float8[],
-                %(answered_ats)s::float8[], %(http_statuses)s::smallint[], %(outcomes)s::text[], %(attempt_codes)s::text[],
-                %(attempt_transactions)s::text[])
-        as a(attempt_id, method, seq, sent_at, answered_at, http_status, outcome, code, transaction_id)
-    on conflict do nothing
-), change as (
+with
+-- include: insert_attempts,
+change as (
     select * from unnest(
         %(seqs)s::bigint[], %(states)s::payment_state[], %(claim_shares)s::smallint[], %(claim_epochs)s::bigint[],
         %(tries)s::smallint[], %(maybe_credited)s::boolean[], %(not_credited)s::boolean[], %(known_unsent)s::boolean[],
         %(last_sent_ats)s::float8[], %(next_try_ats)s::float8[],
-        %(transaction_ids)s::text[], %(failure_kinds)s::failure_kind[], %(failure_codes)s::text[], %(failure_messages)s::text[])
+        %(transaction_ids)s::text[], %(failure_kinds)s::failure_kind[], %(failure_codes)s::text[],
+        %(failure_messages)s::text[])
         as c(seq, state, claim_share, claim_epoch, tries, maybe_credited, not_credited, known_unsent, last_sent_at,
              next_try_at, transaction_id, failure_kind, failure_code, failure_message)
 ), locked as (

@@ -2,7 +2,8 @@
 copy campaign_target (campaign_id, member_id, amount, reason) from stdin
 
 -- name: total_targets
-select count(*), coalesce(sum(amount), 0), coalesce(max(amount), 0) from campaign_target where campaign_id = %(campaign_id)s
+select count(*), coalesce(sum(amount), 0), coalesce(max(amount), 0)
+from campaign_target where campaign_id = %(campaign_id)s
 
 -- name: digest_targets
 select target_digest(%(campaign_id)s)

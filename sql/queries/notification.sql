@@ -20,8 +20,10 @@ where event_id = %(event_id)s and channel = %(channel)s and sent_at is null
 
 -- name: unsent_notifications
 -- Events of these types that nobody was told of, the oldest first; not those that are older than anybody waits for.
-select e.campaign_id, e.event_no, e.event_id::text, e.type, e.version, e.run, e.occurred_at, e.actor, e.data
+select e.campaign_id, e.event_no, e.event_id::text, e.type, e.version, e.run_no as run, e.occurred_at, e.actor, e.data
 from outbox_event e
 where e.type = any(%(types)s) and e.occurred_at > clock_timestamp() - %(age_s)s * interval '1 s'
-  and not exists (select from notification n where n.event_id = e.event_id and n.channel = %(channel)s and n.sent_at is not null)
+  and not exists (
+      select from notification n
+      where n.event_id = e.event_id and n.channel = %(channel)s and n.sent_at is not null)
 order by e.occurred_at, e.campaign_id, e.event_no limit %(most)s

@@ -4,20 +4,15 @@ insert into campaign (name, note, expected_count, expected_amount, creator, crea
 values (%(name)s, %(note)s, %(expected_count)s, %(expected_amount)s, %(creator)s, session_user, %(not_before)s)
 returning campaign_id
 
--- name: get_campaign
+-- name: get_campaigns
+-- With their latest runs: one campaign, or without an id all of them, oldest first, as the queue goes.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, same_as, frozen_at, run_id, run as run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
-       driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
-from campaign_overview where campaign_id = %(campaign_id)s
-
--- name: list_campaigns
--- Oldest first, as the queue goes.
-select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, same_as, frozen_at, run_id, run as run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
-       driver_until, state = 'RUNNING' and driver_until <= clock_timestamp() as driver_is_gone
-from campaign_overview order by campaign_id
+       approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
+       driver_until, driver_is_gone
+from campaign_overview
+where %(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s
+order by campaign_id
 
 -- name: list_queue
 -- The campaigns that wait, oldest first; `due` says whether not_before has passed.
@@ -36,8 +31,8 @@ select pending, processing, success, failed, pending_amount, processing_amount, 
 from campaign_count c where campaign_id = %(campaign_id)s
 
 -- name: list_campaign_runs
-select run_id, run as run_no, kind::text, state::text, reason, actor, started_at, finished_at
-from campaign_run where campaign_id = %(campaign_id)s order by run
+select run_id, run_no, kind::text, state::text, reason, actor, started_at, finished_at
+from campaign_run where campaign_id = %(campaign_id)s order by run_no
 
 -- name: lock_campaign
 -- First lock of every change of state; a loader that is still open is waited for.

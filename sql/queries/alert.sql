@@ -1,11 +1,11 @@
 -- name: find_alerts
 -- What needs a person while a campaign runs, each with a key that stays the same as long as it is the same trouble.
 with running as (
-    select r.run_id, r.campaign_id, c.name, r.started_at, r.driver_until, r.driver_until <= clock_timestamp() as abandoned
-    from campaign_run r join campaign c using (campaign_id) where r.state = 'RUNNING'
+    select run_id, campaign_id, name, run_started_at as started_at, driver_until, driver_is_gone as abandoned
+    from campaign_overview where state = 'RUNNING'
 ), standing as (
-    -- Since the first sample with as many payments ended as there are now, after the last one with others or on hold. None
-    -- where payments ended since the latest sample: whatever a sample does not prove is not claimed.
+    -- Since the first sample with as many payments ended as there are now, after the last one with others or with a
+    -- limit of 0. Null where payments ended since the latest sample: only what samples prove is said.
     select r.*, (
         select min(p.sampled_at) from campaign_progress p
         where p.run_id = r.run_id and p.sampled_at > coalesce(other.last_at, '-infinity')) as since
@@ -30,5 +30,6 @@ select 'STANDSTILL', concat_ws(' ', 'run', run_id, 'since', extract(epoch from s
 from standing, money_limit l
 where l.tps > 0 and not abandoned and since <= clock_timestamp() - %(standstill_s_max)s * interval '1 s'
 union all
-select 'PARKED', 'event ' || e.event_id, e.campaign_id, coalesce(c.name, 'deployment'), e.parked_at, null, e.trouble, null
+select 'PARKED', 'event ' || e.event_id,
+       e.campaign_id, coalesce(c.name, 'deployment'), e.parked_at, null, e.trouble, null
 from outbox_event e left join campaign c using (campaign_id) where e.parked_at is not null

@@ -1,17 +1,17 @@
 -- name: run_of_holder
 -- Its latest one: automatic retries are runs of the same driver.
-select max(run) from campaign_run where driver_holder = %(holder)s
+select max(run_no) from campaign_run where driver_holder = %(holder)s
 
 -- name: freeze_campaign
 select freeze_campaign(%(campaign_id)s, %(digest)s)
 
 -- name: insert_run
 -- The partial unique index refuses a second RUNNING run.
-insert into campaign_run (campaign_id, run, kind, reason, actor, driver_holder, driver_until)
-select %(campaign_id)s, coalesce(max(run), 0) + 1, %(kind)s, %(reason)s, %(actor)s, %(holder)s,
+insert into campaign_run (campaign_id, run_no, kind, reason, actor, driver_holder, driver_until)
+select %(campaign_id)s, coalesce(max(run_no), 0) + 1, %(kind)s, %(reason)s, %(actor)s, %(holder)s,
        clock_timestamp() + %(lease_s)s * interval '1 s'
 from campaign_run where campaign_id = %(campaign_id)s
-returning run_id, run, driver_epoch
+returning run_id, run_no, driver_epoch
 
 -- name: frozen_campaign
 select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
@@ -23,8 +23,8 @@ where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
   and (tries > 0 or failure_code is not null or next_try_at is not null)
 
 -- name: reopen_failed
--- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had all the RETRY runs
--- they may have; returns how many, and their points.
+-- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had all the RETRY
+-- runs they may have; returns how many, and their points.
 with chosen as (
     select seq, state, failure_kind from payment
     where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_kind = any(%(kinds)s::failure_kind[])
@@ -54,16 +54,18 @@ where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(dr
 returning state, halt
 
 -- name: halt_run
--- A partition met trouble that concerns the whole run; the first trouble's word stays, in the place of whoever began it.
+-- A partition met trouble that concerns the whole run. The first trouble's reason stays, in the place of the reason why
+-- the run was begun.
 update campaign_run set halt = %(halt)s, reason = %(reason)s
 where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
 -- name: end_run_without_driver
 -- RUNNING -> FAILED, by whoever resumes it: only when the driver's own lease has ended. The epoch tells that driver,
 -- should it wake, that the run is no longer its own.
-update campaign_run set state = 'FAILED', driver_epoch = driver_epoch + 1, reason = %(reason)s, finished_at = clock_timestamp()
+update campaign_run
+set state = 'FAILED', driver_epoch = driver_epoch + 1, reason = %(reason)s, finished_at = clock_timestamp()
 where run_id = %(run_id)s and state = 'RUNNING' and driver_until <= clock_timestamp()
-returning run
+returning run_no
 
 -- name: end_run
 -- RUNNING -> a terminal state, by its own driver, or by hand (stop), never twice. Why it was begun is not why it ended.
@@ -71,7 +73,7 @@ update campaign_run set state = %(state)s::run_state, finished_at = clock_timest
     reason = coalesce(%(reason)s, case when halt is not null or %(state)s::run_state = 'COMPLETED' then reason end)
 where run_id = %(run_id)s and state = 'RUNNING'
   and (%(holder)s::uuid is null or driver_holder = %(holder)s and driver_until > clock_timestamp())
-returning run, reason, started_at, finished_at
+returning run_no
 
 -- name: open_buckets
 -- How many payments are open in each range of %(bucket_rows)s seqs: one scan, from which a second run's waves are cut.

@@ -13,7 +13,8 @@ from money_share
 update money_limit set shares = %(shares)s
 
 -- name: reset_breakers
--- A new run has a patience of its own: what an earlier one waited for money is over, and so is what it did a minute ago.
+-- A new run has a patience of its own: how long an earlier one waited for the money API no longer counts, nor does a
+-- rate that was lowered more than a minute ago.
 update money_share set pressure = case
     when coalesce(released_at, leased_until) > clock_timestamp() - interval '1 min'
         then pressure || '{"open_since": null, "trouble_since": null}' end
@@ -28,8 +29,7 @@ where share = (
     select s.share from money_share s, money_limit l
     where (s.leased_until is null or s.leased_until <= clock_timestamp()) and s.share < least(l.tps, l.shares)
       and (%(run_id)s::bigint is null or exists (
-          select from campaign_run where run_id = %(run_id)s and state = 'RUNNING' and halt is null
-          and driver_epoch = %(driver_epoch)s and driver_until > clock_timestamp()))
+          select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s))
     order by s.share limit 1 for update of s skip locked
 )
 returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8
@@ -43,17 +43,16 @@ with renewed as (
 )
 select exists (select from renewed),
        %(run_id)s::bigint is null or exists (
-           select from campaign_run where run_id = %(run_id)s and state = 'RUNNING' and halt is null
-           and driver_epoch = %(driver_epoch)s and driver_until > clock_timestamp()),
+           select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s),
        l.tps, l.shares, extract(epoch from clock_timestamp())::float8
 from money_limit l
 
 -- name: release_share
 -- Give the share back at once, with what its next holder must know.
 update money_share set
-    holder = null, leased_until = null, released_at = clock_timestamp(), handover = %(handover)s, pressure = %(pressure)s
+    holder = null, leased_until = null, released_at = clock_timestamp(),
+    handover = %(handover)s, pressure = %(pressure)s
 where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
 
 -- name: run_is_live
-select exists (select from campaign_run where run_id = %(run_id)s and state = 'RUNNING' and halt is null
-               and driver_epoch = %(driver_epoch)s and driver_until > clock_timestamp())
+select exists (select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s)

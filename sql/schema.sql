@@ -1,0 +1,474 @@
+-- The whole schema as it is now, to be read from top to bottom. Nothing runs this file: the migrations make the tables,
+-- and a test compares what they make with what stands here.
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Campaigns and their targets
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table campaign (
+    campaign_id      bigint generated always as identity primary key,
+    name             text not null check (length(name) between 1 and 200),
+    note             text not null default '' check (length(note) <= 2000),
+    -- Every idempotency key is made from it. It is random, so that a database that was restored or made again never
+    -- produces the keys of an earlier one.
+    key_namespace    uuid not null default gen_random_uuid(),
+    expected_count   bigint not null check (expected_count > 0),
+    expected_amount  bigint not null check (expected_amount > 0),     -- points, as all amounts
+    creator          text not null,                                   -- a claimed name
+    creator_login    name not null default session_user,              -- the database's own word
+    created_at       timestamptz not null default clock_timestamp(),
+    not_before       timestamptz,
+    approved_by      text,
+    approved_login   name,
+    approved_at      timestamptz,
+    approved_digest  bytea,
+    -- The earlier campaign whose list this one repeats on purpose, and why.
+    same_as          bigint references campaign,
+    same_as_reason   text,
+    frozen_at        timestamptz,
+    target_count     bigint,
+    target_amount    bigint,
+    digest           bytea check (length(digest) = 32),
+    withdrawn_by     text,
+    withdrawn_at     timestamptz,
+    withdrawn_reason text,
+    last_event_no    bigint not null default 0,
+    constraint approved_whole check (num_nulls(approved_by, approved_login, approved_at, approved_digest) in (0, 4)),
+    constraint approver_is_not_the_creator check (approved_login <> creator_login),
+    constraint same_as_has_its_reason check (num_nulls(same_as, same_as_reason) in (0, 2)),
+    constraint frozen_whole check (num_nulls(frozen_at, target_count, target_amount, digest) in (0, 4))
+);
+
+create function keep_key_namespace() returns trigger language plpgsql as $$
+begin
+    raise exception 'campaign %: key_namespace never changes, every idempotency key is made from it', old.campaign_id;
+end $$;
+
+create trigger key_namespace_never_changes before update of key_namespace on campaign
+    for each row when (old.key_namespace is distinct from new.key_namespace) execute function keep_key_namespace();
+
+-- Written by loaders, read-only to the payer. Collation C: the order of the freeze is the same on every server.
+create table campaign_target (
+    campaign_id bigint not null,
+    member_id   text collate "C" not null
+        constraint member_id_length check (length(member_id) between 1 and 128)
+        constraint member_id_no_control_characters check (member_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]')
+        constraint member_id_no_space_at_the_ends check (
+            member_id !~ '^[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]'
+            and member_id !~ '[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]$'),
+    amount      bigint not null constraint amount_range check (amount between 1 and 1000000000000),
+    reason      text not null constraint reason_length check (length(reason) between 1 and 500),
+    primary key (campaign_id, member_id)
+);
+
+-- A loader locks its campaign's row FOR KEY SHARE, the freeze locks it FOR UPDATE. So a freeze waits for a loader that
+-- is still open, and a loader that comes later is refused; without this its rows would be lost silently. The check is
+-- made once per statement, not once per row: a load of a million rows pays for one look-up.
+-- Security definer: a loader's login may write campaign_target only, and the check locks the campaign's row.
+create function refuse_targets_once_frozen() returns trigger
+    language plpgsql security definer set search_path from current as $$
+declare
+    touched bigint;
+    campaign_frozen_at timestamptz;
+begin
+    if tg_op = 'TRUNCATE' then
+        raise exception 'campaign_target is never truncated: delete the rows of one campaign before its start'
+            using errcode = 'restrict_violation';
+    end if;
+    for touched in select distinct campaign_id from changed loop
+        select frozen_at into campaign_frozen_at from campaign where campaign_id = touched for key share;
+        if not found then
+            raise exception 'campaign % does not exist: create it first, then load its targets', touched
+                using errcode = 'foreign_key_violation';
+        end if;
+        if campaign_frozen_at is not null then
+            raise exception 'campaign % was frozen at %: its targets can no longer change', touched, campaign_frozen_at
+                using errcode = 'restrict_violation';
+        end if;
+    end loop;
+    return null;
+end $$;
+
+create trigger no_insert_once_frozen after insert on campaign_target
+    referencing new table as changed for each statement execute function refuse_targets_once_frozen();
+create trigger no_update_once_frozen after update on campaign_target
+    referencing old table as changed for each statement execute function refuse_targets_once_frozen();
+create trigger no_update_into_frozen after update on campaign_target
+    referencing new table as changed for each statement execute function refuse_targets_once_frozen();
+create trigger no_delete_once_frozen after delete on campaign_target
+    referencing old table as changed for each statement execute function refuse_targets_once_frozen();
+create trigger never_truncated before truncate on campaign_target
+    for each statement execute function refuse_targets_once_frozen();
+
+-- SHA-256 over a campaign's targets in the order of member_id, each row as
+--     <bytes of member_id>:<member_id>,<amount>,<bytes of reason>:<reason>\n
+-- hashed in chunks of 10,000 rows and then over the chunks' hashes, because a value of PostgreSQL holds 1 GB at most.
+create function target_digest(of_campaign bigint) returns bytea language sql stable as $$
+    with numbered as (
+        select row_number() over (order by member_id) - 1 as position,
+               octet_length(member_id) || ':' || member_id || ',' || amount || ','
+               || octet_length(reason) || ':' || reason || E'\n' as line
+        from campaign_target where campaign_id = of_campaign
+    ), chunk as (
+        select position / 10000 as no, sha256(convert_to(string_agg(line, '' order by position), 'UTF8')) as hash
+        from numbered group by position / 10000
+    )
+    select sha256(coalesce(string_agg(hash, ''::bytea order by no), ''::bytea)) from chunk
+$$;
+
+-- When a campaign's list was seen: loaded from a file, approved, frozen. Two campaigns with the same digest have the
+-- same members with the same amounts and reasons.
+create table duplicate_list (
+    digest      bytea not null check (length(digest) = 32),
+    campaign_id bigint not null references campaign,
+    seen_at     timestamptz not null default clock_timestamp(),
+    primary key (digest, campaign_id)
+);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Runs
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create type run_kind as enum ('INITIAL', 'RETRY', 'RESUME');
+create type run_state as enum ('RUNNING', 'COMPLETED', 'FAILED', 'STOPPED');
+
+create table campaign_run (
+    run_id        bigint generated always as identity primary key,
+    campaign_id   bigint not null references campaign,
+    run_no        int not null check (run_no > 0),         -- from 1 in each campaign
+    kind          run_kind not null,
+    state         run_state not null default 'RUNNING',
+    -- Written by a partition that met trouble. It closes every gate, and then the driver ends the run.
+    halt          text,
+    reason        text,
+    actor         text not null,
+    started_at    timestamptz not null default clock_timestamp(),
+    finished_at   timestamptz,
+    -- The driver's lease. While it lasts a second driver is refused; a driver that comes back too late is refused by
+    -- the epoch, its fencing token.
+    driver_epoch  bigint not null default 1,
+    driver_holder uuid not null,
+    driver_until  timestamptz not null,
+    unique (campaign_id, run_no),
+    constraint finished_once_ended check ((state = 'RUNNING') = (finished_at is null))
+);
+
+-- One campaign runs at a time.
+create unique index one_runs on campaign_run ((true)) where state = 'RUNNING';
+
+-- A run ends once: going on is a new run.
+create function refuse_another_end() returns trigger language plpgsql as $$
+begin
+    raise exception 'run % of campaign % is % and stays so', old.run_no, old.campaign_id, old.state
+        using errcode = 'restrict_violation';
+end $$;
+
+create trigger ends_once before update of state on campaign_run
+    for each row when (old.state <> 'RUNNING' and new.state <> old.state) execute function refuse_another_end();
+
+-- The run whose payments may be sent now: RUNNING, not halted, and its driver is there.
+create view live_run as
+select * from campaign_run where state = 'RUNNING' and halt is null and driver_until > clock_timestamp();
+
+-- A campaign with its latest run, whose state it shows; before the first run it waits.
+create view campaign_overview as
+select c.*,
+       case when c.withdrawn_at is not null then 'WITHDRAWN' else coalesce(r.state::text, 'WAITING') end as state,
+       r.run_id, r.run_no, r.kind as run_kind, r.reason as run_reason, r.halt as run_halt,
+       r.started_at as run_started_at, r.finished_at as run_finished_at, r.driver_until,
+       coalesce(r.state = 'RUNNING' and r.driver_until <= clock_timestamp(), false) as driver_is_gone
+from campaign c
+left join lateral (
+    select * from campaign_run where campaign_run.campaign_id = c.campaign_id order by run_no desc limit 1
+) r on true;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Payments and their attempts, a partition per campaign
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create type payment_state as enum ('PENDING', 'PROCESSING', 'SUCCESS', 'FAILED');
+create type failure_kind as enum ('REJECTED', 'MISMATCH', 'UNAVAILABLE', 'UNKNOWN');
+
+-- One row for each target. It is the outbox of the calls to the money API and the table of their results in one.
+create table payment (
+    campaign_id     bigint not null,
+    seq             bigint not null,                       -- 1..n in the order of member_id
+    member_id       text collate "C" not null,
+    amount          bigint not null,
+    reason          text not null,
+    state           payment_state not null default 'PENDING',
+    tries           smallint not null default 0,           -- calls of the latest run that count against the retry limit
+    retry_runs      smallint not null default 0,           -- RETRY runs that took this payment
+    next_try_at     timestamptz,
+    maybe_credited  boolean not null default false,        -- until the money API itself says otherwise
+    first_sent_at   timestamptz,
+    -- When the latest call left: for a while after it "not found" proves nothing.
+    last_sent_at    timestamptz,
+    -- Whose it is while PROCESSING: a share, and the fencing token of the holder that claimed the payment.
+    claim_share     smallint,
+    claim_epoch     bigint,
+    transaction_id  text,
+    failure_kind    failure_kind,
+    failure_code    text,
+    failure_message text,
+    finished_at     timestamptz,
+    primary key (campaign_id, seq),
+    constraint success_has_its_transaction check (state <> 'SUCCESS' or transaction_id is not null),
+    constraint failed_has_its_kind check ((state = 'FAILED') = (failure_kind is not null)),
+    constraint processing_has_its_claim check ((state = 'PROCESSING') = (claim_epoch is not null)),
+    constraint never_sent_is_never_failed check (state <> 'FAILED' or first_sent_at is not null),
+    constraint maybe_credited_ends_unknown check (state <> 'FAILED' or not maybe_credited or failure_kind = 'UNKNOWN')
+) partition by list (campaign_id);
+
+-- For the help desk. There is none on state or time: it would prevent heap-only updates.
+create index payment_member on payment (member_id);
+
+-- One row for each wire send, never changed. A look-up (GET) is a send too, and counts against the limit.
+create table payment_attempt (
+    campaign_id    bigint not null,
+    attempt_id     uuid not null,                          -- UUIDv7, made before the send
+    method         text not null default 'POST' check (method in ('POST', 'GET')),
+    seq            bigint not null,
+    run_id         bigint not null,
+    sent_at        timestamptz not null,
+    answered_at    timestamptz,
+    http_status    smallint,
+    outcome        text not null,
+    code           text,
+    transaction_id text,
+    primary key (campaign_id, attempt_id)
+) partition by list (campaign_id);
+
+-- Payments and points by state and kind of failure. Each share adds the differences that it makes, in the transaction
+-- that makes them. So one row may be negative; the sums over the shares are the progress, whatever the size of the
+-- campaign. share -1 is the driver's: the freeze, a retry, a reconciliation.
+create table campaign_counter (
+    campaign_id  bigint not null references campaign,
+    share        smallint not null check (share >= -1),
+    state        payment_state not null,
+    failure_kind failure_kind,
+    count        bigint not null,
+    amount       bigint not null,
+    constraint one_counter unique nulls not distinct (campaign_id, share, state, failure_kind),
+    constraint only_failed_has_a_kind check ((state = 'FAILED') = (failure_kind is not null))
+) with (fillfactor = 50);
+
+-- The sums by state; FAILED includes UNKNOWN.
+create view campaign_count as
+select campaign_id,
+       coalesce(sum(count) filter (where state = 'PENDING'), 0)::bigint as pending,
+       coalesce(sum(count) filter (where state = 'PROCESSING'), 0)::bigint as processing,
+       coalesce(sum(count) filter (where state = 'SUCCESS'), 0)::bigint as success,
+       coalesce(sum(count) filter (where state = 'FAILED'), 0)::bigint as failed,
+       coalesce(sum(count) filter (where failure_kind = 'UNKNOWN'), 0)::bigint as unknown,
+       coalesce(sum(amount) filter (where state = 'PENDING'), 0)::bigint as pending_amount,
+       coalesce(sum(amount) filter (where state = 'PROCESSING'), 0)::bigint as processing_amount,
+       coalesce(sum(amount) filter (where state = 'SUCCESS'), 0)::bigint as success_amount,
+       coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint as failed_amount
+from campaign_counter group by campaign_id;
+
+-- The FAILED ones by kind.
+create view campaign_failed_count as
+select campaign_id, failure_kind, sum(count)::bigint as count, sum(amount)::bigint as amount
+from campaign_counter where state = 'FAILED' group by campaign_id, failure_kind;
+
+-- Copies a campaign's targets into payments, numbered 1..n by member_id. The partition is filled first and attached
+-- last, so a reader of other campaigns never waits for a start. The caller has locked the campaign's row FOR UPDATE and
+-- has computed and checked the digest.
+create function freeze_campaign(of_campaign bigint, of_digest bytea) returns void
+    language plpgsql security definer set search_path from current as $$
+declare
+    payments text := 'payment_' || of_campaign;
+    attempts text := 'payment_attempt_' || of_campaign;
+    only_this text := 'campaign_id = ' || of_campaign;
+    copied bigint;
+begin
+    execute format('create table %I (like payment including defaults including constraints, check (%s))
+                    with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
+                          autovacuum_vacuum_insert_scale_factor = 0.5)', payments, only_this);
+    execute format('insert into %I (campaign_id, seq, member_id, amount, reason)
+                    select campaign_id, row_number() over (order by member_id), member_id, amount, reason
+                    from campaign_target where campaign_id = $1 order by member_id', payments) using of_campaign;
+    get diagnostics copied = row_count;
+    execute format('alter table %I add primary key (campaign_id, seq)', payments);
+    execute format('create index on %I (member_id)', payments);
+    execute format('alter table payment attach partition %I for values in (%s)', payments, of_campaign);
+    execute format('create table %I (like payment_attempt including defaults including constraints including indexes,
+                                     check (%s))', attempts, only_this);
+    execute format('alter table payment_attempt attach partition %I for values in (%s)', attempts, of_campaign);
+    execute format('analyze %I', payments);
+
+    update campaign
+    set frozen_at = clock_timestamp(), target_count = copied, target_amount = expected_amount, digest = of_digest
+    where campaign_id = of_campaign and expected_count = copied;
+    if not found then
+        raise exception 'campaign %: % targets were copied, which is not what is expected', of_campaign, copied;
+    end if;
+    insert into campaign_counter (campaign_id, share, state, count, amount)
+    select campaign_id, -1, 'PENDING', target_count, target_amount from campaign where campaign_id = of_campaign;
+end $$;
+revoke execute on function freeze_campaign(bigint, bytea) from public;
+
+-- Samples of a run's progress, one every few seconds.
+create table campaign_progress (
+    run_id     bigint not null references campaign_run,
+    sampled_at timestamptz not null default clock_timestamp(),
+    pending    bigint not null,
+    processing bigint not null,
+    success    bigint not null,
+    failed     bigint not null,
+    tps        int not null,
+    primary key (run_id, sampled_at)
+);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The limit: one global figure, divided into integer shares that partitions hold by lease
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table money_limit (
+    only_row       boolean primary key default true check (only_row),
+    tps            int not null check (tps >= 0),          -- calls per second; 0 pauses everything
+    shares         int not null check (shares > 0),
+    set_by         text not null,
+    set_at         timestamptz not null default clock_timestamp(),
+    reason         text,
+    until          timestamptz,
+    tps_afterwards int check (tps_afterwards >= 0),        -- what comes back at `until`
+    last_event_no  bigint not null default 0,
+    constraint until_has_its_afterwards check ((until is null) = (tps_afterwards is null))
+);
+
+create table money_share (
+    share        smallint primary key check (share >= 0),
+    epoch        bigint not null default 0,                -- the fencing token: it grows with every holder
+    holder       uuid,
+    run_id       bigint,
+    leased_until timestamptz,                              -- database time, plus what a holder may still send in
+    released_at  timestamptz,
+    handover     jsonb,                                    -- the last second's sends, written at a clean release
+    -- How far the money API holds the holder back; null where it does not. Kept with every renewal, so that it outlives
+    -- a crash.
+    pressure     jsonb
+) with (fillfactor = 50);
+
+-- The shares that somebody holds: their epoch is the fencing token of a holder that is alive.
+create view live_share as
+select * from money_share where leased_until > clock_timestamp();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- What leaves the system
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- The transactional outbox. event_no counts a campaign's events without a gap, because it is taken under the campaign's
+-- row lock. campaign 0 is the deployment itself (tps.changed).
+create table outbox_event (
+    campaign_id  bigint not null check (campaign_id >= 0),
+    event_no     bigint not null check (event_no > 0),
+    event_id     uuid not null unique,
+    type         text not null check (type in (
+        'campaign.created', 'campaign.approved', 'campaign.withdrawn', 'campaign.started', 'campaign.progressed',
+        'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.retried', 'campaign.resumed',
+        'campaign.forced', 'tps.changed')),
+    version      int not null default 1,
+    run_no       int,
+    occurred_at  timestamptz not null default clock_timestamp(),
+    actor        text not null,
+    data         jsonb not null default '{}',
+    published_at timestamptz,
+    -- Kafka refused this very event: it is parked, the ones after it go on, and people are notified.
+    parked_at    timestamptz,
+    trouble      text,
+    primary key (campaign_id, event_no),
+    constraint parked_or_published check (num_nulls(parked_at, published_at) > 0)
+);
+
+create index outbox_parked on outbox_event (campaign_id, event_no) where parked_at is not null;
+
+-- How far the relay is with a campaign's events; campaign 0 is the deployment. Two relays take turns on its row, so a
+-- campaign's events leave in their order. Writers of events never touch it: paying does not wait for the relay.
+create table outbox_cursor (
+    campaign_id  bigint primary key,
+    published_no bigint not null default 0,                -- events up to this one are published, or parked
+    tries        int not null default 0,                   -- of the next event, where Kafka refused that very event
+    next_try_at  timestamptz
+);
+
+-- One message per event and channel. It is claimed before it is sent, so two notifiers do not both send it. The claim
+-- of a notifier that died lapses.
+create table notification (
+    event_id      uuid not null,
+    channel       text not null,
+    claimed_until timestamptz,
+    sent_at       timestamptz,
+    primary key (event_id, channel)
+);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Who may do what, and who did it
+-- ---------------------------------------------------------------------------------------------------------------------
+
+create table operator_right (
+    login      name not null,
+    permission text not null check (permission in ('start', 'force', 'approve', 'throttle')),
+    granted_at timestamptz not null default clock_timestamp(),
+    primary key (login, permission)
+);
+
+-- The login that made the tables owns them, and can begin.
+insert into operator_right (login, permission)
+select session_user, unnest(array['start', 'force', 'approve', 'throttle']);
+
+-- Append-only; each row is sealed with the hash of the one before.
+create table audit_event (
+    audit_no    bigint primary key,
+    occurred_at timestamptz not null,
+    login       text not null,
+    os_user     text not null,
+    host        text not null,
+    actor       text not null,
+    action      text not null,
+    campaign_id bigint,
+    run_no      int,
+    detail      jsonb not null default '{}',
+    hash        bytea not null
+);
+
+-- The history of one campaign.
+create index audit_event_campaign on audit_event (campaign_id);
+
+create table audit_head (
+    only_row boolean primary key default true check (only_row),
+    audit_no bigint not null,
+    hash     bytea not null
+);
+insert into audit_head (audit_no, hash) values (0, sha256(''::bytea));
+
+create function audit_hash(previous bytea, e audit_event) returns bytea language sql stable as $$
+    select sha256(previous || convert_to(jsonb_build_array(
+        e.audit_no, extract(epoch from e.occurred_at), e.login, e.os_user, e.host, e.actor, e.action,
+        e.campaign_id, e.run_no, e.detail
+    )::text, 'UTF8'))
+$$;
+
+create function seal_audit_event() returns trigger language plpgsql security definer set search_path from current as $$
+declare
+    head audit_head;
+begin
+    select * into head from audit_head for update;         -- one writer at a time: a chain has no branches
+    new.audit_no := head.audit_no + 1;
+    new.occurred_at := clock_timestamp();
+    new.login := session_user;
+    new.hash := audit_hash(head.hash, new);
+    update audit_head set audit_no = new.audit_no, hash = new.hash;
+    return new;
+end $$;
+
+create trigger sealed before insert on audit_event for each row execute function seal_audit_event();
+
+create function refuse_audit_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'audit_event is append-only: % is refused', tg_op using errcode = 'restrict_violation';
+end $$;
+
+create trigger append_only before update or delete on audit_event for each row execute function refuse_audit_change();
+create trigger never_truncated before truncate on audit_event for each statement execute function refuse_audit_change();
