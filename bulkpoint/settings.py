@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     # Where things are
     database_url: Annotated[str, AfterValidator(addresses.database_url)] | None = Field(
         None,
-        description="PostgreSQL as postgresql://user@host:port/name, password in PGPASSFILE; none: an embedded one",
+        description="PostgreSQL as postgresql://user@host:port/name, password in PGPASSFILE; not set: an embedded one",
     )
     data_dir: _File = Field(
         Path(".bulkpoint"), validate_default=True, description="Folder of the embedded PostgreSQL and other local data"
@@ -95,65 +95,84 @@ class Settings(BaseSettings):
 
     # Money
     money_url: Annotated[str, AfterValidator(addresses.money_url)] = Field(
-        "http://127.0.0.1:9090", description="Address of the money API; https unless it is on this machine"
+        "http://127.0.0.1:9090", description="Address of the money API; https, except on this machine"
     )
-    money_token_file: _File | None = Field(None, description="File with the bearer token for money")
-    money_ca_file: _File | None = Field(None, description="File with the certificates money's is checked by (PEM)")
+    money_token_file: _File | None = Field(None, description="File with the bearer token for the money API")
+    money_ca_file: _File | None = Field(
+        None, description="File with the CA certificates to check the money API's by (PEM)"
+    )
     money_adapter: str | None = Field(
-        None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="Class for another money API, as module:Class"
+        None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="Class that speaks to another money API, as module:Class",
     )
-    money_transport: Literal["curl", "requests"] = Field("curl", description="HTTP client that calls money")
-    money_connect_timeout_s: _Number = Field(1, gt=0, le=60, description="Seconds to get a connection to money")
-    money_timeout_s: _Number = Field(5, gt=0, le=60, description="Seconds for a whole call to money")
+    money_transport: Literal["curl", "requests"] = Field("curl", description="HTTP client for the money API")
+    money_connect_timeout_s: _Number = Field(
+        1, gt=0, le=60, description="Timeout of a connection to the money API, in seconds"
+    )
+    money_timeout_s: _Number = Field(5, gt=0, le=60, description="Timeout of a whole call to the money API, in seconds")
     money_key_retention_h: _Number = Field(
-        24, gt=0, description="Hours that money remembers an idempotency key; a row older than that is only looked up"
+        24,
+        gt=0,
+        description="Hours that the money API remembers an idempotency key; an older payment is only looked up",
     )
 
     money_settle_s: _Number = Field(
         60,
         ge=0,
         le=86_400,
-        description="Seconds until money surely knows of a call: from then on a look-up that finds nothing is proof",
+        description="Visibility delay, in seconds: a look-up after that proves that nothing was credited",
     )
 
     # The limit
     tps: _Whole = Field(
-        1000, ge=0, le=1_000_000, description="Calls a second at most, until `tps set` says otherwise; 0: hold"
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="First value of the limit, calls a second; later `tps set` changes it; 0: paused",
     )
     limit_counts_from: Literal["send", "answer"] = Field(
-        "send", description="When a call's second begins: send (fast), or answer (exact at money's clock)"
+        "send", description="When a call's second starts: send (fast), or answer (exact at the money API's clock)"
     )
-    guard_ms: _Whole = Field(10, ge=0, le=1000, description="Milliseconds added to the second, for delay that varies")
+    guard_ms: _Whole = Field(
+        10, ge=0, le=1000, description="Milliseconds added to the second, for network delay that varies"
+    )
     partitions: _Whole | None = Field(
-        None, ge=1, le=10_000, description="Parts the limit is divided into; none: Spark's slots less one"
+        None, ge=1, le=10_000, description="Shares of the limit, one partition each; not set: Spark's slots less one"
     )
     in_flight: _Whole | None = Field(
-        None, ge=1, le=1000, description="Calls in flight in one partition at most; none: from its rate"
+        None, ge=1, le=1000, description="Maximum of calls under way in one partition; not set: from its rate"
     )
-    wave_seconds: _Whole = Field(300, ge=1, le=86_400, description="Seconds of work in one wave (one Spark job)")
+    wave_seconds: _Whole = Field(
+        300, ge=1, le=86_400, description="Length of one wave (one Spark job), in seconds of work"
+    )
 
     # Trouble
-    retries: _Whole = Field(3, ge=0, le=10, description="Times a failed call is repeated in one run")
-    backoff_s: _Number = Field(3, ge=0, le=3600, description="Seconds before a repeated call")
+    retries: _Whole = Field(3, ge=0, le=10, description="Maximum of repeated calls of a payment in one run")
+    backoff_s: _Number = Field(
+        3, ge=0, le=3600, description="Wait before a repeated call, in seconds (fixed, not exponential)"
+    )
     breaker_patience_s: _Number = Field(
-        120, ge=0, le=86_400, description="Seconds that money may be down before the run ends FAILED"
+        120, ge=0, le=86_400, description="Seconds that the money API may be down before the run ends FAILED"
     )
     max_failed_ratio: _Number = Field(
-        0.5, ge=0, le=1, description="Share of FAILED among the first 500 rows that ends the run; 1: never"
+        0.5, ge=0, le=1, description="Ratio of FAILED in the first 500 results that ends the run; 1: never"
     )
-    auto_retry_runs: _Whole = Field(0, ge=0, le=10, description="Runs over the failed rows that follow by themselves")
+    auto_retry_runs: _Whole = Field(0, ge=0, le=10, description="Automatic RETRY runs over the failed payments")
 
     # What may be paid
-    max_amount_per_row: _Points | None = Field(None, description="Points at most for one target; none: 10^12")
-    max_amount_per_campaign: _Points | None = Field(None, description="Points at most for one campaign; none: no bound")
-    require_approval: bool = Field(False, description="A campaign starts only after someone else approved it")
+    max_amount_per_row: _Points | None = Field(None, description="Maximum of points for one target; not set: 10^12")
+    max_amount_per_campaign: _Points | None = Field(
+        None, description="Maximum of points for one campaign; not set: no maximum"
+    )
+    require_approval: bool = Field(False, description="A campaign starts only after a second login approved it")
 
     # People
     actor: str | None = Field(
         None,
         max_length=200,
         pattern=r"^[^\x00-\x1f\x7f]+$",
-        description="Who acts, in their own words, beside the login the database knows; none: the system's user",
+        description="On whose behalf this runs, as claimed; not set: the operating system's user",
     )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
     language: Literal["ko", "en"] = Field("ko", description="Language of messages to Slack: ko or en")
@@ -165,36 +184,36 @@ class Settings(BaseSettings):
     spark_master: str = Field(
         "local",
         pattern=r"^(local(\[[\d*]+(,\s*\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|yarn|(spark|k8s)://\S+)$",
-        description="Spark's master: local (makes its own slots), yarn, spark://host:7077, k8s://https://host",
+        description="Spark's master: local (one machine), yarn, spark://host:7077, k8s://https://host",
     )
-    jdbc_jar: _File | None = Field(None, description="File of the PostgreSQL JDBC driver; none: fetched by set-up")
-    postgres_jar: _File | None = Field(None, description="File of the embedded PostgreSQL; none: fetched by set-up")
+    jdbc_jar: _File | None = Field(None, description="Jar of the PostgreSQL JDBC driver; not set: fetched by set-up")
+    postgres_jar: _File | None = Field(None, description="Jar of the embedded PostgreSQL; not set: fetched by set-up")
 
     # Telling others
     slack_token_file: _File | None = Field(None, description="File with Slack's bot token")
-    slack_channel: str | None = Field(None, description="Slack channel of the messages; none: no messages")
+    slack_channel: str | None = Field(None, description="Slack channel for messages; not set: no messages")
     slack_base_url: Annotated[str, AfterValidator(addresses.slack_url)] | None = Field(
-        None, description="Address of Slack's Web API; none: Slack's own"
+        None, description="Address of Slack's Web API; not set: Slack's own"
     )
     kafka_bootstrap_servers: str | None = Field(
         None,
         pattern=r"^[^\s,:/@]+:\d{1,5}(,[^\s,:/@]+:\d{1,5})*$",
-        description="Kafka's brokers as host:port,host:port; none: events stay in the outbox",
+        description="Kafka's brokers as host:port,host:port; not set: events stay in the outbox",
     )
     kafka_topic: str = Field(
-        "bulkpoint.events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic of events"
+        "bulkpoint.events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Kafka topic for events"
     )
 
     kafka_security_protocol: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
-        "plaintext", description="How Kafka is spoken to: plaintext, ssl, or sasl_ssl with a user and a password"
+        "plaintext", description="Protocol to Kafka: plaintext, ssl, or sasl_ssl with a user and a password"
     )
-    kafka_ca_file: _File | None = Field(None, description="File with the certificates Kafka's is checked by (PEM)")
-    kafka_certificate_file: _File | None = Field(None, description="File with our own certificate for Kafka (PEM)")
+    kafka_ca_file: _File | None = Field(None, description="File with the CA certificates to check Kafka's by (PEM)")
+    kafka_certificate_file: _File | None = Field(None, description="File with the client certificate for Kafka (PEM)")
     kafka_key_file: _File | None = Field(None, description="File with the key of that certificate (PEM)")
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="How user and password are proven to Kafka"
+        "SCRAM-SHA-512", description="SASL mechanism of Kafka"
     )
-    kafka_username: str | None = Field(None, description="Our user at Kafka")
+    kafka_username: str | None = Field(None, description="User at Kafka")
     kafka_password_file: _File | None = Field(None, description="File with that user's password")
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -274,7 +293,7 @@ def example_toml() -> str:
     """The text of conf/bulkpoint.toml: every setting commented out, at its default, under its explanation."""
     lines = [
         "# bulkpoint's settings. Take the # off a line to change it; an environment variable BULKPOINT_<NAME> wins.",
-        "# Secrets are never here: settings that end in _token_file name the file that holds one.",
+        "# Secrets are not in this file: settings that end in _token_file or _password_file name the file that has one.",
     ]
     for name, field in Settings.model_fields.items():
         default = field.default
