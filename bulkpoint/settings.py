@@ -293,7 +293,7 @@ def example_toml() -> str:
     """The text of conf/bulkpoint.toml: every setting commented out, at its default, under its explanation."""
     lines = [
         "# bulkpoint's settings. Take the # off a line to change it; an environment variable BULKPOINT_<NAME> wins.",
-        "# Secrets are not in this file: settings that end in _token_file or _password_file name the file that has one.",
+        "# Secrets are not in this file: settings such as money_token_file name the file that has one.",
     ]
     for name, field in Settings.model_fields.items():
         default = field.default
