@@ -23,17 +23,21 @@ BIGINT_MAX = 2**63 - 1
 
 @click.group()
 def audit() -> None:
-    """The audit log: read it, and prove that nobody has changed it."""
+    """The audit log: read it, and prove that it was not changed."""
 
 
-@audit.command(short_help="Show who did what, the latest last.")
-@click.option("--campaign", "campaign_id", type=click.IntRange(1, BIGINT_MAX), metavar="ID", help="Of this campaign.")
-@click.option("--action", metavar="A", help="Of this kind: create, start, stop, tps.set, right.grant, ...")
-@click.option("--actor", metavar="T", help="By whom, as they said.")
-@click.option("--login", metavar="T", help="By whom, as the database knows them.")
-@click.option("--since", metavar="TIME", help="Not earlier: 2026-01-31T18:00, or 18:00, the last time it was that.")
-@click.option("--until", metavar="TIME", help="Earlier than this; written as for --since.")
-@click.option("--last", type=click.IntRange(1, ROWS_MAX), default=50, show_default=True, metavar="N", help="How many.")
+@audit.command(short_help="Show who did what, latest last.")
+@click.option(
+    "--campaign", "campaign_id", type=click.IntRange(1, BIGINT_MAX), metavar="ID", help="Only of this campaign."
+)
+@click.option("--action", metavar="A", help="Only of this kind: create, start, stop, tps.set, right.grant, ...")
+@click.option("--actor", metavar="T", help="Only by this actor (claimed).")
+@click.option("--login", metavar="T", help="Only by this database login.")
+@click.option("--since", metavar="TIME", help="Only from then on: 2026-01-31T18:00, or 18:00 (the latest one).")
+@click.option("--until", metavar="TIME", help="Only before then; as for --since.")
+@click.option(
+    "--last", type=click.IntRange(1, ROWS_MAX), default=50, show_default=True, metavar="N", help="At most so many rows."
+)
 @json_option()
 def log(
     *,
@@ -45,10 +49,10 @@ def log(
     until: str | None,
     last: int,
 ) -> None:
-    """Show who did what, the latest last.
+    """Show who did what, latest last.
 
-    LOGIN is the database's own word. ACTOR is who they said they were; beside it, where that differs, the operating
-    system's user and the machine.
+    LOGIN is known to the database itself. ACTOR is claimed; if they differ, the operating system's user and the machine
+    stand next to it.
 
     \b
     Examples:
@@ -107,15 +111,17 @@ def _refuse_unknown_action(connection: "Connection", action: str) -> None:
         raise UsageError(f"--action {escaped(action)} is none of those there are: {names}.")
 
 
-@audit.command(short_help="Prove that no row was changed, left out or put in.")
-@click.option("--expect-no", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="A row whose hash you have kept.")
-@click.option("--expect-hash", metavar="HEX", help="That hash: 64 hexadecimal digits.")
+@audit.command(short_help="Prove that no row was changed, removed or inserted.")
+@click.option(
+    "--expect-no", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="The number of a row whose hash you kept."
+)
+@click.option("--expect-hash", metavar="HEX", help="Its hash: 64 hexadecimal digits.")
 @json_option()
 def verify(*, expect_no: int | None, expect_hash: str | None) -> None:
-    """Prove that no row of the audit log was changed, left out or put in; exit code 3 where one was.
+    """Prove that no row of the audit log was changed, removed or inserted. Exit code 3 if one was.
 
-    Each row is sealed with a hash over itself and the row before. Keep the last row's number and hash somewhere else:
-    with --expect-no and --expect-hash a later look also finds a log that was rewritten whole.
+    Each row has a hash over itself and the hash of the row before (a hash chain). Keep the last row's number and hash
+    outside the database: with --expect-no and --expect-hash, a completely rewritten log is found too.
 
     \b
     Examples:

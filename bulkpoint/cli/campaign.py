@@ -38,9 +38,9 @@ for command in (
     campaign.add_command(command)
 
 
-@campaign.command(short_help="Create a campaign, with a list or for others to load.")
-@click.option("--name", required=True, metavar="T", help="What people call it, 200 characters at most.")
-@click.option("--note", default="", metavar="T", help="Anything else worth keeping.")
+@campaign.command(short_help="Create a campaign, with a list or to be loaded later.")
+@click.option("--name", required=True, metavar="T", help="Its name for people, at most 200 characters.")
+@click.option("--note", default="", metavar="T", help="A note for people.")
 @click.option(
     "--targets",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -48,10 +48,10 @@ for command in (
     help="Who gets what: .csv (UTF-8) or .parquet with the columns member_id, amount, reason.",
 )
 @click.option("--expect-count", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="How many targets there must be.")
-@click.option("--expect-amount", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="Their points, all together.")
-@click.option("--not-before", metavar="TIME", help="Not to start earlier: 2026-01-31T18:00, or 18:00.")
-@click.option("--same-as", type=int, metavar="ID", help="The list is meant to repeat that campaign's; needs --reason.")
-@click.option("--reason", metavar="T", help="Why it repeats that one; kept in the audit log.")
+@click.option("--expect-amount", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="The sum of their points.")
+@click.option("--not-before", metavar="TIME", help="Do not start earlier: 2026-01-31T18:00, or 18:00.")
+@click.option("--same-as", type=int, metavar="ID", help="The list repeats that campaign's on purpose; needs --reason.")
+@click.option("--reason", metavar="T", help="Why it repeats that campaign; kept in the audit log.")
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
 @json_option()
 def create(
@@ -66,11 +66,11 @@ def create(
     reason: str | None,
     errors: Path | None,
 ) -> None:
-    """Create a campaign; the last word printed is its id.
+    """Create a campaign. The last word printed is its id.
 
-    With --targets a file is checked whole, then loaded whole or not at all. Without it the expected figures are
-    required, others load the table campaign_target, and the campaign starts only when that adds up to them. A list
-    that another campaign had in the last 90 days is refused, unless --same-as says that it is meant.
+    With --targets, the whole file is checked first, then loaded completely or not at all. Without it, the expected
+    totals are required; another program loads the table campaign_target, and the campaign starts only if its rows add
+    up to them. A list that another campaign had in the last 90 days is refused without --same-as.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def create(
 @campaign.command("list", short_help="List the campaigns, oldest first.")
 @json_option()
 def list_() -> None:
-    """List the campaigns, oldest first: the order in which they are to be started.
+    """List the campaigns, oldest first: the order in which they start.
 
     \b
     Example:
@@ -140,7 +140,7 @@ def show(*, campaign_id: int) -> None:
 @click.option("--reason", required=True, metavar="T", help="Why; kept in the audit log.")
 @json_option()
 def withdraw(*, campaign_id: int, reason: str) -> None:
-    """Take a campaign that waits out of the queue, permanently.
+    """Take a waiting campaign out of the queue permanently.
 
     \b
     Example:
@@ -156,13 +156,14 @@ def withdraw(*, campaign_id: int, reason: str) -> None:
 
 @campaign.command(short_help="Approve a campaign's targets, as a second person.")
 @click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--digest", metavar="D", help="Refuse when the targets are not the ones with this digest.")
+@click.option("--digest", metavar="D", help="Refuse if the targets have another digest.")
 @json_option()
 def approve(*, campaign_id: int, digest: str | None) -> None:
-    """Approve a campaign's targets as they are now; it then starts with these and no others.
+    """Approve a campaign's present targets: it then starts with exactly these.
 
-    Needs the right `approve`, and another database login than the one that created the campaign. Look at it first, with
-    `bulkpoint campaign preview`. Whether a start needs an approval is the setting BULKPOINT_REQUIRE_APPROVAL.
+    Needs the right `approve`, and a different database login from the one that created the campaign (four-eyes
+    principle). Look at the targets first: `bulkpoint campaign preview`. With BULKPOINT_REQUIRE_APPROVAL=true, no
+    campaign starts without approval.
 
     \b
     Example:

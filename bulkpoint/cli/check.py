@@ -7,13 +7,13 @@ from bulkpoint.cli.session import open_session
 from bulkpoint.errors import ExitCode
 
 
-@click.command(short_help="Say whether anything needs a person; for a scheduler.")
+@click.command(short_help="Say whether anything needs a person; for schedulers.")
 @json_option()
 def check() -> None:
-    """Say whether anything needs a person: exit code 0 and one line, or 5 and a line for each thing.
+    """Say whether anything needs a person: exit code 0 and one line, or 5 and one line for each problem.
 
-    These do: a campaign whose job is gone; one that a limit of 0 has held for more than 10 minutes; one of which no
-    payment has ended for as long, though nothing holds it; an event that Kafka refuses. It changes nothing.
+    Problems are: a campaign whose job is gone; a limit of 0 for more than 10 minutes; a running campaign without a
+    finished payment for as long; an event that Kafka refuses. Changes nothing.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ def database() -> None:
 @json_option()
 @click.option("--before", is_flag=True, help="Only what the version before can live with: it may still be running.")
 def migrate_(*, before: bool) -> None:
-    """Bring the database to this version's tables. Safe to repeat; an embedded database needs none of it.
+    """Bring the database to this version's tables. Safe to repeat; the embedded database does not need it.
 
     To bring in a new version without a pause: --before, then the new version everywhere, then again without it.
 
@@ -32,13 +32,13 @@ def migrate_(*, before: bool) -> None:
     emit(DatabaseMigrated(applied=applied))
 
 
-@database.command(short_help="Make the group roles of least privilege.")
+@database.command(short_help="Create the group roles (least privilege).")
 @json_option()
 def roles() -> None:
-    """Make the database's group roles of least privilege: reader, loader, operator, relay. Safe to repeat.
+    """Create the database's group roles (least privilege): reader, loader, operator, relay. Safe to repeat.
 
-    To be run by the owner of the tables after each migration; the logins of people and programs are made members of
-    them (docs/access.md).
+    The owner of the tables runs it after each migration, and makes the logins of people and programs members of these
+    roles (docs/access.md).
 
     \b
     Example:
@@ -57,7 +57,7 @@ def roles() -> None:
 @click.command()
 @json_option()
 def settings() -> None:
-    """Show every setting with its value and where that is from. Secrets are never shown.
+    """Show every setting, its value and where it comes from. Never shows secrets.
 
     \b
     Example:
@@ -73,9 +73,9 @@ def settings() -> None:
 @click.option("--targets", type=click.IntRange(100, 1_000_000), default=20_000, show_default=True, metavar="N")
 @click.option("--tps", type=click.IntRange(10, 10_000), default=1_000, show_default=True, metavar="N")
 def demo(*, targets: int, tps: int) -> None:
-    """Pay a campaign on this machine, with a stand-in for money, and prove what was paid. About a minute.
+    """Pay a campaign on this machine, with a stand-in for the money API, and prove what was paid (a minute).
 
-    Nothing outside is called. Everything is kept in a folder of its own, and made again each time.
+    Nothing outside this machine is called. Everything is in a separate folder, and is made again each time.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from bulkpoint.cli.session import open_session
 @click.argument("campaign_id", type=int, metavar="ID")
 @json_option()
 def history(*, campaign_id: int) -> None:
-    """Show what happened to a campaign, oldest first, with the changes of the limit while it ran.
+    """Show what happened to a campaign, oldest first, with the changes of the limit during its runs.
 
     \b
     Example:

@@ -43,7 +43,7 @@ def bulkpoint() -> None:
       bulkpoint campaign show 1
     \b
     Exit codes: 0 done; 2 wrong usage; 3 refused; 4 the run was stopped; 5 the run failed;
-    6 database, money or Spark out of reach; 128 + n ended by signal n.
+    6 database, money API or Spark unreachable; 128 + n ended by signal n.
     """
 
 

@@ -17,16 +17,16 @@ LOOK_AGAIN_S = 5.0
 ANSWER_S_MAX = 10.0
 
 
-@click.command(short_help="Tell people, in Slack, what happened and what is wrong.")
-@click.option("--follow", is_flag=True, help="Stay, and tell what comes.")
+@click.command(short_help="Send Slack messages: what happened, what is wrong.")
+@click.option("--follow", is_flag=True, help="Keep running, and send new messages.")
 def notify(*, follow: bool) -> int:
-    """Send one Slack message for each campaign that completed, failed, was stopped or jumped the queue.
+    """Send one Slack message for each campaign that completed, failed, was stopped or was forced.
 
-    Events come from Kafka where it is configured, else from the outbox itself. Also told: a job that died, a limit on
-    hold for longer than 10 minutes, events that were set aside. Each is told once, whoever else notifies, and at most
-    one message a second goes out; Slack's wish to wait is honoured.
+    Events come from Kafka if it is configured, else from the outbox. Also reported: a job that died, a limit of 0 for
+    more than 10 minutes, parked events. Each is sent once, even with several notifiers, at most one message a second;
+    Slack's Retry-After is honoured.
 
-    Exit code 6: Slack, Kafka or the database did not take it; nothing is lost, the next notifier tells it.
+    Exit code 6: Slack, Kafka or the database did not accept it. Nothing is lost: the next notifier sends it.
 
     \b
     Examples:

@@ -17,20 +17,20 @@ LOOK_S = 1.0
 LOOK_AGAIN_S = 5.0
 
 
-@click.group(short_help="Events that wait for Kafka: publish them, see them.")
+@click.group(short_help="Events that wait for Kafka: publish them, show them.")
 def outbox() -> None:
-    """Events that wait for Kafka: every change of a campaign is one, written with the change itself."""
+    """Events that wait for Kafka (transactional outbox): every change of a campaign is one."""
 
 
-@outbox.command(short_help="Publish the events that wait, each campaign's in order.")
-@click.option("--follow", is_flag=True, help="Stay, and publish what comes.")
-@click.option("--parked", is_flag=True, help="Try the events again that were set aside.")
+@outbox.command(short_help="Publish the waiting events, each campaign's in order.")
+@click.option("--follow", is_flag=True, help="Keep running, and publish new events.")
+@click.option("--parked", is_flag=True, help="Publish the parked events again.")
 @json_option()
 def relay(*, follow: bool, parked: bool) -> int:
-    """Publish the events that wait, each campaign's in order. Several relays side by side are safe.
+    """Publish the waiting events, each campaign's in order. Several relays in parallel are safe.
 
-    A broker that is away costs nothing but time: the events stay in the outbox (exit code 6; with --follow it is waited
-    for). One event that the broker refuses is tried 5 times and then set aside; the others go on.
+    If the broker is unreachable, the events stay in the outbox (exit code 6; with --follow the relay waits). An event
+    that the broker refuses is tried 5 times and then parked (dead letter); the others continue.
 
     \b
     Examples:
@@ -87,10 +87,10 @@ def _follow_relay(session: Session) -> "Relayed":
             time.sleep(LOOK_AGAIN_S)
 
 
-@outbox.command(short_help="Show which events wait, and which were set aside.")
+@outbox.command(short_help="Show which events wait, and which are parked.")
 @json_option()
 def status() -> None:
-    """Show which events wait for Kafka, since when, and which were set aside.
+    """Show which events wait for Kafka, since when, and which are parked.
 
     \b
     Example:

@@ -13,14 +13,14 @@ def payment() -> None:
     """Payments of one member."""
 
 
-@payment.command(short_help="What a member was paid, or will be, and by which calls.")
-@click.option("--member", required=True, metavar="M", help="The member's id, exactly as it is in the list.")
+@payment.command(short_help="Show what a member was or will be paid, and by which calls.")
+@click.option("--member", required=True, metavar="M", help="The member id, exactly as in the list.")
 @click.option("--campaign", "campaign_id", type=int, metavar="ID", help="Only in this campaign.")
 @json_option()
 def find(*, member: str, campaign_id: int | None) -> None:
-    """Find every payment of a member, the newest campaign first, with every call that was made for it.
+    """Find every payment of a member, newest campaign first, with every call that was made for it.
 
-    A campaign that has not started is looked into as well. Where nothing is found, that is said and the exit code is 0.
+    Campaigns that have not started are included. If nothing is found, it says so and the exit code is 0.
 
     \b
     Examples:

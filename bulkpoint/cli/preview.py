@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bulkpoint.rules.preview import Preview
 
 
-@click.command(short_help="Look at a list before money moves.")
+@click.command(short_help="Look at a list before any points are paid.")
 @click.argument("campaign_id", type=int, metavar="[ID]", required=False)
 @click.option(
     "--targets",
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     help="A file instead of a campaign: .csv (UTF-8) or .parquet, as for `create`.",
 )
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
-@click.option("--deadline", metavar="TIME", help="Say which TPS it takes to end by then: 2026-01-31T18:00, or 18:00.")
+@click.option(
+    "--deadline", metavar="TIME", help="Show the TPS that is needed to end by then: 2026-01-31T18:00, or 18:00."
+)
 @json_option()
 def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | None, deadline: str | None) -> None:
-    """Look at a campaign's targets, or at a file of them, before money moves; nothing is changed.
+    """Look at a campaign's targets, or at a file of targets, before any points are paid. Changes nothing.
 
-    Exits with 3 when something speaks against paying them: rows that break a rule, a member who comes twice, a cap,
-    totals that are not what is expected. The digest is the same for a file and for the campaign that it was loaded
-    into; `campaign start --digest D` pays that list and no other.
+    Exit code 3 if there is a reason not to pay them: rows that break a rule, a member who appears twice, a maximum,
+    unexpected totals. A file and the campaign that it was loaded into have the same digest; `campaign start --digest D`
+    pays that list and no other.
 
     \b
     Examples:

@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from bulkpoint.store.reconcile import Difference, Kind
 
 
-@click.command(short_help="Settle what may have been credited unknown to us.")
+@click.command(short_help="Settle payments with an unknown result (UNKNOWN).")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option(
     "--settlement",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Money's own list of credits: CSV (UTF-8) with member_id, amount, transaction_id, and perhaps campaign_id.",
+    help="The money API's list of credits: CSV (UTF-8) with member_id, amount, transaction_id, optionally campaign_id.",
 )
 @json_option("One JSON object, with every difference.")
 def reconcile(*, campaign_id: int, settlement: Path | None) -> int:
-    """Settle the payments of a campaign that may have been credited without our knowing it.
+    """Settle a campaign's payments that may have been credited although no answer came (UNKNOWN).
 
-    Without a file each of them is looked up at money, within the limit. With --settlement every payment is compared
-    with money's own list; a credit that we did not know of makes its payment SUCCESS, all else is only reported.
+    Without a file, each is looked up in the money API, within the limit. With --settlement, every payment is compared
+    with the money API's own list: a credit that we did not know makes its payment SUCCESS; other differences are only
+    reported.
 
-    Exit code 0: nothing is open and nothing differs; 3: the last line says how much does. The output names members in
-    full.
+    Exit code 0: nothing is open and nothing differs; 3: the last line says how much. The output has full member ids.
 
     \b
     Examples:

@@ -15,23 +15,23 @@ from bulkpoint.rules.lifecycle import CampaignState
 
 @click.command(short_help="A campaign's payments as CSV, Parquet or a page.")
 @click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--format", "kind", required=True, type=click.Choice(["csv", "parquet", "html"]), help="What to write.")
-@click.option("--failed-only", is_flag=True, help="Only FAILED payments; not for html, which counts them by kind.")
+@click.option("--format", "kind", required=True, type=click.Choice(["csv", "parquet", "html"]), help="The format.")
+@click.option("--failed-only", is_flag=True, help="Only FAILED payments; not for html, which shows counts by kind.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Written whole or not at all; an existing file is replaced. Without it: stdout.",
+    help="The file, written completely or not at all; an existing file is replaced. Default: stdout.",
 )
 def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None) -> None:
-    """Report a campaign's payments as they are at this moment, in the order of its list.
+    """Report a campaign's payments from one snapshot, in the order of its list.
 
     csv (UTF-8, RFC 4180, times in UTC) and parquet have a row for each payment: campaign_id, member_id, amount, reason,
     state, transaction_id, failure_kind, failure_code, failure_message, attempts (of its latest run), first_sent_at,
-    finished_at. In csv a text that begins with = + - @, a tab or a carriage return gets a leading apostrophe, so that
-    no spreadsheet takes it for a formula; parquet keeps values as they are.
+    finished_at. In csv, a text that starts with = + - @, a tab or a carriage return gets a leading apostrophe, so that
+    a spreadsheet does not run it as a formula; parquet keeps values as they are.
 
-    html is one page for people, in BULKPOINT_LANGUAGE, with counts, runs and drawings, and without member ids.
+    html is one page for people, in BULKPOINT_LANGUAGE, with counts, runs and charts, without member ids.
 
     \b
     Examples:

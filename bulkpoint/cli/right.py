@@ -11,11 +11,11 @@ RIGHTS = click.Choice([right.value for right in Right])
 
 @click.group(short_help="Which database login may do what.")
 def right() -> None:
-    """Rights, by database login: start, force, approve, throttle. Stopping a campaign needs none.
+    """Rights of database logins: start, force, approve, throttle. Stopping a campaign needs none.
 
     \b
     start     start, resume, retry, reconcile or withdraw campaigns
-    force     jump the order of the queue
+    force     start a campaign before its turn
     approve   approve campaigns that another login created
     throttle  change the limit
     """
@@ -43,7 +43,7 @@ def list_() -> None:
 @click.argument("rights", type=RIGHTS, nargs=-1, required=True, metavar="RIGHT...")
 @json_option()
 def grant(*, login: str, rights: tuple[str, ...]) -> None:
-    """Give rights to a database login. Only whoever owns the database's tables can.
+    """Grant rights to a database login. Only the owner of the database's tables can.
 
     \b
     Example:
@@ -57,7 +57,7 @@ def grant(*, login: str, rights: tuple[str, ...]) -> None:
 @click.argument("rights", type=RIGHTS, nargs=-1, required=True, metavar="RIGHT...")
 @json_option()
 def revoke(*, login: str, rights: tuple[str, ...]) -> None:
-    """Take rights from a database login. What it has started goes on.
+    """Revoke rights of a database login. What it has started continues.
 
     \b
     Example:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("campaign", metavar="ID|next")
-@click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
-@click.option("--digest", metavar="D", help="Refuse when the targets are not the ones with this digest.")
-@click.option("--force", is_flag=True, help="Jump the order of the queue; needs --reason, and the right `force`.")
-@click.option("--same-as", type=int, metavar="ID", help="The list is meant to repeat that campaign's; needs --reason.")
+@click.option("--digest", metavar="D", help="Refuse if the targets have another digest.")
+@click.option("--force", is_flag=True, help="Start before its turn in the queue; needs --reason and the right `force`.")
+@click.option("--same-as", type=int, metavar="ID", help="The list repeats that campaign's on purpose; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 def start(
     *,
@@ -38,10 +38,10 @@ def start(
     same_as: int | None,
     reason: str | None,
 ) -> None:
-    """Start a campaign and follow it to its end. `next` is the oldest one that is ready.
+    """Start a campaign and follow it to its end. `next` is the oldest campaign that is ready.
 
-    Ready are campaigns that wait, whose time has come, whose targets add up to what was expected, that are approved
-    where approval is required, and whose list was not paid in the last 90 days. The others are named, and passed by.
+    A campaign is ready if it is WAITING, its time has come, its targets add up to the expected totals, it is approved
+    (if approval is required), and its list was not paid in the last 90 days. `next` names the others and skips them.
     Ctrl-C stops the campaign (exit code 4); closing the terminal leaves it running.
 
     \b
@@ -77,15 +77,15 @@ def start(
         run_to_the_end(session, job, plan.campaign, run, detach=detach)
 
 
-@click.command(short_help="Go on with what a stop, a failure or a dead job left.")
+@click.command(short_help="Continue after a stop, a failure or a dead job.")
 @click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> None:
-    """Go on with a campaign that was stopped, that failed, or whose job died; what is paid stays as it is.
+    """Continue a campaign that was stopped, that failed, or whose job died. What is paid stays paid.
 
-    A run that still says RUNNING is taken over when its job has given no sign of life for 15 seconds.
+    A run that still says RUNNING is taken over if its job has not renewed its lease for 15 seconds.
 
     \b
     Example:
@@ -109,17 +109,17 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
 
 @click.command(short_help="Pay a completed campaign's FAILED payments again.")
 @click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--yes", is_flag=True, help="Do not ask; required where there is no terminal to ask at.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
 @click.option(
     "--kind",
     "kinds",
     multiple=True,
     type=click.Choice([*RETRIED_KINDS, *(kind for kind in FailureKind if kind not in RETRIED_KINDS)]),
-    help=f"Only failures of this kind; may be repeated. Without it: {' and '.join(RETRIED_KINDS)}.",
+    help=f"Only failures of this kind; repeatable. Default: {' and '.join(RETRIED_KINDS)}.",
 )
 @click.option("--code", metavar="C", help="Only failures with this code.")
-@click.option("--beyond-limit", is_flag=True, help="Also payments that had three RETRY runs already; needs --reason.")
+@click.option("--beyond-limit", is_flag=True, help="Also payments that already had three RETRY runs; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 def retry(
     *,
@@ -131,10 +131,10 @@ def retry(
     beyond_limit: bool,
     reason: str | None,
 ) -> None:
-    """Pay a completed campaign's FAILED payments again, in a run of its own.
+    """Pay a completed campaign's FAILED payments again, in a new run (RETRY).
 
-    Each keeps its idempotency key, so one that was credited after all is not credited twice; an UNKNOWN one that is
-    older than money remembers keys is only looked up. A campaign with open payments is resumed first.
+    Each payment keeps its idempotency key: if it was credited after all, it is not credited twice. An UNKNOWN payment
+    whose key the money API no longer remembers is only looked up. Resume a campaign that has open payments first.
 
     \b
     Examples:
@@ -170,7 +170,7 @@ def retry(
 @click.option("--reason", metavar="T", help="Why; kept in the audit log and in the message.")
 @json_option()
 def stop(*, campaign_id: int, reason: str | None) -> None:
-    """Stop a running campaign: no call leaves a second later, answers that still come are recorded.
+    """Stop a running campaign: no call leaves more than a second later; late answers are recorded.
 
     \b
     Example:
@@ -191,12 +191,12 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
 
 @click.command(short_help="Follow a campaign until its run ends.")
 @click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--deadline", metavar="TIME", help="Say so when it will not be done by then: 2026-01-31T18:00, or 18:00.")
+@click.option("--deadline", metavar="TIME", help="Warn if it will not be done by then: 2026-01-31T18:00, or 18:00.")
 @json_option("One JSON object a line, on stdout.")
 def watch(*, campaign_id: int, deadline: str | None) -> None:
-    """Follow a campaign until its run ends; exits as `start` does: 0 completed, 4 stopped, 5 failed.
+    """Follow a campaign until its run ends. Exit codes as of `start`: 0 completed, 4 stopped, 5 failed.
 
-    Ctrl-C only leaves; the campaign goes on.
+    Ctrl-C only ends the display; the campaign continues.
 
     \b
     Examples:

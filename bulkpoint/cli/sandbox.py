@@ -9,9 +9,9 @@ from bulkpoint.errors import RefusedError, UnreachableError, UsageError
 from bulkpoint.extras import require_extra
 
 
-@click.group(short_help="A stand-in for money, for trials and tests.")
+@click.group(short_help="A stand-in for the money API, for trials and tests.")
 def sandbox() -> None:
-    """A stand-in for money, for trials and tests: strict, with a ledger, and able to misbehave on purpose."""
+    """A stand-in for the money API, for trials and tests: strict, with a ledger, and with faults on purpose."""
 
 
 def _read_faults(_context: click.Context, _option: click.Parameter, values: Iterable[str]) -> dict[str, float]:
@@ -26,24 +26,26 @@ def _read_faults(_context: click.Context, _option: click.Parameter, values: Iter
 
 
 @sandbox.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="The port; 0 takes a free one."
+)
 @click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep every credit in this file; it survives kill -9. Without it, they go with the process.",
+    help="Write every credit into this file, which survives kill -9. Default: in memory.",
 )
-@click.option("--latency-ms", type=int, default=50, show_default=True, help="How long every answer takes.")
+@click.option("--latency-ms", type=int, default=50, show_default=True, help="The time that every answer takes.")
 @click.option(
     "--tps-limit", type=int, default=0, help="Answer 429 above so many requests in a sliding second. 0: never."
 )
 @click.option(
     "--fault", "faults", metavar="NAME=RATIO", multiple=True, callback=_read_faults, help="See above; repeatable."
 )
-@click.option("--seed", type=click.IntRange(0), help="Throw the faults' dice as in an earlier run.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the faults' random numbers, to repeat an earlier run.")
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Ask callers for the bearer token in this file. Without it, everybody may call.",
+    help="Require the bearer token in this file. Default: no token is required.",
 )
 @click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one ends.")
 def serve(
@@ -57,12 +59,12 @@ def serve(
     token_file: Path | None,
     exit_with_parent: bool,
 ) -> None:
-    """Serve money's API on this machine until Ctrl-C.
+    """Serve the money API on this machine until Ctrl-C.
 
-    Prints where it listens once it is ready. Credits once a key, and says so under /sandbox/stats and /sandbox/ledger.
+    Prints its address when it is ready. Credits each key once; see /sandbox/stats and /sandbox/ledger.
 
     \b
-    A share of requests, 0 to 1, can go wrong by --fault:
+    --fault makes a ratio of requests, 0 to 1, fail:
       without a credit      unavailable (503)  too_many (429)  unauthorized (401)
                             mismatch (422)  conflict (409)  close_before_credit
                             rejected (404; always the same members)

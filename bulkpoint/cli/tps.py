@@ -11,10 +11,10 @@ from bulkpoint.cli.times import parse_time
 
 @click.group(short_help="The limit: calls a second to money, at most.")
 def tps() -> None:
-    """Calls a second to money, at most: show it, change it, also while a campaign runs."""
+    """The limit, calls a second to the money API: show it, change it, also during a run."""
 
 
-@tps.command(short_help="Show the limit, who set it, and what of it is in use.")
+@tps.command(short_help="Show the limit, who set it, and how much is in use.")
 @json_option()
 def show() -> None:
     """Show the limit, who set it and how much of it is in use.
@@ -32,14 +32,14 @@ def show() -> None:
 
 
 @tps.command(
-    "set", short_help="Set the limit; in force within a second.", context_settings={"ignore_unknown_options": True}
+    "set", short_help="Set the limit; it applies within a second.", context_settings={"ignore_unknown_options": True}
 )  # -1 is a figure, if a wrong one
 @click.argument("tps", type=int)
-@click.option("--reason", metavar="T", help="Why; shown to whoever watches, kept in the audit log.")
-@click.option("--until", metavar="TIME", help="When the figure of before comes back: 2026-01-31T18:00, or 18:00.")
+@click.option("--reason", metavar="T", help="Why; shown to people who watch, kept in the audit log.")
+@click.option("--until", metavar="TIME", help="When the limit of before returns: 2026-01-31T18:00, or 18:00.")
 @json_option()
 def set_(*, tps: int, reason: str | None, until: str | None) -> None:
-    """Set the limit to TPS calls a second; 0 holds everything. In force within a second, all partitions together.
+    """Set the limit to TPS calls a second; 0 pauses. It applies to all partitions together, within a second.
 
     \b
     Examples:
