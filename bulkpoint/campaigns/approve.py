@@ -1,9 +1,8 @@
 """Approve a campaign: a second person, by another database login, binds its start to the targets as they are now."""
 
 from bulkpoint.campaigns.digest import refuse_another_digest
-from bulkpoint.campaigns.readiness import inspect_targets
+from bulkpoint.campaigns.readiness import inspect_targets, not_ready
 from bulkpoint.campaigns.transition import transition
-from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import NO_POLICY, TargetsState, find_missing_targets
 from bulkpoint.store.campaign import approve
@@ -31,10 +30,10 @@ def approve_campaign(connection: Connection, campaign_id: int, *, actor: str, di
     return found
 
 
-def _check_targets(intake: TargetsState, campaign_id: int, digest: str | None) -> bytes:
-    missing = find_missing_targets(campaign_id, intake)
+def _check_targets(targets: TargetsState, campaign_id: int, digest: str | None) -> bytes:
+    missing = find_missing_targets(campaign_id, targets)
     if missing is not None:
-        raise RefusedError(missing.refusal(campaign_id, "be approved"))
-    assert intake.digest is not None, "the totals match"
-    refuse_another_digest(campaign_id, intake.digest, digest, "be approved")
-    return intake.digest
+        raise not_ready(campaign_id, missing, Command.APPROVE)
+    assert targets.digest is not None, "the totals match"
+    refuse_another_digest(campaign_id, targets.digest, digest, Command.APPROVE)
+    return targets.digest

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import PaymentLimits, refuse_new_list
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
@@ -102,7 +103,7 @@ def create_campaign(
             loaded = _Counted(targets)
             load_targets(connection, campaign_id, loaded)
             if loaded.totals() != totals:
-                raise RefusedError(f"{targets.name} changed while it was read. Nothing was loaded; try again.")
+                raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=targets.name)
             _remember(connection, campaign_id, new)
         change.detail = {
             "name": new.name.strip(),
@@ -151,47 +152,40 @@ class _Counted:
 def _check_words(new: NewCampaign) -> None:
     name = new.name.strip()
     if not 1 <= len(name) <= NAME_CHARACTERS_MAX or not name.isprintable():
-        raise UsageError(f"--name must have 1 to {NAME_CHARACTERS_MAX} characters, on one line.")
+        raise UsageError("NAME_IMPOSSIBLE", characters_max=NAME_CHARACTERS_MAX)
     if len(new.note) > NOTE_CHARACTERS_MAX or "\0" in new.note:
-        raise UsageError(f"--note must have {NOTE_CHARACTERS_MAX:,} characters at most.")
+        raise UsageError("NOTE_TOO_LONG", characters_max=NOTE_CHARACTERS_MAX)
 
 
 def _check_repetition(new: NewCampaign, targets: Path | None) -> None:
     if targets is None:
-        raise UsageError("--same-as goes with --targets FILE. Without a file, give it to `bulkpoint campaign start`.")
+        raise UsageError("SAME_AS_WITHOUT_FILE", "same_as_at_start")
     if not (new.reason and new.reason.strip()):
-        raise UsageError("--same-as needs --reason: it is kept in the audit log.")
+        raise UsageError("SAME_AS_NEEDS_REASON")
 
 
 def _expected(new: NewCampaign) -> Totals:
     if new.expected_count is None or new.expected_amount is None:
-        raise UsageError(
-            "Give --targets FILE, or --expect-count and --expect-amount: a campaign starts only when its targets add"
-            " up to what was expected."
-        )
+        raise UsageError("TOTALS_NOT_GIVEN")
     return Totals(new.expected_count, new.expected_amount)
 
 
 def _refuse_other_totals(new: NewCampaign, totals: Totals, targets: Path) -> None:
-    for option, expected, found in (
-        ("--expect-count", new.expected_count, totals.count),
-        ("--expect-amount", new.expected_amount, totals.amount),
+    for code, expected, found in (
+        ("EXPECTED_COUNT_DIFFERS", new.expected_count, totals.count),
+        ("EXPECTED_AMOUNT_DIFFERS", new.expected_amount, totals.amount),
     ):
         if expected is not None and expected != found:
-            raise RefusedError(
-                f"{targets.name} does not match {option} {expected:,}: it has {found:,}. Nothing was loaded."
-            )
+            raise RefusedError(code, file=targets.name, expected=expected, found=found)
 
 
 def _refuse_too_much(totals: Totals, limits: PaymentLimits) -> None:
     if too_much := excess(totals.amount, limits):
-        raise RefusedError(f"{too_much} Nothing was loaded. Split it, or have the bound raised.")
+        raise RefusedError(replace(too_much, remedies=("nothing_loaded_split_or_raise_limit",)))
 
 
-def excess(amount: int, limits: PaymentLimits) -> str | None:
-    """The sentence to say of a campaign of `amount` points that is over its limit; none where it is not."""
-    most = BIGINT_MAX if limits.per_campaign is None else min(limits.per_campaign, BIGINT_MAX)
-    if amount <= most:
-        return None
-    setting = "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN" if most == limits.per_campaign else "what can be counted"
-    return f"The campaign would pay {amount:,} points, more than {most:,} ({setting})."
+def excess(amount: int, limits: PaymentLimits) -> Refusal | None:
+    """Why a campaign of `amount` points is too large, by the settings or to be counted at all; None where it is not."""
+    if limits.per_campaign is not None and amount > limits.per_campaign:
+        return Refusal("CAMPAIGN_CAP", {"points": amount, "limit": limits.per_campaign})
+    return Refusal("CAMPAIGN_UNCOUNTABLE", {"points": amount, "limit": BIGINT_MAX}) if amount > BIGINT_MAX else None

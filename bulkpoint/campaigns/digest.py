@@ -1,27 +1,27 @@
-"""A digest as people give it: what they looked at, against what is there."""
+"""A digest as people give it: what they looked at, compared with what is there."""
 
 from string import hexdigits
 
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.campaigns.readiness import not_ready
+from bulkpoint.errors import UsageError
+from bulkpoint.rules.lifecycle import Command
+from bulkpoint.rules.refusals import Refusal
 
 DIGITS = 64
 # As many hexadecimal digits of a digest as tell it from every other that a person will see.
 DIGITS_MIN = 12
+_SHOWN_MAX = 80  # characters of a wrong one
 
 
 def check_digest(digest: str) -> None:
     """Raises UsageError for what cannot be a digest, nor the beginning of one."""
     if not (DIGITS_MIN <= len(digest) <= DIGITS and set(digest) <= set(hexdigits)):
-        raise UsageError(
-            f"--digest {digest[:80]!r} is no digest: give its {DIGITS} hexadecimal digits, or the first {DIGITS_MIN} of"
-            " them at least. `bulkpoint campaign preview ID` shows it."
-        )
+        facts = {"digest": digest[:_SHOWN_MAX], "digits": DIGITS, "digits_min": DIGITS_MIN}
+        raise UsageError("DIGEST_IMPOSSIBLE", "preview_shows_digest", **facts)
 
 
-def refuse_another_digest(campaign_id: int, found: bytes, wanted: str | None, asked: str) -> None:
-    """Raises RefusedError where the targets have another digest than the one looked at; none was asked for: fine."""
+def refuse_another_digest(campaign_id: int, found: bytes, wanted: str | None, command: Command) -> None:
+    """Raises RefusedError where the targets have another digest than the one looked at; with none wanted: fine."""
     if wanted is not None and not found.hex().startswith(wanted.lower()):
-        raise RefusedError(
-            f"Campaign {campaign_id} cannot {asked}: its targets have the digest {found.hex()}, not the one given."
-            f" They changed since they were looked at: look again (`bulkpoint campaign preview {campaign_id}`)."
-        )
+        facts = {"campaign_id": campaign_id, "digest": found}
+        raise not_ready(campaign_id, Refusal("DIGEST_DIFFERS", facts, ("look_again",)), command)

@@ -14,16 +14,16 @@ from bulkpoint.rules.preview import (
     REASONS_SHOWN,
     Bucket,
     Figures,
-    Finding,
     Listed,
     Pace,
     Preview,
     ReasonSum,
     bucket_edges,
     buckets_of,
-    describe_difference,
+    find_difference,
 )
-from bulkpoint.rules.readiness import PaymentLimits, describe_same
+from bulkpoint.rules.readiness import PaymentLimits, facts_of_same
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import AMOUNT_MAX, check_row
 from bulkpoint.settings import Settings
 from bulkpoint.store import preview as store
@@ -73,7 +73,7 @@ def preview_file(
             limits=limits,
             rows_above_max=above,
             digest=digest.digest() if loadable else None,
-            digest_trouble=digest.trouble if loadable else "a list with invalid or duplicate rows cannot be loaded",
+            digest_trouble=digest.trouble if loadable else Refusal("LIST_NOT_LOADABLE"),
             open_count=figures.count,
             findings=(*_row_findings(invalid, duplicates), *_limit_findings(figures, above, limits)),
         )
@@ -108,9 +108,9 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
         limits=limits,
         rows_above_max=above,
         digest=digest,
-        digest_trouble=None if figures.count else "no target is loaded",
+        digest_trouble=None if figures.count else Refusal("NO_TARGET_LOADED"),
         open_count=open_count,
-        findings=(*_total_findings(listed, figures), *_limit_findings(figures, above, limits)),
+        findings=(*_differences(listed, figures), *_limit_findings(figures, above, limits)),
     )
 
 
@@ -125,8 +125,7 @@ def note_same_list(connection: Connection, seen: Preview) -> Preview:
         listed is not None and get_campaign(connection, listed.campaign_id).same_as == same.campaign_id
     ):
         return seen
-    meant = f"If both are meant to be paid: --same-as {same.campaign_id} --reason T."
-    finding = Finding("SAME_LIST", f"The list is {describe_same(same)}. {meant}")
+    finding = Refusal("SAME_LIST", facts_of_same(same), ("same_as",))
     return replace(seen, findings=(*seen.findings, finding))
 
 
@@ -190,27 +189,17 @@ def _open_count(connection: Connection, campaign: Campaign, figures: Figures) ->
     return counts.pending + counts.processing
 
 
-def _row_findings(invalid: int, duplicates: int) -> list[Finding]:
-    findings = []
-    if invalid:
-        findings.append(Finding("INVALID_ROWS", f"Rows that break a rule: {invalid:,}. They are not in the figures."))
-    if duplicates:
-        findings.append(
-            Finding("DUPLICATE_ROWS", f"Rows of a member who is in an earlier row already: {duplicates:,}.")
-        )
-    return findings
+def _differences(listed: Listed, figures: Figures) -> list[Refusal]:
+    difference = find_difference(listed, figures)
+    return [] if difference is None else [difference]
 
 
-def _limit_findings(figures: Figures, above: int, limits: PaymentLimits) -> list[Finding]:
-    findings = []
-    if above:
-        cap = f"{limits.per_row:,} points (BULKPOINT_MAX_AMOUNT_PER_ROW)"
-        findings.append(Finding("ROW_CAP", f"Targets above {cap}: {above:,}."))
-    if too_much := excess(figures.amount, limits):
-        findings.append(Finding("CAMPAIGN_CAP", too_much))
-    return findings
+def _row_findings(invalid: int, duplicates: int) -> list[Refusal]:
+    rows = [("INVALID_ROWS", invalid), ("DUPLICATE_ROWS", duplicates)]
+    return [Refusal(code, {"rows": number}) for code, number in rows if number]
 
 
-def _total_findings(listed: Listed, figures: Figures) -> list[Finding]:
-    difference = describe_difference(listed, figures)
-    return [] if difference is None else [Finding("TOTALS", f"Not what is expected; {difference}.")]
+def _limit_findings(figures: Figures, above: int, limits: PaymentLimits) -> list[Refusal]:
+    findings = [Refusal("ROW_CAP", {"limit": limits.per_row, "rows": above})] if above else []
+    too_much = excess(figures.amount, limits)
+    return findings if too_much is None else [*findings, too_much]

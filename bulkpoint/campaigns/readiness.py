@@ -1,7 +1,9 @@
 """What is known of a campaign's targets before its first start, and whether rules.readiness lets them be paid."""
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import PaymentLimits, Policy, TargetsState, find_obstacle, refuse_repetition
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
@@ -46,16 +48,19 @@ def inspect_targets(
     )
 
 
-def check_ready(campaign_id: int, intake: TargetsState, *, same_as: int | None) -> bytes:
+def check_ready(campaign_id: int, targets: TargetsState, *, same_as: int | None) -> bytes:
     """The digest of targets that may be paid. same_as: what the command names.
 
     Raises RefusedError with what stands in the way, and what to do.
     """
-    obstacle = find_obstacle(campaign_id, intake)
+    obstacle = find_obstacle(campaign_id, targets) or refuse_repetition(targets.same_list, same_as)
     if obstacle is not None:
-        raise RefusedError(obstacle.refusal(campaign_id))
-    wrong = refuse_repetition(intake.same_list, same_as)
-    if wrong is not None:
-        raise RefusedError(f"Campaign {campaign_id} cannot start: {wrong}")
-    assert intake.digest is not None, "the totals match"
-    return intake.digest
+        raise not_ready(campaign_id, obstacle)
+    assert targets.digest is not None, "the totals match"
+    return targets.digest
+
+
+def not_ready(campaign_id: int, why: Refusal, command: Command = Command.START) -> RefusedError:
+    """The refusal to start a campaign, or to approve it, because of its targets."""
+    code = "CAMPAIGN_NOT_READY" if command is Command.START else "CAMPAIGN_NOT_APPROVABLE"
+    return RefusedError(code, campaign_id=campaign_id, why=why)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, Command
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
@@ -30,21 +31,23 @@ def plan_retry(connection: Connection, campaign_id: int, chosen: RetrySelection)
     check_state(Command.RETRY, campaign)
     require_right(connection, Right.START)
     failed = count_failed(connection, campaign_id, chosen)
-    again = [one for one in failed if one.chosen and not one.spent]
-    left = [one for one in failed if not one.chosen or one.spent]
-    spent = sum(one.count for one in failed if one.chosen and one.spent)
+    again = [each for each in failed if each.chosen and not each.spent]
+    left = [each for each in failed if not each.chosen or each.spent]
+    spent = sum(each.count for each in failed if each.chosen and each.spent)
+    facts = {"campaign_id": campaign_id, "choice": describe_choice(chosen)}
     if not again and spent:
-        raise RefusedError(
-            f"Campaign {campaign_id} has {spent:,} FAILED payments of {chosen}, which had {RETRY_RUNS_MAX} RETRY runs"
-            f" already: look into why they fail (`bulkpoint report {campaign_id} --format csv --failed-only`)."
-            " --beyond-limit --reason T retries them all the same."
-        )
+        limit = {"count": spent, "runs_max": RETRY_RUNS_MAX}
+        raise RefusedError("RETRY_RUNS_SPENT", "look_why_they_fail", "beyond_limit", **facts, **limit)
+    if not again and not left:
+        raise RefusedError("NOTHING_FAILED", campaign_id=campaign_id)
     if not again:
-        if not left:
-            raise RefusedError(f"Campaign {campaign_id} has no FAILED payment at all: nothing to retry.")
-        others = ", ".join(f"{one.count:,} {one.kind} ({one.code})" for one in left)
-        raise RefusedError(
-            f"Campaign {campaign_id} has no FAILED payment of {chosen}: nothing to retry. It has {others};"
-            " name these with --kind and --code."
-        )
+        others = tuple(f"{each.count:,} {each.kind} ({each.code})" for each in left)
+        raise RefusedError("NOTHING_FAILED_OF_CHOICE", "name_kind_and_code", **facts, others=others)
     return RetryPlan(campaign, chosen, again, left)
+
+
+def describe_choice(chosen: RetrySelection) -> Refusal:
+    """Which FAILED payments are meant, as a part of a sentence."""
+    if chosen.code is None:
+        return Refusal("CHOICE_BY_KIND", {"kinds": chosen.kinds})
+    return Refusal("CHOICE_BY_KIND_AND_CODE", {"kinds": chosen.kinds, "code": chosen.code})

@@ -13,10 +13,7 @@ def change_rights(connection: Connection, login: str, rights: list[Right], *, gr
     Raises RefusedError for a login that there is not, and where the asking login does not own the rights.
     """
     if granted and not login_exists(connection, login):
-        raise RefusedError(
-            f"The database has no login {login}. Its administrator makes one (CREATE ROLE ... LOGIN); names are"
-            " taken as they are, capital letters count."
-        )
+        raise RefusedError("LOGIN_UNKNOWN", "make_login", login=login)
     change, action = (grant_right, "right.grant") if granted else (revoke_right, "right.revoke")
     changed = 0
     with connection.transaction():

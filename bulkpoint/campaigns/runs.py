@@ -3,12 +3,14 @@
 from dataclasses import asdict, dataclass
 from uuid import UUID, uuid4
 
-from bulkpoint.campaigns.readiness import check_ready, inspect_targets
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready
+from bulkpoint.campaigns.retry import describe_choice
 from bulkpoint.campaigns.transition import Change, WrongStateError, check_state, recorded, transition
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import DefectError, invariant
 from bulkpoint.rules.lifecycle import RETRIED_KINDS, TRANSITIONS, CampaignState, Command, RunKind, RunState
 from bulkpoint.rules.readiness import NO_POLICY, Policy
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, remember_list
@@ -135,10 +137,8 @@ def _retry(connection: Connection, campaign_id: int, opening: Opening, chosen: R
         token = _open_run(connection, change, RunKind.RETRY, opening)
         payments, points = reopen_failed(connection, campaign_id, chosen)
         if payments == 0:
-            raise RefusedError(
-                f"Campaign {campaign_id} has no FAILED payment of this choice that may be retried: {chosen}. Nothing"
-                f" was changed. `bulkpoint campaign show {campaign_id}` counts them by kind."
-            )
+            choice = describe_choice(chosen)
+            raise RefusedError("NOTHING_REOPENED", "show_kinds", campaign_id=campaign_id, choice=choice)
         change.detail |= {"retried": payments, "retried_amount": points}
         change.detail |= {"kinds": list(chosen.kinds), "code": chosen.code, "beyond_limit": chosen.beyond_limit}
         return _hand_over(connection, change, token, opening)
@@ -156,10 +156,7 @@ def _open_run(connection: Connection, change: Change, kind: RunKind, opening: Op
         holder=opening.holder,
     )
     if opened is None:
-        raise RefusedError(
-            f"Campaign {change.campaign_id} cannot start: another run is RUNNING, and one campaign runs at a time."
-            " `bulkpoint campaign list` shows it; start again when it has ended."
-        )
+        raise RefusedError("ANOTHER_RUN_IS_RUNNING", "list_and_start_again", campaign_id=change.campaign_id)
     token, change.run_no = opened
     change.detail["kind"] = kind
     if opening.reason is not None:
@@ -189,10 +186,7 @@ def _hand_over(connection: Connection, change: Change, token: RunToken, opening:
 
 def _refuse_living_driver(campaign: Campaign) -> None:
     if campaign.state == CampaignState.RUNNING and not campaign.driver_is_gone:
-        raise RefusedError(
-            f"Campaign {campaign.campaign_id} is RUNNING, and its driver is alive: there is nothing to resume."
-            f" Follow it with `bulkpoint campaign watch {campaign.campaign_id}`."
-        )
+        raise RefusedError("DRIVER_IS_ALIVE", "watch", campaign_id=campaign.campaign_id)
 
 
 def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: str) -> None:
@@ -211,10 +205,7 @@ def _freeze(connection: Connection, campaign: Campaign, terms: StartTerms, *, re
     found = inspect_targets(connection, campaign, terms.policy, same_as=terms.same_as)
     digest = check_ready(campaign_id, found, same_as=terms.same_as)
     if terms.digest is not None and terms.digest != digest:
-        raise RefusedError(
-            f"Campaign {campaign_id} cannot start: its targets changed since they were looked at."
-            f" Look again: `bulkpoint campaign preview {campaign_id}`."
-        )
+        raise not_ready(campaign_id, Refusal("TARGETS_CHANGED", {"campaign_id": campaign_id}, ("look_again",)))
     freeze_campaign(connection, campaign_id, digest)
     remember_list(connection, campaign_id, digest)
     if terms.same_as is not None:

@@ -4,7 +4,7 @@ The job makes the run, not this: it takes the campaign's row, looks at everythin
 here come first so that a person hears of a problem at once instead of after Spark's start.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bulkpoint.campaigns.digest import check_digest, refuse_another_digest
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets, policy_of
@@ -20,6 +20,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, recent_rate, sample_progress
 from bulkpoint.store.right import require_right
 from bulkpoint.views.format import duration, local_time
+from bulkpoint.views.sentences import sentence
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def plan_start(connection: Connection, settings: Settings, campaign_id: int, req
     _refuse_while_another_runs(connection, settings, campaign_id)
     intake = inspect_targets(connection, campaign, policy_of(settings), same_as=request.same_as)
     digest = check_ready(campaign_id, intake, same_as=request.same_as)
-    refuse_another_digest(campaign_id, digest, request.digest, "start")
+    refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     if not request.force:
         _refuse_out_of_order(connection, settings, campaign)
     return Plan(campaign, digest, StartTerms(digest, policy_of(settings), request.force, request.same_as))
@@ -98,7 +99,7 @@ def _not_due(campaign: Campaign, settings: Settings) -> str:
 def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> str | None:
     intake = inspect_targets(connection, campaign, policy_of(settings))
     obstacle = find_obstacle(campaign.campaign_id, intake)
-    return None if obstacle is None else obstacle.why
+    return None if obstacle is None else sentence(replace(obstacle, remedies=())).rstrip(".")
 
 
 def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: Campaign) -> None:

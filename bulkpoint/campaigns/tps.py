@@ -37,11 +37,11 @@ def change_limit(
     Raises UsageError for a figure, a reason or a time that cannot be, RefusedError where the login has no right.
     """
     if not 0 <= tps <= TPS_MAX:
-        raise UsageError(f"{tps:,} TPS cannot be: give 0 (hold) to {TPS_MAX:,}.")
+        raise UsageError("TPS_IMPOSSIBLE", tps=tps, tps_max=TPS_MAX)
     if reason is not None and not (len(reason) <= REASON_CHARACTERS_MAX and reason.isprintable()):
-        raise UsageError(f"--reason must have {REASON_CHARACTERS_MAX} characters at most, on one line.")
+        raise UsageError("LIMIT_REASON_TOO_LONG", characters_max=REASON_CHARACTERS_MAX)
     if until is not None and until <= datetime.now(UTC):
-        raise UsageError("--until is in the past. Leave it out to set the limit permanently.")
+        raise UsageError("UNTIL_IN_THE_PAST", "leave_out_until", until=until)
     require_right(connection, Right.THROTTLE)
     store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
     return set_tps(connection, tps=tps, actor=actor, reason=reason, until=until)

@@ -12,6 +12,7 @@ from typing import IO
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake.target_file import Problems, refuse_other_encodings, shorten, text_lines
 from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 
 COLUMNS = ("member_id", "amount", "transaction_id")
@@ -25,13 +26,13 @@ Credit = tuple[int, str, int, str]
 def read_settlement(path: Path, campaign_id: int) -> Iterator[Credit]:
     """The credits of one campaign. Raises RefusedError, after the last line, naming the first 20 bad ones."""
     if path.suffix.lower() != ".csv":
-        raise UsageError(f"{path} is no .csv file: a settlement is read as CSV in UTF-8.")
+        raise UsageError("SETTLEMENT_NOT_CSV", file=str(path))
     problems = Problems()
     try:
         with path.open("rb") as stream:
             yield from _read(path, stream, campaign_id, problems)
     except OSError as error:
-        raise RefusedError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise RefusedError("FILE_UNREADABLE", file=str(path), why=error.strerror or str(error)) from error
     if problems.count:
         raise RefusedError(_refusal(path, problems))
 
@@ -39,14 +40,14 @@ def read_settlement(path: Path, campaign_id: int) -> Iterator[Credit]:
 def _read(path: Path, stream: IO[bytes], campaign_id: int, problems: Problems) -> Iterator[Credit]:
     start = stream.read(4)
     if not start:
-        raise RefusedError(f"{path.name} is empty. Its first line must name the columns: {','.join(COLUMNS)}")
+        raise RefusedError("FILE_EMPTY", "first_line_names_columns", file=path.name, columns=",".join(COLUMNS))
     refuse_other_encodings(path, start)
     stream.seek(0)
     reader = csv.reader(text_lines(path, stream, problems), strict=True)
     try:
         header = next(reader, [])
     except csv.Error as error:
-        raise RefusedError(f"{path.name}, row 1: the header cannot be read: {error}.") from error
+        raise RefusedError("HEADER_UNREADABLE", file=path.name, why=str(error)) from error
     member, amount, transaction, campaign = _places(path, header)
     line = reader.line_num + 1
     while True:
@@ -69,12 +70,12 @@ def _read(path: Path, stream: IO[bytes], campaign_id: int, problems: Problems) -
 
 def _places(path: Path, header: list[str]) -> tuple[int, int, int, int | None]:
     """Where each of our columns is."""
-    wanted = f"The header must have at least these columns, in any order: {','.join(COLUMNS)}"
     missing = [name for name in COLUMNS if name not in header]
     twice = [name for name in (*COLUMNS, CAMPAIGN) if header.count(name) > 1]
     if missing or twice:
-        problem = f"{shorten(missing[0])} is missing" if missing else f"{shorten(twice[0])} is there twice"
-        raise RefusedError(f"{path.name}, row 1: the column {problem}. {wanted}")
+        code, column = ("COLUMN_MISSING", missing[0]) if missing else ("COLUMN_TWICE", twice[0])
+        facts = {"file": path.name, "column": shorten(column), "columns": ",".join(COLUMNS)}
+        raise RefusedError(code, "at_least_these_columns", **facts)
     member, amount, transaction = (header.index(name) for name in COLUMNS)
     return member, amount, transaction, header.index(CAMPAIGN) if CAMPAIGN in header else None
 
@@ -95,9 +96,8 @@ def _check(member_id: str, amount: str, transaction_id: str, line: int, problems
         problems.add(line, "transaction_id", rule)
 
 
-def _refusal(path: Path, problems: Problems) -> str:
-    lines = [f"{path.name} has {problems.count:,} {'error' if problems.count == 1 else 'errors'}. Nothing was changed."]
-    lines += [f"  {problem}" for problem in problems.first]
+def _refusal(path: Path, problems: Problems) -> Refusal:
+    lines = problems.lines()
     if problems.count > len(problems.first):
-        lines.append(f"  ... and {problems.count - len(problems.first):,} more.")
-    return "\n".join(lines)
+        lines.append(Refusal("MORE_ERRORS", {"more": problems.count - len(problems.first)}))
+    return Refusal("SETTLEMENT_FILE_WRONG", {"file": path.name, "error_count": problems.count, "lines": tuple(lines)})

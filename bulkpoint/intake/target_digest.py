@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from bulkpoint.rules.digest import digest_rows, member_bytes, row_bytes
+from bulkpoint.rules.refusals import Refusal
 
 # Rows held at a time; with Python's own share of each some 50 MB. Holding more is no faster: measured up to 64 MB. Each
 # part is an open file, so where a process may have a thousand of these, 16 GB of rows can be sorted.
@@ -29,7 +30,7 @@ class TargetDigest:
         self._held_bytes = 0
         self._parts: list[IO[bytes]] = []
         self._files = ExitStack()
-        self.trouble: str | None = None
+        self.trouble: Refusal | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -69,8 +70,8 @@ class TargetDigest:
         except OSError as error:
             # The digest is one of many figures: the others are worth having without it.
             self._files.close()
-            folder = tempfile.gettempdir()
-            self.trouble = f"too many rows to sort in {folder}: {error.strerror}; TMPDIR names a folder with more room"
+            why = {"folder": tempfile.gettempdir(), "why": error.strerror}
+            self.trouble = Refusal("TOO_MANY_ROWS_TO_SORT", why, ("name_larger_folder",))
         else:
             part.seek(0)
             self._parts.append(part)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 from bulkpoint.text import quoted
 
@@ -76,15 +77,18 @@ class Problems:
                 csv.writer(self._stream).writerow(["row", "column", "rule", "value"])
             csv.writer(self._stream).writerow([row, column, rule, problem.value])
 
-    def refusal(self, path: Path) -> str:
-        """The whole answer to a bad file."""
-        lines = [f"{path.name} has {self.count:,} {'error' if self.count == 1 else 'errors'}. Nothing was loaded."]
-        lines += [f"  {problem}" for problem in self.first]
+    def refusal(self, path: Path) -> Refusal:
+        """The whole answer to a bad file of targets."""
+        lines = self.lines()
         if self._file is not None:
-            lines.append(f"All of them are in {self._file}.")
+            lines.append(Refusal("ALL_IN_FILE", {"errors_file": str(self._file)}))
         elif self.count > len(self.first):
-            lines.append(f"  ... and {self.count - len(self.first):,} more: --errors FILE writes all of them.")
-        return "\n".join(lines)
+            lines.append(Refusal("MORE_ERRORS_OF_FILE", {"more": self.count - len(self.first)}))
+        return Refusal("TARGETS_FILE_WRONG", {"file": path.name, "error_count": self.count, "lines": tuple(lines)})
+
+    def lines(self) -> list[Refusal]:
+        """The first 20 problems, a line each."""
+        return [Refusal("ROW_WRONG", {"row": problem.row, "rule": problem.rule}) for problem in self.first]
 
 
 def shorten(value: object) -> str:
@@ -130,11 +134,11 @@ def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
     """
     reader = {".csv": _read_csv, ".parquet": _read_parquet}.get(path.suffix.lower())
     if reader is None:
-        raise UsageError(f"{path} is neither .csv nor .parquet: name the file by what it holds.")
+        raise UsageError("FILE_KIND_UNKNOWN", "name_file_by_contents", file=str(path))
     try:
         yield from reader(path, problems)
     except OSError as error:
-        raise RefusedError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise RefusedError("FILE_UNREADABLE", file=str(path), why=error.strerror or str(error)) from error
 
 
 def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
@@ -145,7 +149,7 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
         try:
             header = next(reader, None)
         except csv.Error as error:
-            raise RefusedError(f"{path.name}, row 1: the header cannot be read: {error}.") from error
+            raise RefusedError("HEADER_UNREADABLE", file=path.name, why=str(error)) from error
         order = _order_of_columns(path, header)
         rows = 0
         row = reader.line_num + 1
@@ -165,7 +169,7 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
                 problems.add(row, "", f"The row has {len(values)} values, not {len(COLUMNS)}.", ",".join(values))
             row = reader.line_num + 1
         if not rows and not problems.count:
-            raise RefusedError(f"{path.name} has a header and no rows. There is nothing to pay.")
+            raise RefusedError("FILE_WITHOUT_ROWS", file=path.name)
 
 
 def text_lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[str]:
@@ -174,10 +178,8 @@ def text_lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[st
     while line := stream.readline(LINE_BYTES_MAX):
         number += 1
         if len(line) == LINE_BYTES_MAX:
-            raise RefusedError(
-                f"{path.name}, row {number:,}: the line is longer than {LINE_BYTES_MAX:,} bytes. Is this a CSV file"
-                " whose lines end in LF or CR LF?"
-            )
+            facts = {"file": path.name, "row": number, "bytes_max": LINE_BYTES_MAX}
+            raise RefusedError("LINE_TOO_LONG", "check_line_ends", **facts)
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -189,24 +191,22 @@ def text_lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[st
 def refuse_other_encodings(path: Path, start: bytes) -> None:
     """Raises RefusedError for a file that begins as no UTF-8 does, or that is empty."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
-        raise RefusedError(
-            f'{path.name} is UTF-16, not UTF-8. Save it as "CSV UTF-8", or run: iconv -f UTF-16 -t UTF-8 ...'
-        )
+        raise RefusedError("FILE_NOT_UTF_8", "save_as_utf_8", file=path.name)
     if not start:
-        raise RefusedError(f"{path.name} is empty. Its first line must be: {','.join(COLUMNS)}")
+        raise RefusedError("FILE_EMPTY", "first_line", file=path.name, columns=",".join(COLUMNS))
 
 
 def _order_of_columns(path: Path, header: list[str] | None) -> tuple[int, int, int]:
     """Where each of our three columns is; refuses any other set of them."""
-    wanted = f"The header must be exactly these columns, in any order: {','.join(COLUMNS)}"
     names = header or []
-    for problem, found in (
-        ("is missing", [name for name in COLUMNS if name not in names]),
-        ("is there twice", sorted({name for name in names if names.count(name) > 1})),
-        ("is not one of ours", [name for name in names if name not in COLUMNS]),
+    for code, found in (
+        ("COLUMN_MISSING", [name for name in COLUMNS if name not in names]),
+        ("COLUMN_TWICE", sorted({name for name in names if names.count(name) > 1})),
+        ("COLUMN_NOT_OURS", [name for name in names if name not in COLUMNS]),
     ):
         if found:
-            raise RefusedError(f"{path.name}, row 1: the column {shorten(found[0])} {problem}. {wanted}")
+            facts = {"file": path.name, "column": shorten(found[0]), "columns": ",".join(COLUMNS)}
+            raise RefusedError(code, "exactly_these_columns", **facts)
     return names.index("member_id"), names.index("amount"), names.index("reason")
 
 
@@ -217,12 +217,12 @@ def _read_parquet(path: Path, problems: Problems) -> Iterator[RawRow]:
     try:
         file = parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
-        raise RefusedError(f"{path.name} cannot be read as Parquet: {_first_line(error)}.") from error
+        raise RefusedError("PARQUET_UNREADABLE", file=path.name, why=_first_line(error)) from error
     with file:
         _order_of_columns(path, file.schema_arrow.names)
         _refuse_other_types(path, file.schema_arrow)
         if file.metadata.num_rows == 0:
-            raise RefusedError(f"{path.name} has no rows. There is nothing to pay.")
+            raise RefusedError("PARQUET_WITHOUT_ROWS", file=path.name)
         row = 0
         try:
             for batch in file.iter_batches(PARQUET_BATCH_ROWS, columns=list(COLUMNS)):
@@ -236,7 +236,7 @@ def _read_parquet(path: Path, problems: Problems) -> Iterator[RawRow]:
                         member_id, amount, reason = values
                         yield row, member_id, int(amount), reason
         except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-            raise RefusedError(f"{path.name}, after row {row:,}: cannot be read: {_first_line(error)}.") from error
+            raise RefusedError("PARQUET_BROKEN", file=path.name, row=row, why=_first_line(error)) from error
 
 
 def _refuse_other_types(path: Path, schema: Any) -> None:
@@ -248,12 +248,12 @@ def _refuse_other_types(path: Path, schema: Any) -> None:
             kind = kind.value_type
         if name == "amount":
             good = types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0)
-            wanted = "int64, or a decimal without places"
+            code = "AMOUNT_COLUMN_OF_ANOTHER_TYPE"
         else:
             good = types.is_string(kind) or types.is_large_string(kind)
-            wanted = "string"
+            code = "TEXT_COLUMN_OF_ANOTHER_TYPE"
         if not good:
-            raise RefusedError(f"{path.name}: the column {name} is {kind}; it must be {wanted}.")
+            raise RefusedError(code, file=path.name, column=name, type=str(kind))
 
 
 def duplicate_rows(path: Path, hashes: "array[int]") -> dict[str, list[int]]:
@@ -278,7 +278,8 @@ def _open_for_writing(path: Path) -> IO[str]:
     try:
         return path.open("w", encoding="utf-8", newline="")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}. Name another file with --errors.") from error
+        facts = {"file": str(path), "why": error.strerror}
+        raise UsageError("ERRORS_FILE_UNWRITABLE", "name_another_errors_file", **facts) from error
 
 
 def _first_line(error: Exception) -> str:

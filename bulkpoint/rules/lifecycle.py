@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 
 
@@ -182,34 +183,20 @@ TRANSITIONS: dict[Command, Transition] = {
     Command.RESTORE_TPS: Transition({}, None, event="tps.changed", action="tps.set"),
 }
 
-_ASKED = {
-    Command.CREATE: "be created",
-    Command.APPROVE: "be approved",
-    Command.WITHDRAW: "be withdrawn",
-    Command.START: "be started",
-    Command.FORCE: "be started",
-    Command.RESUME: "be resumed",
-    Command.RETRY: "be retried",
-    Command.STOP: "be stopped",
-    Command.COMPLETE: "end",
-    Command.FAIL: "end",
-}
-
-# What to do instead, where a command has no transition. {id} is the campaign's.
-_REFUSALS: dict[CampaignState, str] = {
-    CampaignState.WAITING: "it has not been started, or Spark is still starting it, which takes up to 30 s:"
-    " use `bulkpoint campaign start {id}`, or try again in a moment",
-    CampaignState.WITHDRAWN: "it was withdrawn, and that is final: create a new campaign",
-    CampaignState.RUNNING: "follow it with `bulkpoint campaign watch {id}`, or end it with"
-    " `bulkpoint campaign stop {id}`",
-    CampaignState.COMPLETED: "every payment has its result; pay any FAILED again by `bulkpoint campaign retry {id}`",
-    CampaignState.FAILED: "its last run failed with payments open: go on with `bulkpoint campaign resume {id}`",
-    CampaignState.STOPPED: "it was stopped with payments open: go on with `bulkpoint campaign resume {id}`",
+# The code of a command's refusal in each state, and what to do instead.
+_REFUSALS: dict[CampaignState, tuple[str, tuple[str, ...]]] = {
+    CampaignState.WAITING: ("CAMPAIGN_NOT_STARTED", ("start_or_wait",)),
+    CampaignState.WITHDRAWN: ("CAMPAIGN_WITHDRAWN", ("create_another",)),
+    CampaignState.RUNNING: ("CAMPAIGN_RUNNING", ("watch", "stop")),
+    CampaignState.COMPLETED: ("CAMPAIGN_COMPLETED", ("retry",)),
+    CampaignState.FAILED: ("CAMPAIGN_FAILED", ("resume",)),
+    CampaignState.STOPPED: ("CAMPAIGN_STOPPED", ("resume",)),
 }
 
 
-def refusal(command: Command, state: CampaignState, campaign_id: int) -> str | None:
-    """Why `command` is refused to a campaign in `state`: a sentence with what to do instead; none where it may."""
+def refusal(command: Command, state: CampaignState, campaign_id: int) -> Refusal | None:
+    """Why `command` is refused to a campaign in `state`, with what to do instead; None where it may be given."""
     if state in TRANSITIONS[command].sources:
         return None
-    return f"Campaign {campaign_id} is {state} and cannot {_ASKED[command]}: {_REFUSALS[state].format(id=campaign_id)}."
+    code, remedies = _REFUSALS[state]
+    return Refusal(code, {"campaign_id": campaign_id, "state": state, "asked": command}, remedies)

@@ -9,6 +9,7 @@ from itertools import count, pairwise
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.readiness import PaymentLimits
+from bulkpoint.rules.refusals import Refusal
 
 BARS_MAX = 12
 # Amounts that differ by no more than this factor are divided evenly; wider ones at 1, 2, 5, 10, 20, 50, ...
@@ -64,14 +65,6 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Why a list is not to be paid as it is: a word for programs, a sentence for people."""
-
-    kind: str
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
 class Listed:
     """What a campaign says of itself, beside its targets. frozen_at: since when these can no longer change."""
 
@@ -89,7 +82,8 @@ class Preview:
 
     invalid_rows are in none of the figures, duplicate_rows (not counting each member's first) are. problems: the first
     20, as sentences; problem_count: all. digest: none where the list cannot be loaded, or as digest_trouble says.
-    open_count: payments still to be sent. limits: the deployment's.
+    findings: why the list is not to be paid as it
+    is. open_count: payments still to be sent. limits: the deployment's.
     """
 
     file: str | None
@@ -102,9 +96,9 @@ class Preview:
     limits: PaymentLimits
     rows_above_max: int
     digest: bytes | None
-    digest_trouble: str | None
+    digest_trouble: Refusal | None
     open_count: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +189,15 @@ def _steps() -> Iterator[int]:
             yield digit * 10**exponent
 
 
-def describe_difference(listed: Listed, figures: Figures) -> str | None:
-    """What is missing from a campaign's targets, or too much; none where they are what was expected."""
-    parts = []
-    for found, expected, unit in (
-        (figures.count, listed.expected_count, "targets"),
-        (figures.amount, listed.expected_amount, "points"),
-    ):
-        if found != expected:
-            parts.append(f"{unit} {'missing' if found < expected else 'too many'}: {abs(found - expected):,}")
-    return ", ".join(parts) or None
+def find_difference(listed: Listed, figures: Figures) -> Refusal | None:
+    """What is missing from a campaign's targets, or too much; None where they are what was expected."""
+    if (figures.count, figures.amount) == (listed.expected_count, listed.expected_amount):
+        return None
+    targets = _compare(figures.count, listed.expected_count)
+    return Refusal("TOTALS", {"targets": targets, "points": _compare(figures.amount, listed.expected_amount)})
+
+
+def _compare(found: int, expected: int) -> Refusal:
+    if found == expected:
+        return Refusal("AS_EXPECTED")
+    return Refusal("MISSING" if found < expected else "TOO_MANY", {"number": abs(found - expected)})

@@ -1,6 +1,9 @@
 """What keeps a campaign from its first start, whoever asks: its own targets, its approval, and lists paid before."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from bulkpoint.rules.refusals import Refusal
 
 # A campaign of the same members, amounts and reasons within this is taken for a mistake.
 REMEMBERED_DAYS = 90
@@ -59,103 +62,81 @@ class TargetsState:
     same_as: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a campaign is not ready, as the end of a sentence, and a sentence of what to do."""
-
-    why: str
-    remedy: str
-
-    def refusal(self, campaign_id: int, asked: str = "start") -> str:
-        """The whole answer to whoever wants it to start, or to be approved."""
-        return f"Campaign {campaign_id} cannot {asked}: {self.why}. {self.remedy}"
-
-
-def find_obstacle(campaign_id: int, intake: TargetsState) -> Obstacle | None:
-    """What stands in the way of campaign `campaign_id`, the first thing of several; none when it is ready."""
+def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
+    """What stands in the way of campaign `campaign_id`, the first thing of several; None when it is ready."""
     return (
-        find_missing_targets(campaign_id, intake)
-        or _limits(campaign_id, intake)
-        or _approval(campaign_id, intake)
-        or _repetition(campaign_id, intake)
+        find_missing_targets(campaign_id, targets)
+        or _limits(campaign_id, targets)
+        or _approval(campaign_id, targets)
+        or _repetition(campaign_id, targets)
     )
 
 
-def find_missing_targets(campaign_id: int, intake: TargetsState) -> Obstacle | None:
+def find_missing_targets(campaign_id: int, targets: TargetsState) -> Refusal | None:
     """Whether the targets are not the expected ones, by count and sum."""
-    if (intake.count, intake.amount) == (intake.expected_count, intake.expected_amount):
+    if (targets.count, targets.amount) == (targets.expected_count, targets.expected_amount):
         return None
-    return Obstacle(
-        f"it expects {intake.expected_count:,} targets and {intake.expected_amount:,} points, but {intake.count:,} and"
-        f" {intake.amount:,} are loaded",
-        "Load what is missing into campaign_target, or withdraw it"
-        f" (`bulkpoint campaign withdraw {campaign_id} --reason T`) and create it anew with the right totals.",
-    )
+    facts = {
+        "campaign_id": campaign_id,
+        "expected_count": targets.expected_count,
+        "expected_amount": targets.expected_amount,
+        "count": targets.count,
+        "amount": targets.amount,
+    }
+    return Refusal("TARGETS_NOT_AS_EXPECTED", facts, ("load_or_withdraw",))
 
 
-def _limits(campaign_id: int, intake: TargetsState) -> Obstacle | None:
-    limits = intake.policy.limits
-    for what, points, most, setting in (
-        ("its largest target is", intake.largest, limits.per_row, "BULKPOINT_MAX_AMOUNT_PER_ROW"),
-        ("it would pay", intake.amount, limits.per_campaign, "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN"),
+def _limits(campaign_id: int, targets: TargetsState) -> Refusal | None:
+    limits = targets.policy.limits
+    for code, points, limit in (
+        ("ROW_LIMIT_EXCEEDED", targets.largest, limits.per_row),
+        ("CAMPAIGN_LIMIT_EXCEEDED", targets.amount, limits.per_campaign),
     ):
-        if most is not None and points > most:
-            return Obstacle(
-                f"{what} {points:,} points, more than {most:,} ({setting})",
-                f"Look at it (`bulkpoint campaign preview {campaign_id}`), mend the list, or have the bound raised.",
-            )
+        if limit is not None and points > limit:
+            facts = {"campaign_id": campaign_id, "points": points, "limit": limit}
+            return Refusal(code, facts, ("correct_list_or_raise_limit",))
     return None
 
 
-def _approval(campaign_id: int, intake: TargetsState) -> Obstacle | None:
-    approve = (
-        f"`bulkpoint campaign approve {campaign_id}`, by another login than {intake.creator_login}, who created it"
-    )
-    if intake.approved_digest is None:
-        if not intake.policy.approval_required:
-            return None
-        return Obstacle("nobody has approved it", f"Have it approved: {approve}.")
-    if intake.approved_digest != intake.digest:
-        return Obstacle(
-            "its targets changed after they were approved", f"Have them approved as they are now: {approve}."
-        )
+def _approval(campaign_id: int, targets: TargetsState) -> Refusal | None:
+    facts = {"campaign_id": campaign_id, "creator_login": targets.creator_login}
+    if targets.approved_digest is None:
+        return Refusal("NOT_APPROVED", facts, ("approve",)) if targets.policy.approval_required else None
+    if targets.approved_digest != targets.digest:
+        return Refusal("APPROVED_TARGETS_CHANGED", facts, ("approve_again",))
     return None
 
 
-def _repetition(campaign_id: int, intake: TargetsState) -> Obstacle | None:
-    same = intake.same_list
-    if same is None or same.campaign_id == intake.same_as:
+def _repetition(campaign_id: int, targets: TargetsState) -> Refusal | None:
+    same = targets.same_list
+    if same is None or same.campaign_id == targets.same_as:
         return None
-    return Obstacle(
-        f"its list is {describe_same(same)}",
-        f"If it came twice by mistake, `bulkpoint campaign withdraw {campaign_id} --reason T`; if both are meant, start"
-        f" it with --same-as {same.campaign_id} --reason T.",
-    )
+    facts = {"campaign_id": campaign_id, **facts_of_same(same)}
+    return Refusal("LIST_PAID_BEFORE", facts, ("withdraw_or_start_same",))
 
 
-def refuse_new_list(same: SameList | None, same_as: int | None) -> str | None:
-    """Why a campaign with a list that was seen before is not even created; none where it may be."""
+def refuse_new_list(same: SameList | None, same_as: int | None) -> Refusal | None:
+    """Why a campaign with a list that was seen before is not even created; None where it may be."""
     if (same is None and same_as is None) or (same is not None and same.campaign_id == same_as):
         return None
     if same is None or same_as is not None:
         return refuse_repetition(same, same_as)
-    return (
-        f"This list is {describe_same(same)}. Nothing was loaded."
-        f" If both are meant to be paid, add --same-as {same.campaign_id} --reason T."
-    )
+    return Refusal("LIST_SEEN_BEFORE", facts_of_same(same), ("create_same",))
 
 
-def refuse_repetition(same: SameList | None, same_as: int | None) -> str | None:
-    """Why a --same-as is refused that names a campaign with another list; none where it is right, or not given."""
+def refuse_repetition(same: SameList | None, same_as: int | None) -> Refusal | None:
+    """Why a campaign may not be named as the repeated one: it has another list; None where it has, or none is named."""
     if same_as is None or (same is not None and same.campaign_id == same_as):
         return None
     if same is None:
-        return f"--same-as {same_as}: no other campaign of the last {REMEMBERED_DAYS} days has this list. Leave it out."
-    return f"--same-as {same_as}: this list was last seen in campaign {same.campaign_id} ({same.name}). Name that one."
+        return Refusal("SAME_AS_WITHOUT_SAME_LIST", {"same_as": same_as, "days": REMEMBERED_DAYS}, ("leave_out",))
+    return Refusal("SAME_AS_ANOTHER", {"same_as": same_as, **facts_of_same(same)}, ("name_that_one",))
 
 
-def describe_same(same: SameList) -> str:
-    """What a list is, when it is another campaign's: the end of a sentence."""
-    days = int(same.ago_s // SECONDS_A_DAY)
-    ago = "in the last 24 hours" if days == 0 else "a day ago" if days == 1 else f"{days} days ago"
-    return f"the same as that of campaign {same.campaign_id} ({same.name}), seen {ago}: every member, amount and reason"
+def facts_of_same(same: SameList) -> dict[str, Any]:
+    """Where a list was seen before, and how long ago."""
+    return {
+        "seen_in": same.campaign_id,
+        "seen_in_name": same.name,
+        "days_ago": int(same.ago_s // SECONDS_A_DAY),
+    }

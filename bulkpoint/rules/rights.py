@@ -10,12 +10,3 @@ class Right(StrEnum):
     FORCE = "force"
     APPROVE = "approve"
     THROTTLE = "throttle"
-
-
-# What each lets a login do, in the words of a refusal.
-ALLOWS = {
-    Right.START: "start, resume, retry, reconcile or withdraw campaigns",
-    Right.FORCE: "jump the order of the queue",
-    Right.APPROVE: "approve campaigns",
-    Right.THROTTLE: "change the limit",
-}

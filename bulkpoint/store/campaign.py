@@ -120,7 +120,7 @@ def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
         campaign = cursor.execute(sql("get_campaigns"), {"campaign_id": campaign_id}).fetchone()
     if campaign is None:
-        raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
+        raise RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=campaign_id)
     return campaign
 
 
@@ -137,10 +137,7 @@ def approve(connection: Connection, campaign_id: int, *, actor: str, digest: byt
     try:
         connection.execute(sql("approve_campaign"), {"campaign_id": campaign_id, "actor": actor, "digest": digest})
     except psycopg.errors.CheckViolation as error:
-        raise RefusedError(
-            f"Campaign {campaign_id} was created by this very database login; it is approved by another one. Have"
-            " somebody else approve it, with a login of their own (the embedded database has one login only)."
-        ) from error
+        raise RefusedError("CREATOR_CANNOT_APPROVE", "approve_by_another_login", campaign_id=campaign_id) from error
 
 
 def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and the one place where its refusals become sentences."""
+"""Connections to PostgreSQL, and the one place where its errors become refusals."""
 
 import os
 import socket
@@ -52,8 +52,7 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
         )
     except psycopg.OperationalError as error:
         raise UnreachableError(
-            f"The database {where(conninfo)} cannot be reached: {_first_line(error)}."
-            " Check BULKPOINT_DATABASE_URL, the server and the password file (PGPASSFILE)."
+            "DATABASE_UNREACHABLE", "check_database", database=where(conninfo), why=_first_line(error)
         ) from error
 
 
@@ -63,11 +62,10 @@ def reachable(conninfo: str) -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        raise UnreachableError(f"The database {where(conninfo)} went away: {_first_line(error)}.") from error
+        raise UnreachableError("DATABASE_WENT_AWAY", database=where(conninfo), why=_first_line(error)) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise RefusedError(
-            f"The database {where(conninfo)} refuses this login: {_first_line(error)}. Its administrator grants the"
-            " group role that it needs (docs/access.md)."
+            "DATABASE_REFUSES_LOGIN", "grant_group_role", database=where(conninfo), why=_first_line(error)
         ) from error
 
 
@@ -168,6 +166,11 @@ def where(conninfo: str) -> str:
     """Host, port and database for people; never a password."""
     parts = conninfo_to_dict(conninfo)
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def refused_row(error: psycopg.Error) -> dict[str, str]:
+    """What the database says of a row that it does not take: why, and which one."""
+    return {"why": error.diag.message_primary or _first_line(error), "row": error.diag.context or "?"}
 
 
 def _first_line(error: Exception) -> str:

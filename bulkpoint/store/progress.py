@@ -111,7 +111,7 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
     with connection.cursor(row_factory=typed_row(Sample)) as cursor:
         sample = cursor.execute(sql("sample_progress"), {"campaign_id": campaign_id}).fetchone()
     if sample is None:
-        raise RefusedError(f"There is no campaign {campaign_id}. `bulkpoint campaign list` shows those there are.")
+        raise RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=campaign_id)
     return sample
 
 

@@ -13,7 +13,7 @@ from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, refused_row
 from bulkpoint.store.payment import Attempt, attempt_columns, numbers, texts
 from bulkpoint.store.right import require_right
 from bulkpoint.store.share import DRIVER_SHARE
@@ -120,16 +120,10 @@ def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
     campaign: Campaign = get_campaign(connection, campaign_id)
     row = connection.execute(sql("run_to_reconcile"), {"campaign_id": campaign_id}).fetchone()
     if row is None:
-        raise RefusedError(
-            f"Campaign {campaign_id} is {campaign.state} and was never started: nothing was sent to money, so there is"
-            " nothing to reconcile."
-        )
+        raise RefusedError("RECONCILE_NEVER_STARTED", campaign_id=campaign_id, state=campaign.state)
     run_id, run, state, key_namespace = row
     if state == RunState.RUNNING:
-        raise RefusedError(
-            f"Campaign {campaign_id} is RUNNING and cannot be reconciled: wait for its end with"
-            f" `bulkpoint campaign watch {campaign_id}`, or end it with `bulkpoint campaign stop {campaign_id}`."
-        )
+        raise RefusedError("RECONCILE_WHILE_RUNNING", "wait_or_stop", campaign_id=campaign_id)
     return EndedRun(campaign_id, run_id, run, key_namespace)
 
 
@@ -193,10 +187,7 @@ def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, in
             for credit in credits:
                 copy.write_row(credit)
     except psycopg.DataError as error:
-        raise RefusedError(
-            f"The database refused the settlement: {error.diag.message_primary}"
-            f" ({error.diag.context or 'no row named'}). Nothing was changed."
-        ) from error
+        raise RefusedError("SETTLEMENT_REFUSED_BY_DATABASE", **refused_row(error)) from error
     connection.execute(sql("analyze_settlement"))
 
 

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.rights import ALLOWS, Right
+from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
 
@@ -27,10 +27,7 @@ def require_right(connection: Connection, right: Right) -> None:
     assert row is not None
     login, has_it = row
     if not has_it:
-        raise RefusedError(
-            f"The database login {login} may not {ALLOWS[right]}: it has not the right `{right}`."
-            f" Whoever owns the database gives it: `bulkpoint right grant {login} {right}`."
-        )
+        raise RefusedError("RIGHT_MISSING", "grant_right", login=login, right=right)
 
 
 def list_rights(connection: Connection) -> list[GrantedRight]:
@@ -60,6 +57,4 @@ def _change(connection: Connection, statement: str, login: str, right: Right) ->
     try:
         return connection.execute(sql(statement), {"login": login, "permission": right}).rowcount > 0
     except psycopg.errors.InsufficientPrivilege as error:
-        raise RefusedError(
-            "Rights are given and taken by whoever owns the database's tables: ask them, or connect as that login."
-        ) from error
+        raise RefusedError("RIGHTS_OF_THE_OWNER", "ask_owner") from error

@@ -133,9 +133,7 @@ def allocate_shares(connection: Connection, shares: int) -> None:
     if shares_before == shares:
         return
     if in_the_way:
-        raise RefusedError(
-            f"{in_the_way} shares of the limit are still leased by workers of an earlier run, and their number is to"
-            f" change from {shares_before} to {shares}. They free themselves within 20 seconds: start again then."
-        )
+        facts = {"leased": in_the_way, "shares_before": shares_before, "shares": shares}
+        raise RefusedError("SHARES_STILL_LEASED", "start_again_in_20_s", **facts)
     connection.execute(sql("set_share_count"), {"shares": shares})
     connection.execute(sql("allocate_shares"), {"shares": shares})

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import psycopg
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, refused_row
 from bulkpoint.store.sql import sql
 
 
@@ -20,10 +20,7 @@ def load_targets(connection: Connection, campaign_id: int, rows: Iterable[tuple[
             for member_id, amount, reason in rows:
                 copy.write_row((campaign_id, member_id, amount, reason))
     except (psycopg.IntegrityError, psycopg.DataError) as error:
-        raise RefusedError(
-            f"The database refused the targets: {error.diag.message_primary} ({error.diag.context or 'no row named'})."
-            " Nothing was loaded."
-        ) from error
+        raise RefusedError("TARGETS_REFUSED_BY_DATABASE", **refused_row(error)) from error
 
 
 def total_targets(connection: Connection, campaign_id: int) -> tuple[int, int, int]:

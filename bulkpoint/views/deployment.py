@@ -5,11 +5,12 @@ from typing import Self
 
 from pydantic import RootModel
 
-from bulkpoint.rules.rights import ALLOWS, Right
+from bulkpoint.rules.rights import Right
 from bulkpoint.settings import ShownSetting
 from bulkpoint.store.right import GrantedRight
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, local_time
+from bulkpoint.views.languages import words
 from bulkpoint.views.view import Moment, Screen, View
 
 
@@ -53,7 +54,7 @@ class RightsView(View):
         return cls.model_validate({"rights": fields})
 
     def as_text(self, screen: Screen) -> list[str]:
-        rows = [("LOGIN", "RIGHT", "SINCE", "MAY")]
+        rows, may = [("LOGIN", "RIGHT", "SINCE", "MAY")], words("en")["rights"]
         for one in self.rights:
-            rows.append((escaped(one.login), one.right, local_time(one.granted_at, screen.timezone), ALLOWS[one.right]))
+            rows.append((escaped(one.login), one.right, local_time(one.granted_at, screen.timezone), may[one.right]))
         return aligned(rows, left=rows[0])

@@ -6,9 +6,10 @@ from typing import Annotated, Self
 from pydantic import InstanceOf
 
 from bulkpoint.rules.lifecycle import CampaignState
-from bulkpoint.rules.preview import Bucket, Figures, Outlook, Preview, describe_difference
+from bulkpoint.rules.preview import Bucket, Figures, Outlook, Preview, find_difference
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, cut, duration, local_time, state_words
+from bulkpoint.views.sentences import sentence
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 
 BAR_CELLS_MAX = 40
@@ -105,6 +106,7 @@ class PreviewView(View):
                 **{name: getattr(preview, name) for name in cls.model_fields if hasattr(preview, name)},
                 **{name: getattr(figures, name) for name in cls.model_fields if hasattr(figures, name)},
                 "ok": not preview.findings,
+                "findings": [{"kind": each.code, "sentence": sentence(each)} for each in preview.findings],
                 "file": preview.file and preview.file.encode("utf-8", "backslashreplace").decode(),
                 "mean": None if figures.mean is None else round(figures.mean, 2),
                 "histogram": figures.buckets,
@@ -140,7 +142,7 @@ def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> li
     if preview.problems:
         lines += ["", *_problem_lines(preview)]
     if preview.findings:
-        lines += ["", *(f"! {finding.sentence}" for finding in preview.findings)]
+        lines += ["", *(f"! {sentence(finding)}" for finding in preview.findings)]
     return lines
 
 
@@ -152,7 +154,7 @@ def _head_lines(preview: Preview) -> list[str]:
     else:
         who = f"{listed.campaign_id}  {escaped(listed.name)}"
         lines = [f"campaign    {who}", f"state       {state_words(listed.state)}"]
-        if describe_difference(listed, figures) is None:
+        if find_difference(listed, figures) is None:
             lines.append(f"{targets}: matches what is expected")
         else:
             lines += [targets, f"expected    {listed.expected_count:,} with {listed.expected_amount:,} points"]
@@ -171,7 +173,8 @@ def _head_lines(preview: Preview) -> list[str]:
 def _digest_lines(preview: Preview) -> list[str]:
     """Which list it is: what is known of this very list goes here."""
     if preview.digest is None:
-        return [f"digest      none: {preview.digest_trouble}"]
+        assert preview.digest_trouble is not None, "no digest is for a reason"
+        return [f"digest      none: {sentence(preview.digest_trouble)}"]
     return [f"digest      {preview.digest.hex()}"]
 
 

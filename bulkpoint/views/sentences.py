@@ -1,6 +1,7 @@
 """The sentence of a refusal, for a terminal, a log, Slack or a page; and the same refusal for programs."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +16,9 @@ def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezon
     refusal = refused.refusal if isinstance(refused, BulkpointError) else refused
     if " " in refusal.code:  # TRANSITION: a sentence that was not yet turned into a code
         return refusal.code
-    facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
     table = words(language)
+    facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
+    facts |= _words_of(refusal.facts, table)
     parts = [table["errors"][refusal.code], *(table["remedies"][remedy] for remedy in refusal.remedies)]
     return " ".join(part.format_map(facts) for part in parts)
 
@@ -26,6 +28,17 @@ def error_fields(error: BulkpointError) -> dict[str, Any]:
     refusal = error.refusal
     facts = json.dumps(dict(refusal.facts), default=_plain)
     return {"error": {"code": refusal.code, "message": sentence(error), "facts": json.loads(facts)}}
+
+
+def _words_of(facts: Mapping[str, Any], table: dict[str, Any]) -> dict[str, str]:
+    """How a language says what was asked for, a right, and certain numbers: `{asked_words}` for the fact `asked`."""
+    tables = {"asked": table["commands"], "right": table["rights"]}
+    said = {f"{name}_words": texts[facts[name]] for name, texts in tables.items() if name in facts}
+    for name, forms in table["numbers"].items():
+        if name in facts:
+            form = forms.get({0: "zero", 1: "one"}.get(facts[name], "more"), forms["more"])
+            said[f"{name}_words"] = form.format(number=facts[name])
+    return said
 
 
 def _shown(value: Any, language: str, timezone: str) -> Any:

@@ -100,7 +100,7 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
     digest = json.loads(preview.stdout)["digest"]
     queued = bulkpoint("campaign", "start", "next", "--yes")
     assert (queued.returncode, queued.stdout) == (0, "nothing to start\n")
-    assert "Campaign 1 (추석) is passed by: nobody has approved it." in queued.stderr
+    assert "Campaign 1 (추석) is passed by: no one has approved it." in queued.stderr
     own = bulkpoint("campaign", "approve", "1")
     assert own.returncode == 3
     assert "created by this very database login" in own.stderr

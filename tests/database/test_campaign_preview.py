@@ -20,6 +20,7 @@ from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.preview import get_pace, measure_targets, one_snapshot
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.preview import draw
+from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import World
 from tests.world.refusals import refused
 
@@ -83,8 +84,8 @@ def test_targets_that_are_not_what_is_expected_are_a_finding(connection: Connect
     campaign_id = campaign_of(world, [("m1", 5, "r"), ("m2", 6, "r")], (3, 10))
     seen = preview_campaign(connection, campaign_id, NO_LIMITS)
     [finding] = seen.findings
-    assert finding.kind == "TOTALS"
-    assert finding.sentence == "Not what is expected; targets missing: 1, points too many: 1."
+    assert finding.code == "TOTALS"
+    assert sentence(finding) == "Not what is expected; targets missing: 1, points too many: 1."
     assert "targets     2 with 11 points\nexpected    3 with 10 points\n" in drawn(seen)
 
 
@@ -97,7 +98,7 @@ def test_a_campaign_without_targets_is_shown_as_such(connection: Connection, wor
 def test_limits_are_looked_at_for_a_campaign_too(connection: Connection, world: World) -> None:
     campaign_id = campaign_of(world, [("m1", 5, "r"), ("m2", 6, "r")], (2, 11))
     seen = preview_campaign(connection, campaign_id, PaymentLimits(5, 10))
-    assert [finding.kind for finding in seen.findings] == ["ROW_CAP", "CAMPAIGN_CAP"]
+    assert [finding.code for finding in seen.findings] == ["ROW_CAP", "CAMPAIGN_CAP"]
     assert preview_campaign(connection, campaign_id, PaymentLimits(6, 11)).findings == ()
 
 

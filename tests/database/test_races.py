@@ -13,6 +13,7 @@ from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.run import Run
+from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
 
 RACES = 50
@@ -47,7 +48,7 @@ class Course:
                 acts[number](self._connections[number])
                 outcomes[number] = None
             except (BulkpointError, psycopg.Error) as error:
-                outcomes[number] = str(error)
+                outcomes[number] = sentence(error) if isinstance(error, BulkpointError) else str(error)
 
         racers = [threading.Thread(target=act, args=(number,)) for number in range(len(acts))]
         for racer in racers:

@@ -105,7 +105,7 @@ def test_an_operator_rewrites_nothing_that_happened(owner: Connection, database_
 
 def test_nobody_gives_rights_but_the_owner(owner: Connection, database_url: str) -> None:
     with login(owner, database_url, "bulkpoint_operator") as kim:
-        with refused("whoever owns the database's tables"):
+        with refused("the login that owns the database's tables"):
             change_rights(kim, "kim", [Right.FORCE], granted=True, actor="Kim")
         assert change_rights(owner, "kim", [Right.FORCE, Right.START], granted=True, actor="owner") == 2
         assert change_rights(owner, "kim", [Right.FORCE], granted=True, actor="owner") == 0

@@ -27,7 +27,7 @@ def test_a_withdrawn_campaign_is_never_next_and_never_starts(connection: Connect
 
 def test_what_has_run_is_not_withdrawn(world: World) -> None:
     campaign = world.campaign().begun()
-    with refused("RUNNING and cannot be withdrawn: follow it"):
+    with refused("RUNNING and cannot be withdrawn. Follow it"):
         campaign.withdrawn()
     campaign.stopped()
     with refused("campaign resume"):

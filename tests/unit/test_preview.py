@@ -29,11 +29,13 @@ from bulkpoint.rules.preview import (
     ReasonSum,
     bucket_edges,
     buckets_of,
-    describe_difference,
+    find_difference,
     look_ahead,
 )
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 from bulkpoint.views.preview import PreviewView, draw
+from bulkpoint.views.sentences import sentence
+from tests.world.refusals import refused
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 HEADER = "member_id,amount,reason\n"
@@ -133,10 +135,11 @@ def test_a_deadline_names_the_tps_it_needs_and_whether_there_is_enough() -> None
 def test_a_difference_says_what_is_missing_and_what_is_too_much() -> None:
     def difference(count: int, amount: int) -> str | None:
         figures = Figures(count, amount, None, None, (), (), 0)
-        return describe_difference(Listed(1, "c", CampaignState.WAITING, 1_000, 5_000, None), figures)
+        found = find_difference(Listed(1, "c", CampaignState.WAITING, 1_000, 5_000, None), figures)
+        return None if found is None else sentence(found)
 
     assert difference(1_000, 5_000) is None
-    assert difference(0, 6_000) == "targets missing: 1,000, points too many: 1,000"
+    assert difference(0, 6_000) == "Not what is expected; targets missing: 1,000, points too many: 1,000."
 
 
 def test_the_figures_of_a_file(csv_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +169,7 @@ def test_bad_rows_are_in_no_figure_and_the_rest_is_shown_all_the_same(csv_file: 
     rows = "m1,100,gift\nm2,0,\nm2,5,x\nm3,3\nm1,7000,again\nm4,6000,x\nm4,1,x\n"
     seen = preview_file(csv_file(rows), PaymentLimits(5_000, 13_000), tmp_path / "errors.csv")
     assert (seen.invalid_rows, seen.duplicate_rows, seen.rows_above_max) == (2, 3, 2)
-    assert [finding.kind for finding in seen.findings] == [
+    assert [finding.code for finding in seen.findings] == [
         "INVALID_ROWS", "DUPLICATE_ROWS", "ROW_CAP", "CAMPAIGN_CAP",
     ]  # fmt: skip
     assert (seen.figures.count, seen.figures.amount) == (5, 13_106)
@@ -174,7 +177,7 @@ def test_bad_rows_are_in_no_figure_and_the_rest_is_shown_all_the_same(csv_file: 
     assert "row 6: amount is 7,000: it must be 1 to 5,000 points." in seen.problems
     assert "row 6: member_id 'm1' is in row 2 already." in seen.problems
     assert len((tmp_path / "errors.csv").read_text().splitlines()) == 1 + seen.problem_count == 9
-    assert {f"! {finding.sentence}" for finding in seen.findings} <= set(drawn(seen))
+    assert {f"! {sentence(finding)}" for finding in seen.findings} <= set(drawn(seen))
 
 
 def test_a_cap_that_is_reached_is_not_broken(csv_file: Write) -> None:
@@ -281,5 +284,5 @@ def test_where_there_is_no_room_to_sort_the_other_figures_are_shown(
 )
 def test_a_campaign_or_a_file_is_named_and_not_both(csv_file: Write, options: list[str], sentence: str) -> None:
     path = csv_file("m1,100,gift\n")
-    with pytest.raises(UsageError, match=sentence):
+    with refused(sentence, UsageError):
         preview.main([str(path) if option == "." else option for option in options], standalone_mode=False)

@@ -14,6 +14,8 @@ from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake import target_file
 from bulkpoint.intake.target_file import Problems, read_rows
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
+from bulkpoint.views.sentences import sentence
+from tests.world.refusals import refused
 
 HEADER = b"member_id,amount,reason\n"
 NO_ROWS = {
@@ -37,7 +39,7 @@ def csv_file(tmp_path: Path) -> Callable[[bytes], Path]:
 def refusal(path: Path, **limits: int) -> str:
     with pytest.raises(RefusedError) as caught:
         check_targets(path, PaymentLimits(**limits))
-    return str(caught.value)
+    return sentence(caught.value)
 
 
 def test_a_good_file_is_added_up(csv_file: Callable[[bytes], Path]) -> None:
@@ -120,7 +122,7 @@ def test_twenty_problems_are_shown_and_all_are_written(csv_file: Callable[[bytes
     assert "and 30 more: --errors FILE" in refusal(path)
     assert refusal(path).count("\n  row ") == 20
     errors = tmp_path / "errors.csv"
-    with pytest.raises(RefusedError, match="All of them are in"):
+    with refused("All of them are in"):
         check_targets(path, NO_LIMITS, errors)
     lines = errors.read_text().splitlines()
     assert len(lines) == 51
@@ -154,7 +156,7 @@ def test_the_settings_cap_of_a_row_is_a_rule(csv_file: Callable[[bytes], Path]) 
 def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "targets.xlsx"
     path.touch()
-    with pytest.raises(UsageError, match=r"neither \.csv nor \.parquet"):
+    with refused(r"neither \.csv nor \.parquet", UsageError):
         check_targets(path, NO_LIMITS)
 
 
