@@ -86,7 +86,7 @@ def _check_text(option: str, value: str | None) -> None:
     try:
         (value or "").encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"{option} is not UTF-8: check the terminal's encoding, and type it anew.") from error
+        raise UsageError("TEXT_NOT_UTF8", "check_encoding", option=option) from error
 
 
 def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
@@ -96,9 +96,7 @@ def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
     try:
         return parse_time(text, option=option, timezone=timezone, now=datetime.now(UTC) - timedelta(days=1))
     except (UsageError, OverflowError) as error:
-        raise UsageError(
-            f"{option} {text!r} is no time. Write it as 2026-01-31T18:00, or as 18:00 for the last time it was that."
-        ) from error
+        raise UsageError("NOT_A_TIME", "write_past_time", option=option, given=text) from error
 
 
 def _refuse_unknown_action(connection: "Connection", action: str) -> None:
@@ -107,8 +105,8 @@ def _refuse_unknown_action(connection: "Connection", action: str) -> None:
 
     known = ACTIONS.union(list_audit_actions(connection))
     if action not in known:
-        names = ", ".join(escaped(one) for one in sorted(known))
-        raise UsageError(f"--action {escaped(action)} is none of those there are: {names}.")
+        actions = tuple(escaped(each) for each in sorted(known))
+        raise UsageError("AUDIT_ACTION_UNKNOWN", given=escaped(action), actions=actions)
 
 
 @audit.command(short_help="Prove that no row was changed, removed or inserted.")
@@ -129,17 +127,19 @@ def verify(*, expect_no: int | None, expect_hash: str | None) -> None:
       bulkpoint audit verify --expect-no 1204 --expect-hash 5f0c...
     """
     from bulkpoint.store.audit import verify_audit
-    from bulkpoint.views.audit import VerificationView
+    from bulkpoint.views.audit import VerificationView, break_refusal
 
     kept = _kept(expect_no, expect_hash)
     with open_session() as session:
         found = verify_audit(session.connection, kept)
     zone = session.settings.timezone
     verified = VerificationView.of(found, zone)
-    if verified.broken is None or wants_json():
-        emit(verified, timezone=zone)
-    if verified.broken is not None:
-        raise RefusedError(verified.broken.sentence)
+    if found.broken is not None:
+        error = RefusedError(break_refusal(found.broken, found))
+        if wants_json():
+            emit(verified, error=error)
+        raise error
+    emit(verified, timezone=zone)
     if wants_json():
         return
     if kept is not None:
@@ -156,7 +156,7 @@ def _kept(audit_no: int | None, text: str | None) -> "KeptHash | None":
     if audit_no is None and text is None:
         return None
     if audit_no is None or text is None:
-        raise UsageError("--expect-no and --expect-hash go together: a row's number, and the hash it had.")
+        raise UsageError("EXPECTED_ROW_INCOMPLETE")
     if re.fullmatch("[0-9a-fA-F]{64}", text) is None:
-        raise UsageError("--expect-hash must be 64 hexadecimal digits, as `bulkpoint audit verify` prints them.")
+        raise UsageError("EXPECTED_HASH_WRONG")
     return KeptHash(audit_no, bytes.fromhex(text))

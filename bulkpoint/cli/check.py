@@ -2,9 +2,9 @@
 
 import click
 
-from bulkpoint.cli.output import emit, json_option
+from bulkpoint.cli.output import emit, end_with, json_option
 from bulkpoint.cli.session import open_session
-from bulkpoint.errors import ExitCode
+from bulkpoint.errors import FailedError
 
 
 @click.command(short_help="Say whether anything needs a person; for schedulers.")
@@ -28,6 +28,6 @@ def check() -> None:
         alerts = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
     found = CheckView.of(alerts, None if running is None else running.campaign_id, session.settings.timezone)
-    emit(found)
     if not found.ok:
-        raise SystemExit(ExitCode.RUN_FAILED)
+        end_with(found, FailedError("PERSON_NEEDED", findings=len(found.findings)))
+    emit(found)

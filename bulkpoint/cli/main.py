@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from bulkpoint import __version__
 from bulkpoint.cli.audit import audit
@@ -56,16 +57,14 @@ for command in (
 def main() -> NoReturn:
     """Run one command and exit with its documented code; only a defect shows a traceback, and its sentence last."""
     raise_on_signals()
-    output = Output()
+    output = Output(as_json="--json" in sys.argv)  # also where click refuses the line before it comes to that option
     try:
-        result = bulkpoint.main(standalone_mode=False, obj=output)
+        result = bulkpoint.main(prog_name="bulkpoint", standalone_mode=False, obj=output)
         sys.stdout.flush()
         code = result if isinstance(result, int) else ExitCode.DONE  # a number: of --help and --version
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
         code = ExitCode.USAGE
-    except BulkpointError as error:
-        code = _say_why(error, output)
     except (KeyboardInterrupt, click.Abort):
         print(file=sys.stderr)
         code = SIGNALLED + signal.SIGINT
@@ -85,8 +84,8 @@ def _say_why(error: BulkpointError, output: Output) -> int:
     from bulkpoint.views.sentences import error_fields, sentence
 
     if output.as_json and not output.printed:
-        print(json.dumps(error_fields(error), ensure_ascii=False))
-    print(f"bulkpoint: {sentence(error)}", file=sys.stderr)
+        print(json.dumps(error_fields(error, timezone=output.timezone), ensure_ascii=False))
+    print(f"bulkpoint: {sentence(error, timezone=output.timezone)}", file=sys.stderr)
     return error.exit_code
 
 

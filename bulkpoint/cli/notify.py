@@ -39,7 +39,7 @@ def notify(*, follow: bool) -> int:
     with open_session() as session:
         settings = session.settings
         if settings.slack_channel is None or settings.slack_token_file is None:
-            raise UsageError("There is no Slack to tell. Set BULKPOINT_SLACK_TOKEN_FILE and BULKPOINT_SLACK_CHANNEL.")
+            raise UsageError("NO_SLACK", "set_slack")
         link = Link(session.database_url, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX)
         with closing(link):
             notifier = Notifier(settings, link, say)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bulkpoint.cli.output import emit, json_option
+from bulkpoint.cli.output import emit, end_with, json_option
 from bulkpoint.cli.session import Session, open_session, say
-from bulkpoint.errors import ExitCode, UnreachableError, UsageError
+from bulkpoint.errors import RefusedError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from bulkpoint.events.relay import Relayed
@@ -26,7 +26,7 @@ def outbox() -> None:
 @click.option("--follow", is_flag=True, help="Keep running, and publish new events.")
 @click.option("--parked", is_flag=True, help="Publish the parked events again.")
 @json_option()
-def relay(*, follow: bool, parked: bool) -> int:
+def relay(*, follow: bool, parked: bool) -> None:
     """Publish the waiting events, each campaign's in order. Several relays in parallel are safe.
 
     If the broker is unreachable, the events stay in the outbox (exit code 6; with --follow the relay waits). An event
@@ -41,10 +41,12 @@ def relay(*, follow: bool, parked: bool) -> int:
 
     with open_session() as session:
         if session.settings.kafka_bootstrap_servers is None:
-            raise UsageError("There is no Kafka to publish to. Name its brokers in BULKPOINT_KAFKA_BOOTSTRAP_SERVERS.")
+            raise UsageError("NO_KAFKA", "name_brokers")
         relayed = _follow_relay(session) if follow else _relay_once(session, parked=parked)
-        emit(EventsPublished(published=relayed.published, set_aside=relayed.parked))
-        return ExitCode.REFUSED if relayed.parked else ExitCode.DONE
+        published = EventsPublished(published=relayed.published, set_aside=relayed.parked)
+        if relayed.parked:
+            end_with(published, RefusedError("EVENTS_SET_ASIDE", "show_outbox", set_aside=relayed.parked))
+        emit(published)
 
 
 def _relay_once(session: Session, *, parked: bool) -> "Relayed":

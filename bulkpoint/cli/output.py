@@ -1,13 +1,15 @@
 """How a command prints its result: as lines for people or, with --json, as one object for programs."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
 from bulkpoint.cli.session import say
+from bulkpoint.errors import BulkpointError
 
 if TYPE_CHECKING:
     from bulkpoint.views.view import View
@@ -21,10 +23,14 @@ WIDTH_MAX = 120
 
 @dataclass
 class Output:
-    """What stdout is for in this process: whether JSON was asked for, and whether an object is there already."""
+    """What stdout is for in this process: whether JSON was asked for, and whether an object is there already.
+
+    timezone: of times in the sentence of an error.
+    """
 
     as_json: bool = False
     printed: bool = False
+    timezone: str = "UTC"
 
 
 def json_option(explanation: str = "One JSON object.") -> Callable[[Command], Command]:
@@ -41,10 +47,18 @@ def wants_json() -> bool:
     return _output().as_json
 
 
-def emit(view: "View", *, timezone: str = "UTC") -> None:
-    """Print a view. As text its times are of `timezone`, and what to do next goes to stderr."""
+def show_times_in(timezone: str) -> None:
+    """From now on the sentence of an error has its times in this zone, the settings'."""
+    _output().timezone = timezone
+
+
+def emit(view: "View", *, timezone: str = "UTC", error: BulkpointError | None = None) -> None:
+    """Print a view. As text its times are of `timezone`, and what to do next goes to stderr.
+
+    error: with which the command ends in spite of its result; in JSON it is a member of the same object.
+    """
     if wants_json():
-        emit_json(view.as_json())
+        emit_json(view.as_json() if error is None else _with_error(view, error))
         return
     from bulkpoint.views.view import Screen
 
@@ -53,6 +67,25 @@ def emit(view: "View", *, timezone: str = "UTC") -> None:
         click.echo(line)
     for line in view.remarks():
         say(line)
+
+
+def end_with(view: "View", error: BulkpointError) -> NoReturn:
+    """Print a view that says what is wrong, and end: its text needs no further sentence, its JSON has one."""
+    emit(view, error=error)
+    leave(error)
+
+
+def leave(error: BulkpointError) -> NoReturn:
+    """End with the error's exit code, after a result that says what is wrong; with --json also by its sentence."""
+    if wants_json():
+        raise error
+    raise SystemExit(error.exit_code)
+
+
+def _with_error(view: "View", error: BulkpointError) -> str:
+    from bulkpoint.views.sentences import error_fields
+
+    return json.dumps(view.as_object() | error_fields(error, timezone=_output().timezone), ensure_ascii=False)
 
 
 def emit_json(text: str, *, line_end: bool = True) -> None:

@@ -35,7 +35,7 @@ def find(*, member: str, campaign_id: int | None) -> None:
     try:
         member.encode()
     except UnicodeEncodeError as error:
-        raise UsageError("--member is not UTF-8: check the terminal's encoding, and type the id anew.") from error
+        raise UsageError("TEXT_NOT_UTF8", "check_encoding", option="--member") from error
     with open_session() as session, one_snapshot(session.connection):
         if campaign_id is not None:
             get_campaign(session.connection, campaign_id)

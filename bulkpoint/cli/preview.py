@@ -11,6 +11,7 @@ from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.refusals import Refusal
 
 if TYPE_CHECKING:
     from bulkpoint.rules.preview import Preview
@@ -47,9 +48,9 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
     from bulkpoint.views.preview import PreviewView
 
     if (campaign_id is None) == (targets is None):
-        raise UsageError("Give either the ID of a campaign or --targets FILE.")
+        raise UsageError("PREVIEW_OF_ONE_THING")
     if errors is not None and targets is None:
-        raise UsageError("--errors is for --targets FILE: the rows of a campaign break no rule.")
+        raise UsageError("ERRORS_OF_A_CAMPAIGN")
     with open_session() as session:
         settings = session.settings
         zone = settings.timezone
@@ -57,7 +58,7 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
         if deadline is not None:
             due = parse_time(deadline, option="--deadline", timezone=zone, now=datetime.now(UTC))
             if due <= datetime.now(UTC):
-                raise UsageError("--deadline is in the past.")
+                raise UsageError("DEADLINE_PAST")
         limits = limits_of(settings)
         if targets is not None:
             seen = preview_file(targets, limits, errors, say)
@@ -67,30 +68,36 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
         seen = note_same_list(session.connection, seen)
         pace = present_pace(session.connection, settings)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)
-    emit(PreviewView.of(seen, outlook), timezone=zone)
+    error = _refusal(seen)
+    emit(PreviewView.of(seen, outlook), timezone=zone, error=error)
     if seen.problem_count and errors is not None:
         say(f"All {seen.problem_count:,} errors are in {errors}.")
     elif seen.problem_count > len(seen.problems):
         say("--errors FILE writes all errors.")
-    _conclude(seen)
+    if error is not None:
+        raise error
+    _say_what_next(seen)
 
 
-def _conclude(seen: "Preview") -> None:
-    """What to do next; raises RefusedError where that is not to pay."""
-    number = f"{len(seen.findings)} {'finding' if len(seen.findings) == 1 else 'findings'}"
+def _refusal(seen: "Preview") -> RefusedError | None:
+    """What speaks against paying this list; none where nothing does."""
+    if not seen.findings:
+        return None
+    count = len(seen.findings)
+    findings = Refusal("ONE_FINDING" if count == 1 else "SOME_FINDINGS", {"count": count})
     if seen.campaign is None:
-        if seen.findings:
-            raise RefusedError(f"{number} in {seen.file}: mend it, then look again. Nothing was loaded.")
-        say("Load it with `bulkpoint campaign create --name T --targets FILE`.")
-        return
+        return RefusedError("FINDINGS_IN_FILE", "correct_file", findings=findings, file=seen.file)
     campaign_id = seen.campaign.campaign_id
-    if seen.findings and seen.campaign.frozen_at is not None:
-        raise RefusedError(f"{number} in campaign {campaign_id}, whose targets can no longer change.")
-    if seen.findings:
-        raise RefusedError(
-            f"{number} in campaign {campaign_id}: mend its targets and look again, or withdraw it"
-            f" (`bulkpoint campaign withdraw {campaign_id} --reason T`) and create another."
-        )
-    if seen.campaign.state == CampaignState.WAITING and seen.digest is not None:
-        start = f"bulkpoint campaign start {campaign_id} --digest {seen.digest.hex()}"
+    if seen.campaign.frozen_at is not None:
+        return RefusedError("FINDINGS_IN_FROZEN_CAMPAIGN", findings=findings, campaign_id=campaign_id)
+    return RefusedError(
+        "FINDINGS_IN_CAMPAIGN", "correct_targets_or_withdraw", findings=findings, campaign_id=campaign_id
+    )
+
+
+def _say_what_next(seen: "Preview") -> None:
+    if seen.campaign is None:
+        say("Load it with `bulkpoint campaign create --name T --targets FILE`.")
+    elif seen.campaign.state == CampaignState.WAITING and seen.digest is not None:
+        start = f"bulkpoint campaign start {seen.campaign.campaign_id} --digest {seen.digest.hex()}"
         say(f"Start this list and no other with `{start}`.")

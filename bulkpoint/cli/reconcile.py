@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from bulkpoint.cli.output import emit, emit_json, json_option, wants_json
+from bulkpoint.cli.output import emit, emit_json, json_option, leave, wants_json
 from bulkpoint.cli.session import open_session, say
-from bulkpoint.errors import ExitCode
+from bulkpoint.errors import RefusedError
 
 if TYPE_CHECKING:
     from bulkpoint.store.reconcile import Difference, Kind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="The money API's list of credits: CSV (UTF-8) with member_id, amount, transaction_id, optionally campaign_id.",
 )
 @json_option("One JSON object, with every difference.")
-def reconcile(*, campaign_id: int, settlement: Path | None) -> int:
+def reconcile(*, campaign_id: int, settlement: Path | None) -> None:
     """Settle a campaign's payments that may have been credited although no answer came (UNKNOWN).
 
     Without a file, each is looked up in the money API, within the limit. With --settlement, every payment is compared
@@ -58,12 +58,16 @@ def reconcile(*, campaign_id: int, settlement: Path | None) -> int:
             "differences": [DifferenceView.model_validate_json(line) for line in first],
         }
         view = (LookedUpView if settlement is None else ComparedView).model_validate(fields | figures)
+        error = None
+        if differences.count:
+            error = RefusedError("DIFFERENCES", campaign_id=campaign_id, differences=differences.count)
         if wants_json():
-            for piece in view.as_json_pieces(differences.lines()):
+            for piece in view.as_json_pieces(differences.lines(), error):
                 emit_json(piece, line_end=False)
         else:
             emit(view)
-        return ExitCode.REFUSED if differences.count else ExitCode.DONE
+        if error is not None:
+            leave(error)
 
 
 def _look_up(campaign_id: int, differences: "Spool") -> dict[str, int]:

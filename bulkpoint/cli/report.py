@@ -40,11 +40,9 @@ def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None) 
       bulkpoint report 3 --format html --out campaign-3.html
     """
     if kind == "html" and failed_only:
-        raise UsageError(
-            "--failed-only is for csv and parquet: the page lists failures by kind in any case. Leave it out."
-        )
+        raise UsageError("FAILED_ONLY_OF_A_PAGE")
     if kind != "csv" and out is None and sys.stdout.isatty():
-        raise UsageError(f"--format {kind} is nothing for a terminal: name a file with --out, or redirect the output.")
+        raise UsageError("FORMAT_NOT_FOR_A_TERMINAL", "name_file_or_redirect", format=kind)
     with open_session() as session:
         if kind == "html":
             _write_page(session, campaign_id, out)

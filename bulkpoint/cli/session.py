@@ -27,6 +27,7 @@ def open_session() -> Iterator[Session]:
 
     Raises what settings, database and connection raise: one sentence each.
     """
+    from bulkpoint.cli.output import show_times_in
     from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
     from bulkpoint.store.audit import os_user
@@ -35,6 +36,7 @@ def open_session() -> Iterator[Session]:
     from bulkpoint.store.version import refuse_other_version
 
     settings = load_settings()
+    show_times_in(settings.timezone)
     with connection_target(settings) as database:
         if settings.database_url is None:
             migrate(database.url)

@@ -21,15 +21,13 @@ def parse_time(text: str, *, option: str, timezone: str, now: datetime) -> datet
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise UsageError(f"{option} {text!r} is outside the years that can be counted.") from error
+        raise UsageError("TIME_OUT_OF_RANGE", option=option, given=text) from error
 
 
 def _next(text: str, option: str, now: datetime) -> datetime:
     try:
         clock = datetime.strptime(text, "%H:%M").time()
     except ValueError as error:
-        raise UsageError(
-            f"{option} {text!r} is no time. Write it as 2026-01-31T18:00, or as 18:00 for the next time it is that."
-        ) from error
+        raise UsageError("NOT_A_TIME", "write_coming_time", option=option, given=text) from error
     moment = datetime.combine(now.date(), clock, tzinfo=now.tzinfo)
     return moment if moment > now else moment + timedelta(days=1)

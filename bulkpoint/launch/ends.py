@@ -12,7 +12,6 @@ import click
 from bulkpoint.errors import BulkpointError, FailedError, UsageError
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.refusals import Refusal, from_json, to_json
-from bulkpoint.views.sentences import sentence
 
 HANDED_OVER = "bulkpoint-refusal: "
 
@@ -28,7 +27,8 @@ def error_of(raised: Exception) -> BulkpointError:
         case click.ClickException():
             context = getattr(raised, "ctx", None)
             command = "bulkpoint" if context is None else context.command_path
-            return UsageError("USAGE", "see_help", why=" ".join(raised.format_message().split()), command=command)
+            why = " ".join(raised.format_message().split())
+            return UsageError("USAGE", "see_help", why=why if why.endswith((".", "?")) else f"{why}.", command=command)
     traceback.print_exception(raised)
     lines = str(raised).splitlines() or [""]
     what = lines[0] if isinstance(raised, DefectError) else f"{type(raised).__name__}: {lines[0]}"
@@ -40,6 +40,8 @@ def end_of_job(error: BulkpointError, arguments: Sequence[str]) -> int:
 
     arguments: the job's own; that command gives it a --holder.
     """
+    from bulkpoint.views.sentences import sentence  # the command line starts without it
+
     if "--holder" in arguments:
         sys.stderr.write(f"{HANDED_OVER}{to_json(error.refusal)}\n")
     sys.stderr.write(f"bulkpoint: {sentence(error)}\n")

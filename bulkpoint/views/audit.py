@@ -6,13 +6,24 @@ from typing import Annotated, Any, Self
 from pydantic import InstanceOf
 
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Verification
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
 from bulkpoint.views.audit_words import HistoryEntry, story_of, what
 from bulkpoint.views.format import aligned, local_time, state_words
+from bulkpoint.views.sentences import sentence
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 
+BREAKS = {
+    BreakKind.ALTERED: "AUDIT_ALTERED",
+    BreakKind.MISSING: "AUDIT_MISSING",
+    BreakKind.CUT: "AUDIT_CUT",
+    BreakKind.UNSEALED: "AUDIT_UNSEALED",
+    BreakKind.HEAD_ALTERED: "AUDIT_HEAD_ALTERED",
+    BreakKind.HEAD_GONE: "AUDIT_HEAD_GONE",
+    BreakKind.REWRITTEN: "AUDIT_REWRITTEN",
+}
 HEADS = ("NO", "TIME", "LOGIN", "ACTOR", "ACTION", "CAMPAIGN", "WHAT")
 
 
@@ -141,7 +152,7 @@ class VerificationView(View):
                 kind=found.broken.kind,
                 audit_no=found.broken.audit_no,
                 occurred_at=found.broken.occurred_at,
-                sentence=break_sentence(found.broken, found, timezone),
+                sentence=sentence(break_refusal(found.broken, found), timezone=timezone),
             )
         return cls(
             ok=broken is None,
@@ -159,31 +170,18 @@ class VerificationView(View):
         yield f"last hash  {self.last_hash}"
 
 
-def break_sentence(broken: Break, found: Verification, timezone: str) -> str:
+def break_refusal(broken: Break, found: Verification) -> Refusal:
     """Which row, of when, what is wrong with it, and what to do next."""
-    no, at = broken.audit_no, broken.occurred_at
-    row = f"row {no:,}" + ("" if at is None else f" of {local_time(at, timezone)}")
-    missing = f"rows {no:,} to {broken.to_no:,} are" if broken.to_no not in (None, no) else f"row {no:,} is"
+    where = {"audit_no": broken.audit_no, "occurred_at": broken.occurred_at, "to_no": broken.to_no}
+    row = Refusal("AUDIT_ROW" if broken.occurred_at is None else "AUDIT_ROW_OF", where)
+    rows_are = Refusal("ROW_IS" if broken.to_no in (None, broken.audit_no) else "ROWS_ARE", where)
+    facts: dict[str, Any] = {**where, "row": row, "rows_are": rows_are}
+    code = BREAKS[broken.kind]
     match broken.kind:
-        case BreakKind.ALTERED:
-            trouble = f"{row} does not fit its seal: it was changed, put in or moved, or the row before it was"
-        case BreakKind.MISSING:
-            trouble = f"{missing} missing, while later ones are there"
         case BreakKind.CUT:
-            trouble = f"{missing} missing at its end: the seal has counted to {broken.to_no or no:,}"
+            facts["counted_no"] = broken.to_no or broken.audit_no
         case BreakKind.UNSEALED:
-            trouble = (
-                f"{row} is beyond the seal's count, {no - 1:,}: it was put in without a seal, or the count was changed"
-            )
-        case BreakKind.HEAD_ALTERED:
-            trouble = f"the head has another hash than {row}, the last one: the row was changed, or the head"
-        case BreakKind.HEAD_GONE:
-            trouble = f"its head (table audit_head) is gone, so nothing tells whether {row} was the last one"
-        case BreakKind.REWRITTEN if at is None:
-            trouble = f"row {no:,}, whose hash you have kept, is not there: the log ends at row {found.last_no:,}"
-        case BreakKind.REWRITTEN:
-            trouble = f"{row} has another hash than the one you have kept: the log was rewritten up to there"
-    return (
-        f"The audit log is broken: {trouble}. Whoever did it owns the tables or the server; keep the database as it is,"
-        " and compare with a backup and the events in Kafka."
-    )
+            facts["counted_no"] = broken.audit_no - 1
+        case BreakKind.REWRITTEN if broken.occurred_at is None:
+            code, facts["last_no"] = "AUDIT_KEPT_ROW_GONE", found.last_no
+    return Refusal(code, facts, ("keep_database",))

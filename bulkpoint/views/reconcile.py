@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Self
 
+from bulkpoint.errors import BulkpointError
 from bulkpoint.store.reconcile import Difference, Kind
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned
 from bulkpoint.views.languages import phrase
+from bulkpoint.views.sentences import error_fields
 from bulkpoint.views.view import Screen, View
 
 DIFFERENCES_SHOWN = 20
@@ -72,13 +74,14 @@ class _Reconciled(View):
         """What was asked and found, in words."""
         raise NotImplementedError
 
-    def as_json_pieces(self, differences: Iterable[str]) -> Iterator[str]:
+    def as_json_pieces(self, differences: Iterable[str], error: BulkpointError | None = None) -> Iterator[str]:
         """The one JSON object, piece by piece; `differences` are all of them, as JSON."""
         head = self.model_dump(mode="json", exclude={"differences"})
         yield json.dumps(head, ensure_ascii=False)[:-1] + ', "differences": ['
         for number, difference in enumerate(differences):
             yield (", " if number else "") + difference
-        yield "]}\n"
+        end = "" if error is None else ", " + json.dumps(error_fields(error), ensure_ascii=False)[1:-1]
+        yield f"]{end}}}\n"
 
     def as_text(self, screen: Screen) -> Iterator[str]:  # noqa: ARG002 (has no times)
         if self.difference_count:

@@ -23,11 +23,11 @@ def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezon
     return " ".join(part.format_map(facts) for part in parts)
 
 
-def error_fields(error: BulkpointError) -> dict[str, Any]:
-    """What a command with --json prints where it ends with 2 to 6."""
+def error_fields(error: BulkpointError, *, timezone: str = "UTC") -> dict[str, Any]:
+    """What a command with --json prints where it ends with 2 to 6; `timezone` is of times in the message."""
     refusal = error.refusal
     facts = json.dumps(dict(refusal.facts), default=_plain)
-    return {"error": {"code": refusal.code, "message": sentence(error), "facts": json.loads(facts)}}
+    return {"error": {"code": refusal.code, "message": sentence(error, timezone=timezone), "facts": json.loads(facts)}}
 
 
 def _words_of(facts: Mapping[str, Any], table: dict[str, Any]) -> dict[str, str]:

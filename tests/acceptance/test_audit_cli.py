@@ -97,6 +97,8 @@ def test_a_chain_is_verified_against_a_hash_that_was_kept_until_it_is_broken(bul
     fields = json.loads(as_json.stdout)
     assert (as_json.returncode, fields["ok"], fields["rows"]) == (3, False, 2)
     assert (fields["broken"]["kind"], fields["broken"]["audit_no"]) == ("ALTERED", 1)
+    assert (fields["error"]["code"], fields["error"]["facts"]["audit_no"]) == ("AUDIT_ALTERED", 1)
+    assert as_json.stderr == f"bulkpoint: {fields['error']['message']}\n"
 
 
 def test_a_check_is_one_line_or_one_line_for_each_trouble(bulkpoint: Run, database_url: str) -> None:
@@ -114,7 +116,9 @@ def test_a_check_is_one_line_or_one_line_for_each_trouble(bulkpoint: Run, databa
         connection.execute(f"update money_limit set set_at = {before}".encode())
     ill = bulkpoint("check", "--json")
     fields = json.loads(ill.stdout)
-    assert (ill.returncode, ill.stderr, fields["ok"]) == (5, "", False)
+    assert (ill.returncode, fields["ok"], fields["error"]["code"]) == (5, False, "PERSON_NEEDED")
+    assert (fields["error"]["facts"], ill.stderr) == ({"findings": 2}, f"bulkpoint: {fields['error']['message']}\n")
+    assert bulkpoint("check").stderr == "", "as text the findings say it all"
     assert [(one["kind"], one["campaign_id"]) for one in fields["findings"]] == [("DRIVER_GONE", 1), ("ON_HOLD", 1)]
     assert "`bulkpoint campaign resume 1`" in fields["findings"][0]["sentence"]
     assert "park set the limit to 0 TPS" in fields["findings"][1]["sentence"]

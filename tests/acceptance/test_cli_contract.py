@@ -301,5 +301,7 @@ def test_with_json_stdout_has_one_object_whether_it_is_a_result_or_a_refusal(bul
     targets.write_text("member_id,amount,reason\nm1,0,x\n")
     found = bulkpoint("campaign", "preview", "--targets", str(targets), "--json")
     assert found.returncode == 3
-    assert json.loads(found.stdout)["ok"] is False, "the findings are the result, not an error beside it"
+    fields = json.loads(found.stdout)
+    assert (fields["ok"], fields["error"]["code"]) == (False, "FINDINGS_IN_FILE"), "a result, and why it ends with 3"
+    assert found.stderr.endswith(f"bulkpoint: {fields['error']['message']}\n")
     assert "1 finding in targets.csv" in found.stderr

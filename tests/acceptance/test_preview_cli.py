@@ -68,7 +68,8 @@ def test_what_is_not_to_be_paid_is_exit_code_3_with_its_figures(
     assert "targets     2 with 400 points" in refused.stdout
     assert "row 4: amount is '0'" in refused.stdout
     assert refused.stderr.endswith(
-        "All 2 errors are in all.csv.\nbulkpoint: 2 findings in t.csv: mend it, then look again. Nothing was loaded.\n"
+        "All 2 errors are in all.csv.\n"
+        "bulkpoint: 2 findings in t.csv. Correct it, then look again. Nothing was loaded.\n"
     )
     assert (tmp_path / "all.csv").read_text().count("\n") == 3
 

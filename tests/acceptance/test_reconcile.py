@@ -214,7 +214,9 @@ def test_what_money_called_in_progress_to_the_last_is_not_absent(deployment: Dep
         connection.execute("update payment set failure_code = 'IN_PROGRESS' where seq = 1")
     done = deployment.run("reconcile", campaign.id, "--json")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["difference_kinds"] == {"IN_PROGRESS": 1}
+    fields = json.loads(done.stdout)
+    assert (fields["difference_kinds"], fields["error"]["code"]) == ({"IN_PROGRESS": 1}, "DIFFERENCES")
+    assert done.stderr.endswith(f"bulkpoint: {fields['error']['message']}\n")
     assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
 
 

@@ -25,8 +25,9 @@ from bulkpoint.store.audit import (
 )
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.views.audit import AuditLogView, break_sentence
+from bulkpoint.views.audit import AuditLogView, break_refusal
 from bulkpoint.views.audit_words import sentence, story_of, what
+from bulkpoint.views.sentences import sentence as error_sentence
 from bulkpoint.views.view import Screen
 from tests.world.campaigns import Campaign, World
 
@@ -55,7 +56,7 @@ def broken(connection: Connection, kept: KeptHash | None = None) -> Break | None
     """What the verification finds, once its sentence is seen to name the row."""
     found = verify_audit(connection, kept)
     if found.broken is not None:
-        assert f"{found.broken.audit_no}" in break_sentence(found.broken, found, "UTC")
+        assert f"{found.broken.audit_no}" in error_sentence(break_refusal(found.broken, found))
     return found.broken
 
 

@@ -60,9 +60,9 @@ def program(count: int, kind: str) -> None: ...
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--cuont", "1"], r"No such option '--cuont'"),
+        (["--cuont", "1"], "No such option '--cuont'. Did you mean '--count'? `bulkpoint"),
         (["--count", "many"], "Invalid value for '--count': 'many' is not a valid integer."),
-        ([], "Missing option '--kind'. Choose from: csv, html"),
+        ([], "Missing option '--kind'. Choose from: csv, html."),
     ],
 )
 def test_what_click_refuses_is_a_usage_error_on_one_line_with_a_way_to_help(arguments: list[str], said: str) -> None:
