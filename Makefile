@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format bench-quick bench-engine wheel package lock clean
+.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format docs bench-quick bench-engine wheel package lock clean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -42,6 +42,9 @@ lint: .venv/.set-up ## Check format, style, types and import contracts
 format: .venv/.set-up ## Format the code and fix what can be fixed automatically
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: .venv/.set-up ## Write docs/json.md and its schema from the views
+	@$(BIN)/python -m bulkpoint.views.json_docs
 
 bench-engine: .venv/.set-up ## Measure the job under outages, throttling and restarts (about ten minutes)
 	@$(BIN)/python -m bench.engine

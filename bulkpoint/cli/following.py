@@ -5,8 +5,7 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import click
-
+from bulkpoint.cli.output import emit
 from bulkpoint.cli.session import Session, say
 from bulkpoint.errors import RUN_EXIT_CODES, ExitCode, FailedError
 from bulkpoint.launch.signals import Terminated, hold_off_signals
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
 def run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, detach: bool) -> None:
     """Until the job has made its run, and, unless detached, until that has ended; then exit as it did."""
     from bulkpoint.campaigns.watch import follow_run
+    from bulkpoint.views.changes import RunBegun
 
     campaign_id, name = one.campaign_id, one.name
     _wait_until_run(session, job, campaign_id)
     if detach:
-        click.echo(f"campaign {campaign_id} runs")
+        emit(RunBegun(campaign_id=campaign_id, run=run))
         say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
         return
     try:
@@ -75,7 +75,7 @@ def exit_as_the_run(
     from bulkpoint.events.message import build_message
     from bulkpoint.store.connect import connect
     from bulkpoint.store.progress import summarize_run_number
-    from bulkpoint.views.format import state_words
+    from bulkpoint.views.changes import RunEnded
 
     # A connection of its own: the session's may be older than a restart of the database.
     with connect(session.database_url) as connection:
@@ -87,11 +87,7 @@ def exit_as_the_run(
     if job is not None and settings.slack_channel is None:  # the job's own copy went to its log
         say(f"\n{build_message(summary, language=settings.language).text}\n")
     if not quiet:
-        why = f" ({summary.reason})" if summary.reason else ""
-        click.echo(
-            f"campaign {campaign_id} {state_words(summary.state)}{why}: success {summary.success:,},"
-            f" failed {summary.failed:,}, not processed {summary.open:,}"
-        )
+        emit(RunEnded.of(summary))
     if summary.state != RunState.COMPLETED:
         raise SystemExit(RUN_EXIT_CODES[summary.state])
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Start before its turn in the queue; needs --reason and the right `force`.")
 @click.option("--same-as", type=int, metavar="ID", help="The list repeats that campaign's on purpose; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+@json_option()
 def start(
     *,
     campaign: str,
@@ -53,6 +54,7 @@ def start(
     """
     from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
     from bulkpoint.launch.process import start_job
+    from bulkpoint.views.changes import RunBegun
 
     asked = StartRequest(digest, force, same_as, reason)
     check_request(asked)
@@ -62,7 +64,7 @@ def start(
             for one in skipped:
                 say(f"Campaign {one.campaign_id} ({one.name}) is passed by: {one.why}.")
             if campaign_id is None:
-                click.echo("nothing to start")
+                emit(RunBegun(campaign_id=None, run=None))
                 return
         else:
             campaign_id = _campaign_id(campaign)
@@ -82,6 +84,7 @@ def start(
 @click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+@json_option()
 def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> None:
     """Continue a campaign that was stopped, that failed, or whose job died. What is paid stays paid.
 
@@ -121,6 +124,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
 @click.option("--code", metavar="C", help="Only failures with this code.")
 @click.option("--beyond-limit", is_flag=True, help="Also payments that already had three RETRY runs; needs --reason.")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+@json_option()
 def retry(
     *,
     campaign_id: int,

@@ -29,9 +29,9 @@ class RunView(View):
 
 
 class CampaignView(View):
-    """A campaign. Its targets are counted as frozen, before that as expected; amounts are points.
+    """A campaign. Targets are counted as frozen, before that as expected.
 
-    counts, amounts: by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
+    counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
     """
 
     campaign_id: int
@@ -100,7 +100,10 @@ class CampaignList(View):
 
 
 class CampaignDetail(CampaignView):
-    """A campaign with its runs, the first one first."""
+    """A campaign with its runs, the first one first. Targets are counted as frozen, before that as expected.
+
+    counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
+    """
 
     runs: list[RunView]
 

@@ -77,9 +77,10 @@ class CampaignStopped(View):
 
 
 class RunBegun(Line):
-    """A campaign runs, and is not followed. Null where there was none to start."""
+    """A run began and is not followed; both null where there was no campaign to start."""
 
     campaign_id: int | None
+    run: int | None
 
     def as_line(self) -> str:
         return "nothing to start" if self.campaign_id is None else f"campaign {self.campaign_id} runs"

@@ -33,7 +33,7 @@ class Screen:
 class View(BaseModel):
     """One JSON object, and its lines of text."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True, json_schema_serialization_defaults_required=True)
 
     def as_object(self) -> dict[str, Any]:
         """What JSON has of it: times in UTC, amounts in points, null where there is nothing to say."""

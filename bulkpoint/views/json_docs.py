@@ -1,0 +1,230 @@
+"""docs/json.md and docs/json.schema.json, made from the views: what each command prints with --json.
+
+`python -m bulkpoint.views.json_docs` writes both (make docs), and a test holds them to the views.
+"""
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from bulkpoint.views.alerts import CheckView
+from bulkpoint.views.audit import AuditLogView, HistoryView, VerificationView
+from bulkpoint.views.campaign import CampaignDetail, CampaignList
+from bulkpoint.views.changes import (
+    CampaignApproved,
+    CampaignCreated,
+    CampaignStopped,
+    CampaignWithdrawn,
+    DatabaseMigrated,
+    EventsPublished,
+    RightsChanged,
+    RolesMade,
+    RunBegun,
+    RunEnded,
+)
+from bulkpoint.views.deployment import RightsView, SettingsView
+from bulkpoint.views.limit import LimitView
+from bulkpoint.views.outbox import OutboxView
+from bulkpoint.views.payment import PaymentsView
+from bulkpoint.views.preview import PreviewView
+from bulkpoint.views.progress import ProgressView
+from bulkpoint.views.reconcile import ComparedView, LookedUpView
+from bulkpoint.views.view import View
+
+
+class ErrorBody(View):
+    """Why nothing was done, or what could not be done. code: stable; message: the sentence that is on stderr too.
+
+    facts: what the message is filled with.
+    """
+
+    code: str
+    message: str
+    facts: dict[str, Any]
+
+
+class ErrorView(View):
+    """On stdout where a command ends with 2 to 6 and has no result."""
+
+    error: ErrorBody
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+# What a command prints; several where that depends on its options, in their order in the command's help.
+PRINTED: dict[str, tuple[type[BaseModel], ...]] = {
+    "campaign create": (CampaignCreated,),
+    "campaign list": (CampaignList,),
+    "campaign show": (CampaignDetail,),
+    "campaign preview": (PreviewView,),
+    "campaign approve": (CampaignApproved,),
+    "campaign withdraw": (CampaignWithdrawn,),
+    "campaign start": (RunEnded, RunBegun),
+    "campaign resume": (RunEnded, RunBegun),
+    "campaign retry": (RunEnded, RunBegun),
+    "campaign watch": (ProgressView,),
+    "campaign stop": (CampaignStopped,),
+    "campaign history": (HistoryView,),
+    "tps show": (LimitView,),
+    "tps set": (LimitView,),
+    "payment find": (PaymentsView,),
+    "reconcile": (LookedUpView, ComparedView),
+    "check": (CheckView,),
+    "audit log": (AuditLogView,),
+    "audit verify": (VerificationView,),
+    "outbox relay": (EventsPublished,),
+    "outbox status": (OutboxView,),
+    "right list": (RightsView,),
+    "right grant": (RightsChanged,),
+    "right revoke": (RightsChanged,),
+    "settings": (SettingsView,),
+    "db migrate": (DatabaseMigrated,),
+    "db roles": (RolesMade,),
+}
+# When a command prints its second view.
+OTHERWISE = {
+    RunBegun: "With --detach, and where `next` finds no campaign to start:",
+    ComparedView: "With --settlement:",
+}
+
+WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+
+_HEAD = """\
+# What commands print with --json
+
+Made from `bulkpoint/views/` by `make docs`; [json.schema.json](json.schema.json) is the same as a JSON Schema, with a
+property for each command.
+
+stdout has one object on one line, in UTF-8, letters of every alphabet as they are; `campaign watch` prints an object a
+line until the run ends. Times are RFC 3339 in UTC, amounts are points, and `null` stands where there is nothing to say.
+Exit codes are those of the README, with --json or without it: a result may come with one (`check` 5, `campaign
+preview`, `audit verify` and `reconcile` 3, a run that was stopped 4 or failed 5). Fields may be added; none goes or
+changes its meaning.
+"""
+
+
+def schema() -> dict[str, Any]:
+    """A JSON Schema with a property for each command, and `error` for a command that is refused."""
+    printed_views = (view for printed in PRINTED.values() for view in printed)
+    views: list[type[BaseModel]] = list(dict.fromkeys([ErrorView, *printed_views]))
+    places, whole = models_json_schema([(view, "serialization") for view in views])
+    refs = {view: places[view, "serialization"] for view in views}
+    properties: dict[str, Any] = {"error": refs[ErrorView]}
+    for command, printed in PRINTED.items():
+        properties[command] = refs[printed[0]] if len(printed) == 1 else {"anyOf": [refs[view] for view in printed]}
+    kinds: dict[str, Any] = {}
+    _reach(properties, _plain(whole["$defs"]), kinds)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "bulkpoint --json",
+        "properties": properties,
+        "$defs": dict(sorted(kinds.items())),
+    }
+
+
+def schema_text() -> str:
+    """The text of docs/json.schema.json: a line for each view and for each command."""
+    parts = []
+    for name, value in schema().items():
+        if isinstance(value, dict):
+            inside = ",\n".join(f"    {json.dumps(key)}: {json.dumps(each)}" for key, each in value.items())
+            parts.append(f"  {json.dumps(name)}: {{\n{inside}\n  }}")
+        else:
+            parts.append(f"  {json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def document() -> str:
+    """The text of docs/json.md."""
+    kinds = schema()["$defs"]
+    lines = [_HEAD, "## A refusal, and any other end with exit code 2 to 6", "", *_view(ErrorView.__name__, kinds)]
+    shown: dict[tuple[type[BaseModel], ...], str] = {}
+    for command, printed in PRINTED.items():
+        lines += [f"## {command}", ""]
+        if printed in shown:
+            lines += [f"As [{shown[printed]}](#{shown[printed].replace(' ', '-')}).", ""]
+            continue
+        shown[printed] = command
+        for view in printed:
+            if view in OTHERWISE:
+                lines += [OTHERWISE[view], ""]
+            lines += _view(view.__name__, kinds)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _view(name: str, kinds: dict[str, Any], *, indent: bool = False) -> Iterator[str]:
+    """A view in words with a table of its fields, followed by the views inside it."""
+    view = kinds[name]
+    inside: list[str] = []
+    description = " ".join(view["description"].split())
+    yield textwrap.fill(f"**{name}**: {description}" if indent else description, width=120, break_long_words=False)
+    yield ""
+    fields = view.get("properties") or {"(name)": view["additionalProperties"]}
+    yield "| field | type |"
+    yield "|---|---|"
+    for field, kind in fields.items():
+        yield f"| `{field}` | {_type(kind, kinds, inside)} |"
+    yield ""
+    for each in dict.fromkeys(inside):
+        yield from _view(each, kinds, indent=True)
+
+
+def _type(kind: dict[str, Any], kinds: dict[str, Any], inside: list[str]) -> str:
+    """A type in words; names of views inside go to `inside`."""
+    match kind:
+        case {"anyOf": each_of}:
+            said = " or ".join(_type(each, kinds, inside) for each in each_of)
+        case {"$ref": ref} if "enum" in (named := kinds[ref.rpartition("/")[2]]):
+            said = ", ".join(f"`{value}`" for value in named["enum"])
+        case {"$ref": ref}:
+            inside.append(ref.rpartition("/")[2])
+            said = f"object: {inside[-1]}"
+        case {"type": "array", "items": each}:
+            said = f"list of {_type(each, kinds, inside)}"
+        case {"additionalProperties": value, "propertyNames": names}:
+            said = f"object: {_type(value, kinds, inside)} for each of {_type(names, kinds, inside)}"
+        case {"format": "date-time"}:
+            said = "time"
+        case _:
+            said = WORDS.get(kind.get("type", ""), kind.get("type", "any JSON"))
+    return said
+
+
+def _reach(part: Any, all_kinds: dict[str, Any], reached: dict[str, Any]) -> None:
+    """Add to `reached` what a part of the schema refers to; not what only a text of a view needs."""
+    if isinstance(part, dict):
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        if name and name not in reached:
+            reached[name] = all_kinds[name]
+            _reach(reached[name], all_kinds, reached)
+        for each in part.values():
+            _reach(each, all_kinds, reached)
+    elif isinstance(part, list):
+        for each in part:
+            _reach(each, all_kinds, reached)
+
+
+def _plain(part: Any) -> Any:
+    """Without titles, which say a field's name again, and without what the code says of an enum."""
+    if isinstance(part, dict):
+        left_out = {"title", "description"} if "enum" in part else {"title"}
+        return {key: _plain(each) for key, each in part.items() if not (key in left_out and isinstance(each, str))}
+    return [_plain(each) for each in part] if isinstance(part, list) else part
+
+
+def write(folder: Path = DOCS) -> Iterable[Path]:
+    """Write both files into a folder; returns their paths."""
+    written = {folder / "json.md": document(), folder / "json.schema.json": schema_text()}
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+    return written
+
+
+if __name__ == "__main__":
+    for path in write():
+        print(f"wrote {path}")
