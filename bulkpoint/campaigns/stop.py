@@ -1,10 +1,9 @@
-"""Stop a run by hand: at once for new calls, then wait for those that are under way."""
+"""After a stop: at once no call leaves any more; those that are under way are waited for."""
 
 import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from bulkpoint.campaigns.runs import stop_run
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, last_call, sample_progress
@@ -21,14 +20,6 @@ class Stopped:
     sample: Sample
     last_call: datetime | None
     settled: bool
-
-
-def stop_campaign(connection: Connection, campaign_id: int, *, actor: str, reason: str | None = None) -> None:
-    """RUNNING becomes STOPPED, with its audit row and its event, in one transaction: no call leaves a second later.
-
-    Raises RefusedError where the campaign is not RUNNING.
-    """
-    stop_run(connection, campaign_id, actor=actor, reason=reason)
 
 
 def wait_until_settled(connection: Connection, settings: Settings, campaign_id: int) -> Stopped:

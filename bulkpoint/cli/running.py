@@ -180,11 +180,12 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
     Example:
       bulkpoint campaign stop 3 --reason "wrong list"
     """
-    from bulkpoint.campaigns.stop import stop_campaign, wait_until_settled
+    from bulkpoint.campaigns.runs import stop_run
+    from bulkpoint.campaigns.stop import wait_until_settled
     from bulkpoint.views.changes import CampaignStopped
 
     with open_session() as session:
-        stop_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
+        stop_run(session.connection, campaign_id, actor=session.actor, reason=reason)
         say(f"Campaign {campaign_id} is stopped; waiting for the answers to calls under way ...")
         stopped = wait_until_settled(session.connection, session.settings, campaign_id)
     sample = stopped.sample

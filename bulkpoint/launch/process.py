@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bulkpoint import files
-from bulkpoint.campaigns.stop import stop_campaign
+from bulkpoint.campaigns.runs import stop_run
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.launch.ends import handed_over
 from bulkpoint.settings import Settings
@@ -156,7 +156,7 @@ def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason
             if not job.has_run(connection):
                 return False
             with suppress(RefusedError):  # it ended by itself just now
-                stop_campaign(connection, campaign_id, actor=actor, reason=reason)
+                stop_run(connection, campaign_id, actor=actor, reason=reason)
             return True
 
         if stopped():

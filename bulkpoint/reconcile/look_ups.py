@@ -19,6 +19,7 @@ from bulkpoint.money.clients import make_calls
 from bulkpoint.money.transport import Calls, Reply
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
+from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.reconcile.findings import Findings, LookedUp, Report
 from bulkpoint.reconcile.question import Question
 from bulkpoint.rules.answers import CallTrouble, Credit, Outcome, Overload, Verdict, classify_look_up
@@ -28,7 +29,7 @@ from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit, get_limit
-from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, Kind, check_reconcilable, list_in_doubt
+from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, Kind, list_in_doubt
 from bulkpoint.views.sentences import sentence
 
 # Calls under way: at a share of 250 a second, enough for money that takes an eighth of a second to answer.
@@ -168,7 +169,7 @@ class LookUpRun:
                 self._connection,
                 action="reconcile",
                 campaign_id=self._run.campaign_id,
-                run=self._run.run,
+                run=self._run.run_no,
                 actor=self._actor,
                 detail={"by": "look-up", **asdict(self._findings.figures), "finished": finished},
             )

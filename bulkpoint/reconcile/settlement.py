@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bulkpoint.intake.settlement_file import read_settlement
+from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.reconcile import (
     Difference,
     Kind,
-    check_reconcilable,
     compare_settlement,
     keep_from_starting,
     list_differences,
@@ -63,7 +63,7 @@ def compare_with_settlement(
             connection,
             action="reconcile",
             campaign_id=campaign_id,
-            run=run.run,
+            run=run.run_no,
             actor=actor,
             detail={"by": "settlement", "file": settlement.name, **asdict(compared), "differences": dict(kinds)},
         )

@@ -11,11 +11,8 @@ import psycopg
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import RunState
-from bulkpoint.rules.rights import Right
-from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection, refused_row
 from bulkpoint.store.payment import Attempt, attempt_columns, numbers, texts
-from bulkpoint.store.right import require_right
 from bulkpoint.store.share import DRIVER_SHARE
 from bulkpoint.store.sql import sql
 
@@ -78,7 +75,7 @@ class EndedRun:
 
     campaign_id: int
     run_id: int
-    run: int
+    run_no: int
     key_namespace: UUID
 
 
@@ -114,17 +111,13 @@ class Finding(NamedTuple):
     read: InDoubtPayment | None = None
 
 
-def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
-    """The campaign's latest run, if it has ended and this login may settle it; RefusedError with what to do instead."""
-    require_right(connection, Right.START)
-    campaign: Campaign = get_campaign(connection, campaign_id)
+def find_run_to_reconcile(connection: Connection, campaign_id: int) -> tuple[EndedRun, RunState] | None:
+    """The campaign's latest run and its state, which may be RUNNING yet; None where the campaign was never started."""
     row = connection.execute(sql("run_to_reconcile"), {"campaign_id": campaign_id}).fetchone()
     if row is None:
-        raise RefusedError("RECONCILE_NEVER_STARTED", campaign_id=campaign_id, state=campaign.state)
-    run_id, run, state, key_namespace = row
-    if state == RunState.RUNNING:
-        raise RefusedError("RECONCILE_WHILE_RUNNING", "wait_or_stop", campaign_id=campaign_id)
-    return EndedRun(campaign_id, run_id, run, key_namespace)
+        return None
+    run_id, run_no, state, key_namespace = row
+    return EndedRun(campaign_id, run_id, run_no, key_namespace), RunState(state)
 
 
 def keep_from_starting(connection: Connection, campaign_id: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.reconcile import look_ups as reconcile
+from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.reconcile.findings import LookedUp
 from bulkpoint.reconcile.look_ups import look_up_in_doubt
 from bulkpoint.reconcile.settlement import Compared, compare_with_settlement
@@ -22,7 +23,6 @@ from bulkpoint.store.reconcile import (
     Finding,
     InDoubtPayment,
     apply_findings,
-    check_reconcilable,
     list_in_doubt,
 )
 from bulkpoint.views.sentences import sentence
