@@ -7,20 +7,19 @@ here come first so that a person hears of a problem at once instead of after Spa
 from dataclasses import dataclass, replace
 
 from bulkpoint.campaigns.digest import check_digest, refuse_another_digest
-from bulkpoint.campaigns.readiness import check_ready, inspect_targets, policy_of
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of
 from bulkpoint.campaigns.runs import StartTerms
 from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import find_obstacle
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaign, list_queue
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, recent_rate, sample_progress
 from bulkpoint.store.right import require_right
-from bulkpoint.views.format import duration, local_time
-from bulkpoint.views.sentences import sentence
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Skipped:
 
     campaign_id: int
     name: str
-    why: str
+    why: Refusal
 
 
 def check_request(request: StartRequest) -> None:
@@ -65,10 +64,10 @@ def find_next(connection: Connection, settings: Settings) -> tuple[int | None, l
     skipped: list[Skipped] = []
     for waiting in list_queue(connection):
         campaign = get_campaign(connection, waiting.campaign_id)
-        why = _not_due(campaign, settings) if not waiting.due else _why_not_ready(connection, campaign, settings)
+        why = _not_due(campaign) if not waiting.due else _why_not_ready(connection, campaign, settings)
         if why is None:
             return waiting.campaign_id, skipped
-        skipped.append(Skipped(campaign.campaign_id, campaign.name, why))
+        skipped.append(Skipped(campaign.campaign_id, campaign.name, replace(why, remedies=())))
     return None, skipped
 
 
@@ -82,7 +81,7 @@ def plan_start(connection: Connection, settings: Settings, campaign_id: int, req
     require_right(connection, Right.START)
     if request.force:
         require_right(connection, Right.FORCE)
-    _refuse_while_another_runs(connection, settings, campaign_id)
+    _refuse_while_another_runs(connection, campaign_id)
     intake = inspect_targets(connection, campaign, policy_of(settings), same_as=request.same_as)
     digest = check_ready(campaign_id, intake, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
@@ -91,15 +90,14 @@ def plan_start(connection: Connection, settings: Settings, campaign_id: int, req
     return Plan(campaign, digest, StartTerms(digest, policy_of(settings), request.force, request.same_as))
 
 
-def _not_due(campaign: Campaign, settings: Settings) -> str:
-    assert campaign.not_before is not None, "without one a campaign is always due"
-    return f"it is not to start before {local_time(campaign.not_before, settings.timezone)}"
+def _not_due(campaign: Campaign) -> Refusal:
+    facts = {"campaign_id": campaign.campaign_id, "not_before": campaign.not_before}
+    return Refusal("NOT_DUE", facts, ("start_by_force",))
 
 
-def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> str | None:
-    intake = inspect_targets(connection, campaign, policy_of(settings))
-    obstacle = find_obstacle(campaign.campaign_id, intake)
-    return None if obstacle is None else sentence(replace(obstacle, remedies=())).rstrip(".")
+def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> Refusal | None:
+    found = inspect_targets(connection, campaign, policy_of(settings))
+    return find_obstacle(campaign.campaign_id, found)
 
 
 def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: Campaign) -> None:
@@ -107,46 +105,37 @@ def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: C
     for waiting in list_queue(connection):
         if waiting.campaign_id == campaign.campaign_id:
             if not waiting.due:
-                raise RefusedError(
-                    f"Campaign {campaign.campaign_id} cannot start: {_not_due(campaign, settings)}."
-                    " `--force --reason T` starts it anyway, for a login with the right `force`."
-                )
+                raise not_ready(campaign.campaign_id, _not_due(campaign))
             return
         older = get_campaign(connection, waiting.campaign_id)
         if waiting.due and _why_not_ready(connection, older, settings) is None:
-            raise RefusedError(
-                f"Campaign {campaign.campaign_id} cannot start: campaign {older.campaign_id} ({older.name}) is older"
-                " and ready, and the oldest goes first. Start that one (`bulkpoint campaign start next`), or jump the"
-                " order with --force --reason T, for a login with the right `force`."
-            )
+            facts = {"older_id": older.campaign_id, "older_name": older.name}
+            raise not_ready(campaign.campaign_id, Refusal("OLDER_ONE_IS_READY", facts, ("start_next_or_force",)))
 
 
-def _refuse_while_another_runs(connection: Connection, settings: Settings, campaign_id: int) -> None:
+def _refuse_while_another_runs(connection: Connection, campaign_id: int) -> None:
     running = get_running_campaign(connection)
     if running is None:
         return
     sample = sample_progress(connection, running.campaign_id)
-    assert running.run_started_at is not None, "what runs has a run"
-    assert running.run_id is not None
-    so_far = f"{100 * sample.done / sample.total:.1f} % of {sample.total:,} payments done"
-    since = f"since {local_time(running.run_started_at, settings.timezone)}, {so_far}"
-    named = f"campaign {running.campaign_id} ({running.name})"
+    assert running.run_id is not None, "what runs has a run"
+    facts = {
+        "campaign_id": campaign_id,
+        "running_id": running.campaign_id,
+        "running_name": running.name,
+        "since": running.run_started_at,
+        "done_percent": 100 * sample.done / sample.total,
+        "total": sample.total,
+    }
     if running.driver_is_gone:
-        raise RefusedError(
-            f"Campaign {campaign_id} cannot start: {named} says RUNNING {since}, but its job is gone: nothing is paid."
-            f" `bulkpoint campaign resume {running.campaign_id}` goes on with it,"
-            f" `bulkpoint campaign stop {running.campaign_id}` ends it; one campaign runs at a time."
-        )
-    raise RefusedError(
-        f"Campaign {campaign_id} cannot start while {named} is RUNNING: one runs at a time. It runs {since},"
-        f" {_when_it_ends(sample, recent_rate(connection, running.run_id))}. Follow it with"
-        f" `bulkpoint campaign watch {running.campaign_id}`, and start this one after it."
-    )
+        raise RefusedError("ANOTHER_ONE_LOST_ITS_JOB", "resume_or_stop_that_one", **facts)
+    outlook = _when_it_ends(sample, recent_rate(connection, running.run_id))
+    raise RefusedError("ANOTHER_ONE_IS_RUNNING", "watch_and_start_after_it", **facts, outlook=outlook)
 
 
-def _when_it_ends(sample: Sample, rate: float | None) -> str:
+def _when_it_ends(sample: Sample, rate: float | None) -> Refusal:
     if sample.tps == 0:
-        return "and is on hold (the limit is 0 TPS)"
+        return Refusal("IS_ON_HOLD")
     if not rate:
-        return "and how long it takes cannot be said yet"
-    return f"and ends in about {duration((sample.total - sample.done) / rate)} at its present rate"
+        return Refusal("END_NOT_KNOWN_YET")
+    return Refusal("ENDS_IN", {"left_s": (sample.total - sample.done) / rate})

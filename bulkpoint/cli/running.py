@@ -55,6 +55,7 @@ def start(
     from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
     from bulkpoint.launch.process import start_job
     from bulkpoint.views.changes import RunBegun
+    from bulkpoint.views.sentences import sentence
 
     asked = StartRequest(digest, force, same_as, reason)
     check_request(asked)
@@ -62,7 +63,8 @@ def start(
         if campaign == "next":
             campaign_id, skipped = find_next(session.connection, session.settings)
             for one in skipped:
-                say(f"Campaign {one.campaign_id} ({one.name}) is passed by: {one.why}.")
+                why = sentence(one.why, timezone=session.settings.timezone)
+                say(f"Campaign {one.campaign_id} ({one.name}) is passed by: {why}")
             if campaign_id is None:
                 emit(RunBegun(campaign_id=None, run=None))
                 return

@@ -12,6 +12,7 @@ import click
 from bulkpoint.errors import BulkpointError, FailedError, UsageError
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.refusals import Refusal, from_json, to_json
+from bulkpoint.settings import load_settings
 
 HANDED_OVER = "bulkpoint-refusal: "
 
@@ -44,8 +45,16 @@ def end_of_job(error: BulkpointError, arguments: Sequence[str]) -> int:
 
     if "--holder" in arguments:
         sys.stderr.write(f"{HANDED_OVER}{to_json(error.refusal)}\n")
-    sys.stderr.write(f"bulkpoint: {sentence(error)}\n")
+    sys.stderr.write(f"bulkpoint: {sentence(error, timezone=_zone())}\n")
     return error.exit_code
+
+
+def _zone() -> str:
+    """The time zone of the settings; UTC where these are what is wrong."""
+    try:
+        return load_settings().timezone
+    except BulkpointError:
+        return "UTC"
 
 
 def handed_over(lines: Sequence[str]) -> Refusal | None:

@@ -26,6 +26,7 @@ from bulkpoint.store.audit import os_user
 from bulkpoint.store.connect import Connection, Database, connect, with_passfile
 from bulkpoint.store.migrate import migrate
 from bulkpoint.store.progress import RetrySelection
+from bulkpoint.views.sentences import sentence
 
 
 @click.command(name="pay_campaign")
@@ -107,7 +108,8 @@ def _pay(request: RunRequest, settings: Settings, database: Database) -> ExitCod
 def _find_next(connection: Connection, settings: Settings) -> int | None:
     campaign_id, passed_by = find_next(connection, settings)
     for one in passed_by:
-        click.echo(f"bulkpoint: campaign {one.campaign_id} ({one.name}) is passed by: {one.why}", err=True)
+        why = sentence(one.why, timezone=settings.timezone)
+        click.echo(f"bulkpoint: campaign {one.campaign_id} ({one.name}) is passed by: {why}", err=True)
     if campaign_id is None:
         click.echo("bulkpoint: no campaign is ready to start", err=True)
     return campaign_id

@@ -7,7 +7,7 @@ from typing import Any
 
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.views.format import local_time, utc_time
+from bulkpoint.views.format import duration, local_time, utc_time
 from bulkpoint.views.languages import words
 
 
@@ -18,7 +18,7 @@ def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezon
         return refusal.code
     table = words(language)
     facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
-    facts |= _words_of(refusal.facts, table)
+    facts |= _words_of(refusal.facts, language)
     parts = [table["errors"][refusal.code], *(table["remedies"][remedy] for remedy in refusal.remedies)]
     return " ".join(part.format_map(facts) for part in parts)
 
@@ -30,10 +30,13 @@ def error_fields(error: BulkpointError, *, timezone: str = "UTC") -> dict[str, A
     return {"error": {"code": refusal.code, "message": sentence(error, timezone=timezone), "facts": json.loads(facts)}}
 
 
-def _words_of(facts: Mapping[str, Any], table: dict[str, Any]) -> dict[str, str]:
+def _words_of(facts: Mapping[str, Any], language: str) -> dict[str, str]:
     """How a language says what was asked for, a right, and certain numbers: `{asked_words}` for the fact `asked`."""
+    table = words(language)
     tables = {"asked": table["commands"], "right": table["rights"]}
     said = {f"{name}_words": texts[facts[name]] for name, texts in tables.items() if name in facts}
+    if "left_s" in facts:
+        said["left_s_words"] = duration(facts["left_s"], language)
     for name, forms in table["numbers"].items():
         if name in facts:
             form = forms.get({0: "zero", 1: "one"}.get(facts[name], "more"), forms["more"])

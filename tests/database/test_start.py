@@ -91,8 +91,8 @@ def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Conn
     found, skipped = find_next(connection, SETTINGS)
     assert found == ready
     assert [one.campaign_id for one in skipped] == [later, unloaded]
-    assert "not to start before" in skipped[0].why
-    assert skipped[1].why == "it expects 5 targets and 50 points, but 0 and 0 are loaded"
+    assert "not to start before" in sentence(skipped[0].why)
+    assert sentence(skipped[1].why) == "it expects 5 targets and 50 points, but 0 and 0 are loaded."
     plan(connection, ready)
     with refused(rf"campaign {ready} .list b. is older and ready.*--force --reason"):
         plan(connection, younger)
@@ -107,7 +107,7 @@ def test_what_waits_for_approval_or_was_paid_before_blocks_nobody(connection: Co
     lists.load(second)
     third = lists.create("c")
     assert find_next(connection, CAREFUL) == (None, find_next(connection, CAREFUL)[1])
-    assert {one.why for one in find_next(connection, CAREFUL)[1]} == {"no one has approved it"}
+    assert {one.why.code for one in find_next(connection, CAREFUL)[1]} == {"NOT_APPROVED"}
     begin(connection, first)
     stop_run(connection, first, actor="bob")
     connection.execute("delete from campaign_target where campaign_id = %s", (second,))
@@ -121,7 +121,7 @@ def test_what_waits_for_approval_or_was_paid_before_blocks_nobody(connection: Co
     found, skipped = find_next(connection, SETTINGS)
     assert found == third
     assert [one.campaign_id for one in skipped] == [second]
-    assert f"the same as that of campaign {first}" in skipped[0].why
+    assert f"the same as that of campaign {first}" in sentence(skipped[0].why)
 
 
 def test_a_forced_start_is_told_with_the_start_or_not_at_all(
