@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from psycopg.rows import class_row
-
+from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import typed_row
 from bulkpoint.store.sql import sql
 
 # One round trip: large enough to be cheap, some 10 MB as Python has them.
@@ -36,7 +36,7 @@ class PaymentRow(NamedTuple):
 class Failures:
     """FAILED payments of one kind and code, with their points."""
 
-    kind: str
+    kind: FailureKind
     code: str | None
     count: int
     amount: int
@@ -46,9 +46,9 @@ class Failures:
 class ReportedRun:
     """A run; done_before and done_after: payments that had ended when it began and when it ended, none if not known."""
 
-    run: int
-    kind: str
-    state: str
+    run_no: int
+    kind: RunKind
+    state: RunState
     reason: str | None
     actor: str
     started_at: datetime
@@ -61,7 +61,7 @@ class ReportedRun:
 class ReportedSample:
     """Payments of the campaign that had ended, and the limit in calls a second, at one moment of a run."""
 
-    run: int
+    run_no: int
     at: datetime
     done: int
     tps: int
@@ -95,19 +95,19 @@ def stream_payments(connection: Connection, campaign_id: int, *, failed_only: bo
 
 def list_failures(connection: Connection, campaign_id: int, *, rows_max: int) -> list[Failures]:
     """The most frequent kinds and codes of failure. One scan of the campaign."""
-    with connection.cursor(row_factory=class_row(Failures)) as cursor:
+    with connection.cursor(row_factory=typed_row(Failures)) as cursor:
         return cursor.execute(sql("report_failures"), {"campaign_id": campaign_id, "rows_max": rows_max}).fetchall()
 
 
 def list_reported_runs(connection: Connection, campaign_id: int) -> list[ReportedRun]:
     """The runs of a campaign, the first one first."""
-    with connection.cursor(row_factory=class_row(ReportedRun)) as cursor:
+    with connection.cursor(row_factory=typed_row(ReportedRun)) as cursor:
         return cursor.execute(sql("report_runs"), {"campaign_id": campaign_id}).fetchall()
 
 
 def list_samples(connection: Connection, campaign_id: int, *, samples_max: int) -> list[ReportedSample]:
     """At most so many samples of all runs together, in order, evenly chosen; and the last one of each run besides."""
-    with connection.cursor(row_factory=class_row(ReportedSample)) as cursor:
+    with connection.cursor(row_factory=typed_row(ReportedSample)) as cursor:
         parameters = {"campaign_id": campaign_id, "samples_max": samples_max}
         return cursor.execute(sql("report_samples"), parameters).fetchall()
 

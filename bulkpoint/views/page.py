@@ -145,7 +145,7 @@ def _run_line(run: ReportedRun, samples: Sequence[ReportedSample]) -> RunLine:
     lasted_s = None if run.finished_at is None else (run.finished_at - run.started_at).total_seconds()
     done = _done_in(run, samples)
     return RunLine(
-        run=run.run,
+        run=run.run_no,
         kind=run.kind,
         state=run.state,
         started_at=run.started_at,
@@ -158,7 +158,7 @@ def _run_line(run: ReportedRun, samples: Sequence[ReportedSample]) -> RunLine:
 
 
 def _done_in(run: ReportedRun, samples: Sequence[ReportedSample]) -> int | None:
-    last = max((one.done for one in samples if one.run == run.run), default=None)
+    last = max((one.done for one in samples if one.run_no == run.run_no), default=None)
     after = run.done_after if run.done_after is not None else last
     return None if after is None or run.done_before is None else max(0, after - run.done_before)
 
@@ -169,7 +169,9 @@ def _rates(figures: Figures, timezone: str) -> RatesDrawing | None:
 
 
 def _stretch(run: ReportedRun, samples: Sequence[ReportedSample]) -> Stretch | None:
-    points = [Point(one.at, one.done, one.tps) for one in samples if one.run == run.run and one.at >= run.started_at]
+    points = [
+        Point(one.at, one.done, one.tps) for one in samples if one.run_no == run.run_no and one.at >= run.started_at
+    ]
     if not points:
         return None
     first, last = points[0], points[-1]
@@ -177,7 +179,7 @@ def _stretch(run: ReportedRun, samples: Sequence[ReportedSample]) -> Stretch | N
         points.insert(0, Point(run.started_at, run.done_before, first.tps))
     if run.done_after is not None and run.finished_at and last.at < run.finished_at <= last.at + END_AFTER_SAMPLE_MAX:
         points.append(Point(run.finished_at, run.done_after, last.tps))
-    return Stretch(run.run, run.kind, points)
+    return Stretch(run.run_no, run.kind, points)
 
 
 def _amounts(figures: Figures) -> BarsDrawing:

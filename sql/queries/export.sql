@@ -24,7 +24,7 @@ group by 1, 2 order by 3 desc, 1, 2 limit %(rows_max)s
 -- name: report_runs
 -- A campaign's runs, the first one first. done_before: payments that had ended when it began, by its first sample;
 -- done_after: when it ended, by its event. Null where that was not kept.
-select r.run_no as run, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason, r.actor,
+select r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason, r.actor,
        r.started_at, r.finished_at,
        case when r.kind = 'INITIAL' then 0 else (
            select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1
@@ -38,7 +38,7 @@ where r.campaign_id = %(campaign_id)s order by r.run_no
 
 -- name: report_samples
 -- Samples of a campaign's runs, every so many of them, and the last of each run.
-select run_no as run, sampled_at as at, done, tps from (
+select run_no, sampled_at as at, done, tps from (
     select r.run_no, p.sampled_at, p.success + p.failed as done, p.tps,
            row_number() over (order by r.run_no, p.sampled_at) - 1 as position, count(*) over () as samples,
            lead(p.run_id) over (partition by p.run_id order by p.sampled_at) is null as last

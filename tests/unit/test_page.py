@@ -63,7 +63,7 @@ FIGURES = Figures(
         failed_amount=20_000,
         failure_kinds={**dict.fromkeys(FailureKind, 0), "REJECTED": 30, "UNKNOWN": 10},
     ),
-    failures=[Failures("REJECTED", HOSTILE, 20, 10_000), Failures("UNKNOWN", None, 10, 5_000)],
+    failures=[Failures(FailureKind.REJECTED, HOSTILE, 20, 10_000), Failures(FailureKind.UNKNOWN, None, 10, 5_000)],
     runs=[
         ReportedRun(
             1, RunKind.INITIAL, RunState.STOPPED, HOSTILE, HOSTILE, BEGAN, BEGAN + timedelta(seconds=60), 0, 600
