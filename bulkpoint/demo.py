@@ -23,7 +23,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.start import StartRequest, plan_start
+from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.campaigns.start import plan_start
 from bulkpoint.campaigns.watch import follow_run
 from bulkpoint.database import connection_target
 from bulkpoint.embedded.kafka import embedded_kafka
@@ -240,8 +241,8 @@ def _sandbox(folder: Path) -> Iterator[str]:
 def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settings, environ: dict[str, str]) -> int:
     """Run the job to its end; on any way out of here, nothing of it is left."""
     ensure_limit(connection, tps=settings.tps, shares=1, actor=os_user())
-    plan = plan_start(connection, settings, campaign_id, StartRequest())
-    job, run = start_job(settings, plan.campaign, actor=os_user(), environ=environ)
+    plan = plan_start(connection, settings, RunRequest(campaign=campaign_id, actor=os_user()))
+    job = start_job(settings, plan.campaign, plan.request, environ=environ)
     try:
         job.wait_until_run(connection)
         show_progress(
@@ -256,7 +257,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
     except BaseException:
         end_job(job, url, campaign_id, actor=os_user(), reason="the demo was ended")
         raise
-    summary = summarize_run_number(connection, campaign_id, run)
+    summary = summarize_run_number(connection, campaign_id, job.run_no)
     if summary.state != RunState.COMPLETED:
         raise FailedError(
             "DEMO_RUN_NOT_COMPLETED",
@@ -265,7 +266,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
             log=str(job.log),
             last_lines=job.last_lines(),
         )
-    return run
+    return job.run_no
 
 
 def _run_id(connection: Connection, campaign_id: int, run: int) -> int:

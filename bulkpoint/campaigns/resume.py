@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import check_startable
-from bulkpoint.rules.lifecycle import CampaignState, RunKind
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
@@ -14,22 +15,23 @@ from bulkpoint.store.right import require_right
 POLL_S = 0.5
 
 
-def plan_resume(connection: Connection, campaign_id: int, *, tell: Callable[[str], None]) -> Campaign:
-    """The campaign, once it may be resumed; `tell` gets a sentence where that takes a while.
+def plan_resume(connection: Connection, request: RunRequest, *, say: Callable[[str], None]) -> Campaign:
+    """The campaign, once it may be resumed; `say` gets a sentence where that takes a while.
 
     A run that says RUNNING has a driver, or had one: whether it lives shows by its lease, which is waited for. Raises
     RefusedError where the login has no right, where the state does not allow it, and where the driver renews its lease.
     """
+    campaign_id = request.campaign_id
     campaign = get_campaign(connection, campaign_id)
     lease_ends = campaign.driver_until
     if _has_driver(campaign) and lease_ends is not None:
         left_s = max(1.0, (lease_ends - datetime.now(UTC)).total_seconds())
-        tell(f"Campaign {campaign_id} says RUNNING; its driver's lease ends in {left_s:.0f} s unless it is alive ...")
+        say(f"Campaign {campaign_id} says RUNNING; its driver's lease ends in {left_s:.0f} s unless it is alive ...")
     while _has_driver(campaign) and campaign.driver_until == lease_ends:
         time.sleep(POLL_S)
         campaign = get_campaign(connection, campaign_id)
     require_right(connection, Right.START)
-    return check_startable(connection, campaign_id, kind=RunKind.RESUME)
+    return check_startable(connection, request)
 
 
 def _has_driver(campaign: Campaign) -> bool:

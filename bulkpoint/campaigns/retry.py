@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import RETRY_RUNS_MAX, Command
@@ -18,15 +19,15 @@ class RetryPlan:
     """What would be paid again, and what would be left as it is; both by kind. spent: had all its RETRY runs."""
 
     campaign: Campaign
-    chosen: RetrySelection
     again: list[FailedKind]
     left: list[FailedKind]
 
 
-def plan_retry(connection: Connection, campaign_id: int, chosen: RetrySelection) -> RetryPlan:
-    """Raises RefusedError where the login has no right, where the state does not allow it, where nothing is chosen, and
-    where all that is has had its three RETRY runs.
+def plan_retry(connection: Connection, request: RunRequest) -> RetryPlan:
+    """Raises RefusedError where the login has no right, where the state does not allow it, where nothing is selected,
+    and where all that is has had its three RETRY runs.
     """
+    campaign_id, chosen = request.campaign_id, request.selection
     campaign = get_campaign(connection, campaign_id)
     check_state(Command.RETRY, campaign)
     require_right(connection, Right.START)
@@ -43,7 +44,7 @@ def plan_retry(connection: Connection, campaign_id: int, chosen: RetrySelection)
     if not again:
         others = tuple(f"{each.count:,} {each.kind} ({each.code})" for each in left)
         raise RefusedError("NOTHING_FAILED_OF_CHOICE", "name_kind_and_code", **facts, others=others)
-    return RetryPlan(campaign, chosen, again, left)
+    return RetryPlan(campaign, again, left)
 
 
 def describe_choice(chosen: RetrySelection) -> Refusal:

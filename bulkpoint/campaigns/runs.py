@@ -1,21 +1,21 @@
 """Runs: begun in three ways, and ended in three; every change of a run's state is a transition of its campaign."""
 
-from dataclasses import asdict, dataclass
-from uuid import UUID, uuid4
+from dataclasses import asdict
 
-from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready
+from bulkpoint.campaigns.digest import refuse_another_digest
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.retry import describe_choice
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import Change, WrongStateError, check_state, recorded, transition
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import DefectError, invariant
-from bulkpoint.rules.lifecycle import RETRIED_KINDS, TRANSITIONS, CampaignState, Command, RunKind, RunState
+from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, RunKind, RunState
 from bulkpoint.rules.readiness import NO_POLICY, Policy
-from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, remember_list
 from bulkpoint.store.outbox import write_event
-from bulkpoint.store.progress import RetrySelection, RunSummary, get_quarter_published, summarize_run
+from bulkpoint.store.progress import RunSummary, get_quarter_published, summarize_run
 from bulkpoint.store.run import (
     Run,
     begin_driver_lease,
@@ -34,139 +34,102 @@ from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 # How far a campaign is, in percent of its payments that ended, when it is told.
 QUARTERS = (25, 50, 75)
 
-ALL_BUT_REFUSED = RetrySelection(RETRIED_KINDS)
-
-
-@dataclass(frozen=True, slots=True)
-class StartTerms:
-    """What a first start is bound to, beyond the expected totals.
-
-    digest: of the targets that somebody has looked at. policy: the deployment's. forced: it jumped the order of the
-    queue. same_as: the earlier campaign that it repeats on purpose.
-    """
-
-    digest: bytes | None = None
-    policy: Policy = NO_POLICY
-    forced: bool = False
-    same_as: int | None = None
-
-
-NO_TERMS = StartTerms()
-
-
 _OPENED_BY = {row.opens: command for command, row in TRANSITIONS.items() if row.opens is not None}
 
 # What both kinds of event say of a campaign when a run of it ends: its event has the whole summary.
 _AUDITED_OF_AN_END = ("success", "failed", "unknown", "open", "success_amount", "failed_amount", "reason")
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What every run is opened with. holder: the driver's name for itself; shares: N, the parts of the limit."""
+def begin_run(connection: Connection, request: RunRequest, *, shares: int, policy: Policy = NO_POLICY) -> Run:
+    """Make the run that is asked for RUNNING, in one transaction; `shares` is N, the parts of the limit.
 
-    actor: str
-    reason: str | None
-    shares: int
-    holder: UUID
-
-
-def begin_run(
-    connection: Connection,
-    campaign_id: int,
-    *,
-    kind: str,
-    actor: str,
-    reason: str | None,
-    shares: int,
-    holder: UUID | None = None,
-    chosen: RetrySelection = ALL_BUT_REFUSED,
-    terms: StartTerms = NO_TERMS,
-) -> Run:
-    """Make a campaign's next run RUNNING, in one transaction.
-
-    INITIAL freezes the targets, under its `terms`. RESUME goes on with what an earlier run left open; where that run's
-    driver is gone, it ends FAILED here. RETRY opens the FAILED payments that are `chosen`. `holder` is the driver's
-    name for itself, random where none is given.
+    INITIAL freezes the targets, where they are what `policy` lets through. RESUME goes on with what an earlier run left
+    open; where that run's driver is gone, it ends FAILED here. RETRY opens the FAILED payments that are selected.
 
     Raises RefusedError when the login has no right, the campaign is unknown, or its state does not allow it, when its
-    targets do not meet what is expected, approved and looked at, nothing is chosen, or another run is RUNNING; nothing
-    is changed then.
+    targets do not meet what is expected, approved and looked at, nothing is selected, or another run is RUNNING;
+    nothing is changed then.
     """
-    opening = Opening(actor, reason, shares, holder or uuid4())
-    if kind == RunKind.INITIAL:
-        return _start(connection, campaign_id, opening, terms)
-    if kind == RunKind.RESUME:
-        return _resume(connection, campaign_id, opening)
-    return _retry(connection, campaign_id, opening, chosen)
+    match request.kind:
+        case RunKind.INITIAL:
+            return _start(connection, request, shares, policy)
+        case RunKind.RESUME:
+            return _resume(connection, request, shares)
+        case RunKind.RETRY:
+            return _retry(connection, request, shares)
+        case _:
+            raise DefectError(f"no run of kind {request.kind} can begin")
 
 
-def check_startable(connection: Connection, campaign_id: int, *, kind: RunKind) -> Campaign:
+def check_startable(connection: Connection, request: RunRequest) -> Campaign:
     """The campaign, if its state lets a run of this kind begin; RefusedError with what to do instead."""
-    campaign = get_campaign(connection, campaign_id)
-    check_state(_OPENED_BY[kind], campaign)
+    campaign = get_campaign(connection, request.campaign_id)
+    check_state(_OPENED_BY[request.kind], campaign)
     _refuse_living_driver(campaign)
     return campaign
 
 
-def _start(connection: Connection, campaign_id: int, opening: Opening, terms: StartTerms) -> Run:
+def _start(connection: Connection, request: RunRequest, shares: int, policy: Policy) -> Run:
     """The first run: the targets become payments."""
-    with transition(connection, campaign_id, Command.START, actor=opening.actor) as (campaign, change):
-        token = _open_run(connection, change, RunKind.INITIAL, opening)
-        _freeze(connection, campaign, terms, reason=opening.reason)
-        if terms.same_as is not None:
-            change.detail["same_as"] = terms.same_as
-        if terms.forced:
+    with transition(connection, request.campaign_id, Command.START, actor=request.actor) as (campaign, change):
+        token = _open_run(connection, change, request)
+        _freeze(connection, campaign, request, policy)
+        if request.same_as is not None:
+            change.detail["same_as"] = request.same_as
+        if request.force:
             _force(connection, campaign, change)
-        return _hand_over(connection, change, token, opening)
+        return _hand_over(connection, change, token, request, shares)
 
 
-def _resume(connection: Connection, campaign_id: int, opening: Opening) -> Run:
+def _resume(connection: Connection, request: RunRequest, shares: int) -> Run:
     """Goes on with what an earlier run left open."""
-    with transition(connection, campaign_id, Command.RESUME, actor=opening.actor) as (campaign, change):
+    with transition(connection, request.campaign_id, Command.RESUME, actor=request.actor) as (campaign, change):
         _refuse_living_driver(campaign)
         if campaign.state == CampaignState.RUNNING:
-            _end_without_driver(connection, campaign, actor=opening.actor)
-        token = _open_run(connection, change, RunKind.RESUME, opening)
-        reset_tries(connection, campaign_id)
-        return _hand_over(connection, change, token, opening)
+            _end_without_driver(connection, campaign, actor=request.actor)
+        token = _open_run(connection, change, request)
+        reset_tries(connection, campaign.campaign_id)
+        return _hand_over(connection, change, token, request, shares)
 
 
-def _retry(connection: Connection, campaign_id: int, opening: Opening, chosen: RetrySelection) -> Run:
-    """Pays the FAILED payments of a choice again."""
-    with transition(connection, campaign_id, Command.RETRY, actor=opening.actor) as (_, change):
-        token = _open_run(connection, change, RunKind.RETRY, opening)
-        payments, points = reopen_failed(connection, campaign_id, chosen)
+def _retry(connection: Connection, request: RunRequest, shares: int) -> Run:
+    """Pays the FAILED payments of a selection again."""
+    with transition(connection, request.campaign_id, Command.RETRY, actor=request.actor) as (campaign, change):
+        token = _open_run(connection, change, request)
+        selection = request.selection
+        payments, points = reopen_failed(connection, campaign.campaign_id, selection)
         if payments == 0:
-            choice = describe_choice(chosen)
-            raise RefusedError("NOTHING_REOPENED", "show_kinds", campaign_id=campaign_id, choice=choice)
+            facts = {"campaign_id": campaign.campaign_id, "choice": describe_choice(selection)}
+            raise RefusedError("NOTHING_REOPENED", "show_kinds", **facts)
         change.detail |= {"retried": payments, "retried_amount": points}
-        change.detail |= {"kinds": list(chosen.kinds), "code": chosen.code, "beyond_limit": chosen.beyond_limit}
-        return _hand_over(connection, change, token, opening)
+        change.detail |= {
+            "kinds": list(selection.kinds), "code": selection.code, "beyond_limit": selection.beyond_limit
+        }  # fmt: skip
+        return _hand_over(connection, change, token, request, shares)
 
 
-def _open_run(connection: Connection, change: Change, kind: RunKind, opening: Opening) -> RunToken:
+def _open_run(connection: Connection, change: Change, request: RunRequest) -> RunToken:
     """The run's row, the only one that is RUNNING: before the long work on payments, which it would be for nothing."""
-    assert change.campaign_id is not None
     opened = insert_run(
         connection,
-        change.campaign_id,
-        kind=kind,
-        actor=opening.actor,
-        reason=opening.reason,
-        holder=opening.holder,
+        request.campaign_id,
+        kind=request.kind,
+        actor=request.actor,
+        reason=request.reason,
+        holder=request.holder,
     )
     if opened is None:
-        raise RefusedError("ANOTHER_RUN_IS_RUNNING", "list_and_start_again", campaign_id=change.campaign_id)
+        raise RefusedError("ANOTHER_RUN_IS_RUNNING", "list_and_start_again", campaign_id=request.campaign_id)
     token, change.run_no = opened
-    change.detail["kind"] = kind
-    if opening.reason is not None:
-        change.detail["reason"] = opening.reason
+    change.detail["kind"] = request.kind
+    if request.reason is not None:
+        change.detail["reason"] = request.reason
     return token
 
 
-def _hand_over(connection: Connection, change: Change, token: RunToken, opening: Opening) -> Run:
+def _hand_over(connection: Connection, change: Change, token: RunToken, request: RunRequest, shares: int) -> Run:
     """Divide the limit and let the driver's lease begin: its payments are ready."""
-    allocate_shares(connection, opening.shares)
+    allocate_shares(connection, shares)
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
     change.detail |= {"target_count": frozen.target_count, "target_amount": frozen.target_amount}
@@ -174,9 +137,9 @@ def _hand_over(connection: Connection, change: Change, token: RunToken, opening:
     run = Run(
         token,
         change.run_no,
-        RunKind(change.detail["kind"]),
-        opening.holder,
-        opening.actor,
+        request.kind,
+        request.holder,
+        request.actor,
         frozen.key_namespace,
         frozen.target_count,
     )
@@ -199,19 +162,18 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
         _describe_end(change, summarize_run(connection, campaign.run_id))
 
 
-def _freeze(connection: Connection, campaign: Campaign, terms: StartTerms, *, reason: str | None) -> None:
+def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, policy: Policy) -> None:
     """Targets become payments, if they are what was expected, approved, looked at, and not paid before."""
     campaign_id = campaign.campaign_id
-    found = inspect_targets(connection, campaign, terms.policy, same_as=terms.same_as)
-    digest = check_ready(campaign_id, found, same_as=terms.same_as)
-    if terms.digest is not None and terms.digest != digest:
-        raise not_ready(campaign_id, Refusal("TARGETS_CHANGED", {"campaign_id": campaign_id}, ("look_again",)))
+    found = inspect_targets(connection, campaign, policy, same_as=request.same_as)
+    digest = check_ready(campaign_id, found, same_as=request.same_as)
+    refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     freeze_campaign(connection, campaign_id, digest)
     remember_list(connection, campaign_id, digest)
-    if terms.same_as is not None:
-        if not reason:
+    if request.same_as is not None:
+        if not request.reason:
             raise DefectError("a list may repeat another one's, and nothing says why")
-        allow_repetition(connection, campaign_id, same_as=terms.same_as, reason=reason)
+        allow_repetition(connection, campaign_id, same_as=request.same_as, reason=request.reason)
 
 
 def _force(connection: Connection, campaign: Campaign, start: Change) -> None:

@@ -6,11 +6,11 @@ here come first so that a person hears of a problem at once instead of after Spa
 
 from dataclasses import dataclass, replace
 
-from bulkpoint.campaigns.digest import check_digest, refuse_another_digest
+from bulkpoint.campaigns.digest import refuse_another_digest
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of
-from bulkpoint.campaigns.runs import StartTerms
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import find_obstacle
 from bulkpoint.rules.refusals import Refusal
@@ -23,22 +23,12 @@ from bulkpoint.store.right import require_right
 
 
 @dataclass(frozen=True)
-class StartRequest:
-    """How somebody wants a campaign started. digest: hexadecimal, or its first digits; reason: with the other two."""
-
-    digest: str | None = None
-    force: bool = False
-    same_as: int | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would be started, for the question to a person, and the terms that its run is bound to."""
+class StartPlan:
+    """What would be started, for the question to a person; `request` is bound to the digest of these very targets."""
 
     campaign: Campaign
     digest: bytes
-    terms: StartTerms
+    request: RunRequest
 
 
 @dataclass(frozen=True)
@@ -48,15 +38,6 @@ class Skipped:
     campaign_id: int
     name: str
     why: Refusal
-
-
-def check_request(request: StartRequest) -> None:
-    """Raises UsageError for options that cannot be, or cannot be together."""
-    for option, given in (("--force", request.force), ("--same-as", request.same_as is not None)):
-        if given and not (request.reason and request.reason.strip()):
-            raise UsageError(f"{option} needs --reason: it is kept in the audit log.")
-    if request.digest is not None:
-        check_digest(request.digest)
 
 
 def find_next(connection: Connection, settings: Settings) -> tuple[int | None, list[Skipped]]:
@@ -71,23 +52,24 @@ def find_next(connection: Connection, settings: Settings) -> tuple[int | None, l
     return None, skipped
 
 
-def plan_start(connection: Connection, settings: Settings, campaign_id: int, request: StartRequest) -> Plan:
+def plan_start(connection: Connection, settings: Settings, request: RunRequest) -> StartPlan:
     """Check that a campaign may start now. A forced one passes by the queue's order and not_before, nothing else.
 
     Raises RefusedError with what stands in the way and what to do.
     """
+    campaign_id = request.campaign_id
     campaign = get_campaign(connection, campaign_id)
     check_state(Command.START, campaign)
     require_right(connection, Right.START)
     if request.force:
         require_right(connection, Right.FORCE)
     _refuse_while_another_runs(connection, campaign_id)
-    intake = inspect_targets(connection, campaign, policy_of(settings), same_as=request.same_as)
-    digest = check_ready(campaign_id, intake, same_as=request.same_as)
+    found = inspect_targets(connection, campaign, policy_of(settings), same_as=request.same_as)
+    digest = check_ready(campaign_id, found, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     if not request.force:
         _refuse_out_of_order(connection, settings, campaign)
-    return Plan(campaign, digest, StartTerms(digest, policy_of(settings), request.force, request.same_as))
+    return StartPlan(campaign, digest, request.model_copy(update={"digest": digest.hex()}))
 
 
 def _not_due(campaign: Campaign) -> Refusal:

@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from bulkpoint.store.progress import Sample
 
 
-def run_to_the_end(session: Session, job: "Job", one: "Campaign", run: int, *, detach: bool) -> None:
+def run_to_the_end(session: Session, job: "Job", campaign: "Campaign", *, detach: bool) -> None:
     """Until the job has made its run, and, unless detached, until that has ended; then exit as it did."""
     from bulkpoint.campaigns.watch import follow_run
     from bulkpoint.views.changes import RunBegun
 
-    campaign_id, name = one.campaign_id, one.name
+    campaign_id, name = campaign.campaign_id, campaign.name
     _wait_until_run(session, job, campaign_id)
     if detach:
-        emit(RunBegun(campaign_id=campaign_id, run=run))
+        emit(RunBegun(campaign_id=campaign_id, run=job.run_no))
         say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
         return
     try:
-        ended: int | None = run
-        while ended is not None:
-            run = ended
+        next_run: int | None = job.run_no
+        while next_run is not None:
+            run_no = next_run
             show_samples(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
-            ended = _automatic_retry(session, job, run)
+            next_run = _automatic_retry(session, job, run_no)
         job.wait()
     except (KeyboardInterrupt, Terminated) as error:
         if _leaves_the_job(error):
             raise
         _end(session, job, campaign_id)
-    exit_as_the_run(session, campaign_id, run, job=job)
+    exit_as_the_run(session, campaign_id, run_no, job=job)
 
 
 def show_samples(

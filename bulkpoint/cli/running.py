@@ -2,7 +2,7 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,34 +11,23 @@ from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.launch.command_line import IdOrNext, StartCommand
 from bulkpoint.launch.signals import Terminated
 from bulkpoint.rules.lifecycle import RETRIED_KINDS, FailureKind
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.retry import RetryPlan
-    from bulkpoint.campaigns.start import Plan
+    from bulkpoint.campaigns.run_request import RunRequest
+    from bulkpoint.campaigns.start import StartPlan
     from bulkpoint.store.campaign import Campaign
 
 
-@click.command()
-@click.argument("campaign", metavar="ID|next")
+@click.command(cls=StartCommand)
+@click.argument("campaign", metavar=IdOrNext.name, type=IdOrNext())
 @click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @click.option("--detach", is_flag=True, help="Return as soon as it runs.")
-@click.option("--digest", metavar="D", help="Refuse if the targets have another digest.")
-@click.option("--force", is_flag=True, help="Start before its turn in the queue; needs --reason and the right `force`.")
-@click.option("--same-as", type=int, metavar="ID", help="The list repeats that campaign's on purpose; needs --reason.")
-@click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 @json_option()
-def start(
-    *,
-    campaign: str,
-    yes: bool,
-    detach: bool,
-    digest: str | None,
-    force: bool,
-    same_as: int | None,
-    reason: str | None,
-) -> None:
+def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
     """Start a campaign and follow it to its end. `next` is the oldest campaign that is ready.
 
     A campaign is ready if it is WAITING, its time has come, its targets add up to the expected totals, it is approved
@@ -52,33 +41,28 @@ def start(
       bulkpoint campaign start 5 --yes --digest 3f9a0c21b7de
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
-    from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
+    from bulkpoint.campaigns.start import find_next, plan_start
     from bulkpoint.launch.process import start_job
     from bulkpoint.views.changes import RunBegun
     from bulkpoint.views.sentences import sentence
 
-    asked = StartRequest(digest, force, same_as, reason)
-    check_request(asked)
+    request = _request(campaign, **options)
     with open_session() as session:
-        if campaign == "next":
-            campaign_id, skipped = find_next(session.connection, session.settings)
-            for one in skipped:
-                why = sentence(one.why, timezone=session.settings.timezone)
-                say(f"Campaign {one.campaign_id} ({one.name}) is passed by: {why}")
-            if campaign_id is None:
+        if request.campaign == "next":
+            found, skipped = find_next(session.connection, session.settings)
+            for each in skipped:
+                why = sentence(each.why, timezone=session.settings.timezone)
+                say(f"Campaign {each.campaign_id} ({each.name}) is passed by: {why}")
+            if found is None:
                 emit(RunBegun(campaign_id=None, run=None))
                 return
-        else:
-            campaign_id = _campaign_id(campaign)
-        plan = plan_start(session.connection, session.settings, campaign_id, asked)
+            request = request.model_copy(update={"campaign": found})
+        plan = plan_start(session.connection, session.settings, request)
         if not yes:
             _ask(session, plan)
-        options = ["--digest", plan.digest.hex(), *(["--force"] if force else [])]
-        if same_as is not None:
-            options += ["--same-as", str(same_as)]
-        job, run = start_job(session.settings, plan.campaign, actor=session.actor, options=options, reason=reason)
-        say(f"Starting campaign {campaign_id}; the job's log is {job.log}")
-        run_to_the_end(session, job, plan.campaign, run, detach=detach)
+        job = start_job(session.settings, plan.campaign, plan.request)
+        say(f"Starting campaign {request.campaign_id}; the job's log is {job.log}")
+        run_to_the_end(session, job, plan.campaign, detach=detach)
 
 
 @click.command(short_help="Continue after a stop, a failure or a dead job.")
@@ -98,18 +82,20 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     """
     from bulkpoint.campaigns.resume import plan_resume
     from bulkpoint.launch.process import start_job
+    from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.campaign import get_counts
 
+    request = _request(campaign_id, kind=RunKind.RESUME, reason=reason)
     with open_session() as session:
-        one = plan_resume(session.connection, campaign_id, tell=say)
+        campaign = plan_resume(session.connection, request, say=say)
         if not yes:
-            counts = get_counts(session.connection, one)
+            counts = get_counts(session.connection, campaign)
             open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
             figures = [f"{open_payments:,} payments are open, {points:,} points"]
-            _confirm(session, one, figures, open_payments, question="Resume it?")
-        job, run = start_job(session.settings, one, actor=session.actor, kind="RESUME", reason=reason)
+            _confirm(session, campaign, figures, open_payments, question="Resume it?")
+        job = start_job(session.settings, campaign, request)
         say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")
-        run_to_the_end(session, job, one, run, detach=detach)
+        run_to_the_end(session, job, campaign, detach=detach)
 
 
 @click.command(short_help="Pay a completed campaign's FAILED payments again.")
@@ -148,27 +134,19 @@ def retry(
       bulkpoint campaign retry 3 --kind REJECTED --code MEMBER_NOT_FOUND
     """
     from bulkpoint.campaigns.retry import plan_retry
-    from bulkpoint.campaigns.runs import ALL_BUT_REFUSED
     from bulkpoint.launch.process import start_job
-    from bulkpoint.rules.lifecycle import FailureKind
+    from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.progress import RetrySelection
 
-    if beyond_limit and not (reason and reason.strip()):
-        raise UsageError("--beyond-limit needs --reason: it is kept in the audit log.")
-    chosen = RetrySelection(tuple(map(FailureKind, kinds)) or ALL_BUT_REFUSED.kinds, code, beyond_limit)
+    selection = RetrySelection(tuple(map(FailureKind, kinds)) or RETRIED_KINDS, code, beyond_limit)
+    request = _request(campaign_id, kind=RunKind.RETRY, reason=reason, selection=selection)
     with open_session() as session:
-        plan = plan_retry(session.connection, campaign_id, chosen)
+        plan = plan_retry(session.connection, request)
         if not yes:
             _ask_retry(session, plan)
-        options = [option for kind in chosen.kinds for option in ("--retry-kind", kind)]
-        if code is not None:
-            options += ["--retry-code", code]
-        if beyond_limit:
-            options.append("--beyond-limit")
-        one = plan.campaign
-        job, run = start_job(session.settings, one, actor=session.actor, kind="RETRY", options=options, reason=reason)
+        job = start_job(session.settings, plan.campaign, request)
         say(f"Retrying campaign {campaign_id}; the job's log is {job.log}")
-        run_to_the_end(session, job, one, run, detach=detach)
+        run_to_the_end(session, job, plan.campaign, detach=detach)
 
 
 @click.command(short_help="Stop a running campaign, within a second.")
@@ -235,13 +213,15 @@ def watch(*, campaign_id: int, deadline: str | None) -> None:
         exit_as_the_run(session, campaign_id, one.run_no, quiet=wants_json())
 
 
-def _campaign_id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise UsageError(f"{text!r} is no campaign: give its id, a whole number, or `next`.")
-    return int(text)
+def _request(campaign: Any, **fields: Any) -> "RunRequest":
+    """What is asked, by the one who asks; UsageError for what cannot be, before any database is opened."""
+    from bulkpoint.campaigns.run_request import RunRequest, asker
+    from bulkpoint.settings import load_settings
+
+    return RunRequest(campaign=campaign, actor=asker(load_settings()), **fields)
 
 
-def _ask(session: Session, plan: "Plan") -> None:
+def _ask(session: Session, plan: "StartPlan") -> None:
     one = plan.campaign
     figures = [
         f"{one.expected_count:,} payments, {one.expected_amount:,} points; created by {one.creator}"

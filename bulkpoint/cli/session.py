@@ -27,10 +27,10 @@ def open_session() -> Iterator[Session]:
 
     Raises what settings, database and connection raise: one sentence each.
     """
+    from bulkpoint.campaigns.run_request import asker
     from bulkpoint.cli.output import show_times_in
     from bulkpoint.database import connection_target
     from bulkpoint.settings import load_settings
-    from bulkpoint.store.audit import os_user
     from bulkpoint.store.connect import connect, reachable
     from bulkpoint.store.migrate import migrate
     from bulkpoint.store.version import refuse_other_version
@@ -42,7 +42,7 @@ def open_session() -> Iterator[Session]:
             migrate(database.url)
         with connect(database.url) as connection, reachable(database.url):
             refuse_other_version(connection)
-            yield Session(settings, database.url, connection, settings.actor or os_user())
+            yield Session(settings, database.url, connection, asker(settings))
 
 
 def say(line: str) -> None:

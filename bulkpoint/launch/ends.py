@@ -12,7 +12,6 @@ import click
 from bulkpoint.errors import BulkpointError, FailedError, UsageError
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.refusals import Refusal, from_json, to_json
-from bulkpoint.settings import load_settings
 
 HANDED_OVER = "bulkpoint-refusal: "
 
@@ -36,14 +35,11 @@ def error_of(raised: Exception) -> BulkpointError:
     return FailedError("DEFECT", "keep_log", what=what.rstrip(".: "))
 
 
-def end_of_job(error: BulkpointError, arguments: Sequence[str]) -> int:
-    """Print why a job ends, also for the command that started it where one did; returns the exit code.
-
-    arguments: the job's own; that command gives it a --holder.
-    """
+def end_of_job(error: BulkpointError, *, followed: bool) -> int:
+    """Print why a job ends, also for the command that follows it where one does; returns the exit code."""
     from bulkpoint.views.sentences import sentence  # the command line starts without it
 
-    if "--holder" in arguments:
+    if followed:
         sys.stderr.write(f"{HANDED_OVER}{to_json(error.refusal)}\n")
     sys.stderr.write(f"bulkpoint: {sentence(error, timezone=_zone())}\n")
     return error.exit_code
@@ -51,6 +47,8 @@ def end_of_job(error: BulkpointError, arguments: Sequence[str]) -> int:
 
 def _zone() -> str:
     """The time zone of the settings; UTC where these are what is wrong."""
+    from bulkpoint.settings import load_settings
+
     try:
         return load_settings().timezone
     except BulkpointError:

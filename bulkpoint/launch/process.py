@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 from bulkpoint import files
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import stop_run
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.launch.ends import handed_over
@@ -30,14 +30,15 @@ LOG_LINES_SHOWN = 12
 class Job:
     """The job's process and its log. It is in a session of its own: a Ctrl-C at the terminal does not reach it."""
 
-    def __init__(self, arguments: list[str], *, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, request: RunRequest, *, run_no: int, environ: Mapping[str, str], log: Path) -> None:
+        self.run_no = run_no  # the number that its run will have
         self.log = log
-        self.holder = uuid4()  # the run of this very job carries it: another start may make the same campaign's run
+        self._holder = request.holder  # by which its run is known: another start may make the same campaign's run
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as stream:
                 self._process = subprocess.Popen(
-                    [str(files.path_of("scripts/submit.sh")), *arguments, "--holder", str(self.holder)],
+                    [str(files.path_of("scripts/submit.sh")), "--request", request.to_json()],
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -52,7 +53,7 @@ class Job:
 
     def has_run(self, connection: Connection) -> bool:
         """Whether the job has made its run."""
-        return run_of_holder(connection, self.holder) is not None
+        return run_of_holder(connection, self._holder) is not None
 
     def wait_until_run(self, connection: Connection) -> None:
         """Return when the job has made its run.
@@ -88,7 +89,7 @@ class Job:
         deadline = time.monotonic() + backoff_s + JOB_ENDS_S_MAX
         with connect(database_url) as connection:
             while self.alive() and time.monotonic() < deadline:
-                latest = run_of_holder(connection, self.holder)
+                latest = run_of_holder(connection, self._holder)
                 if latest is not None and latest > run:
                     return latest
                 time.sleep(0.2)
@@ -119,29 +120,18 @@ class Job:
 
 
 def start_job(
-    settings: Settings,
-    campaign: Campaign,
-    *,
-    actor: str,
-    kind: str = "INITIAL",
-    options: Sequence[str] = (),
-    reason: str | None = None,
-    environ: Mapping[str, str] = os.environ,
-) -> tuple[Job, int]:
-    """Run scripts/submit.sh for a campaign's next run; returns the job and the number that run will have.
+    settings: Settings, campaign: Campaign, request: RunRequest, *, environ: Mapping[str, str] = os.environ
+) -> Job:
+    """Run scripts/submit.sh for a campaign's next run, which the caller follows.
 
-    kind: the run's; options: of the job, beyond those. The job reads its settings from `environ` as this process did,
-    and looks after an embedded database by itself.
+    The job reads its settings from `environ` as this process did, and looks after an embedded database by itself.
     """
-    campaign_id = campaign.campaign_id
-    run = (campaign.run_no or 0) + 1
-    arguments = [str(campaign_id), "--kind", kind, "--actor", actor, *options]
-    if reason is not None:
-        arguments += ["--reason", reason]
+    run_no = (campaign.run_no or 0) + 1
     python = environ.get("PYSPARK_PYTHON", sys.executable)  # the one that has bulkpoint
     started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    log = settings.data_dir / "logs" / f"campaign-{campaign_id}-run-{run}-{started}-{os.getpid()}.log"
-    return Job(arguments, environ={**environ, "PYSPARK_PYTHON": python}, log=log), run
+    log = settings.data_dir / "logs" / f"campaign-{campaign.campaign_id}-run-{run_no}-{started}-{os.getpid()}.log"
+    followed = request.model_copy(update={"followed": True})
+    return Job(followed, run_no=run_no, environ={**environ, "PYSPARK_PYTHON": python}, log=log)
 
 
 def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason: str) -> bool:

@@ -15,9 +15,12 @@ import sys
 import time
 from pathlib import Path
 
+import click
+
 from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
-from bulkpoint.launch.ends import end_of_job
+from bulkpoint.launch.command_line import read_request, usage
+from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
 
@@ -29,39 +32,21 @@ _POLL_S = 0.1
 _REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again until it does
 _STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to money and its recording
 
-_USAGE = """\
-usage: scripts/submit.sh ID|next [options]
-
-Pays campaign ID, or the oldest one that is ready, as a Spark job, and ends when its run has. For schedulers: it asks
-nothing, reads nothing from stdin, and says what it does on stderr. SIGTERM or Ctrl-C stops the run in order.
-
-options, as of `bulkpoint campaign start`:
-  --yes               accepted and without effect: a job never asks
-  --digest D          refuse when the targets have another digest
-  --force             jump the order of the queue; needs --reason
-  --same-as ID        the list is meant to repeat that campaign's; needs --reason
-  --reason T          why; kept in the audit log
-  --actor T           who asks; default: BULKPOINT_ACTOR, else the operating system's user
-  --help              show this
-
-exit codes: 0 done, or nothing to start for `next`; 2 wrong usage or setting; 3 refused; 4 the run was stopped;
-5 the run failed; 6 database, money or Spark out of reach. docs/scheduling.md says what to do with each.
-
-example: scripts/submit.sh next --yes
-"""
-
 
 def main(arguments: list[str]) -> int:
-    """Submits the job; `arguments` are the job's own. Returns the exit code."""
+    """Submits the job that the arguments ask for, its own as one JSON document. Returns the exit code."""
+    followed = False
     try:
         if not arguments or {"--help", "-h"} & set(arguments):
-            print(_USAGE, end="", file=sys.stdout if arguments else sys.stderr)
+            print(usage(), end="", file=sys.stdout if arguments else sys.stderr)
             return ExitCode.DONE if arguments else ExitCode.USAGE
+        request = read_request(arguments)
+        followed = request.followed
         settings = load_settings()
-        command = submit_command(settings, arguments)
+        command = submit_command(settings, ["--request", request.to_json()])
         environment = submit_environment(settings)
-    except BulkpointError as error:
-        return end_of_job(error, arguments)
+    except (BulkpointError, click.ClickException) as error:
+        return end_of_job(error_of(error), followed=followed)
     return _run(command, environment)
 
 

@@ -19,15 +19,16 @@ nothing is.
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from uuid import UUID
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, NO_TERMS, StartTerms, begin_run, end_run
+from bulkpoint.campaigns.readiness import policy_of
+from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.partition import pay_partition
@@ -39,7 +40,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, Link, connect, jdbc_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
-from bulkpoint.store.progress import RetrySelection, RunSummary, sample_progress, summarize_run
+from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, open_buckets
 from bulkpoint.views.sentences import sentence
 
@@ -52,19 +53,6 @@ ANSWER_S_MAX = 600.0
 BUCKETS_A_WAVE = 20
 # Rows a JDBC fetch brings at a time.
 FETCH_ROWS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What was asked for: one campaign, and who asked. `holder`: what the asker knows this driver by."""
-
-    campaign_id: int
-    kind: RunKind
-    actor: str
-    reason: str | None = None
-    holder: UUID | None = None
-    chosen: RetrySelection = ALL_BUT_REFUSED  # of a RETRY
-    terms: StartTerms = NO_TERMS  # of a first start
 
 
 @dataclass(frozen=True)
@@ -106,17 +94,7 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
     """Make the run; raises RefusedError when it may not begin."""
     with connect(job.conninfo, name="bulkpoint driver") as connection:
         ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
-        return begin_run(
-            connection,
-            request.campaign_id,
-            kind=request.kind,
-            actor=request.actor,
-            reason=request.reason,
-            shares=job.shares,
-            holder=request.holder,
-            chosen=request.chosen,
-            terms=request.terms,
-        )
+        return begin_run(connection, request, shares=job.shares, policy=policy_of(job.settings))
 
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:
@@ -133,8 +111,13 @@ def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary |
 def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRequest]:
     """The runs that may follow the one that was asked for, over what it left FAILED."""
     for number in range(1, settings.auto_retry_runs + 1):
-        reason = f"automatic retry {number} of {settings.auto_retry_runs}"
-        yield replace(request, kind=RunKind.RETRY, reason=reason, chosen=ALL_BUT_REFUSED, terms=NO_TERMS)
+        yield RunRequest(
+            campaign=request.campaign_id,
+            kind=RunKind.RETRY,
+            actor=request.actor,
+            holder=request.holder,
+            reason=f"automatic retry {number} of {settings.auto_retry_runs}",
+        )
 
 
 def retry_is_due(summary: RunSummary) -> bool:

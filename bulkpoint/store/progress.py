@@ -51,7 +51,7 @@ class RetrySelection:
     beyond_limit: also those that had all the RETRY runs they may have.
     """
 
-    kinds: tuple[FailureKind, ...]
+    kinds: tuple[FailureKind, ...] = RETRIED_KINDS
     code: str | None = None
     beyond_limit: bool = False
 

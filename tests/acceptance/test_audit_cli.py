@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import connect
@@ -110,7 +111,7 @@ def test_a_check_is_one_line_or_one_line_for_each_trouble(bulkpoint: Run, databa
             "insert into campaign (name, expected_count, expected_amount, creator) values ('c', 1, 1, 'a')"
         )
         connection.execute("insert into campaign_target values (1, 'm', 1, 'r')")
-        begin_run(connection, 1, kind="INITIAL", actor="kim", reason=None, shares=1)
+        begin_run(connection, RunRequest(campaign=1, actor="kim"), shares=1)
         before = "clock_timestamp() - interval '11 min'"
         connection.execute(f"update campaign_run set started_at = {before}, driver_until = {before}".encode())
         connection.execute(f"update money_limit set set_at = {before}".encode())

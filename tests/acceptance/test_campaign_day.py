@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.store.connect import connect
 
@@ -145,7 +146,7 @@ def test_a_campaign_whose_job_died_is_shown_as_that(bulkpoint: Run, tmp_path: Pa
     bulkpoint("campaign", "create", "--name", "c", "--targets", str(targets))
     bulkpoint("tps", "show")
     with connect(database_url) as connection:
-        begin_run(connection, 1, kind="INITIAL", actor="bob", reason=None, shares=1)
+        begin_run(connection, RunRequest(campaign=1, actor="bob"), shares=1)
         connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 s'")
     for command in (("campaign", "list"), ("campaign", "show", "1"), ("check",)):
         told = bulkpoint(*command)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.store.connect import connect
 
@@ -54,7 +55,7 @@ def running(bulkpoint: Run, database_url: str, targets: Path) -> Iterator[str]:
     campaign = bulkpoint("campaign", "create", "--name", "추석", "--targets", str(targets)).stdout.split()[-1]
     bulkpoint("tps", "show")
     with connect(database_url) as connection:
-        begin_run(connection, int(campaign), kind="INITIAL", actor="bob", reason=None, shares=2)
+        begin_run(connection, RunRequest(campaign=int(campaign), actor="bob"), shares=2)
         yield campaign
 
 

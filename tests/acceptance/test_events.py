@@ -16,6 +16,7 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.embedded.kafka import KafkaBroker
 from bulkpoint.store.connect import Connection, connect
@@ -105,7 +106,7 @@ def write(connection: Connection, campaign_id: int, count: int = 1, **data: Any)
 def end_a_run(connection: Connection) -> int:
     """A campaign that was started and stopped; its id."""
     (campaign_id,) = campaigns(connection, 1)
-    begin_run(connection, campaign_id, kind="INITIAL", actor="kim", reason=None, shares=1)
+    begin_run(connection, RunRequest(campaign=campaign_id, actor="kim"), shares=1)
     stop_run(connection, campaign_id, actor="lee", reason="명단 <오류>")
     return campaign_id
 
@@ -287,7 +288,7 @@ def test_without_kafka_the_notifier_reads_the_outbox_and_tells_what_no_event_doe
     del teller.environment["BULKPOINT_KAFKA_BOOTSTRAP_SERVERS"]
     end_a_run(connection)
     (lost,) = campaigns(connection, 1)
-    begin_run(connection, lost, kind="INITIAL", actor="kim", reason=None, shares=1)
+    begin_run(connection, RunRequest(campaign=lost, actor="kim"), shares=1)
     connection.execute(
         "update campaign_run set driver_until = clock_timestamp() - interval '1 s' where state = 'RUNNING'"
     )

@@ -29,10 +29,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.launch.spark_submit import submit_command, submit_environment
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
@@ -450,7 +450,8 @@ def jobs_in_ui(port: int) -> list[dict[str, Any]]:
 def submit_with(deployment: Deployment, campaign: str, line: str) -> Ended:
     """The job as a scheduler with a --conf of its own submits it, past the checks that the CLI has made."""
     settings = load_settings(deployment.environment)
-    submit, *options = submit_command(settings, [campaign, "--holder", str(uuid4())])
+    request = RunRequest(campaign=int(campaign), actor="tester", followed=True)
+    submit, *options = submit_command(settings, ["--request", request.to_json()])
     at = options.index("--properties-file")
     return ended(
         subprocess.run(

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.reconcile import findings
@@ -50,7 +51,7 @@ class Settled:
         deployment.run("tps", "show")
         campaign = int(self.id)
         with connect(deployment.database_url) as connection:
-            run = begin_run(connection, campaign, kind="INITIAL", actor="bob", reason=None, shares=1)
+            run = begin_run(connection, RunRequest(campaign=campaign, actor="bob"), shares=1)
             acquired = acquire_share(connection, run.token, uuid4(), lease_s=60)
             assert acquired is not None
             token = acquired.token
@@ -446,7 +447,7 @@ def test_refusals_have_their_exit_code_and_change_nothing(deployment: Deployment
     campaign = Settled(deployment, 1)
     running = deployment.create(2)
     with connect(deployment.database_url) as connection:
-        begin_run(connection, int(running), kind="INITIAL", actor="bob", reason=None, shares=1)
+        begin_run(connection, RunRequest(campaign=int(running), actor="bob"), shares=1)
     for arguments, code, sentence in (
         ((waiting,), 3, f"Campaign {waiting} is WAITING and was never started"),
         ((running,), 3, f"Campaign {running} is RUNNING and cannot be reconciled"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.store.connect import connect
 from bulkpoint.store.limit import ensure_limit
@@ -48,7 +49,7 @@ def campaigns(database_url: str) -> None:
             connection.execute(
                 "insert into campaign_target select %s, '=m' || i, i, 'r' from generate_series(1, 2) i", (campaign_id,)
             )
-        begin_run(connection, 1, kind="INITIAL", actor="a", reason=None, shares=2)
+        begin_run(connection, RunRequest(campaign=1, actor="a"), shares=2)
         stop_run(connection, 1, actor="a")
 
 

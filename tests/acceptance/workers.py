@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay.claims import FrozenPayment
@@ -283,7 +284,7 @@ def crew(
             for target in targets:
                 copy.write_row((campaign_id, *target))
         ensure_limit(connection, tps=tps, shares=shares, actor="tester")
-        run = begin_run(connection, campaign_id, kind="INITIAL", actor="tester", reason=None, shares=shares)
+        run = begin_run(connection, RunRequest(campaign=campaign_id, actor="tester"), shares=shares)
         driver = _Driver(database_url, run)
         driver.start()
         its = Crew(connection, database_url, money, run, folder, ours | settings, [(-math.inf, tps)])

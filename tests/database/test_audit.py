@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import StartTerms
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.store.audit import (
@@ -337,7 +336,7 @@ def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_oth
     for new in (NewCampaign("first"), NewCampaign("second", same_as=1, reason="on purpose")):
         create_campaign(connection, new, actor="kim", limits=NO_LIMITS, targets=targets)
     limit(90)
-    campaign = Campaign(world, 1).begun(actor="kim", reason="sorry", terms=StartTerms(forced=True))
+    campaign = Campaign(world, 1).begun(actor="kim", reason="sorry", force=True)
     limit(0)
     write(connection, "right.grant", campaign_id=2, login="lee", right="start")
     campaign.stopped(actor="lee", reason="wrong list")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import StartTerms, publish_progress
+from bulkpoint.campaigns.runs import publish_progress
 from bulkpoint.campaigns.tps import change_limit
 from bulkpoint.events.envelope import decode, encode, summary_of
 from bulkpoint.events.schema import DATA, schema_text
@@ -37,7 +37,7 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
     connection: Connection, world: World, tmp_path: Path
 ) -> None:
     waits = create(world, tmp_path, "a").created_by("kim").approved(actor="lee").withdrawn(actor="kim", reason="wrong")
-    campaign = create(world, tmp_path, "b").begun(reason="because", terms=StartTerms(forced=True)).paid(2)
+    campaign = create(world, tmp_path, "b").begun(reason="because", force=True).paid(2)
     publish_progress(connection, campaign.run)
     publish_progress(connection, campaign.run)  # told once
     campaign.stopped(reason="money asked").begun("RESUME", reason="because")

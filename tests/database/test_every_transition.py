@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.runs import StartTerms, end_run
+from bulkpoint.campaigns.runs import end_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.campaigns.transition import WrongStateError, recorded, transition
 from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, RunState
@@ -54,7 +54,7 @@ def give(campaign: Campaign, command: Command) -> None:
         case Command.START:
             campaign.begun(reason="r")
         case Command.FORCE:
-            campaign.begun(reason="r", terms=StartTerms(forced=True))
+            campaign.begun(reason="r", force=True)
         case Command.RESUME:
             campaign.begun("RESUME", reason="r")
         case Command.RETRY:

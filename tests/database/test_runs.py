@@ -2,14 +2,16 @@
 
 import json
 import threading
+from typing import Any
 
 import pytest
 
 from bulkpoint.campaigns.resume import plan_resume
 from bulkpoint.campaigns.retry import plan_retry
-from bulkpoint.campaigns.runs import ALL_BUT_REFUSED, end_run, stop_run
+from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.campaigns.runs import end_run, stop_run
 from bulkpoint.errors import BulkpointError
-from bulkpoint.rules.lifecycle import FailureKind, RunState
+from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.progress import RetrySelection
@@ -129,6 +131,14 @@ def test_a_campaign_that_has_run_is_not_started_again(world: World) -> None:
         campaign.begun()
 
 
+def retry_of(campaign: Campaign, **asked: Any) -> RunRequest:
+    return RunRequest(campaign=campaign.id, kind=RunKind.RETRY, actor="tester", **asked)
+
+
+def resume_of(campaign: Campaign) -> RunRequest:
+    return RunRequest(campaign=campaign.id, kind=RunKind.RESUME, actor="tester")
+
+
 def failed_of_each_kind(campaign: Campaign) -> Campaign:
     """Of its first five payments one is paid, and one failed of each kind, with codes CODE_2 to CODE_5."""
     campaign.paid([1])
@@ -202,18 +212,18 @@ def test_two_resumes_of_one_lost_run_make_one_run(database_url: str, campaign: C
 
 
 @pytest.mark.parametrize(
-    ("chosen", "seqs"),
+    ("selection", "seqs"),
     [
-        (ALL_BUT_REFUSED, [4, 5]),
+        (RetrySelection(), [4, 5]),
         (RetrySelection((FailureKind.REJECTED,)), [2]),
         (RetrySelection((FailureKind.UNAVAILABLE, FailureKind.UNKNOWN), "CODE_5"), [5]),
         (RetrySelection(tuple(FailureKind)), [2, 3, 4, 5]),
     ],
 )
 def test_a_retry_opens_the_failed_payments_that_are_chosen(
-    connection: Connection, world: World, completed: Campaign, chosen: RetrySelection, seqs: list[int]
+    connection: Connection, world: World, completed: Campaign, selection: RetrySelection, seqs: list[int]
 ) -> None:
-    completed.begun("RETRY", chosen=chosen)
+    completed.begun("RETRY", selection=selection)
     reopened = connection.execute(
         "select seq, tries, failure_kind, failure_code, finished_at, first_sent_at is not null, maybe_credited"
         " from payment where state = 'PENDING' order by seq"
@@ -227,7 +237,7 @@ def test_a_retry_opens_the_failed_payments_that_are_chosen(
 
 def test_a_retry_of_nothing_is_refused_and_changes_nothing(connection: Connection, completed: Campaign) -> None:
     with refused("no FAILED payment"):
-        completed.begun("RETRY", chosen=RetrySelection((FailureKind.UNKNOWN,), "NO_SUCH_CODE"))
+        completed.begun("RETRY", selection=RetrySelection((FailureKind.UNKNOWN,), "NO_SUCH_CODE"))
     assert connection.execute("select count(*) from campaign_run").fetchone() == (1,)
 
 
@@ -235,19 +245,23 @@ def test_a_payment_is_retried_three_times_and_then_only_beyond_the_limit(
     connection: Connection, completed: Campaign
 ) -> None:
     completed.had_retry_runs(3, kind="UNKNOWN")
-    plan = plan_retry(connection, completed.id, ALL_BUT_REFUSED)
+    plan = plan_retry(connection, retry_of(completed))
     assert [one.kind for one in plan.again] == ["UNAVAILABLE"]
     assert {(one.kind, one.spent) for one in plan.left} == {("UNKNOWN", True), ("REJECTED", False), ("MISMATCH", False)}
     completed.begun("RETRY")
     assert connection.execute("select seq, retry_runs from payment where state = 'PENDING'").fetchall() == [(4, 1)]
     completed.failed([4], "UNAVAILABLE").ended("COMPLETED").had_retry_runs(3, kind="UNAVAILABLE")
     with refused(r"2 FAILED payments.*had 3 RETRY runs already.*--beyond-limit --reason"):
-        plan_retry(connection, completed.id, ALL_BUT_REFUSED)
+        plan_retry(connection, retry_of(completed))
     with refused("no FAILED payment of this choice that may be retried"):
         completed.begun("RETRY")
-    beyond = RetrySelection(ALL_BUT_REFUSED.kinds, beyond_limit=True)
-    assert {one.kind for one in plan_retry(connection, completed.id, beyond).again} == {"UNAVAILABLE", "UNKNOWN"}
-    completed.begun("RETRY", chosen=beyond)
+    beyond = RetrySelection(beyond_limit=True)
+    plan = plan_retry(connection, retry_of(completed, reason="r", selection=beyond))
+    assert {one.kind for one in plan.again} == {
+        "UNAVAILABLE",
+        "UNKNOWN",
+    }
+    completed.begun("RETRY", reason="r", selection=beyond)
     again = connection.execute("select seq, retry_runs from payment where state = 'PENDING' order by seq").fetchall()
     assert again == [(4, 4), (5, 4)]
     detail = connection.execute("select detail->'beyond_limit' from audit_event where action = 'retry'").fetchall()
@@ -276,9 +290,9 @@ def test_a_new_run_has_a_patience_of_its_own_and_keeps_the_rate_that_money_lower
 def test_a_resume_is_planned_once_the_lost_drivers_lease_has_ended(connection: Connection, campaign: Campaign) -> None:
     said: list[str] = []
     with refused("has not been started"):
-        plan_resume(connection, campaign.id, tell=said.append)
+        plan_resume(connection, resume_of(campaign), say=said.append)
     campaign.begun().driver_ends(in_s=0.8)
-    assert plan_resume(connection, campaign.id, tell=said.append).driver_is_gone
+    assert plan_resume(connection, resume_of(campaign), say=said.append).driver_is_gone
     assert len(said) == 1
 
 
@@ -294,5 +308,5 @@ def test_a_resume_of_a_run_whose_driver_renews_is_refused(
     beating = threading.Timer(0.7, beat)
     beating.start()
     with refused("its driver is alive"):
-        plan_resume(connection, campaign.id, tell=lambda _: None)
+        plan_resume(connection, resume_of(campaign), say=lambda _: None)
     beating.join()

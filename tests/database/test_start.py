@@ -13,15 +13,18 @@ from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_same_list, preview_campaign, preview_file
 from bulkpoint.campaigns.readiness import policy_of
-from bulkpoint.campaigns.runs import StartTerms, begin_run, stop_run
-from bulkpoint.campaigns.start import StartRequest, check_request, find_next, plan_start
+from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.start import find_next, plan_start
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import UsageError
-from bulkpoint.rules.readiness import NO_LIMITS, Policy
+from bulkpoint.rules.lifecycle import RunKind
+from bulkpoint.rules.readiness import NO_LIMITS, NO_POLICY, Policy
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.progress import RetrySelection
 from bulkpoint.store.run import Run
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.sentences import sentence
@@ -70,14 +73,16 @@ def lists(world: World, tmp_path: Path) -> Lists:
     return Lists(world.connection, tmp_path)
 
 
-def plan(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> StartTerms:
-    return plan_start(connection, settings, campaign_id, StartRequest(**asked)).terms
+def plan(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> RunRequest:
+    return plan_start(connection, settings, RunRequest(campaign=campaign_id, actor="bob", **asked)).request
 
 
-def begin(connection: Connection, campaign_id: int, terms: StartTerms | None = None, reason: str | None = None) -> Run:
-    return begin_run(
-        connection, campaign_id, kind="INITIAL", actor="bob", reason=reason, shares=2, terms=terms or StartTerms()
-    )
+def begin(
+    connection: Connection, campaign_id: int, request: RunRequest | None = None, policy: Policy = NO_POLICY
+) -> Run:
+    request = request or RunRequest(campaign=campaign_id, actor="bob")
+    assert request.campaign_id == campaign_id
+    return begin_run(connection, request, shares=2, policy=policy)
 
 
 # Order
@@ -98,8 +103,8 @@ def test_the_oldest_ready_campaign_is_next_and_others_are_named(connection: Conn
         plan(connection, younger)
     with refused(r"not to start before.*--force --reason"):
         plan(connection, later)
-    assert plan(connection, younger, force=True, reason="r").forced
-    assert plan(connection, later, force=True, reason="r").forced
+    assert plan(connection, younger, force=True, reason="r").force
+    assert plan(connection, later, force=True, reason="r").force
 
 
 def test_what_waits_for_approval_or_was_paid_before_blocks_nobody(connection: Connection, lists: Lists) -> None:
@@ -129,11 +134,11 @@ def test_a_forced_start_is_told_with_the_start_or_not_at_all(
 ) -> None:
     lists.create("a")
     younger = lists.create("b")
-    terms = plan(connection, younger, force=True, reason="apology")
+    forced = plan(connection, younger, force=True, reason="apology")
     with refused(r"changed since they were looked at"):
-        begin(connection, younger, StartTerms(b"0" * 32, forced=True), reason="apology")
+        begin(connection, younger, forced.model_copy(update={"digest": "0" * 64}))
     assert world.written(younger) == (["campaign.created"], ["create"])
-    begin(connection, younger, terms, reason="apology")
+    begin(connection, younger, forced)
     told = ["campaign.created", "campaign.forced", "campaign.started"]
     assert world.written(younger) == (told, ["create", "force", "start"])
 
@@ -141,18 +146,19 @@ def test_a_forced_start_is_told_with_the_start_or_not_at_all(
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        (StartRequest(force=True), "--force needs --reason"),
-        (StartRequest(force=True, reason="  "), "--force needs --reason"),
-        (StartRequest(same_as=3), "--same-as needs --reason"),
-        (StartRequest(digest="abc"), "is not a digest"),
-        (StartRequest(digest="z" * 64), "is not a digest"),
-        (StartRequest(digest="0" * 65), "is not a digest"),
+        ({"force": True}, "--force needs --reason"),
+        ({"force": True, "reason": "  "}, "--force needs --reason"),
+        ({"same_as": 3}, "--same-as needs --reason"),
+        ({"selection": RetrySelection(beyond_limit=True)}, "--beyond-limit needs --reason"),
+        ({"digest": "abc"}, "is not a digest"),
+        ({"digest": "z" * 64}, "is not a digest"),
+        ({"digest": "0" * 65}, "is not a digest"),
     ],
-    ids=["force", "blank reason", "same as", "short digest", "no hexadecimal", "long digest"],
+    ids=["force", "blank reason", "same as", "beyond limit", "short digest", "no hexadecimal", "long digest"],
 )
-def test_options_that_cannot_be_are_wrong_usage(asked: StartRequest, sentence: str) -> None:
+def test_options_that_cannot_be_are_wrong_usage(asked: dict[str, Any], sentence: str) -> None:
     with refused(sentence, UsageError):
-        check_request(asked)
+        RunRequest(campaign=1, actor="bob", **asked)
 
 
 def test_while_one_runs_a_start_says_which_since_when_how_far_and_when_it_ends(
@@ -202,10 +208,10 @@ def test_the_limits_hold_for_targets_that_others_loaded(connection: Connection, 
         with refused(words):
             plan(connection, campaign_id, settings, force=True, reason="r")
         with refused(words):
-            begin(connection, campaign_id, StartTerms(policy=policy_of(settings)))
+            begin(connection, campaign_id, policy=policy_of(settings))
         assert find_next(connection, settings)[0] is None
     allowed = load_settings({"BULKPOINT_MAX_AMOUNT_PER_ROW": "14", "BULKPOINT_MAX_AMOUNT_PER_CAMPAIGN": "50"})
-    begin(connection, campaign_id, plan(connection, campaign_id, allowed))
+    begin(connection, campaign_id, plan(connection, campaign_id, allowed), policy_of(allowed))
 
 
 def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: Lists) -> None:
@@ -215,12 +221,12 @@ def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: L
     with refused(rf"have the digest {digest}, not the one given.*preview {campaign_id}"):
         plan(connection, campaign_id, digest="00" * 32)
     plan(connection, campaign_id, digest=digest[:12].upper())
-    terms = plan(connection, campaign_id, digest=digest)
+    looked_at = plan(connection, campaign_id, digest=digest)
     connection.execute(
         "update campaign_target set amount = 11 - 2 * (member_id = 'a')::int where member_id in ('a', 'b')"
     )
     with refused(r"changed since they were looked at"):
-        begin(connection, campaign_id, terms)
+        begin(connection, campaign_id, looked_at)
     assert get_campaign(connection, campaign_id).state == "WAITING"
     begin(connection, campaign_id, plan(connection, campaign_id))
 
@@ -304,7 +310,7 @@ def test_a_loaded_list_that_was_paid_is_refused_at_the_start(connection: Connect
         begin(connection, again)
     with refused(rf"--same-as {again}|same as that of campaign {paid}"):
         plan(connection, again, same_as=again, reason="r")
-    begin(connection, again, plan(connection, again, same_as=paid, reason="second half"), reason="second half")
+    begin(connection, again, plan(connection, again, same_as=paid, reason="second half"))
     assert get_campaign(connection, again).same_as == paid
     detail = connection.execute(
         "select detail->>'same_as' from audit_event where action = 'start' order by 1"
@@ -346,7 +352,7 @@ def test_an_approval_is_another_logins_and_binds_the_digest(
     with refused(r"changed after they were approved"):
         begin(connection, campaign_id)
     approve_campaign(lee, campaign_id, actor="Lee")
-    begin(connection, campaign_id, plan(connection, campaign_id, CAREFUL))
+    begin(connection, campaign_id, plan(connection, campaign_id, CAREFUL), policy_of(CAREFUL))
     with refused(r"is RUNNING and cannot be approved"):
         approve_campaign(lee, campaign_id, actor="Lee")
 
@@ -354,7 +360,7 @@ def test_an_approval_is_another_logins_and_binds_the_digest(
 def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.create("a")
     with refused(r"no one has approved it"):
-        begin(connection, campaign_id, StartTerms(policy=Policy(approval_required=True)))
+        begin(connection, campaign_id, policy=Policy(approval_required=True))
 
 
 # Rights
@@ -364,7 +370,6 @@ def test_the_run_itself_looks_for_the_approval(connection: Connection, lists: Li
 def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Connection, right: Right) -> None:
     from bulkpoint.campaigns.resume import plan_resume
     from bulkpoint.campaigns.retry import plan_retry
-    from bulkpoint.campaigns.runs import ALL_BUT_REFUSED
     from bulkpoint.campaigns.tps import change_limit
 
     campaign_id, younger = lists.create("a"), lists.create("b")
@@ -382,17 +387,17 @@ def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Co
             begin(connection, campaign_id)
             stop_run(lee, campaign_id, actor="lee")  # needs no right
             with no_right():
-                plan_resume(lee, campaign_id, tell=print)
+                plan_resume(lee, RunRequest(campaign=campaign_id, actor="lee", kind=RunKind.RESUME), say=print)
             connection.execute("alter table campaign_run disable trigger all")
             connection.execute("update campaign_run set state = 'COMPLETED'")
             with no_right():
-                plan_retry(lee, campaign_id, ALL_BUT_REFUSED)
+                plan_retry(lee, RunRequest(campaign=campaign_id, actor="lee", kind=RunKind.RETRY))
         case Right.FORCE:
             plan(lee, campaign_id)
             with no_right():
                 plan(lee, younger, force=True, reason="r")
             with no_right():
-                begin(lee, younger, StartTerms(forced=True), reason="r")
+                begin(lee, younger, RunRequest(campaign=younger, actor="lee", force=True, reason="r"))
         case Right.APPROVE:
             with no_right():
                 approve_campaign(lee, campaign_id, actor="lee")

@@ -34,14 +34,14 @@ def test_a_refusal_is_the_same_after_a_way_as_json_on_one_line() -> None:
 
 def test_a_job_hands_its_refusal_over_to_the_command_that_started_it(capsys: pytest.CaptureFixture[str]) -> None:
     error = RefusedError(NESTED)
-    assert end_of_job(error, ["3", "--holder", "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"]) == ExitCode.REFUSED
+    assert end_of_job(error, followed=True) == ExitCode.REFUSED
     lines = ["Spark says something", *capsys.readouterr().err.splitlines()]
     assert handed_over(lines) == NESTED
     assert lines[-1] == f"bulkpoint: {sentence(error)}"
 
 
 def test_a_job_of_a_scheduler_only_says_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    end_of_job(RefusedError(NESTED), ["3"])
+    end_of_job(RefusedError(NESTED), followed=False)
     assert capsys.readouterr().err == f"bulkpoint: {sentence(NESTED)}\n"
 
 

@@ -13,9 +13,10 @@ from typing import Any, Literal, Self
 from uuid import uuid4
 
 from bulkpoint.campaigns.approve import approve_campaign
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.campaigns.withdraw import withdraw_campaign
-from bulkpoint.rules.lifecycle import FailureKind, RunState
+from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit
@@ -140,11 +141,10 @@ class Campaign:
 
     # What the product does
 
-    def begun(self, kind: str = "INITIAL", *, actor: str = ACTOR, reason: str | None = None, **asked: Any) -> Self:
-        """RUNNING: the first start freezes its targets. asked: as begin_run has it."""
-        self._run = begin_run(
-            self._connection, self.id, kind=kind, actor=actor, reason=reason, shares=self.world.shares, **asked
-        )
+    def begun(self, kind: str = "INITIAL", *, actor: str = ACTOR, **asked: Any) -> Self:
+        """RUNNING: the first start freezes its targets. asked: other fields of the RunRequest."""
+        request = RunRequest(campaign=self.id, kind=RunKind(kind), actor=actor, **asked)
+        self._run = begin_run(self._connection, request, shares=self.world.shares)
         return self
 
     def share(self, *, lease_s: float = LEASE_S) -> ShareToken:

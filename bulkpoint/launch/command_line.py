@@ -1,0 +1,123 @@
+"""A start as it is written: the options of `campaign start`, and the whole line of scripts/submit.sh.
+
+The options are made from the fields of RunRequest, so none is declared a second time. They are made when a command is
+looked at: until then the command line does without pydantic.
+"""
+
+from collections.abc import Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from bulkpoint.errors import UsageError
+
+if TYPE_CHECKING:
+    from bulkpoint.campaigns.run_request import RunRequest
+
+PROGRAM = "scripts/submit.sh"
+
+
+class StartCommand(click.Command):
+    """A command with the options of a start, after its own; it gets them by the names of RunRequest's fields."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own parameters, the options of a start, and --help."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, *_start_options(), help_option]
+
+
+class SubmitCommand(StartCommand):
+    """The line of scripts/submit.sh."""
+
+    def format_usage(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """As docs/scheduling.md has it."""
+        formatter.write(f"usage: {PROGRAM} {IdOrNext.name} [options]\n")
+
+
+class IdOrNext(click.ParamType[Any]):
+    """A campaign's id, or `next`: the oldest campaign that is ready."""
+
+    name = "ID|next"
+
+    def convert(self, value: Any, _: click.Parameter | None, __: click.Context | None) -> Any:
+        """An int, or "next"; raises UsageError for anything else."""
+        if value == "next" or isinstance(value, int):
+            return value
+        if not (value.isascii() and value.isdecimal()):
+            raise UsageError("CAMPAIGN_ID_WRONG", "give_id_or_next", given=value)
+        return int(value)
+
+
+def read_request(arguments: Sequence[str]) -> "RunRequest":
+    """The request that a line of scripts/submit.sh makes, or the document that a command of ours handed over.
+
+    Raises UsageError and click's errors for what cannot be.
+    """
+    request: RunRequest = submit.main(list(arguments), PROGRAM, standalone_mode=False)
+    return request
+
+
+def usage() -> str:
+    """What `scripts/submit.sh --help` prints."""
+    return submit.get_help(click.Context(submit, info_name=PROGRAM)) + "\n"
+
+
+@click.command(
+    cls=SubmitCommand,
+    epilog="""\b
+exit codes: 0 done, or nothing to start for `next`; 2 wrong usage or setting;
+3 refused; 4 the run was stopped; 5 the run failed; 6 database, money or Spark
+out of reach. docs/scheduling.md says what to do with each.
+
+example: scripts/submit.sh next --yes""",
+)
+@click.argument("campaign", metavar=IdOrNext.name, type=IdOrNext(), required=False)
+@click.option("--yes", is_flag=True, help="Accepted and without effect: a job never asks.")
+@click.option("--actor", metavar="T", help="Who asks; default: BULKPOINT_ACTOR, else the operating system's user.")
+@click.option("--detach", is_flag=True, hidden=True)
+@click.option("--request", "document", hidden=True)
+def submit(
+    *,
+    campaign: Any,
+    yes: bool,  # noqa: ARG001
+    actor: str | None,
+    detach: bool,
+    document: str | None,
+    **options: Any,
+) -> "RunRequest":
+    """Pays campaign ID, or the oldest one that is ready, as a Spark job, and ends when its run has. For schedulers: it
+    asks nothing, reads nothing from stdin, and says what it does on stderr. SIGTERM or Ctrl-C stops the run in order.
+    """
+    from bulkpoint.campaigns.run_request import RunRequest, asker
+    from bulkpoint.settings import load_settings
+
+    if document is not None:
+        return RunRequest.from_json(document)
+    if detach:
+        raise UsageError("JOB_CANNOT_DETACH", "start_detached")
+    if campaign is None:
+        raise click.UsageError(f"Missing argument '{IdOrNext.name}'.")
+    return RunRequest(campaign=campaign, actor=actor or asker(load_settings()), **options)
+
+
+def _start_options() -> list[click.Option]:
+    """One option for each field of RunRequest that is marked as one."""
+    from bulkpoint.campaigns.run_request import RunRequest, StartOption
+
+    return [
+        click.Option(
+            [f"--{name.replace('_', '-')}"], metavar=mark.metavar, help=field.description, **_kind_of(field.annotation)
+        )
+        for name, field in RunRequest.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, StartOption)
+    ]
+
+
+def _kind_of(annotation: Any) -> dict[str, Any]:
+    """How click reads a value of this type: a flag, else a number or text."""
+    if annotation is bool:
+        return {"is_flag": True}
+    (kind,) = (one for one in get_args(annotation) if one is not NoneType)
+    return {"type": kind}
