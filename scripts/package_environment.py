@@ -30,7 +30,6 @@ _PACKAGES = (
     "pydantic",
     "pydantic-settings",
     "requests",
-    "tenacity",
     *(() if sys.version_info >= (3, 14) else ("uuid-utils",)),  # bulkpoint/ids.py
 )
 # Half of the megabytes, and nothing that a running program reads.

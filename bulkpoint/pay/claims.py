@@ -48,7 +48,7 @@ class Rows:
         return taken + coming
 
     def give_back(self, payments: Iterable[Payment]) -> None:
-        """Payments that were claimed and not sent, for the next hold of a share."""
+        """Payments that were claimed and not sent, for the next lease of a share."""
         self._given_back.extend(FrozenPayment(p.seq, p.member_id, p.amount, p.reason) for p in payments)
 
     @property
@@ -61,14 +61,18 @@ def claim(
 ) -> list[Payment]:
     """Make rows ours; those that are final, not yet due or held by somebody alive are left out."""
     by_seq = {row.seq: row for row in rows}
+    asked_at = boot_clock()
     claims = claim_payments(connection, run, token, sorted(by_seq))
-    now = boot_clock()
+    answered_at = boot_clock()
     payments = []
     for seq, tries, maybe_credited, failure_code, since_first_s, since_last_s in claims:
         _, member_id, amount, reason = by_seq[seq]
         key = idempotency_key(namespace, member_id)
-        first_sent_at = None if since_first_s is None else now - since_first_s
-        last_sent_at = first_sent_at if since_last_s is None else now - since_last_s
+        # How long ago was true at some moment between the two: the first send is taken as early, the last one as late.
+        first_sent_at = last_sent_at = None
+        if since_first_s is not None:
+            first_sent_at = asked_at - since_first_s
+            last_sent_at = answered_at - (since_first_s if since_last_s is None else since_last_s)
         payments.append(
             Payment(
                 seq, member_id, amount, reason, key, tries, maybe_credited, failure_code, first_sent_at, last_sent_at

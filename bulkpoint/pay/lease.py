@@ -1,4 +1,4 @@
-"""A worker's hold on one share of the limit: taken, renewed on a connection of its own, lost, or released."""
+"""A worker's lease of one share of the limit: taken, renewed on a connection of its own, lost, or released."""
 
 import threading
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class LeaseTerms:
 
     @property
     def in_database_s(self) -> float:
-        """How long the row stays taken after a renewal: the hold, and the calls that may still be on their way.
+        """How long the row stays taken after a renewal: the lease, and the calls that may still be on their way.
 
         Counted from the answer, a call that timed out may reach money one more timeout later.
         """
@@ -57,10 +57,13 @@ class LeaseTerms:
 
 
 class Lease:
-    """One hold. The gate opens and closes by what renewals bring back; `stop` ends renewing, `release` gives it back.
+    """One lease of one share. Renewals open and close the gate; `stop` ends them, `release` gives the share back.
 
     Deadlines run on this machine's clock from the moment *before* a renewal was asked, so a slow answer can only
     shorten them.
+
+    clock: turns an instant of this worker's clock into seconds since 1970 by the database's. The distance between the
+    two is measured before the first send, so that the stamps of one share never jump.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Lease:
         self.moved_away = False  # the share has no permits while others have: hand it back
         self._terms = terms
         self._owned_until = clock.asked_at + OWN_S
-        self._clock = clock
+        self.clock = clock
         self._first_answer = threading.Event()
         self._renewals = PeriodicLink(
             terms.conninfo,
@@ -90,16 +93,9 @@ class Lease:
         )
         self._first_answer.wait(OWN_S)
 
-    def stamp(self, instant: float) -> float:
-        """An instant of this worker's clock as seconds since 1970 by the database's clock.
-
-        The distance between the two is measured before the first send: stamps of one share never jump.
-        """
-        return self._clock.stamp(instant)
-
     @property
     def over(self) -> bool:
-        """Nothing more is sent under this hold."""
+        """Nothing more is sent under this lease."""
         return self.lost or self.run_over or self.moved_away or boot_clock() >= self._owned_until
 
     def stop(self) -> None:
@@ -111,18 +107,18 @@ class Lease:
         """Give the share back with the sends of the last second, so that its next holder loses and doubles none."""
         if self.lost or boot_clock() >= self._owned_until:
             return
-        release_share(connection, self.token, [self.stamp(at) for at in self.gate.remembered()], self._pressure())
+        release_share(connection, self.token, [self.clock.stamp(at) for at in self.gate.remembered()], self._pressure())
 
     def _pressure(self) -> dict[str, float | None] | None:
         """How money holds this share back, by the database's clock."""
         pressure = self.gate.pressure()
-        return None if pressure is None else _shifted(pressure, self.stamp)._asdict()
+        return None if pressure is None else _shifted(pressure, self.clock.stamp)._asdict()
 
     def _turn(self, link: Link) -> bool:
         if self.over:
             return False
         asked_at = boot_clock()
-        # Without an answer the gate shuts by itself 0.9 s after the last one, and the hold is `over` 3 s after it.
+        # Without an answer the gate shuts by itself 0.9 s after the last one, and the lease is `over` 3 s after it.
         with suppress(UnreachableError):
             self._learn(link.ask(self._renew), asked_at)
             self._first_answer.set()
@@ -139,7 +135,7 @@ class Lease:
         self._owned_until = asked_at + OWN_S
         if not self._first_answer.is_set():  # nothing was sent yet: the better of two measurements stays
             clock = DatabaseClock(asked_at, boot_clock(), renewal.database_now)
-            self._clock = min(self._clock, clock, key=lambda one: one.error_s)
+            self.clock = min(self.clock, clock, key=lambda measured: measured.error_s)
         if not renewal.run_live:
             self.run_over = True
             self.gate.close()

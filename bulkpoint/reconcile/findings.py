@@ -1,11 +1,14 @@
 """What look-ups come to: payments settled, put off, or left open; written in batches, with every call that was made."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError
+from bulkpoint.pay.call_loop import Call
 from bulkpoint.pay.gate import boot_clock
-from bulkpoint.rules.answers import CallResult, Credited, Outcome, Verdict
+from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
+from bulkpoint.rules.answers import Credited, Outcome, Overload, Verdict
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
 from bulkpoint.store.reconcile import (
@@ -22,6 +25,9 @@ from bulkpoint.store.reconcile import (
 from bulkpoint.text import clean
 
 FLUSH_EVERY_S = 0.5
+# Calls of one payment that bring no usable answer, and the seconds between them. Being throttled is no such call.
+TRIES_MAX = 4
+AGAIN_AFTER_S = 1.0
 # Of a member id that money shows under our key, and that is not ours.
 CHARACTERS_SHOWN_MAX = 200
 
@@ -39,13 +45,23 @@ class LookedUp:
 
 
 class Findings:
-    """Gathers the answers of one command and writes them; `report` hears of each payment that stays open or differs."""
+    """The sink of one command's look-ups: gathers what they came to, and writes it.
 
-    def __init__(self, connection: Connection, run: EndedRun, report: Report) -> None:
+    `report` hears of each payment that stays open or differs. answered_at: when the last call ended. trouble: why
+    nothing more is asked; calls under way are waited for all the same.
+    """
+
+    def __init__(
+        self, connection: Connection, run: EndedRun, payments: PaymentsInDoubt, report: Report, *, patience_s: float
+    ) -> None:
         self.figures = LookedUp()
+        self.answered_at = boot_clock()
+        self.trouble: BulkpointError | None = None
         self._connection = connection
         self._run = run
+        self._payments = payments
         self._report = report
+        self._patience_s = patience_s
         self._attempts: list[Attempt] = []
         self._settled: dict[int, tuple[Finding, InDoubtPayment]] = {}
         self._put_off: array[int] = array("q")  # too early to tell: eight bytes a payment
@@ -53,29 +69,61 @@ class Findings:
         self._last_round = False
         self._flushed_at = boot_clock()
 
-    def record(self, attempt: Attempt) -> None:
-        """A call that left."""
-        self._attempts.append(attempt)
+    def not_sent(self, call: Call[PaymentInDoubt]) -> None:
+        """It waits for another permit."""
+        self._payments.ready.append(call.payment)
 
-    def conclude(
-        self, row: InDoubtPayment, observed: CallResult, verdict: Verdict, absence_proven_in_s: float | None
-    ) -> bool:
+    def out_of_patience(self, verdict: Verdict) -> None:
+        """The command has waited long enough for money."""
+        self.trouble = UnreachableError(
+            "LOOK_UP_WITHOUT_ANSWER",
+            "reconcile_when_money_answers",
+            campaign_id=self._run.campaign_id,
+            seconds=self._patience_s,
+            last=verdict.outcome.value,
+        )
+
+    def answered(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:
+        """Keep the attempt, and what the answer says of the payment; ask again where it says nothing."""
+        self.answered_at = call.answered_at
+        if call.attempt is not None:
+            self._attempts.append(call.attempt)
+        if verdict.outcome is Outcome.UNAUTHORIZED:
+            self.trouble = RefusedError("LOOK_UP_UNAUTHORIZED", "check_money_token")
+        elif not self._conclude(call, verdict):
+            self._ask_again(call, verdict)
+
+    def record(self, attempts: Iterable[Attempt]) -> None:
+        """Calls that left, and whose answer nobody waited for."""
+        self._attempts.extend(attempts)
+
+    def _conclude(self, call: Call[PaymentInDoubt], verdict: Verdict) -> bool:
         """Take in an answer; False where it says nothing, and money should be asked again."""
+        row, proof_s = call.payment.row, call.absence_proven_in_s
         if verdict.credited is not Credited.PERHAPS:
             self._settled[row.seq] = (Finding(row.seq, verdict.transaction_id, row), row)
-        elif verdict.outcome is Outcome.FOUND_OTHER and observed.credit is not None:
-            campaign_id, member_id, amount = observed.credit
-            credit = Theirs(campaign_id, clean(member_id, CHARACTERS_SHOWN_MAX), amount, observed.transaction_id)
+        elif verdict.outcome is Outcome.FOUND_OTHER and call.result.credit is not None:
+            campaign_id, member_id, amount = call.result.credit
+            credit = Theirs(campaign_id, clean(member_id, CHARACTERS_SHOWN_MAX), amount, call.result.transaction_id)
             self.leave_open(row, Kind.OTHER_CREDIT, credit)
         elif verdict.outcome is not Outcome.NOT_FOUND_YET:
             return False
-        elif absence_proven_in_s is None:
+        elif proof_s is None:
             self.leave_open(row, Kind.IN_PROGRESS if row.failure_code == Outcome.IN_PROGRESS else Kind.FORGOTTEN)
         elif self._last_round:
             self.leave_open(row, Kind.TOO_EARLY)
         else:
-            self._ask_later(row, absence_proven_in_s)
+            self._ask_later(row, proof_s)
         return True
+
+    def _ask_again(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:
+        payment = call.payment
+        payment.tries += verdict.overload is not Overload.THROTTLED
+        if payment.tries >= TRIES_MAX:
+            self.leave_open(payment.row, Kind.NO_ANSWER)
+            return
+        wait_s = max(AGAIN_AFTER_S, verdict.retry_after_s or 0.0)
+        self._payments.ask_again(payment, due_at=call.answered_at + wait_s)
 
     def is_held(self, row: InDoubtPayment) -> bool:
         """Whether a worker may still be at work on it: then it is put off, or left open if it was already."""

@@ -1,6 +1,7 @@
 """What becomes of a payment after a call, and when it may be sent again. Durations in seconds; no clock is read."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -15,8 +16,37 @@ WAIT_S_MIN = 1.0
 # Look-ups of one payment in a run, beyond the retries: one soon, one when "not found" is proof.
 LOOK_UPS_MAX = 2
 
+# Rows that failed together must not come back together.
+JITTER_S = 0.3
+
 # Tries so far in this run (1 or more) -> seconds to wait before the next one, or none: no more tries.
 NextTry = Callable[[int], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """At most `retries` repeated calls of a payment in a run, `backoff_s` apart: fixed, not exponential.
+
+    The limit already keeps calls apart, and money's own wish to wait (Retry-After) comes on top. random: gives a number
+    from 0 to 1, another one each time.
+    """
+
+    retries: int
+    backoff_s: float
+    random: Callable[[], float]
+
+    def wait_s(self) -> float:
+        """Seconds before a call is repeated."""
+        return self.backoff_s + JITTER_S * self.random()
+
+    def next_try(self, tries: int) -> float | None:
+        """A NextTry: seconds to wait after so many tries; None: they are spent."""
+        return self.wait_s() if tries <= self.retries else None
+
+    @property
+    def calls_max(self) -> int:
+        """POSTs and GETs of one payment in a run together."""
+        return 1 + self.retries + LOOK_UPS_MAX
 
 
 class Decision(NamedTuple):

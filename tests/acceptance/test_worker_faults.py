@@ -69,6 +69,21 @@ def test_workers_killed_at_random_moments_leave_everybody_paid_once(
         assert its.query(b"select count(*) > 10 from payment where maybe_credited") == [(True,)], "nothing was killed"
 
 
+def test_a_row_that_comes_twice_ends_the_run_as_a_defect_and_pays_nobody_twice(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    money.change(latency_ms=600)  # so that the first of the two is still in hand
+    with crew(database_url, money, tmp_path, members=150, tps=100, shares=1) as its:
+        rows = its.open_rows()
+        worker = its.hire([*rows[:100], *rows[50:]])
+        with pytest.raises(AssertionError, match="a payment is in hand twice"):
+            worker.assert_ends_well()
+        its.workers.remove(worker)  # it failed its task, as it should
+        assert its.halt() == "DEFECT"
+        assert its.count("PROCESSING") == 0, "what it had is given back"
+        assert its.count("PENDING") > 50
+
+
 def test_a_worker_that_slept_through_its_lease_changes_nothing_that_others_claimed(
     database_url: str, money: Money, tmp_path: Path
 ) -> None:

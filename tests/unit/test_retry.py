@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Halt, classify, classify_look_up
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.retry import (
+    JITTER_S,
+    LOOK_UPS_MAX,
     RETRY_AFTER_S_MAX,
     WAIT_S_MIN,
     Decision,
+    RetryPolicy,
     absence_proven_in_s,
     decide,
     decide_look_up,
@@ -50,6 +53,20 @@ def after(*observed: CallResult, maybe_credited: bool = False) -> Decision:
             next_try=three_retries,
         )
     return decision
+
+
+def test_a_policy_allows_so_many_retries_each_after_the_backoff_and_a_little_chance() -> None:
+    numbers = iter([0.0, 1.0, 0.5, 0.25])
+    policy = RetryPolicy(retries=3, backoff_s=3.0, random=lambda: next(numbers))
+    assert [policy.next_try(tries) for tries in (1, 2, 3)] == [3.0, 3.0 + JITTER_S, 3.0 + JITTER_S / 2]
+    assert policy.next_try(4) is None
+    assert policy.next_try(5) is None
+    assert policy.wait_s() == 3.0 + JITTER_S / 4
+    assert policy.calls_max == 1 + 3 + LOOK_UPS_MAX
+
+
+def test_without_retries_the_first_call_is_the_only_try() -> None:
+    assert RetryPolicy(retries=0, backoff_s=3.0, random=lambda: 0.0).next_try(1) is None
 
 
 def test_a_credit_is_a_success() -> None:

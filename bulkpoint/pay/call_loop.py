@@ -1,0 +1,254 @@
+"""The one loop that calls money. "Every wire send passes one gate" is `CallLoop.turn`: no other code begins a call.
+
+A source has payments ready, the gate lets their calls out, money answers, and a sink is handed each call with what its
+answer means. A partition of a run (in_hand.py, sender.py) and a reconciliation (reconcile/) are two sources and two
+sinks of this loop. A payment is paid by POST, or looked up by GET: the source says which.
+"""
+
+from collections.abc import Callable, Sized
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+from bulkpoint.ids import new_id
+from bulkpoint.money.adapter import Adapter, load_adapter
+from bulkpoint.money.clients import make_calls
+from bulkpoint.money.contract import PointsCall
+from bulkpoint.money.transport import Calls, Reply
+from bulkpoint.pay.gate import LeasedGate, boot_clock
+from bulkpoint.pay.lease import Lease
+from bulkpoint.pay.task import Payment
+from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Outcome, Verdict, classify, classify_look_up
+from bulkpoint.rules.retry import absence_proven_in_s
+from bulkpoint.settings import Settings, read_secret
+from bulkpoint.store.payment import Attempt
+
+# With nothing to do, and with nothing answered, look for new payments this often.
+LOOK_AGAIN_S = 0.01
+
+P = TypeVar("P", bound=Payment)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTerms:
+    """What never changes from call to call of one command: for which campaign, how money is asked, what it promises.
+
+    http_timeout_s: of one call; settle_s: after the last send, until "not found" is proof; retention_s: how long money
+    remembers a key.
+    """
+
+    campaign_id: int
+    adapter: Adapter
+    open_calls: Callable[[], Calls]
+    make_gate: Callable[[], LeasedGate]
+    http_timeout_s: float
+    settle_s: float
+    retention_s: float
+
+    @classmethod
+    def of(cls, campaign_id: int, settings: Settings) -> "CallTerms":
+        """As the settings say. Raises UsageError where the token's file or the adapter cannot be used."""
+        token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
+        return cls(
+            campaign_id,
+            load_adapter(settings.money_adapter, token),
+            partial(make_calls, settings),
+            partial(
+                LeasedGate,
+                guard_s=settings.guard_ms / 1000,
+                counts_from=settings.limit_counts_from,
+                patience_s=settings.breaker_patience_s,
+            ),
+            http_timeout_s=settings.money_timeout_s,
+            settle_s=settings.money_settle_s,
+            retention_s=settings.money_key_retention_h * 3600,
+        )
+
+
+class Call(Generic[P]):
+    """One call, from the gate to what its answer means.
+
+    sent_at: when it passed the gate, at the moment its bytes could leave; None: it has not. The others are set when the
+    call has ended. attempt: its row, None where it never left. absence_proven_in_s: of a look-up, seconds until "not
+    found" would have been proof when it left; 0: it is, None: it never will be. Instants by boot_clock.
+    """
+
+    __slots__ = (
+        "absence_proven_in_s",
+        "answered_at",
+        "attempt",
+        "attempt_id",
+        "gate",
+        "inside",
+        "look_up",
+        "payment",
+        "result",
+        "sent_at",
+    )
+
+    answered_at: float
+    result: CallResult
+    attempt: Attempt | None
+    absence_proven_in_s: float | None
+
+    def __init__(self, payment: P, gate: LeasedGate, *, look_up: bool) -> None:
+        self.payment = payment
+        self.gate = gate
+        self.look_up = look_up
+        self.attempt_id = new_id()
+        self.inside = True
+        self.sent_at: float | None = None
+
+    def on_wire(self) -> bool:
+        """Asked by the client at the moment of the wire send: may it leave now?"""
+        self.sent_at = self.gate.pass_out()
+        self.inside = self.sent_at is None
+        return not self.inside
+
+
+class Source(Protocol[P]):
+    """Where payments come from: `ready` is empty when there is nothing to call for now."""
+
+    @property
+    def ready(self) -> Sized:
+        """What waits for its call."""
+
+    def next_call(self, gate: LeasedGate) -> Call[P] | None:
+        """The next call; none where another thread took the last payment back just now."""
+
+
+class Sink(Protocol[P]):
+    """What becomes of calls. Each call ends in one of `not_sent` and `answered`."""
+
+    def not_sent(self, call: Call[P]) -> None:
+        """The gate did not let it out: nothing happened."""
+
+    def out_of_patience(self, verdict: Verdict) -> None:
+        """Money has given nothing but trouble for longer than BULKPOINT_BREAKER_PATIENCE_S, this verdict the last."""
+
+    def answered(self, call: Call[P], verdict: Verdict) -> None:
+        """It was answered, or given up after its time-out; or money could not be reached, and it never left."""
+
+
+class CallLoop(Generic[P]):
+    """Keeps calls under way side by side, from one thread, under one lease of a share of the limit.
+
+    under_way: begun, and not yet with the sink. sent: wire sends that ended.
+    """
+
+    def __init__(self, terms: CallTerms, lease: Lease, source: Source[P], sink: Sink[P], *, in_flight_max: int) -> None:
+        self.under_way: set[Call[P]] = set()
+        self.sent = 0
+        self._terms = terms
+        self._lease = lease
+        self._gate = lease.gate
+        self._source = source
+        self._sink = sink
+        self._in_flight_max = in_flight_max
+
+    def turn(self, calls: Calls) -> None:
+        """Begin what the gate lets out now, wait a little for answers, and hand the sink what has ended.
+
+        Every wire send of bulkpoint is begun here, and asks the gate at the moment it would leave (Call.on_wire). When
+        the gate is closed no call begins any more; those under way still end here.
+        """
+        wait_s = self._begin(calls)
+        for call, reply in calls.ended(wait_s):
+            self._end(call, reply)
+
+    def _begin(self, calls: Calls) -> float:
+        """Begin what may go now; how long to wait for an answer before looking again, in seconds."""
+        source, gate, under_way, terms = self._source, self._gate, self.under_way, self._terms
+        while source.ready and len(under_way) < self._in_flight_max:
+            opens_in_s = gate.try_enter()
+            if opens_in_s > 0:
+                return min(opens_in_s, LOOK_AGAIN_S)
+            call = source.next_call(gate)
+            if call is None:
+                gate.abandon()
+                break
+            under_way.add(call)
+            payment = call.payment
+            if call.look_up:
+                request = terms.adapter.look_up(payment.key)
+            else:
+                request = terms.adapter.pay(
+                    PointsCall(payment.key, terms.campaign_id, payment.member_id, payment.amount, payment.reason)
+                )
+            calls.begin(call, request, on_wire=call.on_wire)
+        return LOOK_AGAIN_S
+
+    def _end(self, call: Call[P], reply: Reply) -> None:
+        """Say what the answer means, count it for the gate, and hand it over."""
+        gate, sink = self._gate, self._sink
+        call.answered_at = answered_at = boot_clock()
+        if call.inside:
+            gate.abandon()
+        if call.look_up:
+            verdict = self._read_look_up(call, reply)
+            result = call.result
+        else:
+            call.result = result = self._terms.adapter.read_pay(reply, datetime.now(UTC))
+            verdict = classify(result)
+        if call.sent_at is None:
+            call.attempt = None
+        else:
+            self.sent += 1
+            timed_out = result.trouble is CallTrouble.TIMED_OUT
+            gate.answered(unknown_for_s=self._terms.http_timeout_s if timed_out else 0.0)
+            stamp = self._lease.clock.stamp
+            call.attempt = Attempt(
+                call.attempt_id,
+                "GET" if call.look_up else "POST",
+                call.payment.seq,
+                stamp(call.sent_at),
+                None if reply.trouble else stamp(answered_at),
+                result.status,
+                verdict.outcome,
+                verdict.code,
+                verdict.transaction_id,
+            )
+        if verdict.outcome is Outcome.NOT_SENT:
+            sink.not_sent(call)
+        else:
+            if gate.observe(verdict.overload, verdict.retry_after_s):
+                sink.out_of_patience(verdict)
+            sink.answered(call, verdict)
+        self.under_way.remove(call)
+
+    def _read_look_up(self, call: Call[P], reply: Reply) -> Verdict:
+        terms, payment, sent_at = self._terms, call.payment, call.sent_at
+        proof_s: float | None = None
+        if sent_at is not None:
+            # The payment was absent, if so, at some moment between the send and the answer.
+            last, first = payment.last_sent_at, payment.first_sent_at
+            proof_s = absence_proven_in_s(
+                since_last_sent_s=0.0 if last is None else sent_at - last,
+                since_first_sent_s=0.0 if first is None else call.answered_at - first,
+                retention_s=terms.retention_s,
+                after_s=terms.settle_s,
+                failure_code=payment.failure_code,
+            )
+        call.absence_proven_in_s = proof_s
+        call.result = terms.adapter.read_look_up(reply, datetime.now(UTC))
+        asked = Credit(terms.campaign_id, payment.member_id, payment.amount)
+        return classify_look_up(call.result, asked=asked, absence_is_proof=proof_s == 0)
+
+    def attempts_given_up(self) -> list[Attempt]:
+        """Rows for the calls that left and whose answer nobody will wait for."""
+        return [
+            Attempt(
+                call.attempt_id,
+                "GET" if call.look_up else "POST",
+                call.payment.seq,
+                self._lease.clock.stamp(call.sent_at),
+                None,
+                None,
+                Outcome.NO_ANSWER,
+                None,
+                None,
+            )
+            for call in self.under_way
+            if call.sent_at is not None
+        ]

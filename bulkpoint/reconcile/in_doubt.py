@@ -1,0 +1,68 @@
+"""The payments in doubt that one command asks money about: the source of its calls, which are all look-ups."""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from bulkpoint.pay.call_loop import Call
+from bulkpoint.pay.gate import LeasedGate, boot_clock
+from bulkpoint.pay.task import Payment
+from bulkpoint.rules.keys import idempotency_key
+from bulkpoint.store.reconcile import InDoubtPayment
+
+
+@dataclass(slots=True)
+class PaymentInDoubt(Payment):
+    """A payment that is only looked up. `row`: as it was read; tries: look-ups that brought no usable answer."""
+
+    row: InDoubtPayment
+
+    @classmethod
+    def of(cls, row: InDoubtPayment, key_namespace: UUID, *, read_from: float, read_until: float) -> "PaymentInDoubt":
+        """The row's durations were true at some moment between the two instants of boot_clock."""
+        since_first_s = row.since_first_sent_s
+        return cls(
+            row.seq,
+            row.member_id,
+            row.amount,
+            reason="",  # no look-up has one
+            key=idempotency_key(key_namespace, row.member_id),
+            tries=0,
+            maybe_credited=True,
+            failure_code=row.failure_code,
+            first_sent_at=-math.inf if since_first_s is None else read_from - since_first_s,
+            last_sent_at=read_until - row.since_last_sent_s,
+            row=row,
+        )
+
+
+class PaymentsInDoubt:
+    """Those to look up now (`ready`), and those to look up again when they are due."""
+
+    def __init__(self) -> None:
+        self.ready: deque[PaymentInDoubt] = deque()
+        self._waiting: list[tuple[float, int, PaymentInDoubt]] = []  # heap: due at, seq
+
+    def __bool__(self) -> bool:
+        return bool(self.ready or self._waiting)
+
+    def add(self, payments: Iterable[PaymentInDoubt]) -> None:
+        """Payments that were read just now."""
+        self.ready.extend(payments)
+
+    def ask_again(self, payment: PaymentInDoubt, *, due_at: float) -> None:
+        """At this instant of boot_clock, or soon after it."""
+        heapq.heappush(self._waiting, (due_at, payment.seq, payment))
+
+    def bring_back_due(self) -> None:
+        """Make ready what is due."""
+        now, waiting = boot_clock(), self._waiting
+        while waiting and waiting[0][0] <= now:
+            self.ready.append(heapq.heappop(waiting)[2])
+
+    def next_call(self, gate: LeasedGate) -> Call[PaymentInDoubt]:
+        """A look-up, always."""
+        return Call(self.ready.popleft(), gate, look_up=True)
