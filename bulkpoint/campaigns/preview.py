@@ -30,6 +30,7 @@ from bulkpoint.store import preview as store
 from bulkpoint.store.campaign import Campaign, get_campaign, get_counts
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import find_same_list
+from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.store.target import digest_targets
 
 # A list with more reasons than this has one for each member or nearly so; all of them would fill the memory.
@@ -84,7 +85,7 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
 
     Raises RefusedError where there is no such campaign.
     """
-    with store.one_snapshot(connection):
+    with one_snapshot(connection):
         campaign = get_campaign(connection, campaign_id)
         figures, above = store.measure_targets(connection, campaign_id, row_max=limits.per_row)
         digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)

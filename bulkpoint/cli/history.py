@@ -18,7 +18,7 @@ def history(*, campaign_id: int) -> None:
     """
     from bulkpoint.store.audit import list_history
     from bulkpoint.store.campaign import get_campaign
-    from bulkpoint.store.export import one_snapshot
+    from bulkpoint.store.snapshot import one_snapshot
     from bulkpoint.views.audit import HistoryView
 
     with open_session() as session, one_snapshot(session.connection):

@@ -28,8 +28,8 @@ def find(*, member: str, campaign_id: int | None) -> None:
       bulkpoint payment find --member "=odd id" --campaign 3 --json
     """
     from bulkpoint.store.campaign import get_campaign
-    from bulkpoint.store.export import one_snapshot
     from bulkpoint.store.payment_history import find_payments
+    from bulkpoint.store.snapshot import one_snapshot
     from bulkpoint.views.payment import PaymentsView
 
     try:

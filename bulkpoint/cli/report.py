@@ -52,7 +52,8 @@ def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None) 
 
 def _write_rows(session: Session, campaign_id: int, out: Path | None, *, kind: str, failed_only: bool) -> None:
     from bulkpoint.store.campaign import get_campaign
-    from bulkpoint.store.export import one_snapshot, stream_payments
+    from bulkpoint.store.export import stream_payments
+    from bulkpoint.store.snapshot import one_snapshot
     from bulkpoint.views.export import refuse_unstarted, write_csv, write_parquet
 
     write = write_csv if kind == "csv" else write_parquet

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from psycopg.rows import class_row
-
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.sql import sql
+from bulkpoint.store.rows import Query
 
 # A limit of 0 is a tool: for a look at money's answers it takes minutes. After ten, somebody may have forgotten it.
 HOLD_S_MAX = 600.0
@@ -35,9 +33,9 @@ class Alert:
     until: datetime | None
 
 
+_ALERTS = Query("find_alerts", Alert)
+
+
 def find_alerts(connection: Connection) -> list[Alert]:
     """Everything that needs a person now, of one moment; empty when all is well. A few rows are read, whatever runs."""
-    with connection.cursor(row_factory=class_row(Alert)) as cursor:
-        return cursor.execute(
-            sql("find_alerts"), {"hold_s_max": HOLD_S_MAX, "standstill_s_max": STANDSTILL_S_MAX}
-        ).fetchall()
+    return _ALERTS.all(connection, hold_s_max=HOLD_S_MAX, standstill_s_max=STANDSTILL_S_MAX)

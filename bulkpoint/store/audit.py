@@ -9,10 +9,10 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 # What the first row is linked to, and the hash of a log without rows.
@@ -112,6 +112,12 @@ class _Links:
     kept_hash: bytes | None
 
 
+_AUDIT = Query("list_audit", AuditEvent)
+_ACTIONS = Query("list_audit_actions", str)
+_HISTORY = Query("list_history", AuditEvent)
+_LINKS = Query("verify_audit", _Links)
+
+
 def write_audit(
     connection: Connection,
     *,
@@ -150,27 +156,22 @@ def os_user() -> str:
 
 def list_audit(connection: Connection, choice: AuditChoice, *, rows_max: int) -> list[AuditEvent]:
     """The latest rows of the choice, that many at most, oldest first."""
-    with connection.cursor(row_factory=class_row(AuditEvent)) as cursor:
-        found = cursor.execute(sql("list_audit"), asdict(choice) | {"rows_max": rows_max}).fetchall()
-    return found[::-1]
+    return _AUDIT.all(connection, **asdict(choice), rows_max=rows_max)[::-1]
 
 
 def list_audit_actions(connection: Connection) -> list[str]:
     """The actions that occur, by name. One scan of the log."""
-    return [row[0] for row in connection.execute(sql("list_audit_actions")).fetchall()]
+    return _ACTIONS.all(connection)
 
 
 def list_history(connection: Connection, campaign_id: int) -> list[AuditEvent]:
     """What happened to one campaign, oldest first; with the changes of the limit while it ran. One scan of the log."""
-    with connection.cursor(row_factory=class_row(AuditEvent)) as cursor:
-        return cursor.execute(sql("list_history"), {"campaign_id": campaign_id}).fetchall()
+    return _HISTORY.all(connection, campaign_id=campaign_id)
 
 
 def verify_audit(connection: Connection, kept: KeptHash | None = None) -> Verification:
     """Make every seal again and compare; also with a hash that somebody has kept. One pass, changes nothing."""
-    with connection.cursor(row_factory=class_row(_Links)) as cursor:
-        links = cursor.execute(sql("verify_audit"), {"kept_no": kept and kept.audit_no}).fetchone()
-    assert links is not None, "counts are one row"
+    links = _LINKS.one(connection, kept_no=kept and kept.audit_no)
     last_no, last_hash = links.last_no or 0, links.last_hash or BEFORE_THE_FIRST
     return Verification(links.rows, last_no, links.last_at, last_hash, _find_break(links, last_no, last_hash, kept))
 

@@ -8,7 +8,7 @@ import psycopg
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.rows import typed_row
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 
@@ -89,6 +89,15 @@ class CampaignRun:
     finished_at: datetime | None
 
 
+_INSERT = Query("insert_campaign", int)
+_CAMPAIGNS = Query("get_campaigns", Campaign)
+_QUEUE = Query("list_queue", QueuedCampaign)
+_RUNNING = Query("get_running_campaign", int)
+_COUNTS = Query("get_campaign_counts", Counts)
+_RUNS = Query("list_campaign_runs", CampaignRun)
+_LOCK = Query("lock_campaign", int)
+
+
 def insert_campaign(
     connection: Connection,
     *,
@@ -100,25 +109,20 @@ def insert_campaign(
     not_before: datetime | None,
 ) -> int:
     """Store a new campaign and return its id."""
-    row = connection.execute(
-        sql("insert_campaign"),
-        {
-            "name": name,
-            "note": note,
-            "expected_count": expected_count,
-            "expected_amount": expected_amount,
-            "creator": creator,
-            "not_before": not_before,
-        },
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    return _INSERT.one(
+        connection,
+        name=name,
+        note=note,
+        expected_count=expected_count,
+        expected_amount=expected_amount,
+        creator=creator,
+        not_before=not_before,
+    )
 
 
 def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     """Raises RefusedError where there is no such campaign."""
-    with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
-        campaign = cursor.execute(sql("get_campaigns"), {"campaign_id": campaign_id}).fetchone()
+    campaign = _CAMPAIGNS.first(connection, campaign_id=campaign_id)
     if campaign is None:
         raise RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=campaign_id)
     return campaign
@@ -126,7 +130,7 @@ def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
 
 def lock_campaign(connection: Connection, campaign_id: int) -> None:
     """Hold the campaign's row until the caller's transaction ends: the first lock of every change of its state."""
-    connection.execute(sql("lock_campaign"), {"campaign_id": campaign_id})
+    _LOCK.first(connection, campaign_id=campaign_id)
 
 
 def approve(connection: Connection, campaign_id: int, *, actor: str, digest: bytes) -> None:
@@ -147,26 +151,23 @@ def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: st
 
 def list_campaigns(connection: Connection) -> list[Campaign]:
     """All campaigns, oldest first."""
-    with connection.cursor(row_factory=typed_row(Campaign)) as cursor:
-        return cursor.execute(sql("get_campaigns"), {"campaign_id": None}).fetchall()
+    return _CAMPAIGNS.all(connection, campaign_id=None)
 
 
 def list_queue(connection: Connection) -> list[QueuedCampaign]:
     """The campaigns that wait, oldest first."""
-    with connection.cursor(row_factory=typed_row(QueuedCampaign)) as cursor:
-        return cursor.execute(sql("list_queue")).fetchall()
+    return _QUEUE.all(connection)
 
 
 def get_running_campaign(connection: Connection) -> Campaign | None:
     """The one that runs."""
-    row = connection.execute(sql("get_running_campaign")).fetchone()
-    return None if row is None else get_campaign(connection, row[0])
+    campaign_id = _RUNNING.first(connection)
+    return None if campaign_id is None else get_campaign(connection, campaign_id)
 
 
 def get_counts(connection: Connection, campaign: Campaign) -> Counts:
     """Counts by state; before the freeze everything expected is PENDING."""
-    with connection.cursor(row_factory=typed_row(Counts)) as cursor:
-        counts = cursor.execute(sql("get_campaign_counts"), {"campaign_id": campaign.campaign_id}).fetchone()
+    counts = _COUNTS.first(connection, campaign_id=campaign.campaign_id)
     if counts is None:
         none_failed: dict[str, int] = dict.fromkeys(FailureKind, 0)
         return Counts(campaign.expected_count, 0, 0, 0, campaign.expected_amount, 0, 0, 0, none_failed)
@@ -175,5 +176,4 @@ def get_counts(connection: Connection, campaign: Campaign) -> Counts:
 
 def list_campaign_runs(connection: Connection, campaign_id: int) -> list[CampaignRun]:
     """The runs of a campaign, the first one first."""
-    with connection.cursor(row_factory=typed_row(CampaignRun)) as cursor:
-        return cursor.execute(sql("list_campaign_runs"), {"campaign_id": campaign_id}).fetchall()
+    return _RUNS.all(connection, campaign_id=campaign_id)

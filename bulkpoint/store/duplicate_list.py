@@ -1,10 +1,11 @@
 """Lists that were seen: the same one paid twice is the commonest accident."""
 
-from psycopg.rows import class_row
-
 from bulkpoint.rules.readiness import REMEMBERED_DAYS, SameList
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
+
+_SAME_LIST = Query("find_same_list", SameList)
 
 
 def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> None:
@@ -14,9 +15,7 @@ def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> No
 
 def find_same_list(connection: Connection, campaign_id: int, digest: bytes) -> SameList | None:
     """The other campaign that had this list last, within 90 days; none where there is none, or it was withdrawn."""
-    with connection.cursor(row_factory=class_row(SameList)) as cursor:
-        asked = {"campaign_id": campaign_id, "digest": digest, "days": REMEMBERED_DAYS}
-        return cursor.execute(sql("find_same_list"), asked).fetchone()
+    return _SAME_LIST.first(connection, campaign_id=campaign_id, digest=digest, days=REMEMBERED_DAYS)
 
 
 def allow_repetition(connection: Connection, campaign_id: int, *, same_as: int, reason: str) -> None:

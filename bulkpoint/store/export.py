@@ -1,15 +1,13 @@
 """What a report reads: every payment of a campaign as a stream, and the figures of its page, all of one moment."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.rows import typed_row
-from bulkpoint.store.sql import sql
+from bulkpoint.store.rows import Query
 
 # One round trip: large enough to be cheap, some 10 MB as Python has them.
 BATCH_ROWS = 10_000
@@ -67,6 +65,13 @@ class ReportedSample:
     tps: int
 
 
+class AmountRange(NamedTuple):
+    """Points: the lowest and the highest amount of a payment."""
+
+    lowest: int
+    highest: int
+
+
 class AmountCount(NamedTuple):
     """Payments with an amount from edge number `edge` to below the next one, by how they ended."""
 
@@ -76,50 +81,39 @@ class AmountCount(NamedTuple):
     open: int
 
 
-@contextmanager
-def one_snapshot(connection: Connection) -> Iterator[None]:
-    """Everything that the block reads is of one moment; it changes nothing, and its times are in UTC."""
-    with connection.transaction():
-        connection.execute(sql("begin_snapshot"))
-        connection.execute(sql("times_in_utc"))
-        yield
+_PAYMENTS = Query("export_payments", PaymentRow)
+_FAILURES = Query("report_failures", Failures)
+_RUNS = Query("report_runs", ReportedRun)
+_SAMPLES = Query("report_samples", ReportedSample)
+_AMOUNT_RANGE = Query("report_amount_range", AmountRange)
+_AMOUNTS = Query("report_amounts", AmountCount)
 
 
 def stream_payments(connection: Connection, campaign_id: int, *, failed_only: bool) -> Iterator[list[PaymentRow]]:
     """The payments in the order of the list, ten thousand at a time, whatever their number; inside one_snapshot."""
-    with connection.cursor(name="export") as cursor:
-        cursor.execute(sql("export_payments"), {"campaign_id": campaign_id, "failed_only": failed_only})
-        while batch := cursor.fetchmany(BATCH_ROWS):
-            yield [PaymentRow._make(row) for row in batch]
+    return _PAYMENTS.batches(connection, BATCH_ROWS, campaign_id=campaign_id, failed_only=failed_only)
 
 
 def list_failures(connection: Connection, campaign_id: int, *, rows_max: int) -> list[Failures]:
     """The most frequent kinds and codes of failure. One scan of the campaign."""
-    with connection.cursor(row_factory=typed_row(Failures)) as cursor:
-        return cursor.execute(sql("report_failures"), {"campaign_id": campaign_id, "rows_max": rows_max}).fetchall()
+    return _FAILURES.all(connection, campaign_id=campaign_id, rows_max=rows_max)
 
 
 def list_reported_runs(connection: Connection, campaign_id: int) -> list[ReportedRun]:
     """The runs of a campaign, the first one first."""
-    with connection.cursor(row_factory=typed_row(ReportedRun)) as cursor:
-        return cursor.execute(sql("report_runs"), {"campaign_id": campaign_id}).fetchall()
+    return _RUNS.all(connection, campaign_id=campaign_id)
 
 
 def list_samples(connection: Connection, campaign_id: int, *, samples_max: int) -> list[ReportedSample]:
     """At most so many samples of all runs together, in order, evenly chosen; and the last one of each run besides."""
-    with connection.cursor(row_factory=typed_row(ReportedSample)) as cursor:
-        parameters = {"campaign_id": campaign_id, "samples_max": samples_max}
-        return cursor.execute(sql("report_samples"), parameters).fetchall()
+    return _SAMPLES.all(connection, campaign_id=campaign_id, samples_max=samples_max)
 
 
-def amount_range(connection: Connection, campaign_id: int) -> tuple[int, int]:
+def amount_range(connection: Connection, campaign_id: int) -> AmountRange:
     """The lowest and the highest amount, in points, of a campaign that is frozen. One scan of it."""
-    row = connection.execute(sql("report_amount_range"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1])
+    return _AMOUNT_RANGE.one(connection, campaign_id=campaign_id)
 
 
 def count_amounts(connection: Connection, campaign_id: int, edges: Sequence[int]) -> list[AmountCount]:
     """Payments by amount, between ascending edges in points; edges that have none are left out. One scan."""
-    rows = connection.execute(sql("report_amounts"), {"campaign_id": campaign_id, "edges": list(edges)})
-    return [AmountCount(*row) for row in rows]
+    return _AMOUNTS.all(connection, campaign_id=campaign_id, edges=list(edges))

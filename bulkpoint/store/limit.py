@@ -3,10 +3,9 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
 from bulkpoint.rules.shares import permits
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 
@@ -32,19 +31,6 @@ class Limit:
         return sum(permits(self.tps, self.shares, share) for share in self.leased)
 
 
-def ensure_limit(connection: Connection, *, tps: int, shares: int, actor: str) -> None:
-    """Store the first limit; changes nothing where there is one."""
-    connection.execute(sql("ensure_limit"), {"tps": tps, "shares": shares, "actor": actor})
-
-
-def get_limit(connection: Connection) -> Limit:
-    """The limit as it is. Call ensure_limit first."""
-    with connection.cursor(row_factory=class_row(Limit)) as cursor:
-        limit = cursor.execute(sql("get_limit")).fetchone()
-    assert limit is not None, "ensure_limit comes first"
-    return limit
-
-
 @dataclass(frozen=True, slots=True)
 class LockedLimit:
     """The figure in force and who set it, its row locked. tps_afterwards: what comes back, None where it is lasting."""
@@ -64,17 +50,29 @@ class NewLimit:
     tps_afterwards: int | None
 
 
+_LIMIT = Query("get_limit", Limit)
+_LOCK = Query("lock_limit", LockedLimit)
+_LOCK_OVER = Query("lock_limit_that_is_over", LockedLimit)
+
+
+def ensure_limit(connection: Connection, *, tps: int, shares: int, actor: str) -> None:
+    """Store the first limit; changes nothing where there is one."""
+    connection.execute(sql("ensure_limit"), {"tps": tps, "shares": shares, "actor": actor})
+
+
+def get_limit(connection: Connection) -> Limit:
+    """The limit as it is. Call ensure_limit first."""
+    return _LIMIT.one(connection)
+
+
 def lock_limit(connection: Connection) -> LockedLimit:
     """Lock the limit until the caller's transaction ends. Call ensure_limit first."""
-    row = connection.execute(sql("lock_limit")).fetchone()
-    assert row is not None, "ensure_limit comes first"
-    return LockedLimit(*row)
+    return _LOCK.one(connection)
 
 
 def lock_limit_that_is_over(connection: Connection) -> LockedLimit | None:
     """The same of a temporary figure whose time has passed; None where the figure in force is not one."""
-    row = connection.execute(sql("lock_limit_that_is_over")).fetchone()
-    return None if row is None else LockedLimit(*row)
+    return _LOCK_OVER.first(connection)
 
 
 def set_limit(connection: Connection, new: NewLimit, *, actor: str) -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from psycopg.rows import class_row
-
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import Event
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 # A message is sent within this, or its sender is taken for dead and the next one sends it.
@@ -14,17 +13,19 @@ CLAIM_S = 180.0
 TOLD_WITHIN_S = 7 * 86_400.0
 EVENTS_AT_A_TIME = 100
 
+_CLAIM = Query("claim_notification", bool)
+_WAS_NOTIFIED = Query("was_notified", bool)
+_UNSENT = Query("unsent_notifications", Event)
+
 
 def claim_notification(connection: Connection, event_id: str, channel: str) -> bool:
     """Whether the message of this event is the caller's to send."""
-    asked = {"event_id": event_id, "channel": channel, "claim_s": CLAIM_S}
-    return connection.execute(sql("claim_notification"), asked).fetchone() is not None
+    return _CLAIM.first(connection, event_id=event_id, channel=channel, claim_s=CLAIM_S) is not None
 
 
 def was_notified(connection: Connection, event_id: str, channel: str) -> bool:
     """Whether the message of this event is out."""
-    row = connection.execute(sql("was_notified"), {"event_id": event_id, "channel": channel}).fetchone()
-    return row is not None and bool(row[0])
+    return _WAS_NOTIFIED.first(connection, event_id=event_id, channel=channel) or False
 
 
 def notification_sent(connection: Connection, event_id: str, channel: str) -> None:
@@ -39,6 +40,4 @@ def give_up_notification(connection: Connection, event_id: str, channel: str) ->
 
 def unsent_notifications(connection: Connection, types: Sequence[str], channel: str) -> list[Event]:
     """Events of the last seven days that the channel was not told of, the oldest first, a hundred at most."""
-    with connection.cursor(row_factory=class_row(Event)) as cursor:
-        asked = {"types": list(types), "channel": channel, "age_s": TOLD_WITHIN_S, "most": EVENTS_AT_A_TIME}
-        return cursor.execute(sql("unsent_notifications"), asked).fetchall()
+    return _UNSENT.all(connection, types=list(types), channel=channel, age_s=TOLD_WITHIN_S, most=EVENTS_AT_A_TIME)

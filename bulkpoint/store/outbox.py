@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from bulkpoint.ids import new_id
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.sql import sql
+from bulkpoint.store.rows import Query
 
 # The deployment itself: events that belong to no campaign.
 DEPLOYMENT = 0
@@ -29,6 +29,10 @@ class Event:
     data: dict[str, Any]
 
 
+_WRITE_OF_CAMPAIGN = Query("write_campaign_event", int)
+_WRITE_OF_DEPLOYMENT = Query("write_deployment_event", int)
+
+
 def write_event(
     connection: Connection,
     *,
@@ -43,17 +47,13 @@ def write_event(
     Call it inside the transaction that makes the change. `campaign_id` 0 is the deployment (`tps.changed`),
     `run` the run's number within its campaign. `data` holds counts and words, never a member id.
     """
-    statement = "write_deployment_event" if campaign_id == DEPLOYMENT else "write_campaign_event"
-    row = connection.execute(
-        sql(statement),
-        {
-            "campaign_id": campaign_id,
-            "event_id": new_id(),
-            "type": type,
-            "run_no": run,
-            "actor": actor,
-            "data": Jsonb(data),
-        },
-    ).fetchone()
-    assert row is not None, f"an event of campaign {campaign_id}, which has no row to be numbered under"
-    return int(row[0])
+    write = _WRITE_OF_DEPLOYMENT if campaign_id == DEPLOYMENT else _WRITE_OF_CAMPAIGN
+    return write.one(
+        connection,
+        campaign_id=campaign_id,
+        event_id=new_id(),
+        type=type,
+        run_no=run,
+        actor=actor,
+        data=Jsonb(data),
+    )

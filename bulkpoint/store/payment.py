@@ -12,6 +12,7 @@ import psycopg
 
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.share import RunToken, ShareToken
 from bulkpoint.store.sql import sql
 
@@ -65,6 +66,14 @@ class Change(NamedTuple):
     failure_message: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenRow:
+    count: int
+    first: int | None
+    last: int | None
+    due_in_s: float | None
+
+
 class UnwritableError(Exception):
     """PostgreSQL does not take these results: one of them breaks a rule, or has a text that cannot be stored."""
 
@@ -79,6 +88,11 @@ class OpenPayments:
     due_in_s: float
 
 
+_CLAIM = Query("claim_payments", Claim)
+_RECORD = Query("record_results", int)
+_OPEN = Query("open_payments", _OpenRow)
+
+
 def wave_query(campaign_id: int, first: int, last: int) -> str:
     """The statement Spark reads one wave by; the three are numbers, so nothing can be smuggled in."""
     return sql("wave_of_payments").decode().format(campaign_id=int(campaign_id), first=int(first), last=int(last))
@@ -86,19 +100,16 @@ def wave_query(campaign_id: int, first: int, last: int) -> str:
 
 def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seqs: Sequence[int]) -> list[Claim]:
     """Make these payments PROCESSING under the token; returns those that really became ours."""
-    rows = connection.execute(
-        sql("claim_payments"),
-        {
-            "campaign_id": run.campaign_id,
-            "run_id": run.run_id,
-            "driver_epoch": run.driver_epoch,
-            "share": token.share,
-            "epoch": token.epoch,
-            "holder": token.holder,
-            "seqs": numbers(seqs),
-        },
+    return _CLAIM.all(
+        connection,
+        campaign_id=run.campaign_id,
+        run_id=run.run_id,
+        driver_epoch=run.driver_epoch,
+        share=token.share,
+        epoch=token.epoch,
+        holder=token.holder,
+        seqs=numbers(seqs),
     )
-    return [Claim(*row) for row in rows]
 
 
 def record_results(
@@ -131,7 +142,7 @@ def record_results(
         "failure_messages": texts(c.failure_message for c in changes),
     }
     try:
-        return [row[0] for row in connection.execute(sql("record_results"), parameters)]
+        return _RECORD.all(connection, **parameters)
     except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
         raise  # the link's, or the login's: nothing is wrong with the results
     except (psycopg.Error, ValueError) as error:
@@ -171,7 +182,7 @@ def _quoted(text: str) -> str:
 
 def open_payments(connection: Connection, campaign_id: int) -> OpenPayments | None:
     """What is left to pay, for the next sweep; None when every row is final. One scan of the campaign."""
-    row = connection.execute(sql("open_payments"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    count, first, last, due_in_s = row
-    return OpenPayments(count, first, last, max(0.0, due_in_s or 0.0)) if count else None
+    found = _OPEN.one(connection, campaign_id=campaign_id)
+    if found.first is None or found.last is None:
+        return None
+    return OpenPayments(found.count, found.first, found.last, max(0.0, found.due_in_s or 0.0))

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.rows import typed_row
-from bulkpoint.store.sql import sql
+from bulkpoint.store.rows import Query
 
 # An attempt's id has the time by its worker's clock, a payment's times are the database's: so far apart they may be.
 CLOCKS_DIFFER_MAX = timedelta(minutes=2)
@@ -63,6 +62,11 @@ class FoundTarget:
     reason: str
 
 
+_PAYMENTS = Query("find_payments", FoundPayment)
+_TARGETS = Query("find_targets", FoundTarget)
+_ATTEMPTS = Query("find_attempts", FoundAttempt)
+
+
 def find_payments(
     connection: Connection, member_id: str, *, campaign_id: int | None = None
 ) -> list[FoundPayment | FoundTarget]:
@@ -72,10 +76,7 @@ def find_payments(
     one is asked; the calls of a payment are sought between its first one and its end.
     """
     wanted = {"member_id": member_id, "campaign_id": campaign_id}
-    with connection.cursor(row_factory=typed_row(FoundPayment)) as cursor:
-        payments = cursor.execute(sql("find_payments"), wanted).fetchall()
-    with connection.cursor(row_factory=typed_row(FoundTarget)) as cursor:
-        targets = cursor.execute(sql("find_targets"), wanted).fetchall()
+    payments, targets = _PAYMENTS.all(connection, **wanted), _TARGETS.all(connection, **wanted)
     found = [replace(payment, attempts=_attempts_of(connection, payment)) for payment in payments]
     return sorted([*found, *targets], key=lambda one: one.campaign_id, reverse=True)
 
@@ -87,16 +88,9 @@ def _attempts_of(connection: Connection, payment: FoundPayment) -> tuple[FoundAt
     # An UNKNOWN one may be looked up at any time.
     if payment.finished_at is not None and payment.failure_kind != FailureKind.UNKNOWN:
         last = _first_id_of(payment.finished_at + CLOCKS_DIFFER_MAX)
-    rows = connection.execute(
-        sql("find_attempts"),
-        {
-            "campaign_id": payment.campaign_id,
-            "seq": payment.seq,
-            "first": _first_id_of(payment.first_sent_at - CLOCKS_DIFFER_MAX),
-            "last": last,
-        },
-    )
-    return tuple(FoundAttempt(*row) for row in rows)
+    first = _first_id_of(payment.first_sent_at - CLOCKS_DIFFER_MAX)
+    found = _ATTEMPTS.all(connection, campaign_id=payment.campaign_id, seq=payment.seq, first=first, last=last)
+    return tuple(found)
 
 
 def _first_id_of(moment: datetime) -> UUID:

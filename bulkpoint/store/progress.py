@@ -7,7 +7,7 @@ from typing import Any
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import RETRIED_KINDS, RETRY_RUNS_MAX, CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.rows import typed_row
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 
@@ -106,10 +106,18 @@ class RunSummary:
     refused: int = 0
 
 
+_SAMPLE = Query("sample_progress", Sample)
+_FAILED = Query("count_failed", FailedKind)
+_RATE = Query[float | None]("recent_rate", float)
+_SUMMARY = Query("summarize_run", RunSummary)
+_LAST_CALL = Query[datetime | None]("last_call", datetime)
+_RUN_ID = Query("run_id_of_number", int)
+_QUARTER = Query("quarter_published", int)
+
+
 def sample_progress(connection: Connection, campaign_id: int) -> Sample:
     """Raises RefusedError where there is no such campaign."""
-    with connection.cursor(row_factory=typed_row(Sample)) as cursor:
-        sample = cursor.execute(sql("sample_progress"), {"campaign_id": campaign_id}).fetchone()
+    sample = _SAMPLE.first(connection, campaign_id=campaign_id)
     if sample is None:
         raise RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=campaign_id)
     return sample
@@ -117,8 +125,7 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
 
 def count_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> list[FailedKind]:
     """FAILED payments by kind and code, the most frequent first. One scan of the campaign."""
-    with connection.cursor(row_factory=typed_row(FailedKind)) as cursor:
-        return cursor.execute(sql("count_failed"), chosen.parameters(campaign_id)).fetchall()
+    return _FAILED.all(connection, **chosen.parameters(campaign_id))
 
 
 def keep_progress(connection: Connection, run_id: int) -> None:
@@ -128,39 +135,24 @@ def keep_progress(connection: Connection, run_id: int) -> None:
 
 def recent_rate(connection: Connection, run_id: int) -> float | None:
     """Payments that ended a second, over the last minute of a run's samples; none until there are two of them."""
-    row = connection.execute(sql("recent_rate"), {"run_id": run_id}).fetchone()
-    assert row is not None
-    rate: float | None = row[0]
-    return rate
+    return _RATE.one(connection, run_id=run_id)
 
 
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:
     """What the closing message tells of a run."""
-    wanted = {"run_id": run_id, "retried_kinds": list(RETRIED_KINDS)}
-    with connection.cursor(row_factory=typed_row(RunSummary)) as cursor:
-        summary = cursor.execute(sql("summarize_run"), wanted).fetchone()
-    assert summary is not None, f"run {run_id} exists"
-    return summary
+    return _SUMMARY.one(connection, run_id=run_id, retried_kinds=list(RETRIED_KINDS))
 
 
 def last_call(connection: Connection, campaign_id: int) -> datetime | None:
     """When the latest recorded call of a campaign left."""
-    row = connection.execute(sql("last_call"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    sent_at: datetime | None = row[0]
-    return sent_at
+    return _LAST_CALL.one(connection, campaign_id=campaign_id)
 
 
 def summarize_run_number(connection: Connection, campaign_id: int, run: int) -> RunSummary:
     """The same, of a campaign's run by its number."""
-    row = connection.execute(sql("run_id_of_number"), {"campaign_id": campaign_id, "run_no": run}).fetchone()
-    assert row is not None, f"campaign {campaign_id} has a run {run}"
-    return summarize_run(connection, row[0])
+    return summarize_run(connection, _RUN_ID.one(connection, campaign_id=campaign_id, run_no=run))
 
 
 def get_quarter_published(connection: Connection, campaign_id: int) -> int:
     """The highest percentage of which an event was written, 0 before the first."""
-    row = connection.execute(sql("quarter_published"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    percent: int = row[0]
-    return percent
+    return _QUARTER.one(connection, campaign_id=campaign_id)

@@ -1,11 +1,11 @@
 """What was recorded, row by row: for comparing it with money's ledger and with the limit."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.rows import typed_row
-from bulkpoint.store.sql import sql
+from bulkpoint.store.rows import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,22 @@ class Result:
     failure_kind: str
 
 
+class Send(NamedTuple):
+    """A call: when it left (seconds since 1970), and for which payment."""
+
+    sent_at: float
+    seq: int
+
+
+_RESULTS = Query("list_results", Result)
+_SENDS = Query("list_sends", Send)
+
+
 def list_results(connection: Connection, campaign_id: int) -> list[Result]:
     """Every payment of a campaign; in memory, so for a million rows, not for a hundred."""
-    with connection.cursor(row_factory=typed_row(Result)) as cursor:
-        return cursor.execute(sql("list_results"), {"campaign_id": campaign_id}).fetchall()
+    return _RESULTS.all(connection, campaign_id=campaign_id)
 
 
-def list_sends(connection: Connection, campaign_id: int) -> list[tuple[float, int]]:
-    """When each call of a campaign left (seconds since 1970) and its payment's seq, in the order of leaving."""
-    return connection.execute(sql("list_sends"), {"campaign_id": campaign_id}).fetchall()
+def list_sends(connection: Connection, campaign_id: int) -> list[Send]:
+    """Every call of a campaign, in the order of leaving."""
+    return _SENDS.all(connection, campaign_id=campaign_id)

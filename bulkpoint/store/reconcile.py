@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -13,6 +14,7 @@ from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.connect import Connection, refused_row
 from bulkpoint.store.payment import Attempt, attempt_columns, numbers, texts
+from bulkpoint.store.rows import Query
 from bulkpoint.store.share import DRIVER_SHARE
 from bulkpoint.store.sql import sql
 
@@ -111,35 +113,72 @@ class Finding(NamedTuple):
     read: InDoubtPayment | None = None
 
 
+class Compared(NamedTuple):
+    """How many of each were compared."""
+
+    payments: int
+    credits: int
+
+
+class _LatestRun(NamedTuple):
+    run_id: int
+    run_no: int
+    state: RunState
+    key_namespace: UUID
+
+
+class _Repair(NamedTuple):
+    seq: int
+    transaction_id: str
+
+
+class _DifferenceRow(NamedTuple):
+    kind: str
+    member_id: str
+    state: str | None
+    failure_kind: str | None
+    our_amount: int | None
+    our_transaction_id: str | None
+    amount: Decimal | None
+    transaction_id: str | None
+    credits: int
+    line: int | None
+
+
+_LATEST_RUN = Query("run_to_reconcile", _LatestRun)
+_KEEP = Query("keep_from_starting", int)
+_IN_DOUBT = Query("list_in_doubt", InDoubtPayment)
+_APPLY = Query("apply_findings", int)
+_COMPARED = Query("count_compared", Compared)
+_REPAIRS = Query("list_repairs", _Repair)
+_DIFFERENCES = Query("list_differences", _DifferenceRow)
+
+
 def find_run_to_reconcile(connection: Connection, campaign_id: int) -> tuple[EndedRun, RunState] | None:
     """The campaign's latest run and its state, which may be RUNNING yet; None where the campaign was never started."""
-    row = connection.execute(sql("run_to_reconcile"), {"campaign_id": campaign_id}).fetchone()
-    if row is None:
+    found = _LATEST_RUN.first(connection, campaign_id=campaign_id)
+    if found is None:
         return None
-    run_id, run_no, state, key_namespace = row
-    return EndedRun(campaign_id, run_id, run_no, key_namespace), RunState(state)
+    return EndedRun(campaign_id, found.run_id, found.run_no, found.key_namespace), found.state
 
 
 def keep_from_starting(connection: Connection, campaign_id: int) -> None:
     """No run of the campaign begins until the caller's transaction has ended."""
-    connection.execute(sql("keep_from_starting"), {"campaign_id": campaign_id})
+    _KEEP.first(connection, campaign_id=campaign_id)
 
 
 def list_in_doubt(
     connection: Connection, run: EndedRun, *, after: int = 0, seqs: Sequence[int] | None = None
 ) -> list[InDoubtPayment]:
     """The next 1,000 uncertain payments after the number `after`, in order; with `seqs` only some of these."""
-    rows = connection.execute(
-        sql("list_in_doubt"),
-        {
-            "campaign_id": run.campaign_id,
-            "run_id": run.run_id,
-            "after": after,
-            "seqs": None if seqs is None else numbers(seqs),
-            "rows_max": BATCH_ROWS_MAX,
-        },
+    return _IN_DOUBT.all(
+        connection,
+        campaign_id=run.campaign_id,
+        run_id=run.run_id,
+        after=after,
+        seqs=None if seqs is None else numbers(seqs),
+        rows_max=BATCH_ROWS_MAX,
     )
-    return [InDoubtPayment(*row) for row in rows]
 
 
 def apply_findings(
@@ -151,22 +190,20 @@ def apply_findings(
     that are no longer as they were read.
     """
     invariant(len({finding.seq for finding in findings}) == len(findings), "two findings of one payment in a batch")
-    rows = connection.execute(
-        sql("apply_findings"),
-        {
-            "campaign_id": run.campaign_id,
-            "run_id": run.run_id,
-            "share": DRIVER_SHARE,
-            **attempt_columns(attempts),
-            "seqs": numbers(f.seq for f in findings),
-            "transaction_ids": texts(f.transaction_id for f in findings),
-            "read_states": numbers(f.read and f.read.state for f in findings),
-            "read_shares": numbers(f.read and f.read.claim_share for f in findings),
-            "read_epochs": numbers(f.read and f.read.claim_epoch for f in findings),
-            "read_last_sent_ats": numbers(f.read and f.read.last_sent_at for f in findings),
-        },
+    changed = _APPLY.all(
+        connection,
+        campaign_id=run.campaign_id,
+        run_id=run.run_id,
+        share=DRIVER_SHARE,
+        **attempt_columns(attempts),
+        seqs=numbers(f.seq for f in findings),
+        transaction_ids=texts(f.transaction_id for f in findings),
+        read_states=numbers(f.read and f.read.state for f in findings),
+        read_shares=numbers(f.read and f.read.claim_share for f in findings),
+        read_epochs=numbers(f.read and f.read.claim_epoch for f in findings),
+        read_last_sent_ats=numbers(f.read and f.read.last_sent_at for f in findings),
     )
-    return {row[0] for row in rows}
+    return set(changed)
 
 
 def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, int, str]]) -> None:
@@ -184,30 +221,27 @@ def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, in
     connection.execute(sql("analyze_settlement"))
 
 
-def compare_settlement(connection: Connection, run: EndedRun) -> tuple[int, int]:
-    """Lay the loaded settlement beside every payment; how many payments and how many credits were compared."""
+def compare_settlement(connection: Connection, run: EndedRun) -> Compared:
+    """Compare every payment with the loaded settlement; how many there were of both."""
     connection.execute(sql("compare_settlement"), {"campaign_id": run.campaign_id})
-    row = connection.execute(sql("count_compared"), {"campaign_id": run.campaign_id}).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1])
+    return _COMPARED.one(connection, campaign_id=run.campaign_id)
 
 
 def repair_from_settlement(connection: Connection, run: EndedRun) -> int:
     """Make SUCCESS what money credited as it should and we had otherwise; how many rows that changed."""
-    repaired = 0
-    with connection.cursor(name="repairs") as cursor:
-        cursor.execute(sql("list_repairs"))
-        while batch := cursor.fetchmany(BATCH_ROWS_MAX):
-            repaired += len(apply_findings(connection, run, [], [Finding(*row) for row in batch]))
-    return repaired
+    return sum(
+        len(apply_findings(connection, run, [], [Finding(*repair) for repair in batch]))
+        for batch in _REPAIRS.batches(connection, BATCH_ROWS_MAX)
+    )
 
 
 def list_differences(connection: Connection) -> Iterator[Difference]:
     """What compare_settlement found, as it was before any repair, the worst kinds first; a thousand rows at a time."""
-    with connection.cursor(name="differences") as cursor:
-        cursor.itersize = BATCH_ROWS_MAX
-        cursor.execute(sql("list_differences"), {"kinds": [kind.value for kind in Kind]})
-        for kind, member, state, failure_kind, our_amount, our_id, amount, transaction_id, credits, line in cursor:
-            ours = None if state is None else Ours(state, failure_kind, our_amount, our_id)
-            theirs = None if amount is None else Theirs(None, member, int(amount), transaction_id, credits, line)
-            yield Difference(Kind(kind), member, ours, theirs)
+    for batch in _DIFFERENCES.batches(connection, BATCH_ROWS_MAX, kinds=[kind.value for kind in Kind]):
+        for row in batch:
+            ours = theirs = None
+            if row.state is not None and row.our_amount is not None:
+                ours = Ours(row.state, row.failure_kind, row.our_amount, row.our_transaction_id)
+            if row.amount is not None:
+                theirs = Theirs(None, row.member_id, int(row.amount), row.transaction_id, row.credits, row.line)
+            yield Difference(Kind(row.kind), row.member_id, ours, theirs)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import Event
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 
@@ -47,6 +46,12 @@ class Parked:
     trouble: str
 
 
+_CURSOR = Query("take_cursor", CursorLock)
+_EVENTS = Query("events_to_publish", Event)
+_WAITING = Query("outbox_status", Waiting)
+_PARKED = Query("parked_events", Parked)
+
+
 def add_missing_cursors(connection: Connection) -> None:
     """Make a cursor for every campaign that has events and none yet."""
     connection.execute(sql("add_missing_cursors"))
@@ -54,15 +59,12 @@ def add_missing_cursors(connection: Connection) -> None:
 
 def lock_next_cursor(connection: Connection) -> CursorLock | None:
     """A campaign with events to publish that no other relay is at, if there is one. Call it in a transaction."""
-    with connection.cursor(row_factory=class_row(CursorLock)) as cursor:
-        return cursor.execute(sql("take_cursor")).fetchone()
+    return _CURSOR.first(connection)
 
 
 def events_to_publish(connection: Connection, turn: CursorLock, *, most: int) -> list[Event]:
     """The next events of a campaign, in order."""
-    with connection.cursor(row_factory=class_row(Event)) as cursor:
-        asked = {"campaign_id": turn.campaign_id, "after": turn.published_no, "most": most}
-        return cursor.execute(sql("events_to_publish"), asked).fetchall()
+    return _EVENTS.all(connection, campaign_id=turn.campaign_id, after=turn.published_no, most=most)
 
 
 def mark_published(connection: Connection, turn: CursorLock, upto: int) -> None:
@@ -94,14 +96,12 @@ def park_event(connection: Connection, event: Event, trouble: str) -> None:
 
 def list_waiting(connection: Connection) -> list[Waiting]:
     """Campaigns with events that wait to be published."""
-    with connection.cursor(row_factory=class_row(Waiting)) as cursor:
-        return cursor.execute(sql("outbox_status")).fetchall()
+    return _WAITING.all(connection)
 
 
 def list_parked(connection: Connection) -> list[Parked]:
     """Events that were set aside."""
-    with connection.cursor(row_factory=class_row(Parked)) as cursor:
-        return cursor.execute(sql("parked_events")).fetchall()
+    return _PARKED.all(connection)
 
 
 def event_of(connection: Connection, parked: Parked) -> Event:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import psycopg
-from psycopg.rows import class_row
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 
@@ -21,26 +22,31 @@ class GrantedRight:
     granted_at: datetime
 
 
+class _Holding(NamedTuple):
+    login: str
+    has_it: bool
+
+
+_HAS_RIGHT = Query("has_right", _Holding)
+_RIGHTS = Query("list_rights", GrantedRight)
+_LOGIN_EXISTS = Query("login_exists", bool)
+
+
 def require_right(connection: Connection, right: Right) -> None:
     """Raises RefusedError where the login of this connection has not the right."""
-    row = connection.execute(sql("has_right"), {"permission": right}).fetchone()
-    assert row is not None
-    login, has_it = row
+    login, has_it = _HAS_RIGHT.one(connection, permission=right)
     if not has_it:
         raise RefusedError("RIGHT_MISSING", "grant_right", login=login, right=right)
 
 
 def list_rights(connection: Connection) -> list[GrantedRight]:
     """All rights, by login."""
-    with connection.cursor(row_factory=class_row(GrantedRight)) as cursor:
-        return cursor.execute(sql("list_rights")).fetchall()
+    return _RIGHTS.all(connection)
 
 
 def login_exists(connection: Connection, login: str) -> bool:
     """Whether the database has a role of that name that may log in."""
-    row = connection.execute(sql("login_exists"), {"login": login}).fetchone()
-    assert row is not None
-    return bool(row[0])
+    return _LOGIN_EXISTS.one(connection, login=login)
 
 
 def grant_right(connection: Connection, login: str, right: Right) -> bool:

@@ -1,7 +1,7 @@
 """Runs as rows: opened and ended, the driver's lease, the halt, and what a run finds and leaves open."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -9,6 +9,7 @@ import psycopg
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import RetrySelection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.share import DRIVER_SHARE, RunToken
 from bulkpoint.store.sql import sql
 
@@ -38,6 +39,44 @@ class Frozen:
     target_amount: int
 
 
+class RunStanding(NamedTuple):
+    """How a run stands; halt: the trouble for which its driver is to end it."""
+
+    state: RunState
+    halt: str | None
+
+
+class Reopened(NamedTuple):
+    """FAILED payments that are PENDING again, and their points."""
+
+    payments: int
+    points: int
+
+
+class OpenBucket(NamedTuple):
+    """A range of payments by its number from 0, and how many of them are open."""
+
+    bucket: int
+    open: int
+
+
+class _NewRun(NamedTuple):
+    run_id: int
+    run_no: int
+    driver_epoch: int
+
+
+_INSERT = Query("insert_run", _NewRun)
+_FROZEN = Query("frozen_campaign", Frozen)
+_REOPEN = Query("reopen_failed", Reopened)
+_END = Query("end_run", int)
+_END_WITHOUT_DRIVER = Query("end_run_without_driver", int)
+_OPEN_ROWS_EXIST = Query("open_rows_exist", bool)
+_RENEW = Query("renew_driver", RunStanding)
+_RUN_OF_HOLDER = Query[int | None]("run_of_holder", int)
+_BUCKETS = Query("open_buckets", OpenBucket)
+
+
 def insert_run(
     connection: Connection, campaign_id: int, *, kind: RunKind, actor: str, reason: str | None, holder: UUID
 ) -> tuple[RunToken, int] | None:
@@ -45,12 +84,10 @@ def insert_run(
     run = {"campaign_id": campaign_id, "kind": kind, "actor": actor, "reason": reason}
     try:
         with connection.transaction():  # so that the caller's one is of use after a refusal
-            row = connection.execute(sql("insert_run"), run | {"holder": holder, "lease_s": DRIVER_LEASE_S}).fetchone()
+            new = _INSERT.one(connection, **run, holder=holder, lease_s=DRIVER_LEASE_S)
     except psycopg.errors.UniqueViolation:
         return None
-    assert row is not None
-    run_id, run_no, driver_epoch = row
-    return RunToken(campaign_id, run_id, driver_epoch), run_no
+    return RunToken(campaign_id, new.run_id, new.driver_epoch), new.run_no
 
 
 def freeze_campaign(connection: Connection, campaign_id: int, digest: bytes) -> None:
@@ -60,9 +97,7 @@ def freeze_campaign(connection: Connection, campaign_id: int, digest: bytes) -> 
 
 def get_frozen(connection: Connection, campaign_id: int) -> Frozen:
     """What was frozen."""
-    row = connection.execute(sql("frozen_campaign"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None, "the campaign is frozen"
-    return Frozen(*row)
+    return _FROZEN.one(connection, campaign_id=campaign_id)
 
 
 def reset_tries(connection: Connection, campaign_id: int) -> None:
@@ -70,12 +105,9 @@ def reset_tries(connection: Connection, campaign_id: int) -> None:
     connection.execute(sql("reset_tries"), {"campaign_id": campaign_id})
 
 
-def reopen_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> tuple[int, int]:
+def reopen_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> Reopened:
     """Make the FAILED payments of a choice PENDING; how many they were, and their points."""
-    wanted = {**chosen.parameters(campaign_id), "share": DRIVER_SHARE}
-    row = connection.execute(sql("reopen_failed"), wanted).fetchone()
-    assert row is not None
-    return row[0], row[1]
+    return _REOPEN.one(connection, **chosen.parameters(campaign_id), share=DRIVER_SHARE)
 
 
 def begin_driver_lease(connection: Connection, run: Run) -> None:
@@ -87,27 +119,22 @@ def close_run(
     connection: Connection, run_id: int, state: RunState, *, reason: str | None, holder: UUID | None = None
 ) -> bool:
     """End a run that is RUNNING; false when it is not, or no longer that holder's. Without a holder: by hand."""
-    ended = {"run_id": run_id, "state": state, "reason": reason, "holder": holder}
-    return connection.execute(sql("end_run"), ended).fetchone() is not None
+    return _END.first(connection, run_id=run_id, state=state, reason=reason, holder=holder) is not None
 
 
 def close_run_without_driver(connection: Connection, run_id: int, reason: str) -> bool:
     """End a run FAILED whose driver's lease has passed, and fence that driver off; false where it has not."""
-    ended = {"run_id": run_id, "reason": reason}
-    return connection.execute(sql("end_run_without_driver"), ended).fetchone() is not None
+    return _END_WITHOUT_DRIVER.first(connection, run_id=run_id, reason=reason) is not None
 
 
 def open_rows_exist(connection: Connection, campaign_id: int) -> bool:
     """Whether any payment is not final, by the payments themselves."""
-    row = connection.execute(sql("open_rows_exist"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    return bool(row[0])
+    return _OPEN_ROWS_EXIST.one(connection, campaign_id=campaign_id)
 
 
-def renew_driver(connection: Connection, run: Run) -> tuple[RunState, str | None] | None:
+def renew_driver(connection: Connection, run: Run) -> RunStanding | None:
     """Prolong the driver's lease; the run's state and its halt, or None when the run is no longer this driver's."""
-    row = connection.execute(sql("renew_driver"), driver_parameters(run)).fetchone()
-    return None if row is None else (RunState(row[0]), row[1])
+    return _RENEW.first(connection, **driver_parameters(run))
 
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:
@@ -117,15 +144,12 @@ def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) ->
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:
     """The number of the latest run that this driver made; none while it has made none."""
-    row = connection.execute(sql("run_of_holder"), {"holder": holder}).fetchone()
-    assert row is not None
-    run: int | None = row[0]
-    return run
+    return _RUN_OF_HOLDER.one(connection, holder=holder)
 
 
-def open_buckets(connection: Connection, campaign_id: int, bucket_rows: int) -> list[tuple[int, int]]:
-    """(bucket, open payments in it), ascending; for rules.waves.cut. One scan of the campaign."""
-    return connection.execute(sql("open_buckets"), {"campaign_id": campaign_id, "bucket_rows": bucket_rows}).fetchall()
+def open_buckets(connection: Connection, campaign_id: int, bucket_rows: int) -> list[OpenBucket]:
+    """The ranges of so many payments in which some are open, in order. One scan of the campaign."""
+    return _BUCKETS.all(connection, campaign_id=campaign_id, bucket_rows=bucket_rows)
 
 
 def driver_parameters(run: Run) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Shares of the limit: taken by lease, fenced by epoch, released with what the next holder must know."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 # What no share's holder changes is counted under this one: a freeze, a retry, a reconciliation.
@@ -16,7 +17,10 @@ DRIVER_SHARE = -1
 
 @dataclass(frozen=True, slots=True)
 class RunToken:
-    """Which run a worker pays for, and under which driver: the fence of everything that claims, renews or halts."""
+    """Which run a worker pays for, and under which driver.
+
+    driver_epoch: the fencing token of the run's driver. What claims, renews or halts under an older one is refused.
+    """
 
     campaign_id: int
     run_id: int
@@ -25,7 +29,7 @@ class RunToken:
 
 @dataclass(frozen=True, slots=True)
 class ShareToken:
-    """A share as one holder has it; worth nothing once the epoch has moved on."""
+    """A share as one holder has it. epoch: the fencing token; an older one is refused."""
 
     share: int
     epoch: int
@@ -56,17 +60,35 @@ class Renewal:
     database_now: float
 
 
+class _AcquiredRow(NamedTuple):
+    share: int
+    epoch: int
+    handover: dict[str, Any] | None
+    pressure: dict[str, Any] | None
+    database_now: float
+
+
+class _SharesInTheWay(NamedTuple):
+    shares: int
+    in_the_way: int
+
+
+_ACQUIRE = Query("acquire_share", _AcquiredRow)
+_RENEW = Query("renew_share", Renewal)
+_RUN_IS_LIVE = Query("run_is_live", bool)
+_IN_THE_WAY = Query("shares_in_the_way", _SharesInTheWay)
+
+
 def acquire_share(connection: Connection, run: RunToken | None, holder: UUID, *, lease_s: float) -> Acquired | None:
     """Take a free share that has permits; None while there is none, or when the run is not running.
 
     Without a run the share is held for look-ups only.
     """
-    row = connection.execute(sql("acquire_share"), {**_run(run), "holder": holder, "lease_s": lease_s}).fetchone()
+    row = _ACQUIRE.first(connection, **_run(run), holder=holder, lease_s=lease_s)
     if row is None:
         return None
-    share, epoch, handover, pressure, database_now = row
-    sent_at = handover["sent_at"] if handover else []
-    return Acquired(ShareToken(share, epoch, holder), sent_at, pressure, database_now)
+    sent_at = row.handover["sent_at"] if row.handover else []
+    return Acquired(ShareToken(row.share, row.epoch, holder), sent_at, row.pressure, row.database_now)
 
 
 def renew_share(
@@ -78,11 +100,7 @@ def renew_share(
     pressure: dict[str, Any] | None = None,
 ) -> Renewal:
     """Prolong the lease by `lease_s` of database time and learn how the run and the limit stand."""
-    row = connection.execute(
-        sql("renew_share"), {**_run(run), **_holder(token), "lease_s": lease_s, "pressure": _json(pressure)}
-    ).fetchone()
-    assert row is not None, "the limit has no row"
-    return Renewal(*row)
+    return _RENEW.one(connection, **_run(run), **_holder(token), lease_s=lease_s, pressure=_json(pressure))
 
 
 def release_share(
@@ -116,9 +134,7 @@ def reset_breakers(connection: Connection) -> None:
 
 def run_is_live(connection: Connection, run: RunToken) -> bool:
     """Whether this very run, under this driver, is RUNNING and not halted."""
-    row = connection.execute(sql("run_is_live"), {"run_id": run.run_id, "driver_epoch": run.driver_epoch}).fetchone()
-    assert row is not None
-    return bool(row[0])
+    return _RUN_IS_LIVE.one(connection, **_run(run))
 
 
 def allocate_shares(connection: Connection, shares: int) -> None:
@@ -127,9 +143,7 @@ def allocate_shares(connection: Connection, shares: int) -> None:
     Raises RefusedError where that changes their number while one is leased, or was until less than 2 s ago: its sends
     still count. With the same number the workers of an earlier run may still hold theirs; the next ones wait.
     """
-    row = connection.execute(sql("shares_in_the_way")).fetchone()
-    assert row is not None
-    shares_before, in_the_way = row
+    shares_before, in_the_way = _IN_THE_WAY.one(connection)
     if shares_before == shares:
         return
     if in_the_way:

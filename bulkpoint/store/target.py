@@ -1,12 +1,26 @@
 """Targets: loaded in one stream, counted for the check against the expected figures."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
 
 import psycopg
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.store.connect import Connection, refused_row
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    count: int
+    amount: Decimal
+    largest: int
+
+
+_TOTAL = Query("total_targets", _Total)
+_DIGEST = Query("digest_targets", bytes)
 
 
 def load_targets(connection: Connection, campaign_id: int, rows: Iterable[tuple[str, int, str]]) -> None:
@@ -25,13 +39,10 @@ def load_targets(connection: Connection, campaign_id: int, rows: Iterable[tuple[
 
 def total_targets(connection: Connection, campaign_id: int) -> tuple[int, int, int]:
     """Number of targets loaded, the sum of their points, and the most that one of them has."""
-    row = connection.execute(sql("total_targets"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    return int(row[0]), int(row[1]), int(row[2])
+    found = _TOTAL.one(connection, campaign_id=campaign_id)
+    return found.count, int(found.amount), found.largest
 
 
 def digest_targets(connection: Connection, campaign_id: int) -> bytes:
     """SHA-256 over the targets in the order of the freeze: the same rows have the same digest."""
-    row = connection.execute(sql("digest_targets"), {"campaign_id": campaign_id}).fetchone()
-    assert row is not None
-    return bytes(row[0])
+    return _DIGEST.one(connection, campaign_id=campaign_id)

@@ -6,7 +6,9 @@ from bulkpoint import files
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.migrations import refusal
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.sql import sql
+from bulkpoint.store.rows import Query
+
+_APPLIED = Query("list_migrations", str)
 
 
 def shipped_migrations() -> list[str]:
@@ -17,7 +19,7 @@ def shipped_migrations() -> list[str]:
 def refuse_other_version(connection: Connection) -> None:
     """Raises RefusedError where the database lacks migrations that this code needs, or has some it may not survive."""
     try:
-        applied = [name for (name,) in connection.execute(sql("list_migrations"))]
+        applied = _APPLIED.all(connection)
     except psycopg.errors.UndefinedTable as error:
         raise RefusedError("DATABASE_EMPTY", "migrate_database") from error
     refused = refusal(shipped_migrations(), applied)

@@ -21,8 +21,8 @@ from bulkpoint.store.export import (
     list_failures,
     list_reported_runs,
     list_samples,
-    one_snapshot,
 )
+from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.views.drawing import (
     Bar,
     BarsDrawing,

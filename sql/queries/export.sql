@@ -1,11 +1,3 @@
--- name: begin_snapshot
--- Every statement of the transaction sees the same moment, and none can change anything.
-set transaction isolation level repeatable read read only
-
--- name: times_in_utc
--- Of this transaction only.
-set local time zone 'UTC'
-
 -- name: export_payments
 -- A campaign's payments in the order of its list, all of them or the FAILED ones.
 select campaign_id, member_id, amount, reason, state::text, transaction_id, failure_kind::text, failure_code,
@@ -49,7 +41,7 @@ where last or position %% greatest(1, (samples + %(samples_max)s - 1) / %(sample
 order by run_no, sampled_at
 
 -- name: report_amount_range
-select min(amount), max(amount) from payment where campaign_id = %(campaign_id)s
+select min(amount) as lowest, max(amount) as highest from payment where campaign_id = %(campaign_id)s
 
 -- name: report_amounts
 -- How many payments have an amount from edge number i to below the next one, by how they ended.

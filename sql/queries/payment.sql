@@ -40,8 +40,8 @@ with alive as (
 ),
 -- include: count_changes
 select seq, tries, maybe_credited, failure_code,
-       extract(epoch from clock_timestamp() - first_sent_at)::float8,
-       extract(epoch from clock_timestamp() - last_sent_at)::float8
+       extract(epoch from clock_timestamp() - first_sent_at)::float8 as since_first_sent_s,
+       extract(epoch from clock_timestamp() - last_sent_at)::float8 as since_last_sent_s
 from claimed
 
 -- name: record_results
@@ -92,8 +92,8 @@ where l.old_state = 'SUCCESS' and c.state = 'SUCCESS' and c.transaction_id <> l.
 
 -- name: open_payments
 -- What is left for a sweep: how many rows, the ends of their range, and how long until the first can be claimed.
-select count(*), min(p.seq), max(p.seq),
-       extract(epoch from min(greatest(p.next_try_at, s.leased_until)) - clock_timestamp())::float8
+select count(*), min(p.seq) as first, max(p.seq) as last,
+       extract(epoch from min(greatest(p.next_try_at, s.leased_until)) - clock_timestamp())::float8 as due_in_s
 from payment p
 left join money_share s on p.state = 'PROCESSING' and s.share = p.claim_share and s.epoch = p.claim_epoch
 where p.campaign_id = %(campaign_id)s and p.state in ('PENDING', 'PROCESSING')

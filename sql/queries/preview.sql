@@ -1,7 +1,3 @@
--- name: read_preview_from_one_snapshot
--- Loaders may be at work: the figures and the digest must be of the same rows.
-set transaction isolation level repeatable read, read only
-
 -- name: sum_targets_by_reason
 -- One scan: the reasons with the most points, each row with the sums over all of them. No row where there is no target.
 select reason, count::bigint, amount, sum(count) over ()::bigint as all_count,

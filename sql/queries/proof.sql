@@ -5,5 +5,5 @@ where campaign_id = %(campaign_id)s
 
 -- name: list_sends
 -- When each call left, in seconds since 1970, and for which payment, in the order of leaving.
-select extract(epoch from sent_at)::float8, seq from payment_attempt
+select extract(epoch from sent_at)::float8 as sent_at, seq from payment_attempt
 where campaign_id = %(campaign_id)s order by sent_at

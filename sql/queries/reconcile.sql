@@ -13,13 +13,13 @@ select campaign_id from campaign where campaign_id = %(campaign_id)s for no key 
 -- A worker's death leaves its rows PROCESSING: their last call, of which it may have told nobody, left before the run's
 -- end. alive_s: how long the claim's holder may still be at work; none where it is gone.
 select p.seq, p.member_id, p.amount, p.state::text, p.failure_kind::text, p.failure_code, p.claim_share, p.claim_epoch,
-       extract(epoch from p.last_sent_at)::float8,
-       extract(epoch from clock_timestamp() - p.first_sent_at)::float8,
+       extract(epoch from p.last_sent_at)::float8 as last_sent_at,
+       extract(epoch from clock_timestamp() - p.first_sent_at)::float8 as since_first_sent_s,
        extract(epoch from clock_timestamp() - case
            when r.finished_at is null then clock_timestamp()
            when p.state = 'PROCESSING' or p.last_sent_at is null then greatest(p.last_sent_at, r.finished_at)
-           else p.last_sent_at end)::float8,
-       extract(epoch from s.leased_until - clock_timestamp())::float8
+           else p.last_sent_at end)::float8 as since_last_sent_s,
+       extract(epoch from s.leased_until - clock_timestamp())::float8 as alive_s
 from payment p
 join campaign_run r on r.run_id = %(run_id)s
 left join live_share s on p.state = 'PROCESSING' and s.share = p.claim_share and s.epoch = p.claim_epoch
@@ -129,7 +129,8 @@ where p.campaign_id = %(campaign_id)s
   and not exists (select from settlement s where s.member_id = p.member_id)
 
 -- name: count_compared
-select (select count(*) from payment where campaign_id = %(campaign_id)s), (select count(*) from settlement)
+select (select count(*) from payment where campaign_id = %(campaign_id)s) as payments,
+       (select count(*) from settlement) as credits
 
 -- name: list_repairs
 -- What money credited as it should, and we did not know.

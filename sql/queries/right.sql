@@ -1,7 +1,7 @@
 -- name: has_right
 -- By the login that opened the session, whatever role it has taken since.
-select session_user::text, exists (
-    select from operator_right where login = session_user and permission = %(permission)s)
+select session_user::text as login, exists (
+    select from operator_right where login = session_user and permission = %(permission)s) as has_it
 
 -- name: list_rights
 select login::text, permission, granted_at from operator_right order by login, permission

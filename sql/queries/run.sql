@@ -40,7 +40,7 @@ with chosen as (
     returning p.amount, c.state as old_state, c.failure_kind as old_kind, p.state, p.failure_kind
 ),
 -- include: count_changes
-select count(*), coalesce(sum(amount), 0)::bigint from changed
+select count(*) as payments, coalesce(sum(amount), 0)::bigint as points from changed
 
 -- name: begin_driver_lease
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s', started_at = clock_timestamp()
@@ -51,7 +51,7 @@ where run_id = %(run_id)s and driver_holder = %(holder)s
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s'
 where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(driver_epoch)s
   and (state <> 'RUNNING' or driver_until > clock_timestamp())
-returning state, halt
+returning state::text, halt
 
 -- name: halt_run
 -- A partition met trouble that concerns the whole run. The first trouble's reason stays, in the place of the reason why
@@ -77,7 +77,7 @@ returning run_no
 
 -- name: open_buckets
 -- How many payments are open in each range of %(bucket_rows)s seqs: one scan, from which a second run's waves are cut.
-select (seq - 1) / %(bucket_rows)s, count(*) from payment
+select (seq - 1) / %(bucket_rows)s as bucket, count(*) as open from payment
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
 group by 1 order by 1
 

@@ -5,8 +5,8 @@ insert into money_share (share) select generate_series(0, %(shares)s - 1) on con
 
 -- name: shares_in_the_way
 -- How many shares there are, and how many are leased, or were released so lately that their sends still count.
-select count(*), count(*) filter (
-    where leased_until > clock_timestamp() or released_at > clock_timestamp() - interval '2 s')
+select count(*) as shares, count(*) filter (
+    where leased_until > clock_timestamp() or released_at > clock_timestamp() - interval '2 s') as in_the_way
 from money_share
 
 -- name: set_share_count
@@ -32,7 +32,7 @@ where share = (
           select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s))
     order by s.share limit 1 for update of s skip locked
 )
-returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8
+returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8 as database_now
 
 -- name: renew_share
 -- One answer to all a holder must know: is the share still mine, is the run still running, how many permits.
@@ -41,10 +41,10 @@ with renewed as (
     where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
     returning share
 )
-select exists (select from renewed),
+select exists (select from renewed) as held,
        %(run_id)s::bigint is null or exists (
-           select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s),
-       l.tps, l.shares, extract(epoch from clock_timestamp())::float8
+           select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s) as run_live,
+       l.tps, l.shares, extract(epoch from clock_timestamp())::float8 as database_now
 from money_limit l
 
 -- name: release_share

@@ -17,7 +17,8 @@ from bulkpoint.rules.targets import check_row
 from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.preview import get_pace, measure_targets, one_snapshot
+from bulkpoint.store.preview import get_pace, measure_targets
+from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.preview import draw
 from bulkpoint.views.sentences import sentence

@@ -15,7 +15,8 @@ from bulkpoint.errors import UsageError
 from bulkpoint.store import export
 from bulkpoint.store.campaign import get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.export import PaymentRow, list_samples, one_snapshot, stream_payments
+from bulkpoint.store.export import PaymentRow, list_samples, stream_payments
+from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.text import defused
 from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals
 from bulkpoint.views.export import Totals, refuse_unstarted, replacing, write_csv, write_parquet
