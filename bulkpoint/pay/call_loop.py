@@ -236,7 +236,7 @@ class CallLoop(Generic[P]):
         return classify_look_up(call.result, asked=asked, absence_is_proof=proof_s == 0)
 
     def attempts_given_up(self) -> list[Attempt]:
-        """Rows for the calls that left and whose answer nobody will wait for."""
+        """Rows for the calls that left, and whose answers are not waited for."""
         return [
             Attempt(
                 call.attempt_id,

@@ -10,7 +10,7 @@ from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import CountsFrom, Gate
 from bulkpoint.rules.pressure import PROBE_EVERY_S, Backpressure, PressureSnapshot
 
-# How long a call may wait inside, connection in hand: short beside the HTTP timeout, which goes on counting.
+# How long a call may wait inside, its connection ready: short compared with the HTTP timeout, which goes on counting.
 INSIDE_WAIT_S_MAX = 0.5
 # A call goes inside when its permit is at most this far away.
 NEAR_S = 0.02
@@ -63,7 +63,7 @@ class LeasedGate:
             return self._pressure.observe(overload, self._clock(), retry_after_s)
 
     def pressure(self) -> PressureSnapshot | None:
-        """How money holds this share back; None where it does not."""
+        """How far money slows this share down; None where it does not."""
         with self._state:
             return self._pressure.snapshot(self._clock())
 
@@ -129,7 +129,7 @@ class LeasedGate:
     def pass_out(self) -> float | None:
         """Wait for the next permit and take it: the instant of the send, or None when it must not be sent now."""
         with self._state:
-            if not self._waiting:  # the usual case costs one lock; nobody is overtaken
+            if not self._waiting:  # the usual case costs one lock, and overtakes no other call
                 now = self._clock()
                 if self._is_open(now) and self._gate.next_at(now) <= now:
                     return self._let_out(now)

@@ -1,4 +1,4 @@
-"""The driver's pulse: holds the run's lease, learns of its end, keeps the samples, cancels what will not end."""
+"""The driver's pulse: renews the run's lease, learns of its end, keeps the samples, cancels what will not end."""
 
 import threading
 import time
@@ -70,7 +70,7 @@ class Heartbeat:
             with suppress(UnreachableError):
                 link.ask(self._beat)
         except BaseException:
-            self.lost = True  # without a pulse the run is nobody's when its lease has passed
+            self.lost = True  # without a pulse the driver loses the run with its lease
             self.over.set()
             raise
         self._cancel_what_will_not_end()
@@ -94,11 +94,11 @@ class Heartbeat:
         if time.monotonic() >= self._next_sample_at:
             self._next_sample_at = time.monotonic() + self._settings.progress_seconds
             keep_progress(connection, self._run.token.run_id)
-            self._tell_quarter(connection)
+            self._publish_quarter(connection)
         if self._early_check_due:
             self._check_early(connection, sample_progress(connection, self._run.token.campaign_id))
 
-    def _tell_quarter(self, connection: Connection) -> None:
+    def _publish_quarter(self, connection: Connection) -> None:
         sample = sample_progress(connection, self._run.token.campaign_id)
         passed = sum(100 * sample.done >= percent * sample.total for percent in QUARTERS)
         if passed > self._quarters:

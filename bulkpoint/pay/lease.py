@@ -110,7 +110,7 @@ class Lease:
         release_share(connection, self.token, [self.clock.stamp(at) for at in self.gate.remembered()], self._pressure())
 
     def _pressure(self) -> dict[str, float | None] | None:
-        """How money holds this share back, by the database's clock."""
+        """How far money slows this share down, by the database's clock."""
         pressure = self.gate.pressure()
         return None if pressure is None else _shifted(pressure, self.clock.stamp)._asdict()
 

@@ -34,7 +34,7 @@ class PaymentSink:
         self._retry = retry
 
     def halt_run(self, halt: Halt, reason: str) -> None:
-        """Close the gate; the main thread tells the others. The first trouble's word stays."""
+        """Close the gate; the main thread writes it on the run. The first trouble stays, with its reason."""
         self.halt = self.halt or (halt, reason)
         self._lease.gate.close()
 
@@ -104,7 +104,7 @@ class PaymentSink:
 
 
 class Sender(threading.Thread):
-    """Runs the call loop of one lease until it is told to end, and then until the last answer is in."""
+    """Runs the call loop of one lease until `end` is called and the last answer is in."""
 
     def __init__(
         self, terms: CallTerms, lease: Lease, in_hand: PaymentsInHand, sink: PaymentSink, *, in_flight_max: int

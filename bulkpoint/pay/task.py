@@ -1,4 +1,4 @@
-"""What the driver and a partition tell each other: plain values that travel. Nothing secret is among them."""
+"""What travels between the driver and a partition: plain values. Nothing secret is among them."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -64,7 +64,7 @@ class Findings:
         self._patience_s = patience_s
         self._attempts: list[Attempt] = []
         self._settled: dict[int, tuple[Finding, InDoubtPayment]] = {}
-        self._put_off: array[int] = array("q")  # too early to tell: eight bytes a payment
+        self._put_off: array[int] = array("q")  # too early to know: eight bytes for each payment
         self._put_off_until = 0.0
         self._last_round = False
         self._flushed_at = boot_clock()
@@ -94,7 +94,7 @@ class Findings:
             self._ask_again(call, verdict)
 
     def record(self, attempts: Iterable[Attempt]) -> None:
-        """Calls that left, and whose answer nobody waited for."""
+        """Calls that left, and whose answers were not waited for."""
         self._attempts.extend(attempts)
 
     def _conclude(self, call: Call[PaymentInDoubt], verdict: Verdict) -> bool:
@@ -136,7 +136,7 @@ class Findings:
         return True
 
     def leave_open(self, row: InDoubtPayment, kind: Kind, theirs: Theirs | None = None) -> None:
-        """The payment stays as it is, and nobody knows."""
+        """The payment stays as it is: what became of it is not known."""
         self.figures.looked_up += 1
         self.figures.unknown += 1
         self._report(Difference(kind, row.member_id, Ours(row.state, row.failure_kind, row.amount, None), theirs))

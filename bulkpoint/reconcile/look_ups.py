@@ -31,7 +31,7 @@ IN_FLIGHT_MAX = 32
 # A running campaign holds every share; one that ends, or a wave's boundary, frees one.
 SHARE_WAIT_S_MAX = 60.0
 SHARE_POLL_S = 0.3
-# With calls to make and a share in hand, none has ended for so long: is the limit on hold?
+# With calls to make under a lease, none has ended for so long: is the limit on hold (0 TPS)?
 STALLED_S_MAX = 60.0
 
 Say = Callable[[str], None]
@@ -160,7 +160,7 @@ class LookUpRun:
         return seqs
 
     def close(self, *, finished: bool) -> None:
-        """Write what was learnt last, and the audit row, together; calls that nobody waited for are recorded too."""
+        """Write what was learnt last, calls without an answer included, and the audit row, together."""
         if self._loop is not None:
             self._findings.record(self._loop.attempts_given_up())
         with self._connection.transaction():

@@ -1,4 +1,4 @@
-"""Lay money's settlement, its own list of credits, beside every payment of a campaign; repair what it proves."""
+"""Compare money's settlement, its own list of credits, with every payment of a campaign; repair what it proves."""
 
 from collections import Counter
 from collections.abc import Callable

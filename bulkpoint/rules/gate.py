@@ -37,7 +37,7 @@ class Gate:
 
     @property
     def rate(self) -> float:
-        """Calls a second, also fewer than one; 0 holds everything."""
+        """Calls a second, also fewer than one; 0: nothing leaves."""
         return self._rate
 
     def set_rate(self, rate: float) -> None:

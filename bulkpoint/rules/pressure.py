@@ -26,7 +26,7 @@ CREEP = 0.01
 CREEP_FASTER_S = 10.0  # the longer nothing happens, the likelier money allows more than it did
 CLIMB = 0.1
 RATE_MIN = 0.1
-# Past the old ceiling by this much, it no longer holds.
+# Past the old ceiling by this much, it is forgotten.
 CEILING_FORGOTTEN = 1.2
 # Calls that fail for money's reasons lower the rate when there are more than these, and more than there used to be.
 DOWN_RATIO = 0.2
@@ -37,7 +37,7 @@ USUAL_S = 10.0
 BREAKER_ANSWERS_MIN = 8
 BREAKER_WINDOW_S = 2.0
 PROBE_EVERY_S = 1.0
-# Retry-After holds the whole share when most of so many last answers were trouble; else it is that row's alone.
+# Retry-After stops the whole share when most of so many last answers were trouble; else it is for that row alone.
 LAST_ANSWERS = 16
 # Trouble with so long a silence before it is new trouble.
 SILENCE_S = RETRY_AFTER_S_MAX + 30.0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bulkpoint.rules.answers import Action, Credited, Halt, Outcome, Verdict
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 
-# Longer than this money cannot hold us back, a payment or a share: one absurd header must not keep a run from its end.
+# For longer than this money cannot make a payment or a share wait: one absurd header must not keep a run from its end.
 RETRY_AFTER_S_MAX = 60.0
 # After a 429 without Retry-After, or no connection: the next second is a new one at money, too.
 WAIT_S_MIN = 1.0

@@ -9,6 +9,7 @@ import re
 from functools import cache
 
 from bulkpoint import files
+from bulkpoint.rules.invariants import invariant
 
 MARK = "-- name: "
 _INCLUDE = re.compile(r"^-- include: (\w+)(,?)$", re.MULTILINE)
@@ -20,9 +21,10 @@ def _statements() -> dict[str, bytes]:
     statements: dict[str, bytes] = {}
     for file in files.list_names("sql/queries"):
         for part in files.read_text(f"sql/queries/{file}").split(MARK)[1:]:
-            name, _, statement = part.partition("\n")
-            assert name not in statements, f"two statements are named {name}"
-            statements[name.strip()] = _COMMENT.sub("", _INCLUDE.sub(_fragment, statement)).strip().encode()
+            head, _, statement = part.partition("\n")
+            name = head.strip()
+            invariant(name not in statements, f"two statements are named {name}")
+            statements[name] = _COMMENT.sub("", _INCLUDE.sub(_fragment, statement)).strip().encode()
     return statements
 
 

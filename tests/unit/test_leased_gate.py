@@ -1,4 +1,4 @@
-"""The gate among threads: one at a time, only while knowledge is fresh, closed for good when the hold is over."""
+"""The gate among threads: one at a time, only while knowledge is fresh, closed for ever when the lease is over."""
 
 import math
 import threading
