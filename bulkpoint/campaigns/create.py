@@ -161,7 +161,7 @@ def _check_repetition(new: NewCampaign, targets: Path | None) -> None:
     if targets is None:
         raise UsageError("SAME_AS_WITHOUT_FILE", "same_as_at_start")
     if not (new.reason and new.reason.strip()):
-        raise UsageError("REASON_MISSING", option="--same-as")
+        raise UsageError("REASON_MISSING", option="same-as")
 
 
 def _expected(new: NewCampaign) -> Totals:

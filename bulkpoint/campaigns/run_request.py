@@ -83,9 +83,9 @@ class RunRequest(BaseModel):
         if self.digest is not None:
             check_digest(self.digest)
         for option, given in (
-            ("--force", self.force),
-            ("--same-as", self.same_as is not None),
-            ("--beyond-limit", self.selection.beyond_limit),
+            ("force", self.force),
+            ("same-as", self.same_as is not None),
+            ("beyond-limit", self.selection.beyond_limit),
         ):
             if given and not (self.reason and self.reason.strip()):
                 raise UsageError("REASON_MISSING", option=option)
