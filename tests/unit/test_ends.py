@@ -72,6 +72,7 @@ def test_what_click_refuses_is_a_usage_error_on_one_line_with_a_way_to_help(argu
     assert isinstance(error, UsageError)
     assert error.refusal.code == "USAGE"
     assert sentence(error).startswith(said)
+    assert all(argument in sentence(error) for argument in arguments[:1])
     assert sentence(error).endswith(" `bulkpoint program --help` shows how.")
     assert "\n" not in sentence(error)
 
