@@ -39,7 +39,7 @@ _COMPRESSION = 1  # half the time of the usual level, for an eighth more bytes
 # Replaces itself by the real Python, so that the process Spark started is the one it signals.
 _LAUNCHER = """\
 #!/bin/sh
-# The Python of bulkpoint's executors: this machine's Python {version}, with the packages beside this file.
+# The Python of bulkpoint's executors: this machine's Python {version}, with the packages next to this file.
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 export PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}$here/lib" PYTHONNOUSERSITE=1
 for python in '{packed_with}' python{version} python3; do
