@@ -43,8 +43,9 @@ format: .venv/.set-up ## Format the code and fix what can be fixed automatically
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: .venv/.set-up ## Write docs/json.md and its schema from the views
+docs: .venv/.set-up ## Write docs/json.md, its schema and docs/errors.md from the code
 	@$(BIN)/python -m bulkpoint.views.json_docs
+	@$(BIN)/python -m bulkpoint.views.error_docs
 
 bench-engine: .venv/.set-up ## Measure the job under outages, throttling and restarts (about ten minutes)
 	@$(BIN)/python -m bench.engine

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,8 +18,11 @@ from psycopg import sql
 from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
 from bulkpoint.embedded.postgres import embedded_postgres
 from bulkpoint.embedded.postgres_programs import VERSION, PostgresPrograms
+from bulkpoint.errors import BulkpointError
 from bulkpoint.store.connect import Connection, Database, connect
 from bulkpoint.store.migrate import migrate
+from bulkpoint.views.languages import LANGUAGES
+from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import World
 
 _TEMPLATE = "bulkpoint_template"
@@ -38,6 +42,21 @@ def _settings_of_nobody() -> Iterator[None]:
 def _sigint_is_heard() -> None:
     """A shell that runs the tests in the background hands SIGINT down ignored, to what the tests start too."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_error_can_be_said() -> Iterator[None]:
+    """An error that lacks a fact of its own sentence, in either language, fails the test that meets it."""
+    make = BulkpointError.__init__
+
+    def make_and_say(error: BulkpointError, *arguments: Any, **facts: Any) -> None:
+        make(error, *arguments, **facts)
+        for language in LANGUAGES:
+            sentence(error, language=language)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BulkpointError, "__init__", make_and_say)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,19 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bulkpoint.cli.output import emit
+from bulkpoint.cli.output import emit, leave
 from bulkpoint.cli.session import Session, say
-from bulkpoint.errors import RUN_EXIT_CODES, ExitCode, FailedError
+from bulkpoint.errors import BulkpointError, FailedError, StoppedError
 from bulkpoint.launch.signals import Terminated, hold_off_signals
 from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bulkpoint.launch.process import Job
     from bulkpoint.store.campaign import Campaign
-    from bulkpoint.store.progress import Sample
+    from bulkpoint.store.progress import RunSummary, Sample
 
 
 def run_to_the_end(session: Session, job: "Job", campaign: "Campaign", *, detach: bool) -> None:
@@ -71,7 +72,10 @@ def show_samples(
 def exit_as_the_run(
     session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
 ) -> None:
-    """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process."""
+    """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process.
+
+    quiet: progress has shown how it ended already.
+    """
     from bulkpoint.events.message import build_message
     from bulkpoint.store.connect import connect
     from bulkpoint.store.progress import summarize_run_number
@@ -86,10 +90,23 @@ def exit_as_the_run(
     settings = session.settings
     if job is not None and settings.slack_channel is None:  # the job's own copy went to its log
         say(f"\n{build_message(summary, language=settings.language).text}\n")
+    error = _end_of_run(summary)
     if not quiet:
-        emit(RunEnded.of(summary))
-    if summary.state != RunState.COMPLETED:
-        raise SystemExit(RUN_EXIT_CODES[summary.state])
+        emit(RunEnded.of(summary), error=error)
+    if error is not None:
+        leave(error)
+
+
+def _end_of_run(summary: "RunSummary") -> BulkpointError | None:
+    """How a run ended that did not complete, for programs."""
+    why = summary.reason or Refusal("NO_REASON")
+    facts = {"campaign_id": summary.campaign_id, "run": summary.run_no, "why": why, "open": summary.open}
+    match summary.state:
+        case RunState.STOPPED:
+            return StoppedError("RUN_STOPPED", "resume", **facts)
+        case RunState.FAILED:
+            return FailedError("RUN_FAILED", "resume", **facts)
+    return None
 
 
 def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:
@@ -121,8 +138,7 @@ def _end(session: Session, job: "Job", campaign_id: int) -> None:
     say(f"Stopping campaign {campaign_id} ...")
     reason = "stopped from where it was started"
     if not end_job(job, session.database_url, campaign_id, actor=session.actor, reason=reason):
-        say(f"The run had not begun: campaign {campaign_id} is as it was (`bulkpoint campaign show {campaign_id}`).")
-        raise SystemExit(ExitCode.STOPPED)
+        raise StoppedError("RUN_NOT_BEGUN", "show_campaign", campaign_id=campaign_id)
 
 
 def _leaves_the_job(error: BaseException) -> bool:

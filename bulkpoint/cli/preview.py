@@ -11,7 +11,6 @@ from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState
-from bulkpoint.rules.refusals import Refusal
 
 if TYPE_CHECKING:
     from bulkpoint.rules.preview import Preview
@@ -83,15 +82,14 @@ def _refusal(seen: "Preview") -> RefusedError | None:
     """What speaks against paying this list; none where nothing does."""
     if not seen.findings:
         return None
-    count = len(seen.findings)
-    findings = Refusal("ONE_FINDING" if count == 1 else "SOME_FINDINGS", {"count": count})
+    number = len(seen.findings)
     if seen.campaign is None:
-        return RefusedError("FINDINGS_IN_FILE", "correct_file", findings=findings, file=seen.file)
+        return RefusedError("FINDINGS_IN_FILE", "correct_file", finding_count=number, file=seen.file)
     campaign_id = seen.campaign.campaign_id
     if seen.campaign.frozen_at is not None:
-        return RefusedError("FINDINGS_IN_FROZEN_CAMPAIGN", findings=findings, campaign_id=campaign_id)
+        return RefusedError("FINDINGS_IN_FROZEN_CAMPAIGN", finding_count=number, campaign_id=campaign_id)
     return RefusedError(
-        "FINDINGS_IN_CAMPAIGN", "correct_targets_or_withdraw", findings=findings, campaign_id=campaign_id
+        "FINDINGS_IN_CAMPAIGN", "correct_targets_or_withdraw", finding_count=number, campaign_id=campaign_id
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 class Refusal:
     """One refusal.
 
-    code: stable, listed in docs/errors.md; its sentence is `errors.<code>` of the language files. facts: what the
-    sentence is filled with, plain values, times aware; a Refusal among them becomes a part of the sentence. remedies:
-    what helps, each `remedies.<name>` of the language files, filled with the same facts.
+    code: stable, listed in docs/errors.md; its sentence is `errors.<code>` of the language files, or `parts.<code>`
+    where it never stands alone. facts: what the sentence is filled with, plain values, times aware; a Refusal among
+    them becomes a part of the sentence. remedies: what helps, each `remedies.<name>`, filled with the same facts.
     """
 
     code: str

@@ -49,7 +49,7 @@ class ErrorBody(View):
 
 
 class ErrorView(View):
-    """On stdout where a command ends with 2 to 6 and has no result."""
+    """On stdout where a command ends with 2 to 6, alone or as a member of its result; docs/errors.md has the codes."""
 
     error: ErrorBody
 
@@ -102,9 +102,9 @@ property for each command.
 
 stdout has one object on one line, in UTF-8, letters of every alphabet as they are; `campaign watch` prints an object a
 line until the run ends. Times are RFC 3339 in UTC, amounts are points, and `null` stands where there is nothing to say.
-Exit codes are those of the README, with --json or without it: a result may come with one (`check` 5, `campaign
-preview`, `audit verify` and `reconcile` 3, a run that was stopped 4 or failed 5). Fields may be added; none goes or
-changes its meaning.
+Exit codes are those of the README, with --json or without it. A result that comes with one other than 0 (`check` 5,
+`campaign preview`, `audit verify`, `reconcile` and `outbox relay` 3, a run that was stopped 4 or failed 5) has the
+member `error` too; of `campaign watch` that is the last line. Fields may be added; none goes or changes its meaning.
 """
 
 

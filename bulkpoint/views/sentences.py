@@ -19,7 +19,8 @@ def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezon
     table = words(language)
     facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
     facts |= _words_of(refusal.facts, language)
-    parts = [table["errors"][refusal.code], *(table["remedies"][remedy] for remedy in refusal.remedies)]
+    said = table["errors"].get(refusal.code) or table["parts"][refusal.code]
+    parts = [said, *(table["remedies"][remedy] for remedy in refusal.remedies)]
     return " ".join(part.format_map(facts) for part in parts)
 
 

@@ -135,9 +135,12 @@ def test_start_asks_and_where_nobody_can_answer_wants_yes(bulkpoint: Run, target
 
 def test_a_job_that_cannot_begin_hands_on_its_words_and_its_code(bulkpoint: Run, targets: Path) -> None:
     bulkpoint("campaign", "create", "--name", "T", "--targets", str(targets))
-    refused = bulkpoint("campaign", "start", "next", "--yes", BULKPOINT_JDBC_JAR="/nowhere/driver.jar")
+    refused = bulkpoint("campaign", "start", "next", "--yes", "--json", BULKPOINT_JDBC_JAR="/nowhere/driver.jar")
     assert refused.returncode == 2
+    error = json.loads(refused.stdout)["error"]
+    assert (error["code"], error["facts"]) == ("JDBC_DRIVER_MISSING", {"file": "/nowhere/driver.jar"})
     assert "BULKPOINT_JDBC_JAR names /nowhere/driver.jar" in refused.stderr
+    assert refused.stderr.endswith(f"bulkpoint: {error['message']}\n")
     assert json.loads(bulkpoint("campaign", "show", "1", "--json").stdout)["state"] == "WAITING"
 
 
@@ -182,7 +185,8 @@ def test_watch_only_leaves_on_a_signal_and_ends_as_the_run_does(
         bulkpoint("campaign", "stop", running)
         lines, _ = watching.communicate(timeout=10)
         assert watching.returncode == 4
-        assert json.loads(lines.splitlines()[-1])["state"] == "STOPPED"
+        last, error = map(json.loads, lines.splitlines()[-2:])
+        assert (last["state"], error["error"]["code"]) == ("STOPPED", "RUN_STOPPED")
 
 
 def test_settings_are_shown_with_their_source_and_without_secrets(bulkpoint: Run, tmp_path: Path) -> None:
