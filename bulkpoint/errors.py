@@ -38,9 +38,6 @@ class BulkpointError(Exception):
         self.refusal = refused if isinstance(refused, Refusal) else Refusal(refused, facts, remedies)
         super().__init__(self.refusal.code, dict(self.refusal.facts))
 
-    def __str__(self) -> str:  # TRANSITION: a sentence that was not yet turned into a code; goes with the last of them
-        return self.refusal.code if " " in self.refusal.code else super().__str__()
-
 
 class UsageError(BulkpointError):
     """An option or a setting has a value it cannot have."""

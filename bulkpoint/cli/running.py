@@ -190,7 +190,6 @@ def watch(*, campaign_id: int, deadline: str | None) -> None:
     """
     from bulkpoint.campaigns.watch import follow_run
     from bulkpoint.store.campaign import get_campaign
-    from bulkpoint.views.format import state_words
 
     with open_session() as session:
         zone = session.settings.timezone
@@ -199,11 +198,7 @@ def watch(*, campaign_id: int, deadline: str | None) -> None:
             due = parse_time(deadline, option="--deadline", timezone=zone, now=datetime.now(UTC))
         one = get_campaign(session.connection, campaign_id)
         if one.run_no is None:
-            raise RefusedError(
-                f"Campaign {campaign_id} is {state_words(one.state)}: there is nothing to watch yet."
-                f" Start it with `bulkpoint campaign start {campaign_id}`; if that was done just now, Spark is still"
-                " starting: try again in a few seconds."
-            )
+            raise RefusedError("NOTHING_TO_WATCH", "start_or_try_again", campaign_id=campaign_id, state=one.state)
         try:
             samples = follow_run(session.database_url, campaign_id)
             show_samples(session, samples, campaign_id, one.name, as_json=wants_json(), deadline=due)
@@ -248,7 +243,7 @@ def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, 
     from bulkpoint.views.format import duration, local_time
 
     if not sys.stdin.isatty():
-        raise UsageError("There is no terminal to ask at. Add --yes to go on without being asked.")
+        raise UsageError("NO_TERMINAL", "add_yes")
     tps = show_limit(session.connection, session.settings, actor=session.actor).tps
     say(f"Campaign {one.campaign_id}  {one.name}")
     for line in figures:
@@ -259,4 +254,4 @@ def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, 
     else:
         say("  on hold: the limit is 0 TPS, nothing is paid until `bulkpoint tps set N`")
     if not click.confirm(question, err=True):
-        raise RefusedError("Not started, as you said; nothing was changed.")
+        raise RefusedError("NOT_CONFIRMED")

@@ -14,8 +14,6 @@ from bulkpoint.views.languages import words
 def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezone: str = "UTC") -> str:
     """What is refused and why, then what to do instead. Times are shown in `timezone`; several refusals are lines."""
     refusal = refused.refusal if isinstance(refused, BulkpointError) else refused
-    if " " in refusal.code:  # TRANSITION: a sentence that was not yet turned into a code
-        return refusal.code
     table = words(language)
     facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
     facts |= _words_of(refusal.facts, language)

@@ -14,8 +14,7 @@ from bulkpoint.errors import ExitCode
 from bulkpoint.views.error_docs import DOCS, EXITS, Site, document, fields, sites, texts
 from bulkpoint.views.languages import LANGUAGES, words
 
-# TRANSITION: a sentence that was not yet turned into a code.
-SITES = [site for site in sites() if " " not in site.code]
+SITES = list(sites())
 TEXTS = texts()
 PARTS = words("en")["parts"]
 ERRORS = words("en")["errors"]
