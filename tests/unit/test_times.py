@@ -6,6 +6,7 @@ import pytest
 
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import UsageError
+from tests.world.refusals import refused
 
 NOW = datetime(2026, 1, 31, 8, 30, tzinfo=UTC)  # 17:30 in Seoul
 
@@ -27,5 +28,5 @@ def test_a_time_is_local_unless_it_says_otherwise(text: str, expected: datetime)
 
 @pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "18.00", "0001-01-01T00:00"])
 def test_anything_else_is_refused_naming_the_option(text: str) -> None:
-    with pytest.raises(UsageError, match="--until"):
+    with refused("--until", UsageError):
         parse_time(text, option="--until", timezone="Asia/Seoul", now=NOW)
