@@ -1,32 +1,29 @@
 """One embedded PostgreSQL for the session, and for each test a database of its own, cloned from a migrated one."""
 
-import itertools
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
 from bulkpoint.embedded.postgres import embedded_postgres
 from bulkpoint.embedded.postgres_programs import VERSION, PostgresPrograms
 from bulkpoint.errors import BulkpointError
 from bulkpoint.store.connect import Connection, Database, connect
-from bulkpoint.store.migrate import migrate
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import World
+from tests.world.command_line import CommandLine
+from tests.world.databases import clone, make_template
 
-_TEMPLATE = "bulkpoint_template"
-_clone_numbers = itertools.count(1)
+NewDatabase = Callable[[], AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,20 +75,16 @@ def postgres_server(reachable_tmp: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def _template(postgres_server: Database) -> str:
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        # A database a test waits for the disk four times as long as for all else; here no power fails.
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-    migrate(_with_name(postgres_server.url, _TEMPLATE))
-    return _TEMPLATE
+def new_database(postgres_server: Database) -> NewDatabase:
+    """Makes a migrated database and gives its address, for a block."""
+    make_template(postgres_server.url)
+    return partial(clone, postgres_server.url)
 
 
 @pytest.fixture
-def database_url(postgres_server: Database, _template: str) -> Iterator[str]:
+def database_url(new_database: NewDatabase) -> Iterator[str]:
     """The address of a migrated database of this test's own."""
-    with _clone(postgres_server.url, _template) as url:
+    with new_database() as url:
         yield url
 
 
@@ -109,10 +102,17 @@ def world(connection: Connection) -> World:
 
 
 @pytest.fixture(scope="module")
-def database_url_of_module(postgres_server: Database, _template: str) -> Iterator[str]:
+def database_url_of_module(new_database: NewDatabase) -> Iterator[str]:
     """The same, for tests that look at one run from several sides."""
-    with _clone(postgres_server.url, _template) as url:
+    with new_database() as url:
         yield url
+
+
+@pytest.fixture
+def bulkpoint(database_url: str, tmp_path: Path) -> CommandLine:
+    """The command line, as `bulkpoint("campaign", "list")`, with this test's own database and folder (tests/world)."""
+    ours = {"BULKPOINT_DATABASE_URL": database_url, "BULKPOINT_DATA_DIR": str(tmp_path / "data")}
+    return CommandLine(os.environ | ours, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -127,16 +127,3 @@ def kafka(_kafka_of_session: KafkaBroker) -> KafkaBroker:
     topics of its own."""
     _kafka_of_session.start()
     return _kafka_of_session
-
-
-@contextmanager
-def _clone(server_url: str, template: str) -> Iterator[str]:
-    name = sql.Identifier(f"test_{next(_clone_numbers)}")
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
-        yield _with_name(server_url, name.as_string().strip('"'))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
-
-
-def _with_name(url: str, database: str) -> str:
-    return urlsplit(url)._replace(path=f"/{database}").geturl()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.deployment import Deployment, environment_of, sandbox
+from tests.world.deployment import Deployment, environment_of
+from tests.world.money import Money
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -128,7 +129,9 @@ class Witness(MoneyV1):
 """
 
 
-def test_a_campaign_is_paid_by_the_wheel_alone(unpacked_wheel: Path, database_url: str, tmp_path: Path) -> None:
+def test_a_campaign_is_paid_by_the_wheel_alone(
+    unpacked_wheel: Path, database_url: str, money: Money, tmp_path: Path
+) -> None:
     probes = tmp_path / "probes"
     probes.mkdir()
     (probes / "sitecustomize.py").write_text(SITECUSTOMIZE)
@@ -136,22 +139,19 @@ def test_a_campaign_is_paid_by_the_wheel_alone(unpacked_wheel: Path, database_ur
     witnesses = tmp_path / "witnesses.txt"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    with sandbox("--latency-ms", "5") as money:
-        environment = environment_of(
-            database_url,
-            money,
-            tmp_path,
-            BULKPOINT_PARTITIONS="1",
-            BULKPOINT_MONEY_ADAPTER="witness:Witness",
-            PYTHONPATH=f"{unpacked_wheel}{os.pathsep}{probes}",
-            WITNESSES=str(witnesses),
-        )
-        deployment = Deployment(environment, elsewhere, money, database_url)
-        campaign = deployment.create(50)
-        done = deployment.run("campaign", "start", campaign, "--yes")
-        assert done.returncode == 0, done.stderr
-        assert deployment.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 50, "FAILED": 0}
-        assert len(money.ledger()) == 50
+    settings = {
+        "BULKPOINT_PARTITIONS": "1",
+        "BULKPOINT_MONEY_ADAPTER": "witness:Witness",
+        "PYTHONPATH": f"{unpacked_wheel}{os.pathsep}{probes}",
+        "WITNESSES": str(witnesses),
+    }
+    environment = environment_of(database_url, money, tmp_path, **settings)
+    its = Deployment(environment, elsewhere, fresh=True, money=money, database_url=database_url)
+    campaign = its.create(50)
+    done = its.run("campaign", "start", campaign, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert its.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 50, "FAILED": 0}
+    assert len(money.ledger()) == 50
 
     observe = [line.rsplit(" ", 1) for line in witnesses.read_text().splitlines()]
     assert {what for what, _ in observe} >= {

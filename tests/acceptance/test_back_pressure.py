@@ -1,22 +1,13 @@
 """Money that allows less than the limit, or nothing for a while: slower, or probing, and no payment fails by it."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from bulkpoint.store.progress import sample_progress
-from tests.acceptance.deployment import Money, sandbox
-from tests.acceptance.workers import Crew, crew
+from tests.world.money import Money
+from tests.world.workers import Crew, crew
 
 TPS = 200
-
-
-@pytest.fixture
-def money() -> Iterator[Money]:
-    with sandbox("--latency-ms", "20") as money:
-        yield money
 
 
 def throttled_share(its: Crew, since: float) -> float:

@@ -1,46 +1,22 @@
 """The day of those who run campaigns, by the real command line: two people, a loader, a question before money moves."""
 
-import json
-import os
-import pty
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.store.connect import connect
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]
-
-
-@pytest.fixture
-def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    ours = {"BULKPOINT_DATABASE_URL": database_url, "BULKPOINT_DATA_DIR": str(tmp_path / "data")}
-    return os.environ | ours | {"BULKPOINT_ACTOR": "Kim of marketing", "BULKPOINT_REQUIRE_APPROVAL": "true"}
+from tests.world.campaigns import Campaign, World
+from tests.world.command_line import CommandLine
 
 
 @pytest.fixture
-def bulkpoint(environment: dict[str, str], tmp_path: Path) -> Run:
-    def run(*arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            env=environment | changes,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+def bulkpoint(bulkpoint: CommandLine) -> CommandLine:
+    """Kim's, where a campaign is to be approved."""
+    bulkpoint.environment |= {"BULKPOINT_ACTOR": "Kim of marketing", "BULKPOINT_REQUIRE_APPROVAL": "true"}
+    return bulkpoint
 
 
 @pytest.fixture
@@ -59,32 +35,8 @@ def lee(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
         connection.execute("drop role lee")
 
 
-def at_a_terminal(environment: dict[str, str], answer: str, *arguments: str) -> tuple[int, str]:
-    """Exit code and all output of a command whose question is answered at a terminal."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], env=environment, stdin=slave, stdout=slave, stderr=slave, close_fds=True
-    )
-    os.close(slave)
-    seen = b""
-    answered = False
-    while True:
-        try:
-            read = os.read(master, 1024)
-        except OSError:  # the other side is closed
-            break
-        if not read:
-            break
-        seen += read
-        if b"[y/N]" in seen and not answered:
-            os.write(master, answer.encode() + b"\n")
-            answered = True
-    os.close(master)
-    return process.wait(30), seen.decode()
-
-
 def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
-    bulkpoint: Run, environment: dict[str, str], database_url: str, lee: dict[str, str]
+    bulkpoint: CommandLine, database_url: str, lee: dict[str, str]
 ) -> None:
     created = bulkpoint("campaign", "create", "--name", "추석", "--expect-count", "3", "--expect-amount", "60")
     assert created.stdout == "created campaign 1\n"
@@ -98,7 +50,7 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
 
     preview = bulkpoint("campaign", "preview", "1", "--json")
     assert preview.returncode == 0, preview.stderr
-    digest = json.loads(preview.stdout)["digest"]
+    digest = preview.json["digest"]
     queued = bulkpoint("campaign", "start", "next", "--yes")
     assert (queued.returncode, queued.stdout) == (0, "nothing to start\n")
     assert "Campaign 1 (추석) is passed by: no one has approved it." in queued.stderr
@@ -120,7 +72,7 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
     assert refused.returncode == 3
     assert "login lee may not start" in refused.stderr
 
-    code, seen = at_a_terminal(environment, "n", "campaign", "start", "1")
+    code, seen = bulkpoint.at_a_terminal("campaign", "start", "1", answer="n")
     assert code == 3
     assert "Campaign 1  추석" in seen
     assert "3 payments, 60 points; created by Kim of marketing, approved by Lee of finance" in seen
@@ -140,14 +92,11 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
     ]
 
 
-def test_a_campaign_whose_job_died_is_shown_as_that(bulkpoint: Run, tmp_path: Path, database_url: str) -> None:
+def test_a_campaign_whose_job_died_is_shown_as_that(bulkpoint: CommandLine, tmp_path: Path, world: World) -> None:
     targets = tmp_path / "targets.csv"
     targets.write_text("member_id,amount,reason\nm1,5,r\n")
     bulkpoint("campaign", "create", "--name", "c", "--targets", str(targets))
-    bulkpoint("tps", "show")
-    with connect(database_url) as connection:
-        begin_run(connection, RunRequest(campaign=1, actor="bob"), shares=1)
-        connection.execute("update campaign_run set driver_until = clock_timestamp() - interval '1 s'")
+    Campaign(world, 1).begun().without_driver()
     for command in (("campaign", "list"), ("campaign", "show", "1"), ("check",)):
         told = bulkpoint(*command)
         assert "bulkpoint campaign resume 1" in told.stdout + told.stderr, command
@@ -159,7 +108,7 @@ def test_a_campaign_whose_job_died_is_shown_as_that(bulkpoint: Run, tmp_path: Pa
     assert "its job is gone" in blocked.stderr
 
 
-def test_the_same_list_twice_is_refused_by_name(bulkpoint: Run, tmp_path: Path) -> None:
+def test_the_same_list_twice_is_refused_by_name(bulkpoint: CommandLine, tmp_path: Path) -> None:
     targets = tmp_path / "targets.csv"
     targets.write_text("member_id,amount,reason\nm1,5,r\n")
     create = ("campaign", "create", "--name", "c", "--targets", str(targets))

@@ -1,13 +1,9 @@
 """Events from the outbox to a real Kafka and to a Slack on loopback, by the command line, whatever dies on the way."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,85 +12,30 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
-from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.embedded.kafka import KafkaBroker
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.outbox import write_event
-from tests.acceptance.deployment import JOB_S_MAX, SUBMIT, sandbox
-from tests.slack import OK, slack_that_answers
+from tests.world.campaigns import World
+from tests.world.command_line import CommandLine
+from tests.world.money import Money
+from tests.world.slack import OK, slack_that_answers
+from tests.world.waiting import wait_for
 
-COMMAND = [sys.executable, "-m", "bulkpoint.cli.main"]
 BACKLOG = 10_000
 
 
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    with connect(database_url) as connection:
-        ensure_limit(connection, tps=100, shares=1, actor="tester")
-        yield connection
-
-
-class Teller:
-    """The command line with a database, a topic of its own and, in the end, a Slack."""
-
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self.environment = environment
-        self._folder = folder
-
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            env=self.environment,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-
-    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=self.environment,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-@pytest.fixture
-def teller(database_url: str, kafka: KafkaBroker, tmp_path: Path) -> Teller:
+def teller(bulkpoint: CommandLine, kafka: KafkaBroker, tmp_path: Path) -> CommandLine:
+    """The command line with a topic of its own and, in the end, a Slack."""
     token = tmp_path / "token"
     token.write_text("xoxb-canary")
-    ours = {
-        "BULKPOINT_DATABASE_URL": database_url,
-        "BULKPOINT_DATA_DIR": str(tmp_path / "data"),
+    bulkpoint.environment |= {
         "BULKPOINT_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "BULKPOINT_KAFKA_TOPIC": f"events-{uuid4().hex[:8]}",
         "BULKPOINT_SLACK_TOKEN_FILE": str(token),
         "BULKPOINT_SLACK_CHANNEL": "#points",
     }
-    return Teller(os.environ | ours, tmp_path)
-
-
-def campaigns(connection: Connection, count: int) -> list[int]:
-    """So many that wait, with one target each."""
-    made = []
-    for number in range(count):
-        row = connection.execute(
-            "insert into campaign (name, expected_count, expected_amount, creator) values (%s, 1, 1, 'kim')"
-            " returning campaign_id",
-            (f"캠페인 {number}",),
-        ).fetchone()
-        assert row is not None
-        connection.execute("insert into campaign_target values (%s, %s, 1, 'r')", (row[0], f"m{row[0]}"))
-        made.append(int(row[0]))
-    return made
+    return bulkpoint
 
 
 def write(connection: Connection, campaign_id: int, count: int = 1, **data: Any) -> None:
@@ -103,15 +44,12 @@ def write(connection: Connection, campaign_id: int, count: int = 1, **data: Any)
             write_event(connection, campaign_id=campaign_id, run=1, type="campaign.progressed", actor="kim", data=data)
 
 
-def end_a_run(connection: Connection) -> int:
+def end_a_run(world: World) -> int:
     """A campaign that was started and stopped; its id."""
-    (campaign_id,) = campaigns(connection, 1)
-    begin_run(connection, RunRequest(campaign=campaign_id, actor="kim"), shares=1)
-    stop_run(connection, campaign_id, actor="lee", reason="명단 <오류>")
-    return campaign_id
+    return world.campaign(name="캠페인 0").begun().stopped(reason="명단 <오류>").id
 
 
-def topic(teller: Teller, *, settle_s: float = 1.0) -> list[dict[str, Any]]:
+def topic(teller: CommandLine, *, settle_s: float = 1.0) -> list[dict[str, Any]]:
     """Everything that is in the topic, in its order."""
     consumer = Consumer(
         {
@@ -142,17 +80,10 @@ def topic(teller: Teller, *, settle_s: float = 1.0) -> list[dict[str, Any]]:
     return found
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-
-
 def test_two_relays_side_by_side_keep_each_campaigns_order_and_publish_each_event_once(
-    teller: Teller, connection: Connection
+    teller: CommandLine, connection: Connection, world: World
 ) -> None:
-    ours = campaigns(connection, 20)
+    ours = [world.campaign().id for _ in range(20)]
     with connection.transaction():
         for _ in range(BACKLOG // len(ours)):
             for campaign_id in ours:
@@ -173,9 +104,9 @@ def test_two_relays_side_by_side_keep_each_campaigns_order_and_publish_each_even
 
 
 def test_a_relay_killed_between_the_brokers_word_and_its_own_makes_one_slack_message(
-    teller: Teller, connection: Connection, database_url: str
+    teller: CommandLine, connection: Connection, database_url: str, world: World
 ) -> None:
-    campaign_id = end_a_run(connection)
+    campaign_id = end_a_run(world)
     with connect(database_url) as holder, holder.transaction():
         holder.execute("select from outbox_event where campaign_id = %s for update", (campaign_id,))
         relay = teller.begin("outbox", "relay")
@@ -183,7 +114,7 @@ def test_a_relay_killed_between_the_brokers_word_and_its_own_makes_one_slack_mes
             b"select exists (select from pg_stat_activity"
             b" where wait_event_type = 'Lock' and query like '%published_at%')"
         )
-        wait_until(lambda: connection.execute(waits).fetchone() == (True,))
+        wait_for(lambda: connection.execute(waits).fetchone() == (True,), "the relay to wait for the lock")
         relay.send_signal(signal.SIGKILL)
         relay.communicate()
     assert teller.run("outbox", "relay").stdout == "published 2 events, set aside 0\n"
@@ -201,26 +132,26 @@ def test_a_relay_killed_between_the_brokers_word_and_its_own_makes_one_slack_mes
 
 
 def test_a_broker_that_stops_and_starts_in_the_middle_costs_only_time(
-    teller: Teller, connection: Connection, kafka: KafkaBroker
+    teller: CommandLine, connection: Connection, kafka: KafkaBroker, world: World
 ) -> None:
-    (campaign_id,) = campaigns(connection, 1)
+    campaign_id = world.campaign().id
     write(connection, campaign_id, 3)
     follower = teller.begin("outbox", "relay", "--follow")
     try:
         published = b"select count(*) from outbox_event where published_at is not null"
-        wait_until(lambda: connection.execute(published).fetchone() == (3,))
+        wait_for(lambda: connection.execute(published).fetchone() == (3,), "three events to be published")
         kafka.kill()
         write(connection, campaign_id, 3)
         away = teller.run("outbox", "relay")
         assert away.returncode == 6
         assert "Kafka at 127.0.0.1" in away.stderr
         assert "The events stay in the outbox" in away.stderr
-        waiting = json.loads(teller.run("outbox", "status", "--json").stdout)
+        waiting = teller.run("outbox", "status", "--json").json
         assert [(one["campaign_id"], one["published_no"], one["last_event_no"]) for one in waiting["waiting"]] == [
             (campaign_id, 3, 6)
         ]
         kafka.start()
-        wait_until(lambda: connection.execute(published).fetchone() == (6,), 60)
+        wait_for(lambda: connection.execute(published).fetchone() == (6,), "all six to be published", seconds=60)
     finally:
         follower.send_signal(signal.SIGTERM)
         follower.communicate(timeout=30)
@@ -230,13 +161,13 @@ def test_a_broker_that_stops_and_starts_in_the_middle_costs_only_time(
 
 
 def test_an_event_that_the_broker_refuses_is_set_aside_and_the_others_go_on(
-    teller: Teller, connection: Connection, kafka: KafkaBroker
+    teller: CommandLine, connection: Connection, kafka: KafkaBroker, world: World
 ) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     name = teller.environment["BULKPOINT_KAFKA_TOPIC"]
     small = NewTopic(name, num_partitions=1, replication_factor=1, config={"max.message.bytes": "2000"})
     admin.create_topics([small])[name].result(20)
-    poisoned, other = campaigns(connection, 2)
+    poisoned, other = [world.campaign().id for _ in range(2)]
     write(connection, poisoned)
     write(connection, poisoned, words="x" * 3_000)
     write(connection, poisoned)
@@ -262,9 +193,11 @@ def test_an_event_that_the_broker_refuses_is_set_aside_and_the_others_go_on(
     assert teller.run("check").returncode == 0
 
 
-def test_two_notifiers_and_a_slack_in_trouble_make_one_message_an_event(teller: Teller, connection: Connection) -> None:
+def test_two_notifiers_and_a_slack_in_trouble_make_one_message_an_event(
+    teller: CommandLine, connection: Connection, world: World
+) -> None:
     for _ in range(3):
-        end_a_run(connection)
+        end_a_run(world)
     assert teller.run("outbox", "relay").returncode == 0
     busy = (429, {"Retry-After": "1"}, b'{"ok": false, "error": "ratelimited"}')
     broken: tuple[int, dict[str, str], bytes] = (500, {}, b"oops")
@@ -272,7 +205,7 @@ def test_two_notifiers_and_a_slack_in_trouble_make_one_message_an_event(teller: 
         teller.environment["BULKPOINT_SLACK_BASE_URL"] = url
         both = [teller.begin("notify", "--follow") for _ in range(2)]
         done = b"select count(*) from notification where sent_at is not null"
-        wait_until(lambda: connection.execute(done).fetchone() == (3,), 60)
+        wait_for(lambda: connection.execute(done).fetchone() == (3,), "three messages to be sent", seconds=60)
         for one in both:
             one.send_signal(signal.SIGINT)
         for one in both:
@@ -283,15 +216,11 @@ def test_two_notifiers_and_a_slack_in_trouble_make_one_message_an_event(teller: 
 
 
 def test_without_kafka_the_notifier_reads_the_outbox_and_tells_what_no_event_does(
-    teller: Teller, connection: Connection
+    teller: CommandLine, connection: Connection, world: World
 ) -> None:
     del teller.environment["BULKPOINT_KAFKA_BOOTSTRAP_SERVERS"]
-    end_a_run(connection)
-    (lost,) = campaigns(connection, 1)
-    begin_run(connection, RunRequest(campaign=lost, actor="kim"), shares=1)
-    connection.execute(
-        "update campaign_run set driver_until = clock_timestamp() - interval '1 s' where state = 'RUNNING'"
-    )
+    end_a_run(world)
+    lost = world.campaign().begun().without_driver().id
     with slack_that_answers(OK) as (url, posts):
         teller.environment["BULKPOINT_SLACK_BASE_URL"] = url
         for _ in range(2):
@@ -302,11 +231,11 @@ def test_without_kafka_the_notifier_reads_the_outbox_and_tells_what_no_event_doe
 
 
 def test_kafka_and_slack_down_for_a_whole_run_change_only_when_people_hear_of_it(
-    teller: Teller, connection: Connection, kafka: KafkaBroker, tmp_path: Path
+    teller: CommandLine, kafka: KafkaBroker, money: Money, tmp_path: Path
 ) -> None:
     kafka.stop()
     try:
-        with sandbox() as money, slack_that_answers((500, {}, b"oops")) as (url, _):
+        with slack_that_answers((500, {}, b"oops")) as (url, _):
             teller.environment |= {
                 "BULKPOINT_MONEY_URL": money.url,
                 "BULKPOINT_PARTITIONS": "1",
@@ -315,15 +244,7 @@ def test_kafka_and_slack_down_for_a_whole_run_change_only_when_people_hear_of_it
             targets = tmp_path / "targets.csv"
             targets.write_text("member_id,amount,reason\n" + "".join(f"m{n},5,r\n" for n in range(100)))
             campaign = teller.run("campaign", "create", "--name", "설", "--targets", str(targets)).stdout.split()[-1]
-            job = subprocess.run(
-                [str(SUBMIT), campaign, "--yes"],
-                env=teller.environment,
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-                timeout=JOB_S_MAX,
-                check=False,
-            )
+            job = teller.submit(campaign, "--yes")
             assert job.returncode == 0, job.stderr
             assert len(money.ledger()) == 100
     finally:

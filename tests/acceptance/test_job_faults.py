@@ -15,30 +15,31 @@ test_worker_faults.py is about what needs no Spark.
 """
 
 import json
-import os
 import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.launch.spark_submit import submit_command, submit_environment
 from bulkpoint.settings import load_settings
-from bulkpoint.store.connect import Database
-from tests.acceptance.deployment import JOB_S_MAX, Deployment, Money, environment_of, sandbox
-from tests.conftest import _clone
-from tests.sliding_second import worst_second
+from tests.world.command_line import JOB_S_MAX, Ended
+from tests.world.deployment import Deployment, deployment
+from tests.world.money import Money
+from tests.world.ports import free_port
+from tests.world.processes import Process, processes_below, processes_of
+from tests.world.promises import worst_second
+from tests.world.stories import Story
+from tests.world.waiting import wait_for
 
 LATENCY_MS = "100"  # so that whatever is killed is killed in mid-call
 HTTP_TIMEOUT_S = 1  # a share of a dead worker is free 3 s + this + 1 s later
@@ -56,27 +57,6 @@ ATTEMPTS = b"select count(*) >= %d from payment_attempt a join campaign_run r us
 PAID = b"select member_id, amount, transaction_id from payment where state = 'SUCCESS' order by seq"
 
 
-class Ended(NamedTuple):
-    """A command that has ended."""
-
-    code: int
-    result: str
-    said: str
-
-
-class Process(NamedTuple):
-    """One process of a job, as the system shows it."""
-
-    pid: int
-    parent: int
-    program: str
-    command: str
-
-    def send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):  # it ended by itself just now
-            os.kill(self.pid, number)
-
-
 class Job:
     """A command under way that runs a Spark job, and the job's processes."""
 
@@ -85,7 +65,7 @@ class Job:
 
     def end(self) -> Ended:
         result, said = self._command.communicate(timeout=JOB_S_MAX)
-        return Ended(self._command.returncode, result, said)
+        return Ended(self._command.returncode, result.encode(), said)
 
     @property
     def driver(self) -> list[Process]:
@@ -114,36 +94,12 @@ class Job:
         return [one for one in self._processes() if "bulkpoint.pay.daemon" in one.command and one.program != "java"]
 
     def _processes(self) -> list[Process]:
-        every = {one.pid: one for one in all_processes()}
-        found, below = [], {self._command.pid}
-        while below:
-            below = {one.pid for one in every.values() if one.parent in below}
-            found += [every[pid] for pid in below]
-        return found
-
-
-def all_processes() -> Iterator[Process]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(") ")
-            if rest[0] not in "ZX":
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                yield Process(int(folder.name), int(rest.split()[1]), name, command)
-
-
-def processes_of(folder: Path) -> list[Process]:
-    """Those that were started with settings that name this folder, wherever they are by now."""
-    found = []
-    for one in all_processes():
-        with suppress(OSError):
-            if str(folder).encode() in Path(f"/proc/{one.pid}/environ").read_bytes():
-                found.append(one)
-    return found
+        return processes_below(self._command.pid)
 
 
 @contextmanager
-def deployed(server: Database, template: str, folder: Path, *, tps: int) -> Iterator[Deployment]:
-    """A deployment with a database of its own; nothing of it is left behind."""
+def deployed(database_url: str, folder: Path, *, tps: int) -> Iterator[Deployment]:
+    """A deployment of which nothing is left behind."""
     changes = {
         "BULKPOINT_TPS": str(tps),
         "BULKPOINT_WAVE_SECONDS": WAVE_SECONDS,
@@ -153,26 +109,19 @@ def deployed(server: Database, template: str, folder: Path, *, tps: int) -> Iter
         "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "SPARK_SUBMIT_OPTS": "-Dspark.ui.enabled=false",
     }
-    ledger = ("--ledger", str(folder / "ledger"))
-    with _clone(server.url, template) as database_url, sandbox("--latency-ms", LATENCY_MS, *ledger) as money:
+    with deployment(folder, "--latency-ms", LATENCY_MS, database_url=database_url, **changes) as its:
         try:
-            yield Deployment(environment_of(database_url, money, folder, **changes), folder, money, database_url)
+            yield its
         finally:
             for one in processes_of(folder):
                 one.send(signal.SIGKILL)
-            server_of_money(folder).send(signal.SIGCONT)
-
-
-def server_of_money(folder: Path) -> Process:
-    (server,) = (one for one in all_processes() if f"--ledger {folder / 'ledger'}" in one.command)
-    return server
+            its.money.send(signal.SIGCONT)
 
 
 # The stories
 
 
-@dataclass(frozen=True)
-class Drivers:
+class Drivers(Story):
     """A campaign with three drivers."""
 
     deployment: Deployment
@@ -195,10 +144,10 @@ class Drivers:
     raised_at: datetime  # SLOW_TPS until then
     third: Ended
     left_behind: list[Process]
+    in_the_end: Deployment  # the last fact: the whole story was told
 
 
-@dataclass(frozen=True)
-class Troubles:
+class Troubles(Story):
     """A campaign with a stop, an outage, kills and failures."""
 
     deployment: Deployment
@@ -220,19 +169,23 @@ class Troubles:
     retried: Ended
     refused_at_the_end: Ended
     left_behind: list[Process]
+    in_the_end: Deployment  # the last fact: the whole story was told
 
 
 @pytest.fixture(scope="module")
 def stories(
-    postgres_server: Database, _template: str, tmp_path_factory: pytest.TempPathFactory
+    new_database: Callable[[], AbstractContextManager[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple["Future[Drivers]", "Future[Troubles]"]]:
     one, other = (tmp_path_factory.mktemp(name) for name in ("drivers", "troubles"))
+    drivers, troubles = Drivers("drivers"), Troubles("troubles")
     with (
-        deployed(postgres_server, _template, one, tps=SLOW_TPS) as slow,
-        deployed(postgres_server, _template, other, tps=TPS) as fast,
+        new_database() as url_of_one,
+        new_database() as url_of_other,
+        deployed(url_of_one, one, tps=SLOW_TPS) as drivers.deployment,
+        deployed(url_of_other, other, tps=TPS) as troubles.deployment,
         ThreadPoolExecutor(2) as both,
     ):
-        yield both.submit(play_drivers, slow), both.submit(play_troubles, fast)
+        yield both.submit(drivers.played, play_drivers), both.submit(troubles.played, play_troubles)
 
 
 @pytest.fixture(scope="module")
@@ -245,125 +198,107 @@ def troubles(stories: tuple["Future[Drivers]", "Future[Troubles]"]) -> Troubles:
     return stories[1].result()
 
 
-def play_drivers(deployment: Deployment) -> Drivers:
-    campaign, other = deployment.create(TARGETS_OF_DRIVERS), deployment.create(10)
-    port = free_port()
-    first = Job(
-        changed(deployment, SPARK_SUBMIT_OPTS=f"-Dspark.ui.port={port}"), "campaign", "start", campaign, "--yes"
-    )
-    deployment.wait_for(ATTEMPTS % (60, 1))
-    spark_jobs = jobs_in_ui(port)
-    asleep = first.driver
-    for one in asleep:
-        one.send(signal.SIGSTOP)
+def play_drivers(story: Drivers) -> None:
+    its = story.deployment
+    with story.chapter("a first driver pays, and falls asleep"):
+        campaign, other = its.create(TARGETS_OF_DRIVERS), its.create(10)
+        story.campaign = campaign
+        port = free_port()
+        with_ui = its.with_settings(SPARK_SUBMIT_OPTS=f"-Dspark.ui.port={port}")
+        first = Job(with_ui, "campaign", "start", campaign, "--yes")
+        its.wait_for(ATTEMPTS % (60, 1))
+        story.spark_jobs = jobs_in_ui(port)
+        asleep = first.driver
+        for one in asleep:
+            one.send(signal.SIGSTOP)
 
-    second = Job(deployment, "campaign", "resume", campaign, "--yes")
-    speculating = submit_with(deployment, other, "spark.speculation=true")  # while the second waits for the lease
-    speculated = deployment.show(other)
-    deployment.wait_for(ATTEMPTS % (60, 2))
-    ((first_until,),) = deployment.query(b"select driver_until from campaign_run where run_no = 1")
-    written = written_of_run(deployment, 1)
-    for one in asleep:
-        one.send(signal.SIGCONT)
-    first_ended = first.end()
-    written_of_first = (written, written_of_run(deployment, 1))
-    refused = ended(deployment.run("campaign", "resume", campaign, "--yes"))
+    with story.chapter("a second one takes over"):
+        second = Job(its, "campaign", "resume", campaign, "--yes")
+        story.speculating = submit_with(its, other, "spark.speculation=true")  # while the second waits for the lease
+        story.speculated = its.show(other)
+        its.wait_for(ATTEMPTS % (60, 2))
 
-    for one in [*second.daemons, *second.driver]:
-        one.send(signal.SIGKILL)
-    killed_at = now(deployment)
-    third = Job(deployment, "campaign", "resume", campaign, "--yes")
-    watch = Job(deployment, "campaign", "watch", campaign)
-    shown = deployment.show(campaign)
-    listed = ended(deployment.run("campaign", "list"))
-    paid = deployment.query(PAID_WHEN)
-    second_ended = second.end()
-    deployment.wait_for(b"select clock_timestamp() > driver_until + interval '2 s' from campaign_run where run_no = 2")
-    last_arrival = deployment.money.last_arrival()
-    deployment.wait_for(ATTEMPTS % (1, 3))
-    raised_at = now(deployment)
-    assert deployment.run("tps", "set", str(TPS)).returncode == 0
-    third_ended = third.end()
-    members = {row[0] for row in paid}
-    (log,) = (deployment.folder / "data" / "logs").glob(f"campaign-{campaign}-run-1-*.log")
-    return Drivers(
-        deployment,
-        campaign,
-        first=first_ended,
-        first_log=log.read_text(),
-        first_until=first_until,
-        written_of_first=written_of_first,
-        spark_jobs=spark_jobs,
-        refused_while_alive=refused,
-        speculating=speculating,
-        speculated=speculated,
-        second=second_ended,
-        killed_at=killed_at,
-        shown_after_kill=shown,
-        listed_after_kill=listed,
-        watch=watch.end(),
-        paid=(paid, [row for row in deployment.query(PAID_WHEN) if row[0] in members]),
-        last_arrival=last_arrival,
-        raised_at=raised_at,
-        third=third_ended,
-        left_behind=processes_of(deployment.folder),
-    )
+    with story.chapter("the first one wakes up"):
+        ((story.first_until,),) = its.query(b"select driver_until from campaign_run where run_no = 1")
+        written = written_of_run(its, 1)
+        for one in asleep:
+            one.send(signal.SIGCONT)
+        story.first = first.end()
+        story.written_of_first = (written, written_of_run(its, 1))
+        (log,) = (its.folder / "data" / "logs").glob(f"campaign-{campaign}-run-1-*.log")
+        story.first_log = log.read_text()
+        story.refused_while_alive = its.run("campaign", "resume", campaign, "--yes")
+
+    with story.chapter("the second one is killed"):
+        for one in [*second.daemons, *second.driver]:
+            one.send(signal.SIGKILL)
+        story.killed_at = now(its)
+        third = Job(its, "campaign", "resume", campaign, "--yes")
+        watch = Job(its, "campaign", "watch", campaign)
+        story.shown_after_kill = its.show(campaign)
+        story.listed_after_kill = its.run("campaign", "list")
+        paid = its.query(PAID_WHEN)
+        story.second = second.end()
+        its.wait_for(b"select clock_timestamp() > driver_until + interval '2 s' from campaign_run where run_no = 2")
+        story.last_arrival = its.money.last_arrival()
+
+    with story.chapter("a third one pays the rest"):
+        its.wait_for(ATTEMPTS % (1, 3))
+        story.raised_at = now(its)
+        assert its.run("tps", "set", str(TPS)).returncode == 0
+        story.third = third.end()
+        story.watch = watch.end()
+        members = {row[0] for row in paid}
+        story.paid = (paid, [row for row in its.query(PAID_WHEN) if row[0] in members])
+        story.left_behind = processes_of(its.folder)
+        story.in_the_end = its
 
 
-def play_troubles(deployment: Deployment) -> Troubles:
-    money = deployment.money
-    money.change(unavailable=0.1)
-    campaign = deployment.create(TARGETS_OF_TROUBLES)
-    first = Job(deployment, "campaign", "start", campaign, "--yes")
-    deployment.wait_for(ATTEMPTS % (300, 1))
-    stop = ended(deployment.run("campaign", "stop", campaign, "--reason", "the test says so"))
-    waiting = deployment.query(b"select count(*) from payment where state = 'PENDING' and tries > 0")[0][0]
-    money.change(unavailable=0)
+def play_troubles(story: Troubles) -> None:
+    its, money = story.deployment, story.deployment.money
+    with story.chapter("it is stopped while money refuses a tenth"):
+        money.change(unavailable=0.1)
+        campaign = story.campaign = its.create(TARGETS_OF_TROUBLES)
+        first = Job(its, "campaign", "start", campaign, "--yes")
+        its.wait_for(ATTEMPTS % (300, 1))
+        story.stop = its.run("campaign", "stop", campaign, "--reason", "the test says so")
+        story.waiting = its.query(b"select count(*) from payment where state = 'PENDING' and tries > 0")[0][0]
+        money.change(unavailable=0)
 
-    second = Job(deployment, "campaign", "resume", campaign, "--yes")
-    stopped = first.end()
-    deployment.wait_for(ATTEMPTS % (300, 2))
-    server = server_of_money(deployment.folder)
-    server.send(signal.SIGSTOP)
-    gone_at = now(deployment)
-    outage = second.end()
-    after_outage = deployment.show(campaign)
-    server.send(signal.SIGCONT)
-    ((failed_at,),) = deployment.query(b"select finished_at from campaign_run where run_no = 2")
+    with story.chapter("it is resumed at once, and money goes away"):
+        second = Job(its, "campaign", "resume", campaign, "--yes")
+        story.stopped = first.end()
+        its.wait_for(ATTEMPTS % (300, 2))
+        money.send(signal.SIGSTOP)
+        gone_at = now(its)
+        story.outage = second.end()
+        story.after_outage = its.show(campaign)
+        money.send(signal.SIGCONT)
+        ((failed_at,),) = its.query(b"select finished_at from campaign_run where run_no = 2")
+        story.outage_s = (failed_at - gone_at).total_seconds()
 
-    before = unrecorded(deployment)
-    cluster = changed(deployment, BULKPOINT_SPARK_MASTER="local-cluster[2,2,1024]", BULKPOINT_RETRIES="0")
-    third = Job(cluster, "campaign", "resume", campaign, "--yes")
-    deployment.wait_for(ATTEMPTS % (50, 3))
-    seed = random.SystemRandom().randrange(2**32)
-    victims, executors = kill_at_random(third, money, random.Random(seed))
-    money.change(unavailable=0.1)
-    survived = third.end()
-    money.change(unavailable=0)
-    after_kills = deployment.show(campaign)
-    after = unrecorded(deployment)
-    failed = deployment.query(b"select seq, failure_kind::text from payment where state = 'FAILED' order by seq")
-    return Troubles(
-        deployment,
-        campaign,
-        stop=stop,
-        stopped=stopped,
-        waiting=waiting,
-        outage=outage,
-        outage_s=(failed_at - gone_at).total_seconds(),
-        after_outage=after_outage,
-        seed=seed,
-        victims=victims,
-        executors=executors,
-        unrecorded=(before, after),
-        survived=survived,
-        after_kills=after_kills,
-        failed=failed,
-        refused=ended(deployment.run("campaign", "retry", campaign, "--yes", "--kind", "REJECTED")),
-        retried=ended(deployment.run("campaign", "retry", campaign, "--yes")),
-        refused_at_the_end=ended(deployment.run("campaign", "retry", campaign, "--yes")),
-        left_behind=processes_of(deployment.folder),
-    )
+    with story.chapter("workers and an executor are killed"):
+        before = unrecorded(its)
+        cluster = its.with_settings(BULKPOINT_SPARK_MASTER="local-cluster[2,2,1024]", BULKPOINT_RETRIES="0")
+        third = Job(cluster, "campaign", "resume", campaign, "--yes")
+        its.wait_for(ATTEMPTS % (50, 3))
+        story.seed = random.SystemRandom().randrange(2**32)
+        story.victims, story.executors = kill_at_random(third, money, random.Random(story.seed))
+
+    with story.chapter("money refuses a tenth, and nothing is repeated"):
+        money.change(unavailable=0.1)
+        story.survived = third.end()
+        money.change(unavailable=0)
+        story.after_kills = its.show(campaign)
+        story.unrecorded = (before, unrecorded(its))
+        story.failed = its.query(b"select seq, failure_kind::text from payment where state = 'FAILED' order by seq")
+
+    with story.chapter("what failed is retried"):
+        story.refused = its.run("campaign", "retry", campaign, "--yes", "--kind", "REJECTED")
+        story.retried = its.run("campaign", "retry", campaign, "--yes")
+        story.refused_at_the_end = its.run("campaign", "retry", campaign, "--yes")
+        story.left_behind = processes_of(its.folder)
+        story.in_the_end = its
 
 
 def kill_at_random(job: Job, money: Money, dice: random.Random) -> tuple[int, set[int]]:
@@ -397,26 +332,14 @@ def callers(workers: list[Process], money: Money) -> list[Process]:
 
 def soon(look: Callable[[], list[Process]]) -> list[Process]:
     """What is there once there is something; nothing after half a minute."""
-    deadline = time.monotonic() + SOON_S_MAX
-    while not (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
-
-
-SOON_S_MAX = 30.0
+    with suppress(AssertionError):
+        return wait_for(look, "a process", seconds=30)
+    return []
 
 
 PAID_WHEN = (
     b"select member_id, amount, transaction_id, tries, finished_at from payment where state = 'SUCCESS' order by seq"
 )
-
-
-def ended(command: "subprocess.CompletedProcess[str]") -> Ended:
-    return Ended(command.returncode, command.stdout, command.stderr)
-
-
-def changed(deployment: Deployment, **changes: str) -> Deployment:
-    return replace(deployment, environment=deployment.environment | changes)
 
 
 def now(deployment: Deployment) -> datetime:
@@ -430,12 +353,6 @@ def unrecorded(deployment: Deployment) -> int:
     """Calls that money saw and whose sender did not live to record them."""
     ((recorded,),) = deployment.query(b"select count(*) from payment_attempt")
     return int(deployment.money.stats()["requests"]) - int(recorded)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def jobs_in_ui(port: int) -> list[dict[str, Any]]:
@@ -453,18 +370,18 @@ def submit_with(deployment: Deployment, campaign: str, line: str) -> Ended:
     request = RunRequest(campaign=int(campaign), actor="tester", followed=True)
     submit, *options = submit_command(settings, ["--request", request.to_json()])
     at = options.index("--properties-file")
-    return ended(
-        subprocess.run(
-            [submit, *options[:at], "--conf", line, *options[at:]],
-            env=submit_environment(settings) | deployment.environment,
-            cwd=deployment.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=JOB_S_MAX,
-            check=False,
-        )
+    command = [submit, *options[:at], "--conf", line, *options[at:]]
+    environment = submit_environment(settings) | deployment.environment
+    ended = subprocess.run(
+        command,
+        env=environment,
+        cwd=deployment.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=JOB_S_MAX,
+        check=False,
     )
+    return Ended(ended.returncode, ended.stdout, ended.stderr.decode())
 
 
 def written_of_run(deployment: Deployment, run: int) -> tuple[Any, ...]:
@@ -480,7 +397,7 @@ def written_of_run(deployment: Deployment, run: int) -> tuple[Any, ...]:
 
 
 def test_a_driver_that_slept_through_its_lease_leaves_without_writing(drivers: Drivers) -> None:
-    assert drivers.first.code == 5, drivers.first
+    assert drivers.first.returncode == 5, drivers.first
     before, after = drivers.written_of_first
     assert before == after
 
@@ -492,23 +409,23 @@ def test_a_driver_that_was_taken_over_says_so_and_announces_no_end(drivers: Driv
 
 
 def test_a_driver_that_lives_is_not_taken_over(drivers: Drivers) -> None:
-    assert drivers.refused_while_alive.code == 3
-    assert "its driver is alive" in drivers.refused_while_alive.said
+    assert drivers.refused_while_alive.returncode == 3
+    assert "its driver is alive" in drivers.refused_while_alive.stderr
 
 
 def test_after_the_driver_was_killed_people_see_where_the_campaign_stands(drivers: Drivers) -> None:
-    assert drivers.second.code == 5
-    assert f"campaign resume {drivers.campaign}" in drivers.second.said
+    assert drivers.second.returncode == 5
+    assert f"campaign resume {drivers.campaign}" in drivers.second.stderr
     assert drivers.shown_after_kill["state"] == "RUNNING"
     assert drivers.shown_after_kill["counts"]["SUCCESS"] > 60
-    assert drivers.listed_after_kill.code == 0
-    assert "RUNNING" in drivers.listed_after_kill.result
-    assert drivers.watch.code == 5, "the run it watched ended FAILED"
+    assert drivers.listed_after_kill.returncode == 0
+    assert "RUNNING" in drivers.listed_after_kill.stdout
+    assert drivers.watch.returncode == 5, "the run it watched ended FAILED"
 
 
 def test_orphans_send_no_longer_than_their_drivers_lease(drivers: Drivers) -> None:
     """Spark's Python daemon died first, so nobody ended the workers: what they know of the run does."""
-    (asleep, _), (killed, until) = drivers.deployment.query(
+    (asleep, _), (killed, until) = drivers.in_the_end.query(
         b"select max(a.sent_at), r.driver_until from payment_attempt a join campaign_run r using (run_id)"
         b" where r.run_no < 3 group by r.run_no, r.driver_until order by r.run_no"
     )
@@ -532,23 +449,23 @@ def test_each_wave_is_one_job_of_sparks_with_a_name_that_reads_as_progress(drive
 
 
 def test_speculation_is_refused_before_anything_begins(drivers: Drivers) -> None:
-    assert drivers.speculating.code == 3, drivers.speculating
-    assert "spark.speculation is true" in drivers.speculating.result
+    assert drivers.speculating.returncode == 3, drivers.speculating
+    assert "spark.speculation is true" in drivers.speculating.stdout
     assert drivers.speculated["state"] == "WAITING"
     assert drivers.speculated["runs"] == []
 
 
 def test_resume_takes_over_twice_and_pays_the_rest(drivers: Drivers) -> None:
-    assert drivers.third.code == 0, drivers.third
+    assert drivers.third.returncode == 0, drivers.third
     assert_runs(
-        drivers.deployment,
+        drivers.in_the_end,
         drivers.campaign,
         ("INITIAL", "FAILED", "its driver was gone"),
         ("RESUME", "FAILED", "its driver was gone"),
         ("RESUME", "COMPLETED", None),
     )
-    assert_promises_kept(drivers.deployment, drivers.campaign)
-    slow = [at for at in sends(drivers.deployment) if at < drivers.raised_at.timestamp()]
+    assert_promises_kept(drivers.in_the_end, drivers.campaign)
+    slow = [at for at in drivers.in_the_end.sends() if at < drivers.raised_at.timestamp()]
     assert worst_second(slow) <= SLOW_TPS
     assert drivers.left_behind == []
 
@@ -570,9 +487,9 @@ def assert_runs(deployment: Deployment, campaign: str, *expected: tuple[str, str
 
 
 def test_a_stop_ends_with_4_and_the_resume_at_once_pays_on(troubles: Troubles) -> None:
-    assert troubles.stop.code == 0, troubles.stop
-    assert troubles.stopped.code == 4, troubles.stopped
-    ((late_s,),) = troubles.deployment.query(
+    assert troubles.stop.returncode == 0, troubles.stop
+    assert troubles.stopped.returncode == 4, troubles.stopped
+    ((late_s,),) = troubles.in_the_end.query(
         b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8"
         b" from payment_attempt a join campaign_run r using (run_id) where r.run_no = 1"
     )
@@ -583,7 +500,7 @@ def test_each_run_has_tries_of_its_own(troubles: Troubles) -> None:
     """Of every row: the tries it shows are the calls of the last run that called for it."""
     assert troubles.waiting > 5, "nothing had failed at the stop"
     assert (
-        troubles.deployment.query(
+        troubles.in_the_end.query(
             b"with calls as (select seq, run_id, count(*) as count from payment_attempt group by 1, 2),"
             b" last as (select distinct on (seq) seq, count from calls order by seq, run_id desc)"
             b" select p.seq, p.tries, l.count from payment p join last l using (seq) where p.tries <> l.count"
@@ -593,18 +510,18 @@ def test_each_run_has_tries_of_its_own(troubles: Troubles) -> None:
 
 
 def test_money_away_for_longer_than_the_patience_fails_the_run_and_no_payment(troubles: Troubles) -> None:
-    assert troubles.outage.code == 5, troubles.outage
+    assert troubles.outage.returncode == 5, troubles.outage
     assert troubles.outage_s >= PATIENCE_S
     assert troubles.after_outage["state"] == "FAILED"
     assert troubles.after_outage["counts"]["FAILED"] == troubles.after_outage["counts"]["PROCESSING"] == 0
     assert troubles.after_outage["counts"]["PENDING"] > 0
-    halts = troubles.deployment.query(b"select run_no, halt from campaign_run where halt is not null")
+    halts = troubles.in_the_end.query(b"select run_no, halt from campaign_run where halt is not null")
     assert halts == [(2, "MONEY_UNAVAILABLE")]
 
 
 def test_a_run_outlives_killed_workers_and_a_killed_executor(troubles: Troubles) -> None:
     print(f"seed of the kills: {troubles.seed}")
-    assert troubles.survived.code == 0, troubles.survived
+    assert troubles.survived.returncode == 0, troubles.survived
     assert troubles.victims == 3
     assert len(troubles.executors) == 3, "one of two was killed, and Spark began another"
     before, after = troubles.unrecorded
@@ -614,10 +531,10 @@ def test_a_run_outlives_killed_workers_and_a_killed_executor(troubles: Troubles)
 
 
 def test_retry_pays_what_failed_and_nothing_else(troubles: Troubles) -> None:
-    assert troubles.retried.code == 0, troubles.retried
+    assert troubles.retried.returncode == 0, troubles.retried
     assert len(troubles.failed) > 20, "there was nothing to retry"
     assert {kind for _, kind in troubles.failed} <= {"UNAVAILABLE", "UNKNOWN"}
-    called = troubles.deployment.query(
+    called = troubles.in_the_end.query(
         b"select distinct seq from payment_attempt a join campaign_run r using (run_id) where r.run_no = 4 order by seq"
     )
     assert [seq for (seq,) in called] == [seq for seq, _ in troubles.failed]
@@ -625,8 +542,8 @@ def test_retry_pays_what_failed_and_nothing_else(troubles: Troubles) -> None:
 
 def test_retry_is_refused_where_nothing_matches(troubles: Troubles) -> None:
     for refused in (troubles.refused, troubles.refused_at_the_end):
-        assert refused.code == 3
-        assert "nothing to retry" in refused.said
+        assert refused.returncode == 3
+        assert "nothing to retry" in refused.stderr
 
 
 def test_after_a_stop_an_outage_kills_and_failures_everybody_is_paid_once(troubles: Troubles) -> None:
@@ -635,14 +552,14 @@ def test_after_a_stop_an_outage_kills_and_failures_everybody_is_paid_once(troubl
         " (last: TIMED_OUT)"
     )
     assert_runs(
-        troubles.deployment,
+        troubles.in_the_end,
         troubles.campaign,
         ("INITIAL", "STOPPED", "the test says so"),
         ("RESUME", "FAILED", outage),
         ("RESUME", "COMPLETED", None),
         ("RETRY", "COMPLETED", None),
     )
-    assert_promises_kept(troubles.deployment, troubles.campaign)
+    assert_promises_kept(troubles.in_the_end, troubles.campaign)
     assert troubles.left_behind == []
 
 
@@ -662,11 +579,6 @@ def assert_promises_kept(deployment: Deployment, campaign: str) -> None:
     shown = deployment.show(campaign)
     assert shown["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": len(targets), "FAILED": 0}
     assert shown["amounts"]["SUCCESS"] == shown["target_amount"] == sum(targets.values())
-    assert worst_second(sends(deployment)) <= TPS
+    assert worst_second(deployment.sends()) <= TPS
     # What a killed worker sent last, nobody recorded; money saw it. Two holders of one share would show here.
     assert stats["max_per_second"] <= TPS * (1.1 + stats["stall_ms_max"] / 1000)
-
-
-def sends(deployment: Deployment) -> list[float]:
-    """When calls left, seconds since 1970."""
-    return [at for (at,) in deployment.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]

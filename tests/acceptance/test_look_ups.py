@@ -1,22 +1,13 @@
 """What nobody knows: payments whose tries are spent, or whose key is too old to be sent, are looked up at money."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.acceptance.deployment import Money, sandbox
-from tests.acceptance.workers import crew
 from tests.world.counters import recount
+from tests.world.money import Money
+from tests.world.workers import crew
 
 # Fewer than open the breaker: these are tests of what follows when it stays shut.
 MEMBERS = 7
-
-
-@pytest.fixture
-def money() -> Iterator[Money]:
-    with sandbox("--latency-ms", "10") as money:
-        yield money
 
 
 def test_a_credit_that_no_answer_told_of_is_found_through_the_gate(

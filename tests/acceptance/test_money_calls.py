@@ -12,7 +12,7 @@ from bulkpoint.money.contract import MoneyV1, PointsCall
 from bulkpoint.money.transport import Calls, Reply
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.settings import load_settings
-from tests.acceptance.deployment import Money, sandbox
+from tests.world.money import Money, sandbox
 
 MONEY = MoneyV1(None)
 WAIT_S_MAX = 20

@@ -1,20 +1,19 @@
 """The real job: spark-submit, PostgreSQL, JDBC, and money in a process of its own with a ledger of its own."""
 
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.deployment import Deployment, environment_of, sandbox
-from tests.sliding_second import worst_second
+from tests.world.deployment import CANARY, Deployment, deployment, environment_of
+from tests.world.files import files_with
+from tests.world.money import sandbox
+from tests.world.processes import processes_of, processes_with
 
 TPS = 400
-# Money's token in every deployment here; it must be found in the one file that holds it and nowhere else.
-CANARY = "canary-5f2d9c"
 
 
 @dataclass(frozen=True)
@@ -26,75 +25,48 @@ class FaultyRun:
     said: str
 
 
-@contextmanager
-def deployed(database_url: str, folder: Path, *options: str, **changes: str) -> Iterator[Deployment]:
-    token = folder / "token"
-    token.write_text(CANARY)
-    token.chmod(0o600)
-    with sandbox("--latency-ms", "20", "--token-file", str(token), *options) as money:
-        changes |= {"BULKPOINT_TPS": str(TPS), "BULKPOINT_MONEY_TOKEN_FILE": str(token)}
-        yield Deployment(environment_of(database_url, money, folder, **changes), folder, money, database_url)
-
-
-def assert_promises_kept(deployment: Deployment, campaign: str) -> None:
-    """Whatever happened: paid once with the frozen amount, never over the limit, nothing lost, sums hold."""
-    ledger = deployment.money.ledger()
-    frozen = dict(deployment.query(b"select member_id, amount from payment"))
-    paid = {row["member_id"]: row["amount"] for row in ledger}
-    assert len(ledger) == len(paid), "a member was credited twice"
-    assert deployment.money.stats()["paid_twice"] == 0
-    assert paid.items() <= frozen.items(), "a credit that nobody asked for, or of another amount"
-    by_state: dict[str, dict[str, str]] = {"SUCCESS": {}, "FAILED": {}, "PENDING": {}, "PROCESSING": {}}
-    for state, member, transaction in deployment.query(b"select state::text, member_id, transaction_id from payment"):
-        by_state[state][member] = transaction
-    credited = {row["member_id"]: row["transaction_id"] for row in ledger}
-    assert by_state["SUCCESS"].items() <= credited.items(), "SUCCESS without money's credit"
-    perhaps = {row[0] for row in deployment.query(b"select member_id from payment where maybe_credited")}
-    assert credited.keys() - by_state["SUCCESS"].keys() <= perhaps, "a credit that we do not know of"
-    shown = deployment.show(campaign)
-    assert shown["counts"] == {state: len(members) for state, members in by_state.items()}
-    assert sum(shown["counts"].values()) == shown["target_count"]
-    sends = [row[0] for row in deployment.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]
-    assert worst_second(sends) <= TPS
-    assert deployment.money.stats()["requests"] == len(sends), "one recorded attempt a wire send"
+def deployed(database_url: str, folder: Path, *options: str, **changes: str) -> AbstractContextManager[Deployment]:
+    """Money answers after 20 ms and asks for a token."""
+    options = ("--latency-ms", "20", *options)
+    return deployment(folder, *options, database_url=database_url, token=CANARY, BULKPOINT_TPS=TPS, **changes)
 
 
 def test_all_are_paid(database_url: str, tmp_path: Path) -> None:
-    with deployed(database_url, tmp_path) as deployment:
-        campaign = deployment.create(3_000)
-        done = deployment.run("campaign", "start", campaign, "--yes")
+    with deployed(database_url, tmp_path) as its:
+        campaign = its.create(3_000)
+        done = its.run("campaign", "start", campaign, "--yes")
         assert done.returncode == 0, done.stderr
-        shown = deployment.show(campaign)
+        shown = its.show(campaign)
         assert shown["state"] == "COMPLETED"
         assert shown["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 3_000, "FAILED": 0}
-        assert_promises_kept(deployment, campaign)
-        events = [row[0] for row in deployment.query(b"select type from outbox_event order by event_no")]
+        its.assert_promises_kept(campaign, tps=TPS)
+        events = [row[0] for row in its.query(b"select type from outbox_event order by event_no")]
         told = ["created", "started", "progressed", "progressed", "progressed", "completed"]
         assert events == [f"campaign.{one}" for one in told]
 
         assert files_with(CANARY, tmp_path) == [tmp_path / "token"]
 
-        again = deployment.run("campaign", "start", campaign, "--yes")
+        again = its.run("campaign", "start", campaign, "--yes")
         assert again.returncode == 3
         assert "COMPLETED" in again.stderr
-        assert len(deployment.money.ledger()) == 3_000
+        assert len(its.money.ledger()) == 3_000
 
 
 def test_started_twice_at_once_one_pays_and_retries_what_failed_by_itself(database_url: str, tmp_path: Path) -> None:
     """Money fails a tenth of the calls, none of which is repeated within a run; two retry runs may follow."""
     changes = {"BULKPOINT_RETRIES": "0", "BULKPOINT_AUTO_RETRY_RUNS": "2"}
-    with deployed(database_url, tmp_path, "--fault", "unavailable=0.1", **changes) as deployment:
-        campaign = deployment.create(800)
-        both = [deployment.begin("campaign", "start", campaign, "--yes") for _ in range(2)]
+    with deployed(database_url, tmp_path, "--fault", "unavailable=0.1", **changes) as its:
+        campaign = its.create(800)
+        both = [its.begin("campaign", "start", campaign, "--yes") for _ in range(2)]
         said = {}
         for process in both:
             told = process.communicate(timeout=240)[1]
             said[process.returncode] = told
         assert sorted(said) == [0, 3]
         assert "RUNNING" in said[3]
-        assert_promises_kept(deployment, campaign)
+        its.assert_promises_kept(campaign, tps=TPS)
 
-        shown = deployment.show(campaign)
+        shown = its.show(campaign)
         runs = [(run["kind"], run["state"], run["reason"]) for run in shown["runs"]]
         expected: list[tuple[str, str, str | None]] = [("INITIAL", "COMPLETED", None)]
         expected += [("RETRY", "COMPLETED", f"automatic retry {number} of 2") for number in (1, 2)]
@@ -102,7 +74,7 @@ def test_started_twice_at_once_one_pays_and_retries_what_failed_by_itself(databa
         assert len(runs) > 1
         assert "Run 1 left failures; run 2 retries them." in said[0]
         assert shown["counts"]["FAILED"] < 40  # of 80 that the first run leaves
-        pause = deployment.query(
+        pause = its.query(
             b"select extract(epoch from r.started_at - i.finished_at)::float8 from campaign_run i, campaign_run r"
             b" where i.run_no = 1 and r.run_no = 2"
         )
@@ -124,15 +96,15 @@ def faulty(database_url_of_module: str, tmp_path_factory: pytest.TempPathFactory
     """One run against money that refuses 3 % of the members and fails 10 % of the calls."""
     options = [option for fault, ratio in FAULTS.items() for option in ("--fault", f"{fault}={ratio}")]
     folder = tmp_path_factory.mktemp("faulty")
-    with deployed(database_url_of_module, folder, *options, BULKPOINT_RETRIES="8") as deployment:
-        campaign = deployment.create(FAULTY_TARGETS)
-        done = deployment.run("campaign", "start", campaign, "--yes")
+    with deployed(database_url_of_module, folder, *options, BULKPOINT_RETRIES="8") as its:
+        campaign = its.create(FAULTY_TARGETS)
+        done = its.run("campaign", "start", campaign, "--yes")
         assert done.returncode == 0, done.stderr
-        yield FaultyRun(deployment, campaign, done.stderr)
+        yield FaultyRun(its, campaign, done.stderr)
 
 
 def test_under_faults_every_promise_is_kept(faulty: FaultyRun) -> None:
-    assert_promises_kept(faulty.deployment, faulty.campaign)
+    faulty.deployment.assert_promises_kept(faulty.campaign, tps=TPS)
 
 
 def test_transient_failures_are_retried_to_the_end(faulty: FaultyRun) -> None:
@@ -175,29 +147,29 @@ def test_a_reply_lost_after_the_credit_ends_as_one_credit_and_success(faulty: Fa
 
 
 def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_path: Path) -> None:
-    with deployed(database_url, tmp_path) as deployment:
-        campaign = deployment.create(20_000)
-        job = deployment.begin("campaign", "start", campaign, "--yes")
-        deployment.wait_for(b"select count(*) > 300 from payment_attempt")
-        assert processes_of(str(tmp_path)), "the job is not seen"
-        assert processes_of(CANARY) == []
-        stopped = deployment.run("campaign", "stop", campaign, "--reason", "the test says so")
+    with deployed(database_url, tmp_path) as its:
+        campaign = its.create(20_000)
+        job = its.begin("campaign", "start", campaign, "--yes")
+        its.wait_for(b"select count(*) > 300 from payment_attempt")
+        assert processes_with(str(tmp_path)), "the job is not seen"
+        assert processes_with(CANARY) == []
+        stopped = its.run("campaign", "stop", campaign, "--reason", "the test says so")
         assert stopped.returncode == 0, stopped.stderr
         job.communicate(timeout=120)
         assert job.returncode == 4
-        ((late_s,),) = deployment.query(
+        ((late_s,),) = its.query(
             b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8"
             b" from payment_attempt a, campaign_run r"
         )
         assert late_s <= 1.0
-        arrivals = deployment.money.stats()["requests"]
+        arrivals = its.money.stats()["requests"]
         time.sleep(1)
-        assert deployment.money.stats()["requests"] == arrivals, "a call after the end"
-        shown = deployment.show(campaign)
+        assert its.money.stats()["requests"] == arrivals, "a call after the end"
+        shown = its.show(campaign)
         assert shown["state"] == "STOPPED"
         assert shown["counts"]["PROCESSING"] == 0
         assert shown["counts"]["PENDING"] > 10_000
-        assert_promises_kept(deployment, campaign)
+        its.assert_promises_kept(campaign, tps=TPS)
 
 
 def test_an_embedded_database_serves_the_same_job_from_a_scheduler(tmp_path: Path, reachable_tmp: Path) -> None:
@@ -207,43 +179,23 @@ def test_an_embedded_database_serves_the_same_job_from_a_scheduler(tmp_path: Pat
         folder.mkdir()
         environment = environment_of(None, money, folder)
         environment.pop("PGPASSFILE", None)
-        deployment = Deployment(environment, tmp_path, money, "")
-        campaign = deployment.create(300)
-        done = deployment.submit("next")
+        its = Deployment(environment, tmp_path, money=money, database_url="")
+        campaign = its.create(300)
+        done = its.submit("next")
         assert done.returncode == 0, done.stderr
-        assert deployment.show(campaign)["counts"]["SUCCESS"] == 300
+        assert its.show(campaign)["counts"]["SUCCESS"] == 300
         assert len(money.ledger()) == 300
-        assert processes_of(str(folder)) == []
-        nothing = deployment.submit("next")
+        assert processes_of(folder) == []
+        nothing = its.submit("next")
         assert nothing.returncode == 0, nothing.stderr
-
-
-def files_with(word: str, folder: Path) -> list[Path]:
-    """The files below a folder in which a word stands."""
-    return [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
-
-
-def processes_of(word: str) -> list[str]:
-    """Command lines in which a word stands."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        if int(process.name) == os.getpid():
-            continue
-        try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if word in line:
-            found.append(line)
-    return found
 
 
 @pytest.mark.parametrize("campaign", ["0", "77", "abc", "-1"])
 def test_a_campaign_that_is_none_is_refused_before_anything_starts(
     campaign: str, database_url: str, tmp_path: Path
 ) -> None:
-    with deployed(database_url, tmp_path) as deployment:
-        refused = deployment.run("campaign", "start", "--yes", "--", campaign)
+    with deployed(database_url, tmp_path) as its:
+        refused = its.run("campaign", "start", "--yes", "--", campaign)
         assert refused.returncode in (2, 3)
         assert refused.stderr.strip()
         assert "Traceback" not in refused.stderr

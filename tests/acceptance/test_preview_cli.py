@@ -1,10 +1,7 @@
 """`campaign preview` as a script meets it: figures on stdout, and an exit code that says whether to go on."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,35 +9,23 @@ import pytest
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.store.connect import connect
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.world.command_line import CommandLine, Ended
 
 
 @pytest.fixture
-def preview(database_url: str, tmp_path: Path) -> Run:
-    def run(*arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "bulkpoint.cli.main", "campaign", "preview", *arguments],
-            env=os.environ | {"BULKPOINT_DATABASE_URL": database_url, "COLUMNS": "80"} | changes,
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+def preview(bulkpoint: CommandLine) -> Callable[..., Ended]:
+    bulkpoint.environment["COLUMNS"] = "80"
+    return partial(bulkpoint.run, "campaign", "preview")
 
 
 def test_a_good_file_and_its_campaign_are_previewed_with_exit_code_0(
-    preview: Run, database_url: str, tmp_path: Path
+    preview: Callable[..., Ended], database_url: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("member_id,amount,reason\nm1,100,추석 선물\nm2,300,추석 선물\nm3,200,생일\n")
     of_file = preview("--targets", "t.csv", "--json", "--deadline", "2999-01-01T00:00")
     assert (of_file.returncode, of_file.stderr.splitlines()[0]) == (0, "Reading t.csv ...")
-    fields = json.loads(of_file.stdout)
+    fields = of_file.json
     assert (fields["ok"], fields["file"], fields["campaign_id"], fields["mean"]) == (True, "t.csv", None, 200.0)
     assert (fields["tps"], fields["tps_needed"], fields["in_time"]) == (1000, 1, True)
     assert fields["histogram"][0] == {"first": 100, "last": 119, "count": 1}
@@ -60,7 +45,7 @@ def test_a_good_file_and_its_campaign_are_previewed_with_exit_code_0(
 
 
 def test_what_is_not_to_be_paid_is_exit_code_3_with_its_figures(
-    preview: Run, database_url: str, tmp_path: Path
+    preview: Callable[..., Ended], database_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("member_id,amount,reason\nm1,100,a\nm1,300,b\nm3,0,c\n")
     refused = preview("--targets", "t.csv", "--errors", "all.csv")
@@ -76,11 +61,11 @@ def test_what_is_not_to_be_paid_is_exit_code_3_with_its_figures(
     with connect(database_url) as connection:
         create_campaign(connection, NewCampaign("later", "", 2, 9), actor="alice", limits=NO_LIMITS)
     empty = preview("1", "--json")
-    assert (empty.returncode, json.loads(empty.stdout)["findings"][0]["kind"]) == (3, "TOTALS")
+    assert (empty.returncode, empty.json["findings"][0]["kind"]) == (3, "TOTALS")
     assert "campaign withdraw 1" in empty.stderr
 
 
-def test_a_deadline_that_has_passed_is_exit_code_2(preview: Run) -> None:
+def test_a_deadline_that_has_passed_is_exit_code_2(preview: Callable[..., Ended]) -> None:
     refused = preview("1", "--deadline", "2020-01-01T00:00")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--deadline is in the past" in refused.stderr

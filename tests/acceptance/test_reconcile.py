@@ -7,39 +7,29 @@ import signal
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 
-from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.reconcile import findings
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import connect
-from bulkpoint.store.payment import Change, claim_payments, record_results
-from bulkpoint.store.share import acquire_share, release_share
-from tests.acceptance.deployment import Deployment, Money, environment_of, sandbox
-from tests.sliding_second import worst_second
-from tests.world.counters import recount
+from tests.world.campaigns import Campaign, World
+from tests.world.counters import assert_sums_hold, recount
+from tests.world.deployment import Deployment, environment_of
+from tests.world.money import Money
+from tests.world.promises import worst_second
 from tests.world.refusals import refused
 
 
 @pytest.fixture
-def money() -> Iterator[Money]:
-    """Of this test's own: every database begins with campaign 1."""
-    with sandbox("--latency-ms", "5") as money:
-        yield money
-
-
-@pytest.fixture
 def deployment(database_url: str, money: Money, tmp_path: Path) -> Deployment:
-    return Deployment(environment_of(database_url, money, tmp_path), tmp_path, money, database_url)
+    return Deployment(environment_of(database_url, money, tmp_path), tmp_path, money=money, database_url=database_url)
 
 
 class Settled:
@@ -47,39 +37,16 @@ class Settled:
 
     def __init__(self, deployment: Deployment, count: int, *, sent_s_ago: float = 600) -> None:
         self.deployment = deployment
-        self.id = deployment.create(count)
-        deployment.run("tps", "show")
-        campaign = int(self.id)
+        rows = [(f"member-{n:06}", 100 + n % 900, f"적립 보상 {n % 7}") for n in range(count)]
         with connect(deployment.database_url) as connection:
-            run = begin_run(connection, RunRequest(campaign=campaign, actor="bob"), shares=1)
-            acquired = acquire_share(connection, run.token, uuid4(), lease_s=60)
-            assert acquired is not None
-            token = acquired.token
-            claim_payments(connection, run.token, token, range(1, count + 1))
-            unknown = [
-                Change(
-                    seq=seq, state="FAILED", token=token, tries=4, maybe_credited=True,
-                    failure_kind="UNKNOWN", failure_code="TIMED_OUT",
-                )
-                for seq in range(1, count + 1)
-            ]  # fmt: skip
-            record_results(connection, run.token, token.share, [], unknown)
-            stop_run(connection, campaign, actor="bob")
-            release_share(connection, token, [])
-            # Time passes.
-            for statement in (
-                "update payment set last_sent_at = clock_timestamp() - %(s)s * interval '1 s',"
-                " first_sent_at = clock_timestamp() - %(s)s * interval '1 s' - interval '1 min'",
-                "update campaign_run set finished_at = clock_timestamp() - %(s)s * interval '1 s'",
-            ):
-                connection.execute(statement, {"s": sent_s_ago})
-            self.namespace: UUID = run.key_namespace
-            self.members: dict[int, tuple[str, int, str]] = {
-                seq: (member_id, amount, reason)
-                for seq, member_id, amount, reason in connection.execute(
-                    "select seq, member_id, amount, reason from payment"
-                )
-            }
+            world = World(connection, tps=1_000, shares=1)
+            campaign = world.campaign(rows).begun().failed(count, "UNKNOWN", code="TIMED_OUT", tries=4).stopped()
+            campaign.was_finished(seconds_ago=sent_s_ago)
+            sent_at = world.ago(sent_s_ago)
+            campaign.times(range(1, count + 1), last_sent_at=sent_at, first_sent_at=sent_at - timedelta(minutes=1))
+        self.id = str(campaign.id)
+        self.namespace = campaign.run.key_namespace
+        self.members = dict(enumerate(rows, start=1))
 
     def change(self, seq: int, state: str) -> None:
         """Make an UNKNOWN row an open one, with the counters: as a stop, or a worker's death, leaves it."""
@@ -119,15 +86,16 @@ class Settled:
         return dict(detail)
 
     def assert_sums_hold(self) -> None:
+        """The counters say what the rows say, and people see them."""
+        with connect(self.deployment.database_url) as connection:
+            assert_sums_hold(connection)
         shown = self.deployment.show(self.id)
-        counted = dict(self.deployment.query(b"select state::text, count(*) from payment group by state"))
-        assert {state: count for state, count in shown["counts"].items() if count} == counted
-        amounts = dict(self.deployment.query(b"select state::text, sum(amount)::bigint from payment group by state"))
-        assert {state: amount for state, amount in shown["amounts"].items() if amount} == amounts
-        kinds = dict(
-            self.deployment.query(b"select failure_kind::text, count(*) from payment where state = 'FAILED' group by 1")
-        )
-        assert {kind: count for kind, count in shown["failure_kinds"].items() if count} == kinds
+        for name, by_rows in (
+            ("counts", b"select state::text, count(*) from payment group by 1"),
+            ("amounts", b"select state::text, sum(amount)::bigint from payment group by 1"),
+            ("failure_kinds", b"select failure_kind::text, count(*) from payment where state = 'FAILED' group by 1"),
+        ):
+            assert {key: value for key, value in shown[name].items() if value} == dict(self.deployment.query(by_rows))
 
 
 def test_every_doubt_is_settled_by_what_money_says(deployment: Deployment) -> None:
@@ -156,7 +124,7 @@ def test_every_doubt_is_settled_by_what_money_says(deployment: Deployment) -> No
     }  # fmt: skip
     again = deployment.run("reconcile", campaign.id, "--json")
     assert again.returncode == 0
-    assert json.loads(again.stdout) == {
+    assert again.json == {
         "campaign_id": int(campaign.id), "settlement": None, "looked_up": 0, "credited": 0, "not_credited": 0,
         "unknown": 0, "difference_count": 0, "difference_kinds": {}, "differences": [],
     }  # fmt: skip
@@ -215,7 +183,7 @@ def test_what_money_called_in_progress_to_the_last_is_not_absent(deployment: Dep
         connection.execute("update payment set failure_code = 'IN_PROGRESS' where seq = 1")
     done = deployment.run("reconcile", campaign.id, "--json")
     assert done.returncode == 3
-    fields = json.loads(done.stdout)
+    fields = done.json
     assert (fields["difference_kinds"], fields["error"]["code"]) == ({"IN_PROGRESS": 1}, "DIFFERENCES")
     assert done.stderr.endswith(f"bulkpoint: {fields['error']['message']}\n")
     assert campaign.rows()[1] == ("FAILED", "UNKNOWN", True, None)
@@ -241,7 +209,7 @@ def test_another_credit_under_our_key_is_a_difference(deployment: Deployment) ->
     transaction_id = campaign.credit(1, amount=999)
     done = deployment.run("reconcile", campaign.id, "--json")
     assert done.returncode == 3
-    fields = json.loads(done.stdout)
+    fields = done.json
     assert fields["differences"] == [
         {
             "difference": "OTHER_CREDIT",
@@ -334,7 +302,7 @@ def test_look_ups_are_calls_to_the_limit_like_all_others(deployment: Deployment)
 def test_it_waits_for_a_share_of_the_limit(deployment: Deployment) -> None:
     campaign = Settled(deployment, 1)
     with connect(deployment.database_url) as connection:
-        connection.execute("update money_share set leased_until = clock_timestamp() + interval '4 s'")
+        World(connection).shares_end(in_s=4)
     done = deployment.run("reconcile", campaign.id)
     assert done.returncode == 0
     assert "Waiting up to 60 s for a share of the limit: a running campaign holds the whole limit" in done.stderr
@@ -433,7 +401,7 @@ def test_money_s_own_list_finds_and_repairs(deployment: Deployment, tmp_path: Pa
 
     shown = deployment.run("reconcile", campaign.id, "--settlement", str(path), "--json")
     assert shown.returncode == 3
-    fields = json.loads(shown.stdout)
+    fields = shown.json
     assert fields["settlement"] == "settlement.csv"
     assert [one["difference"] for one in fields["differences"]] == ["NO_TARGET"]
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "nobody" not in line))
@@ -447,7 +415,7 @@ def test_refusals_have_their_exit_code_and_change_nothing(deployment: Deployment
     campaign = Settled(deployment, 1)
     running = deployment.create(2)
     with connect(deployment.database_url) as connection:
-        begin_run(connection, RunRequest(campaign=int(running), actor="bob"), shares=1)
+        Campaign(World(connection, shares=1), int(running)).begun()
     for arguments, code, sentence in (
         ((waiting,), 3, f"Campaign {waiting} is WAITING and was never started"),
         ((running,), 3, f"Campaign {running} is RUNNING and cannot be reconciled"),

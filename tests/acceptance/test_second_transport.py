@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.acceptance.deployment import sandbox
-from tests.acceptance.workers import crew
+from tests.world.money import sandbox
+from tests.world.workers import crew
 
 
 def test_workers_with_requests_pay_everybody_once_within_the_limit(database_url: str, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,17 @@ import pytest
 
 from bulkpoint import files
 from bulkpoint.files import spark_home
-from tests.acceptance.deployment import JOB_S_MAX, SUBMIT, Deployment
-from tests.acceptance.test_paying import CANARY, assert_promises_kept, deployed, files_with, processes_of
+from tests.world.command_line import JOB_S_MAX, SUBMIT
+from tests.world.deployment import CANARY, Deployment, deployment
+from tests.world.files import files_with
+from tests.world.ports import free_port
+from tests.world.processes import processes_with
+from tests.world.waiting import wait_for
 
 CLUSTER_SECRET = "canary-of-the-cluster-91d0"
 CLUSTER_STARTS_S_MAX = 120.0
 CORES = 3
+TPS = 400
 # For every JVM here, executors too: none lives long enough for the slow compiler to pay off.
 LIGHT_JVM = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
@@ -83,22 +88,9 @@ def write_conf(folder: Path, changes: dict[str, str]) -> Path:
     return file
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_until(what: str, is_true: "Iterator[bool]", log: Path) -> None:
-    deadline = time.monotonic() + CLUSTER_STARTS_S_MAX
-    while not next(is_true):
-        assert time.monotonic() < deadline, f"{what} does not start:\n{log.read_text()}"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +119,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
     try:
         start("master.Master", *listening, "--port", str(port))
-        wait_until("the master", iter(lambda: answers(port), None), log)
+        wait_for(lambda: answers(port), lambda: f"the master: {log.read_text()}", seconds=CLUSTER_STARTS_S_MAX)
         start("worker.Worker", *listening, *slots, master)
-        wait_until("the worker", iter(lambda: "Successfully registered with master" in log.read_text(), None), log)
+        registered = "Successfully registered with master"
+        wait_for(
+            lambda: registered in log.read_text(),
+            lambda: f"the worker: {log.read_text()}",
+            seconds=CLUSTER_STARTS_S_MAX,
+        )
         assert packing.wait(JOB_S_MAX) == 0
         subprocess.run(["tar", "xzf", str(archive), "-C", str(folder / "packed")], check=True)
         yield Cluster(master, folder, folder / "packed")
@@ -142,13 +139,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def python_workers(cluster: Cluster) -> dict[int, str]:
     """Python in executors: process id and what it has mapped into its memory."""
     found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            in_executor = (process / "cwd").resolve().is_relative_to(cluster.work)
-            if in_executor and b"bulkpoint.pay.daemon" in (process / "cmdline").read_bytes():
-                found[int(process.name)] = (process / "maps").read_text()
-        except OSError:
-            continue
+    for one in processes_with("bulkpoint.pay.daemon"):
+        with suppress(OSError):  # it has ended meanwhile
+            process = Path(f"/proc/{one.pid}")
+            if (process / "cwd").resolve().is_relative_to(cluster.work):
+                found[one.pid] = (process / "maps").read_text()
     return found
 
 
@@ -159,6 +154,14 @@ def environment_in_ui(applications: str) -> str:
     with urllib.request.urlopen(f"{applications}/{application}/environment", timeout=30) as answer:
         shown = json.load(answer)
     return json.dumps(shown, separators=(",", ":"))
+
+
+def deployed(cluster: Cluster, database_url: str, folder: Path, **changes: str) -> AbstractContextManager[Deployment]:
+    """A deployment whose jobs run on the cluster; changes: of Spark's settings."""
+    settings = cluster.submit_conf(folder / "spark", **changes)
+    return deployment(
+        folder, "--latency-ms", "20", database_url=database_url, token=CANARY, BULKPOINT_TPS=TPS, **settings
+    )
 
 
 def assert_no_secret_left(cluster: Cluster, deployment: Deployment) -> None:
@@ -173,33 +176,31 @@ def assert_no_secret_left(cluster: Cluster, deployment: Deployment) -> None:
 
 
 def test_a_job_on_a_cluster_pays_everybody_once(cluster: Cluster, database_url: str, tmp_path: Path) -> None:
-    changes = cluster.submit_conf(tmp_path / "spark")
-    with deployed(database_url, tmp_path, **changes) as deployment:
-        campaign = deployment.create(300)
-        done = deployment.submit(campaign, "--yes")
+    with deployed(cluster, database_url, tmp_path) as its:
+        campaign = its.create(300)
+        done = its.submit(campaign, "--yes")
         assert done.returncode == 0, done.stderr
-        assert deployment.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 300, "FAILED": 0}
-        assert len(deployment.money.ledger()) == 300
-        assert_promises_kept(deployment, campaign)
-        assert_no_secret_left(cluster, deployment)
+        assert its.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 300, "FAILED": 0}
+        assert len(its.money.ledger()) == 300
+        its.assert_promises_kept(campaign, tps=TPS)
+        assert_no_secret_left(cluster, its)
 
 
 def test_sigterm_stops_a_job_on_a_cluster_whose_executors_run_the_packed_python(
     cluster: Cluster, database_url: str, tmp_path: Path
 ) -> None:
     ui = free_port()
-    changes = cluster.submit_conf(tmp_path / "spark", **{"spark.ui.port": str(ui)})
-    with deployed(database_url, tmp_path, **changes) as deployment:
-        campaign = deployment.create(20_000)
+    with deployed(cluster, database_url, tmp_path, **{"spark.ui.port": str(ui)}) as its:
+        campaign = its.create(20_000)
         with subprocess.Popen(
             [str(SUBMIT), campaign, "--yes"],
-            env=deployment.environment,
+            env=its.environment,
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         ) as job:
-            deployment.wait_for(b"select count(*) > 300 from payment_attempt")
+            its.wait_for(b"select count(*) > 300 from payment_attempt")
             workers = python_workers(cluster)
             assert any(f"{cluster.packed}/lib/pycurl" in maps for maps in workers.values()), "not the packed Python"
             assert not [maps for maps in workers.values() if f"{sys.prefix}/lib" in maps], "the driver's packages"
@@ -207,17 +208,17 @@ def test_sigterm_stops_a_job_on_a_cluster_whose_executors_run_the_packed_python(
             assert '["spark.authenticate.secret","*********(redacted)"]' in shown
             assert CANARY not in shown
             assert CLUSTER_SECRET not in shown
-            assert processes_of(str(cluster.folder)), "the cluster is not seen"
-            assert processes_of(CANARY) + processes_of(CLUSTER_SECRET) == []
+            assert processes_with(str(cluster.folder)), "the cluster is not seen"
+            assert processes_with(CANARY) + processes_with(CLUSTER_SECRET) == []
             job.send_signal(signal.SIGTERM)
             _, said = job.communicate(timeout=JOB_S_MAX)
         assert job.returncode == 4, said
-        shown_campaign = deployment.show(campaign)
+        shown_campaign = its.show(campaign)
         assert shown_campaign["state"] == "STOPPED"
         assert shown_campaign["counts"]["PROCESSING"] == 0
         assert shown_campaign["counts"]["PENDING"] > 10_000
-        assert_promises_kept(deployment, campaign)
-        assert_no_secret_left(cluster, deployment)
+        its.assert_promises_kept(campaign, tps=TPS)
+        assert_no_secret_left(cluster, its)
 
 
 def test_a_master_that_is_away_is_said_at_once(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ When a `crew` block ends, every test has looked at the promises: paid once, neve
 """
 
 import json
-import os
 import random
 import signal
 import time
@@ -19,11 +18,11 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 
-from tests.acceptance.deployment import Money, sandbox
-from tests.acceptance.stalling_proxy import StallingProxy
-from tests.acceptance.workers import Crew, crew
+from tests.world.money import Money
+from tests.world.stalling_proxy import StallingProxy
+from tests.world.waiting import sleep_until
+from tests.world.workers import Crew, crew
 
-LATENCY_MS = "20"
 # What a claim, a record and a renewal look like on the wire.
 CLAIM = b"claimed as ("
 RECORD = b"insert into payment_attempt"
@@ -31,12 +30,6 @@ RENEWAL = b"update money_share set leased_until"
 SESSIONS_OF_WORKERS = (
     b"select pid from pg_stat_activity where datname = current_database() and application_name like 'bulkpoint worker%'"
 )
-
-
-@pytest.fixture
-def money() -> Iterator[Money]:
-    with sandbox("--latency-ms", LATENCY_MS) as money:
-        yield money
 
 
 @pytest.fixture
@@ -424,7 +417,7 @@ def test_with_fewer_calls_a_second_than_workers_the_limit_is_kept_and_nobody_sta
         its.set_tps(2)
         its.finish(seconds=25)
         assert its.count("SUCCESS") == 9
-        assert its.query(b"select epoch > 1 from money_share where share = 0") == [(True,)], "nobody moved there"
+        assert its.query(b"select max(epoch) > 1 from money_share where share < 2") == [(True,)], "nobody moved there"
 
 
 def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_stands_still(
@@ -435,10 +428,9 @@ def test_counted_from_the_answer_the_limit_holds_at_moneys_clock_though_money_st
     with crew(database_url, money, tmp_path, members=700, tps=200, shares=2, **settings) as its:
         its.hire_each(None, None)
         its.wait_for_sends(200)
-        (sandboxed,) = children(b"sandbox")
-        os.kill(sandboxed, signal.SIGSTOP)
+        money.send(signal.SIGSTOP)
         time.sleep(1.0)
-        os.kill(sandboxed, signal.SIGCONT)
+        money.send(signal.SIGCONT)
         its.finish()
         stats = money.stats()
         assert stats["stall_ms_max"] > 900
@@ -468,7 +460,7 @@ def leave_seconds_of_claimed_rows(its: Crew, *, tps: int) -> None:
 def stall_after_a_renewal(link: StallingProxy) -> None:
     """When the worker at the other end knows as much as ever, and may go on for as long as ever."""
     renewals = link.passed_to_server(RENEWAL)
-    while link.passed_to_server(RENEWAL) == renewals:
+    while link.passed_to_server(RENEWAL) == renewals:  # closer than wait_for looks
         time.sleep(0.002)
     time.sleep(0.02)  # its answer has passed, too
     link.stall()
@@ -477,10 +469,6 @@ def stall_after_a_renewal(link: StallingProxy) -> None:
 def stalled_s(money: Money) -> float:
     """How long money's own clock may have been late."""
     return float(money.stats()["stall_ms_max"]) / 1000
-
-
-def sleep_until(at: float) -> None:
-    time.sleep(max(0.0, at - time.time()))
 
 
 def outcomes(its: Crew) -> Counter[str]:
@@ -500,12 +488,6 @@ def calls_after(its: Crew, outcome: str) -> list[tuple[Any, ...]]:
 def throttle(money: Money, ratio: float, retry_after: str | None) -> None:
     # The sandbox takes a header's text here, or null; all its other settings are numbers.
     money.change(too_many=ratio, retry_after=retry_after)
-
-
-def children(word: bytes) -> list[int]:
-    """Processes started by this thread, with this word in their command line."""
-    pids = [int(pid) for pid in Path("/proc/thread-self/children").read_text().split()]
-    return [pid for pid in pids if word in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 class StandIn(ThreadingHTTPServer):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bulkpoint.rules.gate import Gate
-from tests.sliding_second import worst_second
+from tests.world.promises import worst_second
 
 
 def drain(gate: Gate, *, start: float, until: float, step: float = 0.0) -> list[float]:

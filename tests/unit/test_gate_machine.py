@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom, Gate
 from bulkpoint.rules.shares import permits
-from tests.sliding_second import worst_second
+from tests.world.promises import worst_second
 
 TICKS = 1024  # a second
 DATABASE_AHEAD = 1_750_000_000 * TICKS

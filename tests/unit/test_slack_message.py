@@ -16,7 +16,7 @@ from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
-from tests.slack import OK, slack_that_answers
+from tests.world.slack import OK, slack_that_answers
 
 STARTED = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 COMPLETED = RunSummary(

@@ -37,10 +37,10 @@ Targets = int | Iterable[str] | Iterable[tuple[str, int, str]]
 class World:
     """A database with a limit, and what tests put into it."""
 
-    def __init__(self, connection: Connection, *, tps: int = 100, shares: int = 2) -> None:
+    def __init__(self, connection: Connection, *, tps: int = 100, shares: int = 2, actor: str = ACTOR) -> None:
         self.connection = connection
         self.shares = shares
-        ensure_limit(connection, tps=tps, shares=shares, actor=ACTOR)
+        ensure_limit(connection, tps=tps, shares=shares, actor=actor)
 
     def campaign(
         self,

@@ -5,7 +5,6 @@ promises are looked at with code of the tests' own.
 """
 
 import math
-import multiprocessing
 import os
 import signal
 import threading
@@ -15,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
-from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
+from bulkpoint.campaigns.runs import end_run, stop_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay.claims import FrozenPayment
 from bulkpoint.pay.partition import pay_partition
@@ -28,28 +26,17 @@ from bulkpoint.pay.task import PartitionTask
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment import open_payments
 from bulkpoint.store.run import Run, renew_driver
-from tests.sliding_second import worst_second
+from tests.world.campaigns import World
 from tests.world.counters import assert_sums_hold
+from tests.world.forks import FORKS
+from tests.world.money import Judge
+from tests.world.promises import assert_paid_once, sends_of, worst_second
+from tests.world.waiting import wait_for
 
 # Two busy cores, and a lease or two that must end first.
 WAIT_S_MAX = 40.0
-
-# As Spark's daemon does it: a worker is forked from a process that has loaded everything and runs nothing.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload([__name__])
-
-
-class Judge(Protocol):
-    """Money, as far as it tells what it has seen."""
-
-    url: str
-
-    def stats(self) -> dict[str, Any]: ...
-
-    def ledger(self) -> list[dict[str, Any]]: ...
 
 
 class Worker:
@@ -59,7 +46,7 @@ class Worker:
         self.rows = rows
         self.killed = False
         self._log = log
-        self._process = _PROCESSES.Process(target=_work, args=(job, rows, log), daemon=True)
+        self._process = FORKS.Process(target=_work, args=(job, rows, log), daemon=True)
         self._process.start()
 
     @property
@@ -168,10 +155,7 @@ class Crew:
 
     def wait_for(self, statement: bytes, *, seconds: float = WAIT_S_MAX) -> None:
         """Until the statement's first value is true."""
-        deadline = time.monotonic() + seconds
-        while not self.query(statement)[0][0]:
-            assert time.monotonic() < deadline, f"never true: {statement.decode()}"
-            time.sleep(0.01)
+        wait_for(lambda: self.query(statement)[0][0], statement.decode(), seconds=seconds)
 
     def wait_for_sends(self, count: int) -> None:
         """Until so many calls are recorded."""
@@ -196,35 +180,16 @@ class Crew:
 
     def sends(self) -> list[float]:
         """When calls left by their sender's stamp, seconds since 1970."""
-        return [row[0] for row in self.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]
+        return sends_of(self.connection)
 
     # What holds whatever happened
 
     def assert_promises_kept(self) -> None:
         """Paid once with the frozen amount, never over the limit, nothing lost, sums hold."""
-        self._assert_paid_once()
+        killed = any(worker.killed for worker in self.workers)
+        assert_paid_once(self.connection, self.money, killed=killed)
         self._assert_never_over()
         assert_sums_hold(self.connection)
-
-    def _assert_paid_once(self) -> None:
-        ledger, stats = self.money.ledger(), self.money.stats()
-        frozen = dict(self.query(b"select member_id, amount from payment"))
-        credited = {row["member_id"]: row["amount"] for row in ledger}
-        assert len(ledger) == len(credited), "a member was credited twice"
-        assert stats["paid_twice"] == 0
-        assert credited.items() <= frozen.items(), "a credit that nobody asked for, or of another amount"
-        transactions = {row["member_id"]: row["transaction_id"] for row in ledger}
-        paid = dict(self.query(b"select member_id, transaction_id from payment where state = 'SUCCESS'"))
-        assert paid.items() <= transactions.items(), "SUCCESS without money's credit"
-        perhaps = {row[0] for row in self.query(b"select member_id from payment where maybe_credited")}
-        # A row that somebody was killed over is in nobody's hands until the next one takes it.
-        held = {row[0] for row in self.query(b"select member_id from payment where state = 'PROCESSING'")}
-        assert credited.keys() - paid.keys() <= perhaps | held, "a credit that we do not know of"
-        recorded = len(self.sends())
-        if any(worker.killed for worker in self.workers):
-            assert recorded <= stats["requests"]
-        else:
-            assert recorded == stats["requests"], "one recorded attempt a wire send"
 
     def _assert_never_over(self) -> None:
         sends = self.sends()
@@ -275,16 +240,7 @@ def crew(
         "BULKPOINT_MONEY_SETTLE_S": "2",
     }
     with connect(database_url, name="the test") as connection:
-        ((campaign_id,),) = connection.execute(
-            "insert into campaign (name, expected_count, expected_amount, creator) values ('crew', %s, %s, 'tester')"
-            " returning campaign_id",
-            (len(targets), sum(amount for _, amount, _ in targets)),
-        )
-        with connection.cursor() as cursor, cursor.copy("copy campaign_target from stdin") as copy:
-            for target in targets:
-                copy.write_row((campaign_id, *target))
-        ensure_limit(connection, tps=tps, shares=shares, actor="tester")
-        run = begin_run(connection, RunRequest(campaign=campaign_id, actor="tester"), shares=shares)
+        run = World(connection, tps=tps, shares=shares).campaign(targets).begun().run
         driver = _Driver(database_url, run)
         driver.start()
         its = Crew(connection, database_url, money, run, folder, ours | settings, [(-math.inf, tps)])
