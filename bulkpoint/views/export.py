@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from types import NoneType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, get_args, get_type_hints
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState
@@ -22,6 +24,27 @@ from bulkpoint.views.format import utc_time
 if TYPE_CHECKING:
     import pyarrow
 
+
+class Column(NamedTuple):
+    """A column of the report: what PaymentRow says of it. kind: int, str or datetime."""
+
+    name: str
+    kind: type
+    nullable: bool
+
+
+def _columns() -> list[Column]:
+    columns = []
+    for name, hint in get_type_hints(PaymentRow).items():
+        kinds = get_args(hint) or (hint,)
+        columns.append(Column(name, kinds[0], NoneType in kinds))
+    return columns
+
+
+# Every column follows from PaymentRow: a new one is written there and in its statement, and nowhere else.
+COLUMNS = _columns()
+_TEXTS = [number for number, column in enumerate(COLUMNS) if column.kind is str]
+_TIMES = [number for number, column in enumerate(COLUMNS) if column.kind is datetime]
 STATES = ("SUCCESS", "FAILED", "PENDING", "PROCESSING")
 # A row group of Parquet: some 10 MB, so that readers can skip and this process stays small.
 ROW_GROUP_ROWS = 100_000
@@ -81,22 +104,13 @@ def _move(text: io.StringIO, stream: BinaryIO) -> None:
     text.truncate()
 
 
-def _csv_row(row: PaymentRow) -> tuple[object, ...]:
-    (campaign, member, amount, reason, state, transaction, kind, code, message, attempts, first_sent, finished) = row
-    return (
-        campaign,
-        defused(member),
-        amount,
-        defused(reason),
-        state,
-        defused(transaction),
-        kind,
-        defused(code),
-        defused(message),
-        attempts,
-        utc_time(first_sent),
-        utc_time(finished),
-    )
+def _csv_row(row: PaymentRow) -> list[Any]:
+    cells: list[Any] = list(row)
+    for number in _TEXTS:
+        cells[number] = defused(cells[number])
+    for number in _TIMES:
+        cells[number] = utc_time(cells[number])
+    return cells
 
 
 def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
@@ -125,13 +139,9 @@ def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Tota
 def _schema() -> "pyarrow.Schema":
     import pyarrow as pa
 
-    time = pa.timestamp("us", tz="UTC")
-    types = {"campaign_id": pa.int64(), "amount": pa.int64(), "attempts": pa.int32()}
-    types |= {"first_sent_at": time, "finished_at": time}
-    never_null = {"campaign_id", "member_id", "amount", "reason", "state", "attempts"}
-    return pa.schema(
-        [pa.field(name, types.get(name, pa.string()), name not in never_null) for name in PaymentRow._fields]
-    )
+    types = {str: pa.string(), int: pa.int64(), datetime: pa.timestamp("us", tz="UTC")}
+    narrow = {"attempts": pa.int32()}
+    return pa.schema([pa.field(one.name, narrow.get(one.name, types[one.kind]), one.nullable) for one in COLUMNS])
 
 
 @contextmanager
