@@ -51,7 +51,7 @@ def test_each_refusal_has_its_exit_code_and_a_sentence(bulkpoint: CommandLine, t
 def test_a_terminal_is_not_given_parquet(bulkpoint: CommandLine) -> None:
     code, seen = bulkpoint.at_a_terminal("report", "1", "--format", "parquet")
     assert code == 2
-    assert "name a file with --out" in seen
+    assert "Name a file with --out" in seen
 
 
 @pytest.mark.usefixtures("campaigns")

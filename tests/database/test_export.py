@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from bulkpoint.cli.report import report
 from bulkpoint.errors import UsageError
 from bulkpoint.store import export
 from bulkpoint.store.campaign import get_campaign, get_counts
@@ -106,6 +107,11 @@ def test_parquet_keeps_values_and_has_types(connection: Connection, paid: int) -
     assert table.schema.field("finished_at").type == pa.timestamp("us", tz="UTC")
     assert table.schema.field("amount").type == pa.int64()
     assert sum(table["amount"].to_pylist()) == sum(totals.amounts.values()) == 2_800
+
+
+def test_the_help_of_the_command_names_every_column() -> None:
+    assert report.help is not None
+    assert [name for name in PaymentRow._fields if not re.search(rf"\b{name}\b", report.help)] == []
 
 
 def test_parquet_without_a_row_can_be_read() -> None:
