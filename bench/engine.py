@@ -11,8 +11,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.deployment import Deployment, deployment
 from bench.quick import figures, pay, worst_second
+from tests.world.deployment import Deployment, embedded_deployment
 
 TRANSIENT = {
     "unavailable": 0.02,
@@ -27,8 +27,10 @@ def faults(folder: Path, targets: int, timeout_s: float) -> None:
     """5 % transient failures, 1 % answered 3 s later than the timeout."""
     ratios = {**TRANSIENT, "slow": 0.01}
     options = [option for fault, ratio in ratios.items() for option in ("--fault", f"{fault}={ratio}")]
-    with deployment(folder, "--latency-ms", "50", *options, TPS=1_000, MONEY_TIMEOUT_S=timeout_s) as bench:
-        bench.change_money(slow_s=timeout_s + 3)
+    with embedded_deployment(
+        folder, "--latency-ms", "50", *options, BULKPOINT_TPS=1_000, BULKPOINT_MONEY_TIMEOUT_S=timeout_s
+    ) as bench:
+        bench.money.change(slow_s=timeout_s + 3)
         at = pay(bench, targets)
         # In the tail retries and look-ups wait for their time; the limit is there for those before it.
         ((first_tries_s, calls),) = bench.query(
@@ -37,7 +39,7 @@ def faults(folder: Path, targets: int, timeout_s: float) -> None:
             b" select extract(epoch from f.ended - t.began)::float8, count(*) from payment_attempt a, t, f"
             b" where a.sent_at <= f.ended group by f.ended, t.began"
         )
-        reconciled = bench.run("reconcile", "1", check=False)
+        reconciled = bench.run("reconcile", "1")
         ((success,),) = bench.query(b"select success from campaign_count")
         print(f"\n5 % transient failures and 1 % beyond the timeout: 1,000 TPS, 50 ms, {targets:,} targets", end="")
         print(f", time-out {timeout_s:g} s")
@@ -45,7 +47,7 @@ def faults(folder: Path, targets: int, timeout_s: float) -> None:
         print(f"until the last payment's first try {calls / first_tries_s / 1_000:.1%}; {at['calls']:,} calls")
         print(f"  worst sliding second {worst_second(at)}")
         print(
-            f"  reconcile exit {reconciled.returncode}: SUCCESS {success:,}, ledger {bench.stats()['credits']:,}",
+            f"  reconcile exit {reconciled.returncode}: SUCCESS {success:,}, ledger {bench.money.stats()['credits']:,}",
             end="",
         )
         print(f"; paid twice: {at['paid_twice']}")
@@ -53,13 +55,13 @@ def faults(folder: Path, targets: int, timeout_s: float) -> None:
 
 def half(folder: Path) -> None:
     """Money that allows 1,000, then suddenly 500."""
-    with deployment(folder, "--latency-ms", "50", TPS=1_000, WAVE_SECONDS=20) as bench:
+    with embedded_deployment(folder, "--latency-ms", "50", BULKPOINT_TPS=1_000, BULKPOINT_WAVE_SECONDS=20) as bench:
         bench.create(60_000)
         job = bench.begin("campaign", "start", "1", "--yes")
-        bench.wait_for(RUNS_FOR_10_S)
-        bench.change_money(tps_limit=500)
+        bench.wait_for(RUNS_FOR_10_S, seconds=600)
+        bench.money.change(tps_limit=500)
         ((changed,),) = bench.query(b"select clock_timestamp()")
-        job.wait()
+        job.communicate()
         rows = bench.query(
             b"select floor(extract(epoch from sent_at - '%s'::timestamptz))::int / 5,"
             b" count(*) filter (where outcome = 'CREDITED'), count(*) filter (where outcome = 'THROTTLED')"
@@ -77,14 +79,14 @@ def half(folder: Path) -> None:
 
 def outage(folder: Path) -> None:
     """Money answers 503 to everything for 60 s."""
-    with deployment(folder, "--latency-ms", "50", TPS=1_000, WAVE_SECONDS=20) as bench:
+    with embedded_deployment(folder, "--latency-ms", "50", BULKPOINT_TPS=1_000, BULKPOINT_WAVE_SECONDS=20) as bench:
         bench.create(40_000)
         job = bench.begin("campaign", "start", "1", "--yes")
-        bench.wait_for(RUNS_FOR_10_S)
-        bench.change_money(unavailable=1, retry_after=None)
+        bench.wait_for(RUNS_FOR_10_S, seconds=600)
+        bench.money.change(unavailable=1, retry_after=None)
         time.sleep(60)
-        bench.change_money(unavailable=0)
-        job.wait()
+        bench.money.change(unavailable=0)
+        job.communicate()
         at = figures(bench)
         ((probes,),) = bench.query(b"select count(*) from payment_attempt where outcome <> 'CREDITED'")
         print("\nan outage of 60 s in a campaign of 40 s")
@@ -98,17 +100,17 @@ def failed(bench: Deployment) -> str:
 
 def control(folder: Path) -> None:
     """From the commit of `tps set` and `stop` to the last call under the old value."""
-    with deployment(folder, "--latency-ms", "50", TPS=1_000) as bench:
+    with embedded_deployment(folder, "--latency-ms", "50", BULKPOINT_TPS=1_000) as bench:
         bench.create(200_000)
         job = bench.begin("campaign", "start", "1", "--yes")
-        bench.wait_for(RUNS_FOR_10_S)
-        bench.run("tps", "set", "100")
+        bench.wait_for(RUNS_FOR_10_S, seconds=600)
+        bench.succeed("tps", "set", "100")
         time.sleep(5)
-        bench.run("tps", "set", "1000")
+        bench.succeed("tps", "set", "1000")
         time.sleep(5)
         asked = datetime.now(UTC)
-        bench.run("campaign", "stop", "1")
-        job.wait()
+        bench.succeed("campaign", "stop", "1")
+        job.communicate()
         # Gates that have heard of the new value are silent until their last second holds fewer calls than it allows.
         ((throttle_s,),) = bench.query(
             b"select extract(epoch from min(a.sent_at) - min(a.occurred_at))::float8 from ("

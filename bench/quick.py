@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.deployment import Deployment, cpu_of_parts, deployment
+from bench.cpu import cpu_of_parts
+from tests.world.deployment import Deployment, embedded_deployment
 
 
 def pay(bench: Deployment, targets: int) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def pay(bench: Deployment, targets: int) -> dict[str, Any]:
     bench.create(targets)
     with cpu_of_parts() as cpu:
         began = time.monotonic()
-        bench.run("campaign", "start", "1", "--yes")
+        bench.succeed("campaign", "start", "1", "--yes")
         end_to_end_s = time.monotonic() - began
     return {"targets": targets, "end_to_end_s": end_to_end_s, "cpu": cpu.seconds, **figures(bench)}
 
@@ -43,7 +44,7 @@ def figures(bench: Deployment) -> dict[str, Any]:
         "calling_s": calling_s,
         "calls": calls,
         "worst_second_sent": worst,
-        **bench.stats(),
+        **bench.money.stats(),
     }
 
 
@@ -68,7 +69,7 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o711)
         if arguments.targets:
-            with deployment(folder / "limited", "--latency-ms", "50", TPS=1_000) as bench:
+            with embedded_deployment(folder / "limited", "--latency-ms", "50", BULKPOINT_TPS=1_000) as bench:
                 at = pay(bench, arguments.targets)
             used = at["calls"] / (at["calling_s"] * 1_000)
             print(f"\nat 1,000 TPS, 50 ms, {at['targets']:,} targets")
@@ -77,7 +78,7 @@ def main() -> None:
             print(f"  from RUNNING to the first call {at['first_call_s']:.1f} s, the run {at['run_s']:.1f} s", end="")
             print(f", with Spark's start {at['end_to_end_s']:.1f} s; paid twice: {at['paid_twice']}")
         if arguments.fast_targets:
-            with deployment(folder / "fast", "--latency-ms", "0", TPS=1_000_000) as bench:
+            with embedded_deployment(folder / "fast", "--latency-ms", "0", BULKPOINT_TPS=1_000_000) as bench:
                 fast = pay(bench, arguments.fast_targets)
             print(f"\nwithout limit, 0 ms, {fast['targets']:,} targets")
             print(f"  {fast['targets'] / fast['run_s']:,.0f} payments/s over the run (RUNNING to COMPLETED)", end=", ")

@@ -1,6 +1,6 @@
 """How many payments a second the sandbox takes on one core, what a credit costs in memory, how long it stands still.
 
-    python bench/sandbox_capacity.py [--requests 200000] [--connections 64] [--latency-ms 0] [--in-memory]
+    python -m bench.sandbox_capacity [--requests 200000] [--connections 64] [--latency-ms 0] [--in-memory]
 
 Starts the sandbox pinned to core 0 with a ledger in a temporary folder, and loads it over loopback from this process,
 pinned to core 1, with kept-alive connections that each wait for their answer. Bounded by --requests and SECONDS_MAX.
@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -24,16 +23,10 @@ from pathlib import Path
 
 import uvloop
 
+from tests.world.money import begin_sandbox, url_of
+
 SECONDS_MAX = 300
 START_S_MAX = 60  # reading a ledger of a million lines takes some seconds
-
-SERVE = """
-import sys
-from pathlib import Path
-from bulkpoint.sandbox.server import serve
-serve(port=0, ledger=Path(sys.argv[1]) if sys.argv[1] else None, latency_ms=int(sys.argv[2]), tps_limit=0, faults={},
-      exit_with_parent=True)
-"""
 
 
 def main() -> None:
@@ -79,12 +72,10 @@ def _options() -> argparse.Namespace:
 
 
 def _start(ledger: Path | None, latency_ms: int) -> tuple[subprocess.Popen[str], int]:
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(ledger or ""), str(latency_ms)], stdout=subprocess.PIPE, text=True
-    )
+    server = begin_sandbox("--latency-ms", latency_ms, *(() if ledger is None else ("--ledger", ledger)))
     os.sched_setaffinity(server.pid, {0})
     assert server.stdout is not None
-    return server, int(server.stdout.readline().rpartition(":")[2])
+    return server, int(url_of(server.stdout.readline).rpartition(":")[2])
 
 
 def _restart(ledger: Path) -> None:

@@ -148,8 +148,7 @@ def test_a_campaign_is_paid_by_the_wheel_alone(
     environment = environment_of(database_url, money, tmp_path, **settings)
     its = Deployment(environment, elsewhere, fresh=True, money=money, database_url=database_url)
     campaign = its.create(50)
-    done = its.run("campaign", "start", campaign, "--yes")
-    assert done.returncode == 0, done.stderr
+    its.succeed("campaign", "start", campaign, "--yes")
     assert its.show(campaign)["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 50, "FAILED": 0}
     assert len(money.ledger()) == 50
 

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bulkpoint.embedded.kafka import KafkaBroker, embedded_kafka
 from bulkpoint.embedded.kafka_home import find_kafka
 from bulkpoint.errors import UnreachableError
 from tests.world.refusals import refused
+from tests.world.waiting import wait_for
 
 _S_MAX = 30
 
@@ -44,7 +44,7 @@ def test_a_stopped_broker_keeps_port_and_messages(kafka: KafkaBroker) -> None:
 def test_a_broker_that_died_by_itself_starts_again(kafka: KafkaBroker) -> None:
     assert kafka.pid is not None
     os.kill(kafka.pid, signal.SIGKILL)
-    _wait_until_gone(kafka.bootstrap)
+    wait_for(lambda: not _listens(kafka.bootstrap), "the broker to answer no more")
     kafka.start()
     assert _listens(kafka.bootstrap)
 
@@ -102,7 +102,7 @@ def test_a_broker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent.kill()
     parent.wait(_S_MAX)
     parent.stdout.close()
-    _wait_until_gone(address)
+    wait_for(lambda: not _listens(address), f"{address} to answer no more")
 
 
 def test_without_a_network_the_fetch_says_so_and_leaves_nothing_half_done(
@@ -163,10 +163,3 @@ def _listens(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _wait_until_gone(address: str) -> None:
-    deadline = time.monotonic() + _S_MAX
-    while _listens(address):
-        assert time.monotonic() < deadline, f"{address} still answers"
-        time.sleep(0.05)

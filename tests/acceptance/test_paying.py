@@ -34,8 +34,7 @@ def deployed(database_url: str, folder: Path, *options: str, **changes: str) -> 
 def test_all_are_paid(database_url: str, tmp_path: Path) -> None:
     with deployed(database_url, tmp_path) as its:
         campaign = its.create(3_000)
-        done = its.run("campaign", "start", campaign, "--yes")
-        assert done.returncode == 0, done.stderr
+        its.succeed("campaign", "start", campaign, "--yes")
         shown = its.show(campaign)
         assert shown["state"] == "COMPLETED"
         assert shown["counts"] == {"PENDING": 0, "PROCESSING": 0, "SUCCESS": 3_000, "FAILED": 0}
@@ -98,8 +97,7 @@ def faulty(database_url_of_module: str, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("faulty")
     with deployed(database_url_of_module, folder, *options, BULKPOINT_RETRIES="8") as its:
         campaign = its.create(FAULTY_TARGETS)
-        done = its.run("campaign", "start", campaign, "--yes")
-        assert done.returncode == 0, done.stderr
+        done = its.succeed("campaign", "start", campaign, "--yes")
         yield FaultyRun(its, campaign, done.stderr)
 
 

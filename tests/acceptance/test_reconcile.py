@@ -133,8 +133,7 @@ def test_every_doubt_is_settled_by_what_money_says(deployment: Deployment) -> No
 def test_what_was_sent_a_moment_ago_is_asked_for_once_more(deployment: Deployment) -> None:
     campaign = Settled(deployment, 2, sent_s_ago=0)
     campaign.credit(1)
-    done = deployment.run("reconcile", campaign.id, BULKPOINT_MONEY_SETTLE_S="8")
-    assert done.returncode == 0, done.stderr
+    done = deployment.succeed("reconcile", campaign.id, BULKPOINT_MONEY_SETTLE_S="8")
     assert "1 payments were sent so lately" in done.stderr
     assert "not credited 1, still unknown 0" in done.stdout
     assert sorted(campaign.attempts()) == [
@@ -290,8 +289,7 @@ def test_look_ups_are_calls_to_the_limit_like_all_others(deployment: Deployment)
     deployment.run("tps", "set", "20")
     campaign = Settled(deployment, 60)
     began = time.monotonic()
-    done = deployment.run("reconcile", campaign.id)
-    assert done.returncode == 0, done.stderr
+    deployment.succeed("reconcile", campaign.id)
     assert time.monotonic() - began > 2
     sent = [at for (at,) in deployment.query(b"select extract(epoch from sent_at)::float8 from payment_attempt")]
     assert len(sent) == 60

@@ -14,40 +14,29 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-RUN = """
-import sys
-from bulkpoint.cli.sandbox import sandbox
-from bulkpoint.errors import BulkpointError
-from bulkpoint.views.sentences import sentence
-try:
-    sandbox()
-except BulkpointError as error:
-    print(sentence(error), file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
+from tests.world.command_line import COMMAND
+from tests.world.money import Money, begin_sandbox, url_of
+from tests.world.waiting import wait_for
+
 START_S_MAX = 10
 END_S_MAX = 5
 LOAD_THREADS = 8
 ERROR_KEYS = {"code", "message"}
 
 
-@dataclass
-class Sandbox:
-    """One running sandbox."""
+class Sandbox(Money):
+    """One running sandbox, as its callers and those who started it have it."""
 
-    process: subprocess.Popen[str]
-    url: str
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        super().__init__(url_of(process.stdout.readline), process.pid)
+        self.process = process
 
     def pay(self, key: str | None = None, **changes: object) -> requests.Response:
         body = {"campaign_id": 1, "member_id": "m-1", "amount": 100, "reason": "감사"} | changes
@@ -56,20 +45,6 @@ class Sandbox:
 
     def find(self, key: str) -> requests.Response:
         return requests.get(f"{self.url}/v1/points/{key}", timeout=5)
-
-    def change(self, **settings: object) -> dict[str, Any]:
-        response = requests.put(f"{self.url}/sandbox/faults", json=settings, timeout=5)
-        assert response.status_code == 200, response.text
-        changed: dict[str, Any] = response.json()
-        return changed
-
-    def stats(self) -> dict[str, Any]:
-        stats: dict[str, Any] = requests.get(f"{self.url}/sandbox/stats", timeout=5).json()
-        return stats
-
-    def ledger(self) -> list[dict[str, Any]]:
-        text = requests.get(f"{self.url}/sandbox/ledger", timeout=5).text
-        return [json.loads(line) for line in text.splitlines()]
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -96,16 +71,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def command(*options: object) -> list[str]:
-    return [sys.executable, "-c", RUN, "serve", "--port", "0", *map(str, options)]
-
-
-def started(process: subprocess.Popen[str]) -> Sandbox:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    head, _, port = line.rpartition(":")
-    assert head == "sandbox money on http://127.0.0.1", line
-    assert port == f"{int(port)}\n"
-    return Sandbox(process, f"http://127.0.0.1:{int(port)}")
+    return [*COMMAND, "sandbox", "serve", "--port", "0", *map(str, options)]
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +80,7 @@ def start() -> Iterator[Start]:
     running: list[Sandbox] = []
 
     def start_one(*options: object) -> Sandbox:
-        process = subprocess.Popen(
-            command("--latency-ms", 0, *options),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        running.append(started(process))
+        running.append(Sandbox(begin_sandbox("--latency-ms", 0, *options)))
         return running[-1]
 
     yield start_one
@@ -649,13 +608,10 @@ def test_it_ends_with_its_parent_when_asked_to() -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    sandbox = started(parent)
+    sandbox = Sandbox(parent)
     parent.kill()
     parent.wait()
-    ends_by_s = time.monotonic() + END_S_MAX
-    while _accepts(sandbox.port):
-        assert time.monotonic() < ends_by_s, "its parent is gone and it is not"
-        time.sleep(0.02)
+    wait_for(lambda: not _accepts(sandbox.port), "the sandbox to end as its parent has", seconds=END_S_MAX)
 
 
 def _accepts(port: int) -> bool:

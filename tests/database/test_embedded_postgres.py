@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from bulkpoint.errors import UnreachableError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
 from tests.world.refusals import refused
+from tests.world.waiting import wait_for
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about running as root")
 
@@ -62,7 +63,7 @@ def new_dir(reachable_tmp: Path, request: pytest.FixtureRequest) -> Iterator[Pat
     server = embedded_server(folder) if folder.exists() else None
     if server:
         os.kill(server.pid, signal.SIGQUIT)
-        wait_until(lambda: embedded_server(folder) is None)
+        wait_for(lambda: embedded_server(folder) is None, "the server to end")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -90,13 +91,6 @@ def another_user(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
 
 def connect(database: Database) -> "psycopg.Connection[tuple[object, ...]]":
     return psycopg.connect(database.url, passfile=str(database.passfile), autocommit=True, connect_timeout=5)
-
-
-def wait_until(happened: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def server_pid(data_dir: Path) -> int:
@@ -201,7 +195,7 @@ def test_ctrl_c_in_the_middle_of_the_start_leaves_no_server_behind(data_dir: Pat
     starter = subprocess.Popen(
         [sys.executable, "-c", USER_PROGRAM, str(data_dir)], stdout=subprocess.DEVNULL, process_group=0
     )
-    wait_until(configuration.exists)
+    wait_for(configuration.exists, "the start")
     time.sleep(delay_s)
     os.killpg(starter.pid, signal.SIGINT)
     starter.wait(20)
@@ -248,7 +242,7 @@ def test_a_server_that_died_is_started_again_with_what_was_committed(data_dir: P
             connection.execute("CREATE TABLE kept (n int)")
         pid = server_pid(data_dir)
         os.kill(pid, how)
-        wait_until(lambda: is_gone(pid))
+        wait_for(lambda: is_gone(pid), "the server to end")
         with embedded_postgres(data_dir) as again, connect(again) as connection:
             assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
             assert again == database
@@ -285,7 +279,7 @@ def test_making_it_is_cut_off_and_the_next_one_begins_anew(new_dir: Path) -> Non
     program = "import sys; from pathlib import Path; from bulkpoint.embedded.postgres import embedded_postgres\n"
     program += "with embedded_postgres(Path(sys.argv[1])): pass"
     maker = subprocess.Popen([sys.executable, "-c", program, str(data_dir)])
-    wait_until(lambda: any((data_dir / "postgres").glob("data.new-*/PG_VERSION")))
+    wait_for(lambda: any((data_dir / "postgres").glob("data.new-*/PG_VERSION")), "the making to begin")
     maker.kill()
     maker.wait()
     assert not (data_dir / "postgres" / "data").exists()

@@ -57,6 +57,12 @@ class CommandLine:
         environment = self.environment | changes
         return self._run([*COMMAND, *arguments], environment) if self.fresh else self._fork(arguments, environment)
 
+    def succeed(self, *arguments: str, **changes: str) -> Ended:
+        """To its end, which is 0."""
+        ended = self.run(*arguments, **changes)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended
+
     def begin(self, *arguments: str, **changes: str) -> "subprocess.Popen[str]":
         """A process of its own that the test ends, signals or waits for."""
         return subprocess.Popen(

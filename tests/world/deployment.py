@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from bulkpoint.embedded.postgres import embedded_postgres
 from bulkpoint.store.connect import connect
 from tests.world.command_line import JOB_S_MAX, CommandLine
 from tests.world.money import Money, sandbox
@@ -33,14 +34,11 @@ class Deployment(CommandLine):
         targets = self.folder / f"targets-{count}.csv"
         rows = (f"member-{n:06},{100 + n % 900},적립 보상 {n % 7}\n" for n in range(count))
         targets.write_text("member_id,amount,reason\n" + "".join(rows))
-        created = self.run("campaign", "create", "--name", f"{count} targets", "--targets", str(targets))
-        assert created.returncode == 0, created.stderr
+        created = self.succeed("campaign", "create", "--name", f"{count} targets", "--targets", str(targets))
         return created.stdout.split()[-1]
 
     def show(self, campaign: str) -> dict[str, Any]:
-        shown = self.run("campaign", "show", campaign, "--json")
-        assert shown.returncode == 0, shown.stderr
-        return dict(shown.json)
+        return dict(self.succeed("campaign", "show", campaign, "--json").json)
 
     def query(self, statement: bytes) -> list[tuple[Any, ...]]:
         with connect(self.database_url) as connection:
@@ -84,6 +82,24 @@ def deployment(
     with sandbox(*sandbox_options) as money:
         environment = environment_of(database_url, money, folder, **changes)
         yield Deployment(environment, folder, money=money, database_url=database_url)
+
+
+@contextmanager
+def embedded_deployment(folder: Path, *sandbox_options: str, **settings: object) -> Iterator[Deployment]:
+    """A deployment in a new folder, with an embedded PostgreSQL and a ledger on disk; `settings` and nothing else.
+
+    For bench: every process has a Python of its own, and commands may take an hour.
+    """
+    folder.mkdir()
+    folder.chmod(0o711)
+    with (
+        sandbox("--ledger", str(folder / "ledger"), *sandbox_options, fresh=True) as money,
+        embedded_postgres(folder / "data") as database,
+    ):
+        os.environ["PGPASSFILE"] = str(database.passfile)
+        ours = {"BULKPOINT_DATA_DIR": str(folder / "data"), "BULKPOINT_MONEY_URL": money.url}
+        environment = os.environ | ours | {name: str(value) for name, value in settings.items()}
+        yield Deployment(environment, folder, True, 3_600.0, money=money, database_url=database.url)
 
 
 def environment_of(database_url: str | None, money: Money, folder: Path, **changes: object) -> dict[str, str]:

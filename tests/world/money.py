@@ -69,8 +69,24 @@ class Money:
 
 
 @contextmanager
-def sandbox(*options: str) -> Iterator[Money]:
-    """A sandbox for the block; without --ledger its ledger is gone afterwards."""
+def sandbox(*options: str, fresh: bool = False) -> Iterator[Money]:
+    """A sandbox for the block; without --ledger its ledger is gone afterwards. fresh: in a Python of its own."""
+    with _fresh_sandbox(*options) if fresh else _forked_sandbox(*options) as money:
+        yield money
+
+
+@contextmanager
+def _fresh_sandbox(*options: str) -> Iterator[Money]:
+    with begin_sandbox(*options) as process:
+        assert process.stdout is not None
+        try:
+            yield Money(url_of(process.stdout.readline), process.pid)
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _forked_sandbox(*options: str) -> Iterator[Money]:
     reader, writer = FORKS.Pipe(duplex=False)
     arguments = ("sandbox", "serve", "--port", "0", *options)
     process = FORKS.Process(target=run_command, args=(arguments, dict(os.environ), Path.cwd(), writer, None))
