@@ -52,7 +52,7 @@ def test_a_command_is_refused_with_its_state_and_what_to_do_instead() -> None:
     )
     assert said(refusal(Command.RETRY, CampaignState.STOPPED, 3), "ko") == (
         "캠페인 3은(는) STOPPED 상태라 재처리할 수 없습니다. 중단되어 미처리 건이 남아 있습니다."
-        " `bulkpoint campaign resume 3`로 이어서 지급하십시오."
+        " `bulkpoint campaign resume 3`로 이어서 지급하세요."
     )
 
 
