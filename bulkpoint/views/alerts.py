@@ -22,6 +22,8 @@ class AlertView(View):
 class CheckView(View):
     """Whether all is well, and what is not."""
 
+    printed_by = ("check",)
+
     ok: bool
     findings: list[AlertView]
     running: Annotated[int | None, NOT_IN_JSON]

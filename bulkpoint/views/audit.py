@@ -67,6 +67,8 @@ class AuditEventView(View):
 class AuditLogView(View):
     """Rows of the audit log, the latest last."""
 
+    printed_by = ("audit log",)
+
     events: list[AuditEventView]
 
     @classmethod
@@ -107,6 +109,8 @@ class HistoryEntryView(View):
 class HistoryView(View):
     """Everything that happened to one campaign, oldest first."""
 
+    printed_by = ("campaign history",)
+
     campaign_id: int
     name: str
     state: CampaignState
@@ -135,6 +139,8 @@ class BreakView(View):
 
 class VerificationView(View):
     """Whether the audit log is as it was written; hash in hexadecimal. broken: null where the chain holds."""
+
+    printed_by = ("audit verify",)
 
     ok: bool
     rows: int

@@ -80,6 +80,8 @@ class CampaignView(View):
 class CampaignList(View):
     """The campaigns, oldest first."""
 
+    printed_by = ("campaign list",)
+
     campaigns: list[CampaignView]
 
     def as_text(self, screen: Screen) -> Iterable[str]:
@@ -104,6 +106,8 @@ class CampaignDetail(CampaignView):
 
     counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
     """
+
+    printed_by = ("campaign show",)
 
     runs: list[RunView]
 

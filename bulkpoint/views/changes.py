@@ -13,6 +13,8 @@ from bulkpoint.views.view import Line, Moment, Screen, View
 class CampaignCreated(Line):
     """A campaign was created."""
 
+    printed_by = ("campaign create",)
+
     campaign_id: int
 
     def as_line(self) -> str:
@@ -21,6 +23,8 @@ class CampaignCreated(Line):
 
 class CampaignApproved(Line):
     """A campaign's targets were approved; digest: SHA-256 over them, hexadecimal."""
+
+    printed_by = ("campaign approve",)
 
     campaign_id: int
     digest: str
@@ -31,6 +35,8 @@ class CampaignApproved(Line):
 
 class CampaignWithdrawn(Line):
     """A campaign was taken out of the queue."""
+
+    printed_by = ("campaign withdraw",)
 
     campaign_id: int
     state: CampaignState = CampaignState.WITHDRAWN
@@ -44,6 +50,8 @@ class CampaignStopped(View):
 
     last_call_at: when the last call left, null where none ever did.
     """
+
+    printed_by = ("campaign stop",)
 
     campaign_id: int
     state: CampaignState
@@ -79,6 +87,8 @@ class CampaignStopped(View):
 class RunBegun(Line):
     """A run began and is not followed; both null where there was no campaign to start."""
 
+    printed_by = ("campaign start", "campaign resume", "campaign retry")
+
     campaign_id: int | None
     run: int | None
 
@@ -91,6 +101,8 @@ class RunEnded(Line):
 
     open: payments that have not ended.
     """
+
+    printed_by = ("campaign start", "campaign resume", "campaign retry")
 
     campaign_id: int
     name: str
@@ -124,6 +136,8 @@ class RunEnded(Line):
 class RightsChanged(Line):
     """A database login has these rights now, or no longer. changed: how many of them it had not, or had, before."""
 
+    printed_by = ("right grant", "right revoke")
+
     login: str
     rights: list[Right]
     granted: bool
@@ -142,6 +156,8 @@ class RightsChanged(Line):
 class EventsPublished(Line):
     """Events that went to Kafka, and those that it refused, which were set aside."""
 
+    printed_by = ("outbox relay",)
+
     published: int
     set_aside: int
 
@@ -152,6 +168,8 @@ class EventsPublished(Line):
 class DatabaseMigrated(Line):
     """Migrations that were applied, in order; none where the database was up to date."""
 
+    printed_by = ("db migrate",)
+
     applied: list[str]
 
     def as_line(self) -> str:
@@ -160,6 +178,8 @@ class DatabaseMigrated(Line):
 
 class RolesMade(Line):
     """The group roles that the database has now."""
+
+    printed_by = ("db roles",)
 
     roles: list[str]
 

@@ -24,6 +24,8 @@ class SettingView(View):
 class SettingsView(View, RootModel[dict[str, SettingView]]):
     """Every setting by its name. Secrets are never shown."""
 
+    printed_by = ("settings",)
+
     @classmethod
     def of(cls, shown: Iterable[ShownSetting]) -> Self:
         """The view of `settings`."""
@@ -44,6 +46,8 @@ class RightView(View):
 
 class RightsView(View):
     """All rights, by login."""
+
+    printed_by = ("right list",)
 
     rights: list[RightView]
 

@@ -3,7 +3,10 @@
 `python -m bulkpoint.views.json_docs` writes both (make docs), and a test holds them to the views.
 """
 
+import importlib
+import itertools
 import json
+import pkgutil
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,28 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bulkpoint.views.alerts import CheckView
-from bulkpoint.views.audit import AuditLogView, HistoryView, VerificationView
-from bulkpoint.views.campaign import CampaignDetail, CampaignList
-from bulkpoint.views.changes import (
-    CampaignApproved,
-    CampaignCreated,
-    CampaignStopped,
-    CampaignWithdrawn,
-    DatabaseMigrated,
-    EventsPublished,
-    RightsChanged,
-    RolesMade,
-    RunBegun,
-    RunEnded,
-)
-from bulkpoint.views.deployment import RightsView, SettingsView
-from bulkpoint.views.limit import LimitView
-from bulkpoint.views.outbox import OutboxView
-from bulkpoint.views.payment import PaymentsView
-from bulkpoint.views.preview import PreviewView
-from bulkpoint.views.progress import ProgressView
-from bulkpoint.views.reconcile import ComparedView, LookedUpView
+from bulkpoint import views
+from bulkpoint.views.changes import RunBegun
+from bulkpoint.views.reconcile import ComparedView
 from bulkpoint.views.view import View
 
 
@@ -56,41 +40,26 @@ class ErrorView(View):
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-# What a command prints; several where that depends on its options, in their order in the command's help.
-PRINTED: dict[str, tuple[type[BaseModel], ...]] = {
-    "campaign create": (CampaignCreated,),
-    "campaign list": (CampaignList,),
-    "campaign show": (CampaignDetail,),
-    "campaign preview": (PreviewView,),
-    "campaign approve": (CampaignApproved,),
-    "campaign withdraw": (CampaignWithdrawn,),
-    "campaign start": (RunEnded, RunBegun),
-    "campaign resume": (RunEnded, RunBegun),
-    "campaign retry": (RunEnded, RunBegun),
-    "campaign watch": (ProgressView,),
-    "campaign stop": (CampaignStopped,),
-    "campaign history": (HistoryView,),
-    "tps show": (LimitView,),
-    "tps set": (LimitView,),
-    "payment find": (PaymentsView,),
-    "reconcile": (LookedUpView, ComparedView),
-    "check": (CheckView,),
-    "audit log": (AuditLogView,),
-    "audit verify": (VerificationView,),
-    "outbox relay": (EventsPublished,),
-    "outbox status": (OutboxView,),
-    "right list": (RightsView,),
-    "right grant": (RightsChanged,),
-    "right revoke": (RightsChanged,),
-    "settings": (SettingsView,),
-    "db migrate": (DatabaseMigrated,),
-    "db roles": (RolesMade,),
-}
 # When a command prints its second view.
 OTHERWISE = {
     RunBegun: "With --detach, and where `next` finds no campaign to start:",
     ComparedView: "With --settlement:",
 }
+
+
+def printed() -> dict[str, tuple[type[View], ...]]:
+    """What each command prints, by the views themselves; the one that its options choose comes last."""
+    for module in pkgutil.iter_modules(views.__path__, f"{views.__name__}."):
+        if module.name != __name__:
+            importlib.import_module(module.name)
+    found: dict[str, list[type[View]]] = {}
+    waiting = list(View.__subclasses__())
+    for view in waiting:
+        waiting += view.__subclasses__()
+        for command in view.__dict__.get("printed_by", ()):
+            found.setdefault(command, []).append(view)
+    return {command: tuple(sorted(found[command], key=OTHERWISE.__contains__)) for command in sorted(found)}
+
 
 WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 
@@ -110,13 +79,13 @@ member `error` too; of `campaign watch` that is the last line. Fields may be add
 
 def schema() -> dict[str, Any]:
     """A JSON Schema with a property for each command, and `error` for a command that is refused."""
-    printed_views = (view for printed in PRINTED.values() for view in printed)
-    views: list[type[BaseModel]] = list(dict.fromkeys([ErrorView, *printed_views]))
-    places, whole = models_json_schema([(view, "serialization") for view in views])
-    refs = {view: places[view, "serialization"] for view in views}
+    by_command = printed()
+    models: list[type[BaseModel]] = list(dict.fromkeys([ErrorView, *itertools.chain(*by_command.values())]))
+    places, whole = models_json_schema([(model, "serialization") for model in models])
+    refs = {model: places[model, "serialization"] for model in models}
     properties: dict[str, Any] = {"error": refs[ErrorView]}
-    for command, printed in PRINTED.items():
-        properties[command] = refs[printed[0]] if len(printed) == 1 else {"anyOf": [refs[view] for view in printed]}
+    for command, its in by_command.items():
+        properties[command] = refs[its[0]] if len(its) == 1 else {"anyOf": [refs[view] for view in its]}
     kinds: dict[str, Any] = {}
     _reach(properties, _plain(whole["$defs"]), kinds)
     return {
@@ -144,13 +113,13 @@ def document() -> str:
     kinds = schema()["$defs"]
     lines = [_HEAD, "## A refusal, and any other end with exit code 2 to 6", "", *_view(ErrorView.__name__, kinds)]
     shown: dict[tuple[type[BaseModel], ...], str] = {}
-    for command, printed in PRINTED.items():
+    for command, its in printed().items():
         lines += [f"## {command}", ""]
-        if printed in shown:
-            lines += [f"As [{shown[printed]}](#{shown[printed].replace(' ', '-')}).", ""]
+        if its in shown:
+            lines += [f"As [{shown[its]}](#{shown[its].replace(' ', '-')}).", ""]
             continue
-        shown[printed] = command
-        for view in printed:
+        shown[its] = command
+        for view in its:
             if view in OTHERWISE:
                 lines += [OTHERWISE[view], ""]
             lines += _view(view.__name__, kinds)

@@ -15,6 +15,8 @@ class LimitView(View):
     until: when the present figure ends.
     """
 
+    printed_by = ("tps show", "tps set")
+
     tps: int
     shares: int
     in_use: int

@@ -33,6 +33,8 @@ class ParkedView(View):
 class OutboxView(View):
     """Events that wait for Kafka, and those that were set aside. Campaign 0 is the deployment."""
 
+    printed_by = ("outbox status",)
+
     waiting: list[WaitingView]
     parked: list[ParkedView]
     has_kafka: Annotated[bool, NOT_IN_JSON]

@@ -132,6 +132,8 @@ class PaymentView(View):
 class PaymentsView(View):
     """Every payment of a member, the newest campaign first."""
 
+    printed_by = ("payment find",)
+
     payments: list[PaymentView]
 
     @classmethod

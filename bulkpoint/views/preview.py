@@ -57,6 +57,8 @@ class PreviewView(View):
     in_time: for the deadline. Null where there is nothing to say.
     """
 
+    printed_by = ("campaign preview",)
+
     ok: bool
     findings: list[FindingView]
     file: str | None

@@ -118,6 +118,8 @@ class ProgressView(View):
     tps: the limit; slowed_to: what the money API lets through of it; money_out_since: when it ceased to answer.
     """
 
+    printed_by = ("campaign watch",)
+
     campaign_id: int
     run: int | None
     state: CampaignState

@@ -100,6 +100,8 @@ class _Reconciled(View):
 class LookedUpView(_Reconciled):
     """Payments that may have been credited were looked up; credited: found so, and SUCCESS now."""
 
+    printed_by = ("reconcile",)
+
     looked_up: int
     credited: int
     not_credited: int
@@ -114,6 +116,8 @@ class LookedUpView(_Reconciled):
 
 class ComparedView(_Reconciled):
     """Our payments were compared with a settlement's credits; credited: found so, and SUCCESS now."""
+
+    printed_by = ("reconcile",)
 
     payments: int
     credits: int

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
@@ -31,7 +31,9 @@ class Screen:
 
 
 class View(BaseModel):
-    """One JSON object, and its lines of text."""
+    """One JSON object, and its lines of text. printed_by: the commands that print it, as `campaign show`."""
+
+    printed_by: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, from_attributes=True, json_schema_serialization_defaults_required=True)
 

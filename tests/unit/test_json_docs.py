@@ -9,7 +9,7 @@ import pytest
 
 from bulkpoint.cli.main import bulkpoint
 from bulkpoint.errors import RefusedError
-from bulkpoint.views.json_docs import DOCS, PRINTED, ErrorView, document, schema, schema_text
+from bulkpoint.views.json_docs import DOCS, ErrorView, document, printed, schema, schema_text
 from bulkpoint.views.sentences import error_fields
 
 # These print no result: they stay, or what they write is itself a file or a page.
@@ -32,7 +32,7 @@ def test_the_documents_are_those_that_the_views_make() -> None:
 
 def test_every_command_that_has_a_result_prints_it_as_json() -> None:
     with_json = {name for name, command in commands(bulkpoint) if any("--json" in one.opts for one in command.params)}
-    assert with_json == PRINTED.keys()
+    assert with_json == printed().keys()
     assert {name for name, _ in commands(bulkpoint)} - with_json == WITHOUT
 
 
