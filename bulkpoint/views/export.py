@@ -6,6 +6,7 @@ Batches of rows in, bytes out: memory does not grow with the campaign. Knows no 
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,7 +46,6 @@ def _columns() -> list[Column]:
 COLUMNS = _columns()
 _TEXTS = [number for number, column in enumerate(COLUMNS) if column.kind is str]
 _TIMES = [number for number, column in enumerate(COLUMNS) if column.kind is datetime]
-STATES = ("SUCCESS", "FAILED", "PENDING", "PROCESSING")
 # A row group of Parquet: some 10 MB, so that readers can skip and this process stays small.
 ROW_GROUP_ROWS = 100_000
 
@@ -54,8 +54,8 @@ ROW_GROUP_ROWS = 100_000
 class Totals:
     """Payments and points written so far, by state."""
 
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
-    amounts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    counts: Counter[str] = field(default_factory=Counter)
+    amounts: Counter[str] = field(default_factory=Counter)
 
     def add(self, batch: list[PaymentRow]) -> None:
         counts, amounts = self.counts, self.amounts

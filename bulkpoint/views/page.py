@@ -23,6 +23,7 @@ from bulkpoint.store.export import (
     list_samples,
 )
 from bulkpoint.store.snapshot import one_snapshot
+from bulkpoint.views.campaign import CampaignView
 from bulkpoint.views.drawing import (
     Bar,
     BarsDrawing,
@@ -102,10 +103,8 @@ class RunLine:
 
 def page_of(figures: Figures, *, language: str, timezone: str) -> str:
     """The whole page; `language` is ko or en, times are of `timezone`."""
-    campaign, counts = figures.campaign, figures.counts
-    states = [
-        Counted(state, getattr(counts, state.lower()), getattr(counts, f"{state.lower()}_amount")) for state in STATES
-    ]
+    campaign, view = figures.campaign, CampaignView.of(figures.campaign, figures.counts)
+    states = [Counted(state, view.counts[state], view.amounts[state]) for state in STATES]
     success, failed, processing, pending = states
     return render(
         "report.html.j2",
@@ -114,9 +113,9 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         campaign=campaign,
         at=figures.at,
         tiles=[
-            Counted("targets", campaign.target_count or 0, campaign.target_amount or 0),
+            Counted("targets", view.target_count, view.target_amount),
             replace(success, name="success"),
-            replace(failed, name="failed", unknown=counts.failure_kinds[FailureKind.UNKNOWN]),
+            replace(failed, name="failed", unknown=view.failure_kinds[FailureKind.UNKNOWN]),
             Counted("open", processing.count + pending.count, processing.amount + pending.amount),
         ],
         states=states,
@@ -126,7 +125,7 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         failed=failed,
         failures=figures.failures,
         other_failures=_rest(failed, figures.failures),
-        failure_kinds=counts.failure_kinds,
+        failure_kinds=view.failure_kinds,
         amounts=_amounts(figures),
     )
 

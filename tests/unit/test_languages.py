@@ -62,6 +62,12 @@ def test_every_korean_text_is_korean() -> None:
     assert {key for key in latin if not re.search("[가-힣]", said[key])} == set()
 
 
+def test_no_text_is_left_that_nothing_shows() -> None:
+    package = Path(files.__file__).parent
+    sources = " ".join(path.read_text() for suffix in ("py", "j2") for path in package.rglob(f"*.{suffix}"))
+    assert {key for key in ENGLISH if not re.search(rf"\b{key.rpartition('.')[2]}\b", sources)} == set()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_state_and_kind_has_its_words(language: str) -> None:
     told = words(language)
