@@ -21,5 +21,5 @@ def change_rights(connection: Connection, login: str, rights: list[Right], *, gr
             if change(connection, login, right):
                 changed += 1
                 detail = {"login": login, "right": right}
-                write_audit(connection, action=action, campaign_id=None, run=None, actor=actor, detail=detail)
+                write_audit(connection, action=action, campaign_id=None, run_no=None, actor=actor, detail=detail)
     return changed

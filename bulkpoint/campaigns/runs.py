@@ -211,7 +211,7 @@ def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str
             write_event(
                 connection,
                 campaign_id=summary.campaign_id,
-                run=summary.run_no,
+                run_no=summary.run_no,
                 type="campaign.progressed",
                 actor=actor,
                 data=figures,

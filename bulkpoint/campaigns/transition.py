@@ -78,7 +78,7 @@ def recorded(
         write_event(
             connection,
             campaign_id=DEPLOYMENT if change.campaign_id is None else change.campaign_id,
-            run=change.run_no,
+            run_no=change.run_no,
             type=row.event,
             actor=actor,
             data=change.detail | change.event_only,
@@ -87,7 +87,7 @@ def recorded(
             connection,
             action=row.action,
             campaign_id=change.campaign_id,
-            run=change.run_no,
+            run_no=change.run_no,
             actor=actor,
             detail=change.detail | change.audit_only,
         )

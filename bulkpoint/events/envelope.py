@@ -58,7 +58,7 @@ def encode(event: Event) -> bytes:
         type=event.type,
         version=1,
         campaign_id=event.campaign_id,
-        run=event.run,
+        run=event.run_no,
         event_no=event.event_no,
         occurred_at=event.occurred_at,
         actor=event.actor,
@@ -75,14 +75,16 @@ def decode(value: bytes) -> Event | None:
         return None
     fields = envelope.model_dump() | {
         "event_id": str(envelope.event_id),
+        "run_no": envelope.run,
         "occurred_at": envelope.occurred_at.astimezone(UTC),
     }
+    del fields["run"]
     return Event(**fields)
 
 
 def summary_of(event: Event) -> RunSummary:
     """How a run ended, from its event. Raises pydantic's ValidationError for data of another shape."""
     ended = Ended.model_validate(event.data)
-    assert event.run is not None, "a run ended"
+    assert event.run_no is not None, "a run ended"
     state = RunState(event.type.removeprefix("campaign.").upper())
-    return RunSummary(campaign_id=event.campaign_id, run_no=event.run, state=state, **dict(ended))
+    return RunSummary(campaign_id=event.campaign_id, run_no=event.run_no, state=state, **dict(ended))

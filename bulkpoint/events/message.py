@@ -45,7 +45,7 @@ def message_of_alerts(sentences: Sequence[str], *, language: str) -> Message:
 
 def _forced(event: Event, language: str) -> Message:
     say = words(language)["message"]
-    where = say["campaign"].format(campaign_id=event.campaign_id, run=event.run)
+    where = say["campaign"].format(campaign_id=event.campaign_id, run=event.run_no)
     name = _one_line(str(event.data.get("name") or where))
     reason = say["reason"].format(reason=_one_line(str(event.data.get("reason") or "")))
     return _plain(say["FORCED"], body=[name, reason], small=[where, say["by"].format(actor=_one_line(event.actor))])

@@ -169,7 +169,7 @@ class LookUpRun:
                 self._connection,
                 action="reconcile",
                 campaign_id=self._run.campaign_id,
-                run=self._run.run_no,
+                run_no=self._run.run_no,
                 actor=self._actor,
                 detail={"by": "look-up", **asdict(self._findings.figures), "finished": finished},
             )

@@ -63,7 +63,7 @@ def compare_with_settlement(
             connection,
             action="reconcile",
             campaign_id=campaign_id,
-            run=run.run_no,
+            run_no=run.run_no,
             actor=actor,
             detail={"by": "settlement", "file": settlement.name, **asdict(compared), "differences": dict(kinds)},
         )

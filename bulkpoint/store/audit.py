@@ -23,7 +23,7 @@ BEFORE_THE_FIRST = sha256(b"").digest()
 class AuditEvent:
     """One row of the log. `login` is the database's own word, `actor` what the caller claimed.
 
-    run: the run's number within its campaign. detail: what the action is about, as it was written. hash: 32 bytes.
+    run_no: within its campaign. detail: what the action is about, as it was written. hash: 32 bytes.
     """
 
     audit_no: int
@@ -34,7 +34,7 @@ class AuditEvent:
     actor: str
     action: str
     campaign_id: int | None
-    run: int | None
+    run_no: int | None
     detail: Any
     hash: bytes
 
@@ -123,14 +123,14 @@ def write_audit(
     *,
     action: str,
     campaign_id: int | None,
-    run: int | None,
+    run_no: int | None,
     actor: str,
     detail: dict[str, Any],
 ) -> None:
     """Add one sealed row, inside the transaction that does what it tells of.
 
     `actor` is the claimed name; operating-system user, host and database login are filled in beside it.
-    `run` is the run's number within its campaign.
+    `run_no` is the number within its campaign.
     """
     connection.execute(
         sql("write_audit"),
@@ -140,7 +140,7 @@ def write_audit(
             "actor": actor,
             "action": action,
             "campaign_id": campaign_id,
-            "run_no": run,
+            "run_no": run_no,
             "detail": Jsonb(detail),
         },
     )

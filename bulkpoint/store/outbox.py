@@ -23,7 +23,7 @@ class Event:
     event_id: str
     type: str
     version: int
-    run: int | None
+    run_no: int | None
     occurred_at: datetime
     actor: str
     data: dict[str, Any]
@@ -37,7 +37,7 @@ def write_event(
     connection: Connection,
     *,
     campaign_id: int,
-    run: int | None,
+    run_no: int | None,
     type: str,
     actor: str,
     data: dict[str, Any],
@@ -45,7 +45,7 @@ def write_event(
     """Store one event and return its number, which counts a campaign's events without a gap.
 
     Call it inside the transaction that makes the change. `campaign_id` 0 is the deployment (`tps.changed`),
-    `run` the run's number within its campaign. `data` holds counts and words, never a member id.
+    `run_no` the run's number within its campaign. `data` holds counts and words, never a member id.
     """
     write = _WRITE_OF_DEPLOYMENT if campaign_id == DEPLOYMENT else _WRITE_OF_CAMPAIGN
     return write.one(
@@ -53,7 +53,7 @@ def write_event(
         campaign_id=campaign_id,
         event_id=new_id(),
         type=type,
-        run_no=run,
+        run_no=run_no,
         actor=actor,
         data=Jsonb(data),
     )

@@ -17,7 +17,7 @@ _LAST_ID = UUID(int=2**128 - 1)
 class FoundAttempt(NamedTuple):
     """One wire send for a payment. method: POST, or GET of a look-up; outcome: what the answer meant."""
 
-    run: int
+    run_no: int
     sent_at: datetime
     answered_at: datetime | None
     method: str

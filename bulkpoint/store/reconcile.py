@@ -85,8 +85,8 @@ class InDoubtPayment(NamedTuple):
     """A payment that may have been credited, as it was read.
 
     last_sent_at: seconds since 1970 by the database; since_*: seconds, by the database's clock, before it was read;
-    since_last_sent_s is the least that it can be. claim_epoch: the fencing token of the holder that claimed it. alive_s:
-    how long that holder may still be at work.
+    since_last_sent_s is the least that it can be. claim_epoch: the fencing token of the holder that claimed it.
+    alive_s: how long that holder may still be at work.
     """
 
     seq: int

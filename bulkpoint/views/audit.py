@@ -49,7 +49,7 @@ class AuditEventView(View):
     @classmethod
     def of(cls, event: AuditEvent) -> Self:
         """The view of a row."""
-        return cls.model_validate(vars(event) | {"hash": event.hash.hex(), "source": event})
+        return cls.model_validate(vars(event) | {"run": event.run_no, "hash": event.hash.hex(), "source": event})
 
     def as_row(self, timezone: str) -> tuple[str, ...]:
         """Its line of the table under HEADS, its detail in words."""
@@ -102,7 +102,7 @@ class HistoryEntryView(View):
         """The entry, with what programs want of its row."""
         fields: dict[str, Any] = {"occurred_at": entry.at, "sentence": entry.sentence}
         if entry.event is not None:
-            fields |= {name: getattr(entry.event, name) for name in cls.model_fields if name not in fields}
+            fields = vars(entry.event) | {"run": entry.event.run_no} | fields
         return cls.model_validate(fields)
 
 

@@ -214,7 +214,7 @@ def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> lis
 def sentence(event: AuditEvent, timezone: str) -> str:
     """A row as one sentence about its campaign."""
     happened = _HAPPENED.get(event.action, "{who}: {action}")
-    told = happened.format(who=escaped(event.actor), run=event.run, action=escaped(event.action))
+    told = happened.format(who=escaped(event.actor), run=event.run_no, action=escaped(event.action))
     detail = what(event, timezone)
     if not detail:
         return told

@@ -59,7 +59,7 @@ class AttemptView(View):
         took_ms = None
         if attempt.answered_at is not None:
             took_ms = round((attempt.answered_at - attempt.sent_at) / timedelta(milliseconds=1))
-        return cls.model_validate(attempt._asdict() | {"took_ms": took_ms})
+        return cls.model_validate(attempt._asdict() | {"run": attempt.run_no, "took_ms": took_ms})
 
     def as_row(self, timezone: str) -> tuple[str, ...]:
         """Its line of the table under HEADS."""

@@ -5,7 +5,7 @@ values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run_no)
 
 -- name: list_audit
 -- The latest rows that meet every condition given; a null is no condition.
-select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no as run, detail, hash
+select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no, detail, hash
 from audit_event
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
   and (%(action)s::text is null or action = %(action)s)
@@ -20,7 +20,7 @@ select distinct action from audit_event order by action
 
 -- name: list_history
 -- What happened to one campaign, oldest first; changes of the limit while one of its runs went on belong to it.
-select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no as run, detail, hash
+select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no, detail, hash
 from audit_event a
 where campaign_id = %(campaign_id)s
    or campaign_id is null and action = 'tps.set' and exists (

@@ -20,7 +20,7 @@ where event_id = %(event_id)s and channel = %(channel)s and sent_at is null
 
 -- name: unsent_notifications
 -- Events of these types that nobody was told of, the oldest first; not those that are older than anybody waits for.
-select e.campaign_id, e.event_no, e.event_id::text, e.type, e.version, e.run_no as run, e.occurred_at, e.actor, e.data
+select e.campaign_id, e.event_no, e.event_id::text, e.type, e.version, e.run_no, e.occurred_at, e.actor, e.data
 from outbox_event e
 where e.type = any(%(types)s) and e.occurred_at > clock_timestamp() - %(age_s)s * interval '1 s'
   and not exists (

@@ -20,7 +20,7 @@ where c.frozen_at is null and (%(campaign_id)s::bigint is null or c.campaign_id 
 -- name: find_attempts
 -- The calls of one payment. Their ids are in order of time, so the primary key serves as an index on it; an index on
 -- seq would cost every recorded call.
-select r.run_no as run, a.sent_at, a.answered_at, a.method, a.http_status, a.outcome, a.code, a.transaction_id
+select r.run_no, a.sent_at, a.answered_at, a.method, a.http_status, a.outcome, a.code, a.transaction_id
 from payment_attempt a join campaign_run r using (run_id)
 where a.campaign_id = %(campaign_id)s and a.seq = %(seq)s and a.attempt_id between %(first)s and %(last)s
 order by a.sent_at, a.attempt_id

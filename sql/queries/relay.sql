@@ -18,7 +18,7 @@ where o.published_no < coalesce(c.last_event_no, l.last_event_no)
 order by o.campaign_id limit 1 for update of o skip locked
 
 -- name: events_to_publish
-select campaign_id, event_no, event_id::text, type, version, run_no as run, occurred_at, actor, data
+select campaign_id, event_no, event_id::text, type, version, run_no, occurred_at, actor, data
 from outbox_event where campaign_id = %(campaign_id)s and event_no > %(after)s order by event_no limit %(most)s
 
 -- name: mark_published

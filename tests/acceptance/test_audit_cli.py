@@ -13,7 +13,7 @@ def test_the_log_tells_who_did_what_and_that_there_is_more(bulkpoint: CommandLin
     with connect(database_url) as connection:
         for number in range(2):
             detail = {"reason": f"night\x1b[2J {number}"}
-            write_audit(connection, action="stop", campaign_id=7, run=2, actor="Lee", detail=detail)
+            write_audit(connection, action="stop", campaign_id=7, run_no=2, actor="Lee", detail=detail)
     latest = bulkpoint("audit", "log", "--last", "2")
     assert latest.returncode == 0, latest.stderr
     heads, first, second = latest.stdout.splitlines()

@@ -41,7 +41,9 @@ def teller(bulkpoint: CommandLine, kafka: KafkaBroker, tmp_path: Path) -> Comman
 def write(connection: Connection, campaign_id: int, count: int = 1, **data: Any) -> None:
     with connection.transaction():
         for _ in range(count):
-            write_event(connection, campaign_id=campaign_id, run=1, type="campaign.progressed", actor="kim", data=data)
+            write_event(
+                connection, campaign_id=campaign_id, run_no=1, type="campaign.progressed", actor="kim", data=data
+            )
 
 
 def end_a_run(world: World) -> int:
@@ -88,7 +90,7 @@ def test_two_relays_side_by_side_keep_each_campaigns_order_and_publish_each_even
         for _ in range(BACKLOG // len(ours)):
             for campaign_id in ours:
                 write_event(
-                    connection, campaign_id=campaign_id, run=1, type="campaign.progressed", actor="kim", data={}
+                    connection, campaign_id=campaign_id, run_no=1, type="campaign.progressed", actor="kim", data={}
                 )
     began = time.monotonic()
     relays = [teller.begin("outbox", "relay") for _ in range(2)]

@@ -48,7 +48,7 @@ def log(connection: Connection) -> Connection:
 
 
 def write(connection: Connection, action: str, *, actor: str = "kim", campaign_id: int = 1, **detail: object) -> None:
-    write_audit(connection, action=action, campaign_id=campaign_id, run=None, actor=actor, detail=detail)
+    write_audit(connection, action=action, campaign_id=campaign_id, run_no=None, actor=actor, detail=detail)
 
 
 def broken(connection: Connection, kept: KeptHash | None = None) -> Break | None:
@@ -63,7 +63,7 @@ def event(action: str, detail: object, **changes: object) -> AuditEvent:
     at = datetime(2026, 1, 31, 9, tzinfo=UTC)
     values = {
         "audit_no": 1, "occurred_at": at, "login": "l", "os_user": "kim", "host": "h", "actor": "kim", "action": action,
-        "campaign_id": 3, "run": 1, "detail": detail, "hash": b"",
+        "campaign_id": 3, "run_no": 1, "detail": detail, "hash": b"",
     }  # fmt: skip
     return AuditEvent(**(values | changes))  # type: ignore[arg-type]
 

@@ -148,5 +148,5 @@ def test_an_unknown_campaign_is_refused(connection: Connection) -> None:
 def test_events_are_numbered_without_a_gap_also_over_a_rolled_back_one(connection: Connection) -> None:
     campaign_id = create(connection, expected_count=1, expected_amount=1)
     with connection.transaction(force_rollback=True):
-        write_event(connection, campaign_id=campaign_id, run=1, type="campaign.started", actor="a", data={})
-    assert write_event(connection, campaign_id=campaign_id, run=1, type="campaign.started", actor="a", data={}) == 2
+        write_event(connection, campaign_id=campaign_id, run_no=1, type="campaign.started", actor="a", data={})
+    assert write_event(connection, campaign_id=campaign_id, run_no=1, type="campaign.started", actor="a", data={}) == 2

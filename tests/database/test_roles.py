@@ -143,7 +143,7 @@ def test_a_loader_loads_targets_until_the_freeze_and_no_more(owner: Connection, 
 def test_the_relays_login_takes_events_out_and_no_more(owner: Connection, database_url: str) -> None:
     World(owner).campaign()
     with owner.transaction():
-        write_event(owner, campaign_id=1, run=None, type="campaign.stopped", actor="x", data={})
+        write_event(owner, campaign_id=1, run_no=None, type="campaign.stopped", actor="x", data={})
     with login(owner, database_url, "bulkpoint_relay") as relay:
         add_missing_cursors(relay)
         with relay.transaction():

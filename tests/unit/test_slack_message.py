@@ -150,7 +150,7 @@ def test_a_forced_start_and_a_trouble_are_told_escaped() -> None:
         event_id="019a0000-0000-7000-8000-000000000000",
         type="campaign.forced",
         version=1,
-        run=1,
+        run_no=1,
         occurred_at=STARTED,
         actor="kim <@U1>",
         data={"name": "사과 & 쿠폰", "reason": "오늘\n안에 <지급>"},
