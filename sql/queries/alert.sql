@@ -1,8 +1,10 @@
 -- name: find_alerts
 -- What needs a person while a campaign runs, each with a key that stays the same as long as it is the same trouble.
 with running as (
-    select run_id, campaign_id, name, run_started_at as started_at, driver_until, driver_is_gone as abandoned
-    from campaign_overview where state = 'RUNNING'
+    -- Not by campaign_overview, which would look for the latest run of every campaign.
+    select r.run_id, r.campaign_id, c.name, r.started_at, r.driver_until,
+           r.driver_until <= clock_timestamp() as abandoned
+    from campaign_run r join campaign c using (campaign_id) where r.state = 'RUNNING'
 ), standing as (
     -- Since the first sample with as many payments ended as there are now, after the last one with others or with a
     -- limit of 0. Null where payments ended since the latest sample: only what samples prove is said.

@@ -20,7 +20,7 @@ select campaign_id, not_before is null or not_before <= clock_timestamp() as due
 from campaign_overview where state = 'WAITING' order by campaign_id
 
 -- name: get_running_campaign
-select campaign_id from campaign_overview where state = 'RUNNING'
+select campaign_id from campaign_run where state = 'RUNNING'
 
 -- name: get_campaign_counts
 -- A sum over the shares' counters: as cheap for a hundred million rows as for ten. No row before the freeze.
