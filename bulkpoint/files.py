@@ -1,23 +1,16 @@
 """Finds the files that are no Python: sql/, jobs/, conf/, scripts/.
 
 In a checkout they are the top-level folders beside the package; in a built wheel, and in the zip that Spark hands to
-executors, they are inside it, in bulkpoint/_files. Nothing else in the project knows which of the two it is.
+executors (launch/py_files.py), they are inside it, in bulkpoint/_files. Nothing else in the project knows which it is.
 """
 
-import hashlib
 import importlib.util
 import os
-import tempfile
-import zipfile
-from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bulkpoint.errors import UnreachableError, UsageError
-
-_IN_THE_ZIP = ("sql", "conf")  # what running code reads; scripts/ and jobs/ are only for starting it
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same content gives the same bytes
 
 
 def read_text(relative: str) -> str:
@@ -84,52 +77,3 @@ def find(relative: str) -> Traversable:
     if not (found.is_file() or found.is_dir()):
         raise UsageError("FILE_MISSING", "install_again", file=relative, place=str(root))
     return found
-
-
-def build_py_files(target: Path) -> Path:
-    """Makes the zip for ``spark-submit --py-files``: the package with its languages, the SQL and the settings file.
-
-    The same sources give the same bytes, and a target that already holds them is left alone, so that calling this
-    before every submit costs milliseconds. The target is replaced in one step: a job that reads the old one is safe.
-    """
-    contents = [(name, source.read_bytes()) for name, source in _zip_entries()]
-    digest = hashlib.sha256(b"".join(b"%d %s %d " % (len(n), n.encode(), len(c)) + c for n, c in contents)).hexdigest()
-    if _digest_in(target) == digest:
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, unfinished = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-            for name, content in contents:
-                archive.writestr(zipfile.ZipInfo(name, _ZIP_TIME), content, zipfile.ZIP_DEFLATED)
-            archive.comment = digest.encode()
-        Path(unfinished).chmod(0o644)  # executors may run as another account
-        Path(unfinished).replace(target)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _zip_entries() -> Iterator[tuple[str, Traversable]]:
-    for name, source in _walk(resources.files("bulkpoint"), "bulkpoint"):
-        if not name.startswith("bulkpoint/_files/") and "/__pycache__/" not in name:
-            yield name, source
-    for folder in _IN_THE_ZIP:
-        yield from _walk(find(folder), f"bulkpoint/_files/{folder}")
-
-
-def _walk(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir():
-            yield from _walk(entry, f"{name}/{entry.name}")
-        else:
-            yield f"{name}/{entry.name}", entry
-
-
-def _digest_in(target: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(target) as archive:
-            return archive.comment.decode(errors="replace")
-    except (OSError, zipfile.BadZipFile):
-        return None

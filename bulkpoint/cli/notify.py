@@ -1,19 +1,12 @@
-"""`bulkpoint notify`: tell people, in Slack, what happened and what is wrong."""
+"""`bulkpoint notify`: Slack messages about what happened and what is wrong."""
 
-import time
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 import click
 
-from bulkpoint.cli.session import Session, open_session, say
-from bulkpoint.errors import ExitCode, UnreachableError, UsageError
+from bulkpoint.cli.session import open_session, say
+from bulkpoint.errors import ExitCode, UsageError
 
-if TYPE_CHECKING:
-    from bulkpoint.events.notify import Notifier
-
-LOOK_S = 2.0
-LOOK_AGAIN_S = 5.0
 ANSWER_S_MAX = 10.0
 
 
@@ -33,8 +26,9 @@ def notify(*, follow: bool) -> int:
       bulkpoint notify
       bulkpoint notify --follow
     """
-    from bulkpoint.events.notify import Notifier
+    from bulkpoint.events.notify import Notifier, follow_events, notify_once
     from bulkpoint.store.connect import Link
+    from bulkpoint.views.sentences import sentence
 
     with open_session() as session:
         settings = session.settings
@@ -43,42 +37,7 @@ def notify(*, follow: bool) -> int:
         link = Link(session.database_url, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX)
         with closing(link):
             notifier = Notifier(settings, link, say)
-            return _follow(session, notifier) if follow else _once(session, notifier)
-
-
-def _once(session: Session, notifier: "Notifier") -> int:
-    from bulkpoint.events.notify import consume
-
-    told = True
-    if session.settings.kafka_bootstrap_servers is not None:
-        told = consume(session.settings, notifier, follow=False)
-    else:
-        told = notifier.notify_from_outbox() is None
-    told = notifier.tell_troubles() and told
-    return ExitCode.DONE if told else ExitCode.UNREACHABLE
-
-
-def _follow(session: Session, notifier: "Notifier") -> int:
-    """For ever; a broker or database that is away is waited for, and said once."""
-    from bulkpoint.events.notify import consume
-    from bulkpoint.views.sentences import sentence
-
-    said = None
-    while True:
-        try:
-            if session.settings.kafka_bootstrap_servers is not None:
-                consume(session.settings, notifier, follow=True)
-            else:
-                _tell_for_ever(notifier)
-        except UnreachableError as error:
-            if sentence(error) != said:
-                said = sentence(error)
-                say(said)
-            time.sleep(LOOK_AGAIN_S)
-
-
-def _tell_for_ever(notifier: "Notifier") -> None:
-    while True:
-        again_s = notifier.notify_from_outbox()
-        notifier.tell_troubles()
-        time.sleep(again_s or LOOK_S)
+            if follow:
+                for error in follow_events(settings, notifier):
+                    say(sentence(error))
+            return ExitCode.DONE if notify_once(settings, notifier) else ExitCode.UNREACHABLE

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from bulkpoint.cli.session import say
 from bulkpoint.errors import BulkpointError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def emit(view: "View", *, timezone: str = "UTC", error: BulkpointError | None = 
     for line in view.as_text(Screen(timezone, width)):
         click.echo(line)
     for line in view.remarks():
-        say(line)
+        click.echo(line, err=True)
 
 
 def end_with(view: "View", error: BulkpointError) -> NoReturn:

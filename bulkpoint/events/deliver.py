@@ -20,7 +20,7 @@ ANSWER_S_MAX = 10.0
 
 
 def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
-    """Publish and tell what waits, for half a minute at most; what cannot be delivered is one line of warning each.
+    """Publish and send what waits, for half a minute at most; what cannot be delivered is one line of warning each.
 
     Without Slack the message is printed.
     """

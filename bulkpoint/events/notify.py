@@ -6,23 +6,25 @@ note leaves the one case in which a message can come twice: better than none.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
+from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode
 from bulkpoint.events.kafka import ANSWER_S_MAX, ensure_topic, kafka_unusable, new_client
 from bulkpoint.events.message import NOTIFIED_TYPES, Message, message_of, message_of_alerts
+from bulkpoint.events.patience import repeat
 from bulkpoint.events.slack import send
 from bulkpoint.extras import require_extra
 from bulkpoint.settings import Settings
 from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.connect import Link
 from bulkpoint.store.notification import (
-    TOLD_WITHIN_S,
+    NOTIFIED_WITHIN_S,
     claim_notification,
     give_up_notification,
     notification_sent,
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 GROUP = "bulkpoint.notify"
-# Troubles have no event whose id could tell that they were told: theirs is made from what they are.
-TROUBLES = UUID("5f0c5a1e-3f2b-4b53-9d6e-6a0f4f6f7c11")
-TROUBLES_S = 30.0
+# Alerts have no event whose id says whether they were sent: theirs is made from what they are.
+ALERTS = UUID("5f0c5a1e-3f2b-4b53-9d6e-6a0f4f6f7c11")
+ALERTS_S = 30.0
+# How often a notifier without Kafka looks into the outbox.
+LOOK_S = 2.0
 POLL_S = 1.0
 # A message that Slack will not take now is tried again after this, or after what Slack asks for.
 TRY_AGAIN_S = 10.0
@@ -65,12 +69,12 @@ class Notifier:
         self._wait_s_max = wait_s_max
         self._look_at = 0.0
 
-    def tell(self, event: Event) -> float | None:
+    def send_event(self, event: Event) -> float | None:
         """Send the message of an event, unless it is out; seconds after which to try again, none when it is out."""
         try:
             message = message_of(event, language=self._settings.language)
         except ValidationError:
-            self._say(f"event {event.event_id} ({event.type}) has data of another shape; nobody is told of it")
+            self._say(f"event {event.event_id} ({event.type}) has data of another shape; no message is sent")
             self._link.ask(lambda connection: claim_notification(connection, event.event_id, self._channel))
             self._link.ask(lambda connection: notification_sent(connection, event.event_id, self._channel))
             return None
@@ -90,38 +94,65 @@ class Notifier:
         return max(TRY_AGAIN_S, problem.wait_s)
 
     def notify_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
-        """Tell what the outbox has that is not told yet, until `over`; seconds until another try, none when all is."""
+        """Send what the outbox has that is not sent yet, until `over`; seconds until another try, none when all is."""
         while not over():
             events = self._link.ask(lambda connection: unsent_notifications(connection, NOTIFIED_TYPES, self._channel))
             if not events:
                 return None
             for event in events:
-                again_s = self.tell(event)
+                again_s = self.send_event(event)
                 if again_s is not None or over():
                     return again_s
         return None
 
-    def tell_troubles(self) -> bool:
-        """Tell what no event tells, each once for as long as it lasts; looks every half minute at most.
+    def send_alerts(self) -> bool:
+        """Send what no event says, each alert once for as long as it lasts; looks every half minute at most.
 
         False when Slack does not take one now.
         """
         if time.monotonic() < self._look_at:
             return True
-        self._look_at = time.monotonic() + TROUBLES_S
-        told = True
-        for trouble in self._link.ask(find_alerts):
-            sentence = alert_sentence(trouble, self._settings.timezone, self._settings.language)
+        self._look_at = time.monotonic() + ALERTS_S
+        sent = True
+        for alert in self._link.ask(find_alerts):
+            sentence = alert_sentence(alert, self._settings.timezone, self._settings.language)
             message = message_of_alerts([sentence], language=self._settings.language)
-            told = self.send_once(str(uuid5(TROUBLES, f"{trouble.kind}:{trouble.key}")), message) is None and told
-        return told
+            sent = self.send_once(str(uuid5(ALERTS, f"{alert.kind}:{alert.key}")), message) is None and sent
+        return sent
+
+
+def notify_once(settings: Settings, notifier: Notifier) -> bool:
+    """Send what there is to send; False where something was not accepted now.
+
+    Raises UnreachableError when the broker or the database does not answer.
+    """
+    if settings.kafka_bootstrap_servers is not None:
+        sent = consume(settings, notifier, follow=False)
+    else:
+        sent = notifier.notify_from_outbox() is None
+    return notifier.send_alerts() and sent
+
+
+def follow_events(settings: Settings, notifier: Notifier) -> Iterator[UnreachableError]:
+    """Send what comes, for ever; what is out of reach meanwhile."""
+
+    def turn() -> float:
+        if settings.kafka_bootstrap_servers is not None:
+            consume(settings, notifier, follow=True)  # which does not return
+        again_s = notifier.notify_from_outbox()
+        notifier.send_alerts()
+        return again_s or LOOK_S
+
+    for seen in repeat(turn, pause_s=lambda again_s: again_s):
+        if isinstance(seen, UnreachableError):
+            yield seen
 
 
 def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
-    """Tell the events of the topic, each committed when its message is out; whether all are told.
+    """Send the events of the topic, each committed when its message is out; whether all are sent.
 
     Until the topic's end, or a message that Slack does not take now. With `follow` for ever: that one is tried again,
-    and troubles are told, too. Raises UnreachableError when the broker does not answer.
+    and alerts are sent, too. Raises UnreachableError when the broker does not answer.
     """
     require_extra("kafka")
     from confluent_kafka import Consumer, KafkaError
@@ -141,7 +172,7 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
         consumer.subscribe([settings.kafka_topic])
         while True:
             if follow:
-                notifier.tell_troubles()
+                notifier.send_alerts()
             message = consumer.poll(POLL_S)
             if message is None:
                 if not follow and not consumer.assignment() and time.monotonic() > heard_at + 3 * ANSWER_S_MAX:
@@ -151,7 +182,7 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
             trouble = message.error()
             if trouble is None:
                 at_end.discard(message.partition())
-                if not _tell_message(consumer, message, notifier, stay=follow):
+                if not _send_message(consumer, message, notifier, stay=follow):
                     return False
             elif trouble.code() == KafkaError._PARTITION_EOF:
                 at_end.add(message.partition())
@@ -163,14 +194,14 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
         consumer.close()
 
 
-def _tell_message(consumer: "Consumer", message: Any, notifier: Notifier, *, stay: bool) -> bool:
-    """One message of the topic: told, or not for people; its offset is committed then, and never before.
+def _send_message(consumer: "Consumer", message: Any, notifier: Notifier, *, stay: bool) -> bool:
+    """One message of the topic: sent on, or not for people; its offset is committed then, and never before.
 
     False when Slack does not take it now; with `stay` it is tried until Slack does.
     """
     event = decode(message.value() or b"")
     if event is not None and event.type in NOTIFIED_TYPES and _is_news(event):
-        while (again_s := notifier.tell(event)) is not None:
+        while (again_s := notifier.send_event(event)) is not None:
             if not stay:
                 return False
             _pause(consumer, again_s)
@@ -188,4 +219,4 @@ def _pause(consumer: "Consumer", seconds: float) -> None:
 
 
 def _is_news(event: Event) -> bool:
-    return event.occurred_at > datetime.now(UTC) - timedelta(seconds=TOLD_WITHIN_S)
+    return event.occurred_at > datetime.now(UTC) - timedelta(seconds=NOTIFIED_WITHIN_S)

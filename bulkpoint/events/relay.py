@@ -6,11 +6,16 @@ them again: consumers know an event by its event_id. An event that the broker re
 times alone and then parked; events of other campaigns never wait for it.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bulkpoint.store.connect import Connection
+from bulkpoint.errors import UnreachableError
+from bulkpoint.events.kafka import Publisher
+from bulkpoint.events.patience import Recovered, repeat
+from bulkpoint.settings import Settings
+from bulkpoint.store.connect import Connection, Link
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.relay import (
     CursorLock,
@@ -18,6 +23,7 @@ from bulkpoint.store.relay import (
     event_of,
     events_to_publish,
     list_parked,
+    list_waiting,
     lock_next_cursor,
     mark_published,
     move_cursor,
@@ -26,14 +32,15 @@ from bulkpoint.store.relay import (
     unpark_event,
 )
 
-if TYPE_CHECKING:
-    from bulkpoint.events.kafka import Publisher
-
 # Events of one campaign in one turn: large enough for thousands a second, small enough to be acknowledged in one go.
 BATCH_EVENTS = 500
-# Tries of an event that the broker refuses, and the seconds between them: its limits may just be mended.
+# Tries of an event that the broker refuses, and the seconds between them: its limits may just be corrected.
 TRIES_MAX = 5
 TRY_AGAIN_S = 2.0
+# How often a relay that stays looks for new events, and how long one of its turns may take.
+LOOK_S = 1.0
+TURN_S_MAX = 60.0
+ANSWER_S_MAX = TURN_S_MAX + 60.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,39 @@ class Relayed:
         return Relayed(self.published + other.published, self.parked + other.parked)
 
 
-def relay_waiting(connection: Connection, publisher: "Publisher", over: Callable[[], bool] = lambda: False) -> Relayed:
+def relay_once(connection: Connection, settings: Settings, *, parked: bool = False) -> Relayed:
+    """Publish all that waits, or with `parked` what was set aside; an event that is refused is tried, then parked.
+
+    Raises UnreachableError when the broker does not answer.
+    """
+    publisher = Publisher(settings)
+    relayed = publish_parked(connection, publisher) if parked else relay_waiting(connection, publisher)
+    while any(campaign.trouble for campaign in list_waiting(connection)):
+        time.sleep(LOOK_S)
+        relayed += relay_waiting(connection, publisher)
+    return relayed
+
+
+def follow_outbox(settings: Settings, conninfo: str) -> Iterator[Relayed | Recovered | UnreachableError]:
+    """Publish what comes, for ever: what each turn published, and what was out of reach meanwhile."""
+    publisher: Publisher | None = None
+    link = Link(conninfo, name="bulkpoint relay", answer_s_max=ANSWER_S_MAX, patience_s=0)
+
+    def turn() -> Relayed:
+        nonlocal publisher
+        try:
+            publisher = client = publisher or Publisher(settings)
+            deadline = time.monotonic() + TURN_S_MAX
+            return link.ask(lambda connection: relay_waiting(connection, client, lambda: time.monotonic() > deadline))
+        except UnreachableError:
+            publisher = None  # what it still holds is published again, from the outbox
+            raise
+
+    with closing(link):
+        yield from repeat(turn, pause_s=lambda _: LOOK_S)
+
+
+def relay_waiting(connection: Connection, publisher: Publisher, over: Callable[[], bool] = lambda: False) -> Relayed:
     """Publish what waits, campaign by campaign, until nothing does that this relay may take now, or until `over`.
 
     Raises UnreachableError when the broker does not answer; what it has by then is marked.
@@ -63,7 +102,7 @@ def relay_waiting(connection: Connection, publisher: "Publisher", over: Callable
     return relayed
 
 
-def _publish_next(connection: Connection, publisher: "Publisher", turn: CursorLock) -> Relayed:
+def _publish_next(connection: Connection, publisher: Publisher, turn: CursorLock) -> Relayed:
     events = events_to_publish(connection, turn, most=1 if turn.tries else BATCH_EVENTS)
     published = publisher.publish(events)
     while published.refusal is not None and published.count == 0 and len(events) > 1:
@@ -87,7 +126,7 @@ def _refused(connection: Connection, turn: CursorLock, event: Event, refusal: st
     return Relayed(parked=1)
 
 
-def publish_parked(connection: Connection, publisher: "Publisher") -> Relayed:
+def publish_parked(connection: Connection, publisher: Publisher) -> Relayed:
     """Try each parked event once more; it is then later than the ones that followed it."""
     relayed = Relayed()
     for parked in list_parked(connection):

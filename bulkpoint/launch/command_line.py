@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from bulkpoint.errors import UsageError
+from bulkpoint.launch.ends import error_of
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.run_request import RunRequest
@@ -52,9 +53,12 @@ class IdOrNext(click.ParamType[Any]):
 def read_request(arguments: Sequence[str]) -> "RunRequest":
     """The request that a line of scripts/submit.sh makes, or the document that a command of ours handed over.
 
-    Raises UsageError and click's errors for what cannot be.
+    Raises UsageError for what cannot be.
     """
-    request: RunRequest = submit.main(list(arguments), PROGRAM, standalone_mode=False)
+    try:
+        request: RunRequest = submit.main(list(arguments), PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        raise error_of(error) from None
     return request
 
 

@@ -15,12 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-import click
-
 from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
 from bulkpoint.launch.command_line import read_request, usage
-from bulkpoint.launch.ends import end_of_job, error_of
+from bulkpoint.launch.ends import end_of_job
+from bulkpoint.launch.py_files import build_py_files
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
 
@@ -45,8 +44,8 @@ def main(arguments: list[str]) -> int:
         settings = load_settings()
         command = submit_command(settings, ["--request", request.to_json()])
         environment = submit_environment(settings)
-    except (BulkpointError, click.ClickException) as error:
-        return end_of_job(error_of(error), followed=followed)
+    except BulkpointError as error:
+        return end_of_job(error, followed=followed)
     return _run(command, environment)
 
 
@@ -55,7 +54,7 @@ def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
 
     Raises what cluster_conf raises where the master is not local.
     """
-    zip_file = files.build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
+    zip_file = build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
     command = [
         str(files.spark_home() / "bin" / "spark-submit"),
         *("--master", _master(settings)),

@@ -1,4 +1,4 @@
-"""Who was told of which event: claimed before it is sent, so that two notifiers send one message."""
+"""Which event was sent to which channel: claimed before it is sent, so that two notifiers send one message."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from bulkpoint.store.sql import sql
 # A message is sent within this, or its sender is taken for dead and the next one sends it.
 CLAIM_S = 180.0
 # Nobody waits for the news of an event that is older.
-TOLD_WITHIN_S = 7 * 86_400.0
+NOTIFIED_WITHIN_S = 7 * 86_400.0
 EVENTS_AT_A_TIME = 100
 
 _CLAIM = Query("claim_notification", bool)
@@ -39,5 +39,5 @@ def give_up_notification(connection: Connection, event_id: str, channel: str) ->
 
 
 def unsent_notifications(connection: Connection, types: Sequence[str], channel: str) -> list[Event]:
-    """Events of the last seven days that the channel was not told of, the oldest first, a hundred at most."""
-    return _UNSENT.all(connection, types=list(types), channel=channel, age_s=TOLD_WITHIN_S, most=EVENTS_AT_A_TIME)
+    """Events of the last seven days that were not sent to the channel, the oldest first, a hundred at most."""
+    return _UNSENT.all(connection, types=list(types), channel=channel, age_s=NOTIFIED_WITHIN_S, most=EVENTS_AT_A_TIME)

@@ -54,6 +54,7 @@ def test_the_wheel_finds_its_files_and_settings_and_makes_the_zip_for_executors(
         from pathlib import Path
         import bulkpoint
         from bulkpoint import files
+        from bulkpoint.launch.py_files import build_py_files
         from bulkpoint.launch.spark_submit import submit_command
         from bulkpoint.settings import load_settings
 
@@ -66,7 +67,7 @@ def test_the_wheel_finds_its_files_and_settings_and_makes_the_zip_for_executors(
             "submit": str(files.path_of("scripts/submit.sh")),
             "command": submit_command(settings, ["1"]),
             "tps": settings.tps,
-            "zip": str(files.build_py_files(Path("bulkpoint.zip").absolute())),
+            "zip": str(build_py_files(Path("bulkpoint.zip").absolute())),
         }))
     """
     found = json.loads(run_elsewhere(unpacked_wheel, tmp_path, "-c", textwrap.dedent(program)))

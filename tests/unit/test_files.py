@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bulkpoint import files
 from bulkpoint.errors import UsageError
+from bulkpoint.launch.py_files import build_py_files
 from tests.world.refusals import refused
 
 
@@ -23,31 +24,32 @@ def test_a_missing_file_is_named() -> None:
 
 
 def test_the_zip_is_the_same_for_the_same_sources_and_made_once(tmp_path: Path) -> None:
-    first = files.build_py_files(tmp_path / "a.zip")
-    other = files.build_py_files(tmp_path / "b.zip")
+    first = build_py_files(tmp_path / "a.zip")
+    other = build_py_files(tmp_path / "b.zip")
     assert first.read_bytes() == other.read_bytes()
     made = first.stat().st_mtime_ns
-    assert files.build_py_files(first).stat().st_mtime_ns == made
+    assert build_py_files(first).stat().st_mtime_ns == made
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "b.zip"]
 
 
 def test_a_stale_or_broken_zip_is_made_anew(tmp_path: Path) -> None:
     target = tmp_path / "bulkpoint.zip"
     target.write_bytes(b"half a zip")
-    assert zipfile.ZipFile(files.build_py_files(target)).testzip() is None
+    assert zipfile.ZipFile(build_py_files(target)).testzip() is None
 
 
 def test_the_zip_serves_its_files_from_inside(tmp_path: Path) -> None:
-    archive = files.build_py_files(tmp_path / "bulkpoint.zip")
+    archive = build_py_files(tmp_path / "bulkpoint.zip")
     again = tmp_path / "again.zip"
     program = f"""
 import sys
 sys.path.insert(0, {str(archive)!r})
 from pathlib import Path
 from bulkpoint import files
+from bulkpoint.launch.py_files import build_py_files
 assert files.__file__.startswith({str(archive)!r}), files.__file__
 print(files.list_names("conf"), len(files.read_text("conf/bulkpoint.toml")))
-files.build_py_files(Path({str(again)!r}))
+build_py_files(Path({str(again)!r}))
 try:
     files.path_of("conf/bulkpoint.toml")
 except files.UsageError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from bulkpoint import files
 from bulkpoint.events.message import NOTIFIED_TYPES
+from bulkpoint.launch.py_files import build_py_files
 from bulkpoint.rules.lifecycle import RUN_ENDS, CampaignState, FailureKind, PaymentState, RunKind
 from bulkpoint.store.alert import Alert
 from bulkpoint.store.reconcile import Kind
@@ -95,7 +96,7 @@ def test_a_duration_is_the_same_two_units_in_both_languages() -> None:
 
 
 def test_the_words_are_found_inside_the_zip_that_spark_carries(tmp_path: Path) -> None:
-    archive = files.build_py_files(tmp_path / "bulkpoint.zip")
+    archive = build_py_files(tmp_path / "bulkpoint.zip")
     inside = zipfile.ZipFile(archive).namelist()
     assert {f"bulkpoint/views/languages/{language}.toml" for language in LANGUAGES} <= set(inside)
     assert [name for name in inside if "__pycache__" in name] == []

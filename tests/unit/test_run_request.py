@@ -78,7 +78,7 @@ def test_another_document_is_refused(document: str, why: str) -> None:
 
 
 def test_a_line_without_a_campaign_is_wrong_usage() -> None:
-    with pytest.raises(click.UsageError, match=r"Missing argument 'ID\|next'"):
+    with refused(r"Missing argument 'ID\|next'", UsageError):
         read_request(["--yes"])
     with refused("'x' is no campaign", UsageError):
         read_request(["x"])
