@@ -10,7 +10,8 @@ from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.events import patience
 from bulkpoint.events.patience import Recovered, repeat
 
-KAFKA, DATABASE = UnreachableError("KAFKA_AWAY"), UnreachableError("DATABASE_AWAY")
+SPARK = UnreachableError("SPARK_DID_NOT_START", why="x")
+DATABASE = UnreachableError("DATABASE_WENT_AWAY", database="db", why="x")
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +33,13 @@ def turns(*outcomes: int | Exception) -> Iterator[object]:
 
 
 def test_the_same_absence_is_said_once_and_another_one_again() -> None:
-    again = UnreachableError("KAFKA_AWAY")
-    seen = list(islice(turns(1, KAFKA, again, again, DATABASE, KAFKA, 2), 6))
-    assert seen == [1, KAFKA, DATABASE, KAFKA, Recovered(), 2]
+    again = UnreachableError("SPARK_DID_NOT_START", why="x")
+    seen = list(islice(turns(1, SPARK, again, again, DATABASE, SPARK, 2), 6))
+    assert seen == [1, SPARK, DATABASE, SPARK, Recovered(), 2]
 
 
 def test_an_absence_after_a_recovery_is_said_again() -> None:
-    assert list(islice(turns(KAFKA, 1, KAFKA, 2), 6)) == [KAFKA, Recovered(), 1, KAFKA, Recovered(), 2]
+    assert list(islice(turns(SPARK, 1, SPARK, 2), 6)) == [SPARK, Recovered(), 1, SPARK, Recovered(), 2]
 
 
 def test_the_pause_after_a_turn_is_what_the_turn_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,4 +60,4 @@ def test_the_pause_after_a_turn_is_what_the_turn_asks_for(monkeypatch: pytest.Mo
 
 def test_a_refusal_is_not_waited_out() -> None:
     with pytest.raises(RefusedError):
-        next(turns(RefusedError("NO_RIGHT")))
+        next(turns(RefusedError("ENDED_MEANWHILE", campaign_id=1)))
