@@ -12,7 +12,7 @@
           _end         COMPLETED or FAILED, unless the run was stopped
 
 Spark only spreads the work. What a payment is, and whether it was paid, PostgreSQL remembers; when a call may leave,
-the gate decides (pay/partition.py). So this file holds no result: it asks the database what is left, and stops when
+the gate decides (pay/call_loop.py). So this file holds no result: it asks the database what is left, and stops when
 nothing is.
 """
 
