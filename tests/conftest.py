@@ -6,7 +6,6 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import World
 from tests.world.command_line import CommandLine
-from tests.world.databases import clone, make_template
+from tests.world.databases import TestServer
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
 
@@ -75,10 +74,11 @@ def postgres_server(reachable_tmp: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres_server: Database) -> NewDatabase:
+def new_database(postgres_server: Database) -> Iterator[NewDatabase]:
     """Makes a migrated database and gives its address, for a block."""
-    make_template(postgres_server.url)
-    return partial(clone, postgres_server.url)
+    server = TestServer(postgres_server.url)
+    yield server.new_database
+    server.close()
 
 
 @pytest.fixture

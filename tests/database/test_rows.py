@@ -18,7 +18,7 @@ import pytest
 import bulkpoint.store
 from bulkpoint import files
 from bulkpoint.pay.claims import FrozenPayment
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import wave_query
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import MARK, sql
@@ -47,10 +47,10 @@ class Column(NamedTuple):
     type: str
 
 
-@pytest.fixture
-def database(connection: Connection) -> Iterator[Connection]:
-    """With the tables that live as long as a transaction."""
-    with connection.transaction(force_rollback=True):
+@pytest.fixture(scope="module")
+def database(database_url_of_module: str) -> Iterator[Connection]:
+    """With the tables that live as long as a transaction; statements are only prepared in it."""
+    with connect(database_url_of_module) as connection, connection.transaction(force_rollback=True):
         connection.execute(sql("create_settlement"))
         connection.execute(sql("compare_settlement"), {"campaign_id": 1})
         yield connection
