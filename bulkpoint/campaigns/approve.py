@@ -13,9 +13,9 @@ from bulkpoint.store.duplicate_list import remember_list
 def approve_campaign(connection: Connection, campaign_id: int, *, actor: str, digest: str | None = None) -> bytes:
     """Bind the campaign to the digest of its targets, which is returned.
 
-    digest: hexadecimal, or its first digits: what the approver has looked at. An approval may be given again, where
-    the targets changed. Raises RefusedError where the login has no right or created the campaign itself, where it does
-    not wait, or where its targets are not what was expected or looked at.
+    digest: hexadecimal, or its first digits, of the list that the approver has looked at. An approval may be given
+    again after the targets changed. Raises RefusedError if the login has no right or created the campaign itself, if
+    the campaign is not WAITING, or if its targets are not the ones that were expected or looked at.
     """
     with transition(connection, campaign_id, Command.APPROVE, actor=actor) as (campaign, change):
         found = _check_targets(inspect_targets(connection, campaign, NO_POLICY), campaign_id, digest)

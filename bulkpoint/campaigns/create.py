@@ -26,7 +26,7 @@ BIGINT_MAX = 2**63 - 1
 
 @dataclass(frozen=True)
 class NewCampaign:
-    """What a person says of a campaign; the expected figures may be left out where a file has the targets.
+    """What a person gives for a new campaign; the expected figures may be left out if a file has the targets.
 
     same_as: the earlier campaign whose list this one repeats on purpose, with the reason for it.
     """
@@ -73,9 +73,9 @@ def create_campaign(
     errors_file: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Store a campaign, with the targets of a file where one is given, and return its id. All of it, or nothing.
+    """Store a campaign, with the targets of a file if one is given, and return its id. All or nothing.
 
-    `say` hears of long work. Raises UsageError for a value that cannot be, RefusedError for what a file holds.
+    `say` gets a line before long work. Raises UsageError for an impossible value, RefusedError for a bad file.
     """
     _check_words(new)
     if new.same_as is not None:
@@ -118,7 +118,7 @@ def create_campaign(
 
 
 def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> None:
-    """The list is known from now on; refuses one that was seen before, unless that is meant."""
+    """Remember the list; refuse one that an earlier campaign had, unless that is on purpose."""
     digest = digest_targets(connection, campaign_id)
     refused = refuse_new_list(find_same_list(connection, campaign_id, digest), new.same_as)
     if refused is not None:
@@ -131,7 +131,7 @@ def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> Non
 
 
 class _Counted:
-    """The rows of a file that was checked, counted once more as they go by."""
+    """The rows of a checked file, counted again while they are loaded."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -185,7 +185,7 @@ def _refuse_too_much(totals: Totals, limits: PaymentLimits) -> None:
 
 
 def excess(amount: int, limits: PaymentLimits) -> Refusal | None:
-    """Why a campaign of `amount` points is too large, by the settings or to be counted at all; None where it is not."""
+    """Why a campaign of `amount` points is too large: above the settings' maximum or BIGINT; None if it is not."""
     if limits.per_campaign is not None and amount > limits.per_campaign:
         return Refusal("CAMPAIGN_CAP", {"points": amount, "limit": limits.per_campaign})
     return Refusal("CAMPAIGN_UNCOUNTABLE", {"points": amount, "limit": BIGINT_MAX}) if amount > BIGINT_MAX else None

@@ -1,4 +1,4 @@
-"""Look at a list of targets before money moves, in a file or in a campaign, and say what speaks against paying it."""
+"""Look at a list of targets, in a file or a campaign, before points are paid, and list the reasons not to pay it."""
 
 import heapq
 from array import array
@@ -33,9 +33,9 @@ from bulkpoint.store.duplicate_list import find_same_list
 from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.store.target import digest_targets
 
-# A list with more reasons than this has one for each member or nearly so; all of them would fill the memory.
+# A list with more reasons than this has nearly one for each member; all of them would fill the memory.
 REASONS_COUNTED_MAX = 100_000
-# Amounts that are laid beside the histogram's edges at a time: their places take as much memory as they do.
+# Amounts compared with the histogram's edges at a time: the result takes as much memory as the amounts.
 BLOCK_ROWS = 1_000_000
 
 
@@ -44,8 +44,8 @@ def preview_file(
 ) -> Preview:
     """Figures of a file's good rows, what is wrong with the others, its digest; touches no database.
 
-    `say` hears of long work. Memory: 16 bytes a row, and a bound. Raises RefusedError for a file that cannot be read as
-    what its name says.
+    `say` gets a line before long work. Memory: 16 bytes a row, plus a constant. Raises RefusedError for a file whose
+    content is not what its name says.
     """
     say(f"Reading {path.name} ...")
     tally = _Tally()
@@ -81,7 +81,7 @@ def preview_file(
 
 
 def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLimits) -> Preview:
-    """The same of the targets that a campaign has now, or that it was frozen with.
+    """The same for the targets that a campaign has now, or had when it was frozen.
 
     Raises RefusedError where there is no such campaign.
     """
@@ -136,7 +136,7 @@ def present_pace(connection: Connection, settings: Settings) -> Pace:
 
 
 class _Tally:
-    """Counts amounts and reasons as they go by."""
+    """Counts amounts and reasons, row by row."""
 
     def __init__(self) -> None:
         self._amounts = array("q")
@@ -158,7 +158,7 @@ class _Tally:
         if not self._amounts:
             return Figures(0, 0, None, None, (), (), 0)
         sums = [ReasonSum(reason, count, amount) for reason, (count, amount) in self._by_reason.items()]
-        biggest = heapq.nsmallest(REASONS_SHOWN, sums, key=lambda one: (-one.amount, -one.count, one.reason))
+        biggest = heapq.nsmallest(REASONS_SHOWN, sums, key=lambda total: (-total.amount, -total.count, total.reason))
         smallest, largest = min(self._amounts), max(self._amounts)
         return Figures(
             count=len(self._amounts),

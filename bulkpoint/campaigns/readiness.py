@@ -24,7 +24,7 @@ def policy_of(settings: Settings) -> Policy:
 def inspect_targets(
     connection: Connection, campaign: Campaign, policy: Policy, *, same_as: int | None = None
 ) -> TargetsState:
-    """Count, sum and digest of a campaign's targets, two scans of them, beside what was expected, approved and seen.
+    """Count, sum and digest of a campaign's targets (two scans), next to what was expected, approved and seen.
 
     same_as: what the command names; without it, what was named when the campaign was created.
     """
@@ -51,7 +51,7 @@ def inspect_targets(
 def check_ready(campaign_id: int, targets: TargetsState, *, same_as: int | None) -> bytes:
     """The digest of targets that may be paid. same_as: what the command names.
 
-    Raises RefusedError with what stands in the way, and what to do.
+    Raises RefusedError with the obstacle, and what to do.
     """
     obstacle = find_obstacle(campaign_id, targets) or refuse_repetition(targets.same_list, same_as)
     if obstacle is not None:

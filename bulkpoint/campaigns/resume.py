@@ -18,8 +18,8 @@ POLL_S = 0.5
 def plan_resume(connection: Connection, request: RunRequest, *, say: Callable[[str], None]) -> Campaign:
     """The campaign, once it may be resumed; `say` gets a sentence where that takes a while.
 
-    A run that says RUNNING has a driver, or had one: whether it lives shows by its lease, which is waited for. Raises
-    RefusedError where the login has no right, where the state does not allow it, and where the driver renews its lease.
+    A RUNNING run has a driver, or had one. Its lease shows whether the driver is alive: this waits for the lease's end.
+    Raises RefusedError if the login has no right, the state does not allow it, or the driver renews its lease.
     """
     campaign_id = request.campaign_id
     campaign = get_campaign(connection, campaign_id)

@@ -1,4 +1,4 @@
-"""Retry a completed campaign's FAILED payments: a run of its own, over those that are chosen."""
+"""Retry a completed campaign's FAILED payments: a new run, over those that are selected."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class RetryPlan:
 
 def plan_retry(connection: Connection, request: RunRequest) -> RetryPlan:
     """Raises RefusedError where the login has no right, where the state does not allow it, where nothing is selected,
-    and where all that is has had its three RETRY runs.
+    and where all that is selected has had its three RETRY runs.
     """
     campaign_id, chosen = request.campaign_id, request.selection
     campaign = get_campaign(connection, campaign_id)

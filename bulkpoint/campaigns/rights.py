@@ -10,7 +10,7 @@ from bulkpoint.store.right import grant_right, login_exists, revoke_right
 def change_rights(connection: Connection, login: str, rights: list[Right], *, granted: bool, actor: str) -> int:
     """Give rights to a login, or take them; returns how many changed. All of them, or none.
 
-    Raises RefusedError for a login that there is not, and where the asking login does not own the rights.
+    Raises RefusedError for a login that does not exist, and where the asking login does not own the rights.
     """
     if granted and not login_exists(connection, login):
         raise RefusedError("LOGIN_UNKNOWN", "make_login", login=login)

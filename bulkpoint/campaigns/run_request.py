@@ -1,7 +1,7 @@
 """One run that is asked for: a frozen value from the command line to the run's first transaction.
 
-Between processes it travels as one JSON document: `campaign start` and scripts/submit.sh make it, the job reads it. No
-secret is in it and nothing of a member. An option of a first start is one field here, and the place that acts on it.
+Between processes it travels as one JSON document: `campaign start` and scripts/submit.sh make it, the job reads it. It
+contains no secret and no member data. An option of a first start is one field here, and the code that acts on it.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,13 @@ class StartOption:
 
 
 class RunRequest(BaseModel):
-    """One run, as somebody asked for it.
+    """One run, as it was requested.
 
-    campaign: its id, or `next`: the oldest one that is ready. holder: the driver's name for itself, by which the asker
-    knows its run. followed: a command has checked it and follows its
-    job, which therefore need not plan again; the run itself checks everything. selection: of a RETRY. same_as: an
-    earlier campaign's id.
+    campaign: its id, or `next`: the oldest one that is ready. holder: the driver's name for itself, by which the caller
+    recognises its run. followed: a command has checked the request and follows the job, which therefore need not plan
+    again; the run itself checks everything. selection: of a RETRY. same_as: an earlier campaign's id.
 
-    Raises UsageError, when it is made, for what cannot be, or cannot be together.
+    Making one raises UsageError for an impossible value, or an impossible combination.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,5 +92,5 @@ class RunRequest(BaseModel):
 
 
 def asker(settings: Settings) -> str:
-    """Who asks where nobody is named: BULKPOINT_ACTOR, else the operating system's user."""
+    """The actor of a request that names none: BULKPOINT_ACTOR, else the operating system's user."""
     return settings.actor or os_user()

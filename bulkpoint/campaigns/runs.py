@@ -31,19 +31,19 @@ from bulkpoint.store.run import (
 )
 from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 
-# How far a campaign is, in percent of its payments that ended, when it is told.
+# Progress is published when this percentage of a campaign's payments has ended.
 QUARTERS = (25, 50, 75)
 
 _OPENED_BY = {row.opens: command for command, row in TRANSITIONS.items() if row.opens is not None}
 
-# What both kinds of event say of a campaign when a run of it ends: its event has the whole summary.
+# What both the event and the audit row say of a run's end; the event has the whole summary.
 _AUDITED_OF_AN_END = ("success", "failed", "unknown", "open", "success_amount", "failed_amount", "reason")
 
 
 def begin_run(connection: Connection, request: RunRequest, *, shares: int, policy: Policy = NO_POLICY) -> Run:
     """Make the run that is asked for RUNNING, in one transaction; `shares` is N, the parts of the limit.
 
-    INITIAL freezes the targets, where they are what `policy` lets through. RESUME goes on with what an earlier run left
+    INITIAL freezes the targets, if `policy` allows them. RESUME goes on with what an earlier run left
     open; where that run's driver is gone, it ends FAILED here. RETRY opens the FAILED payments that are selected.
 
     Raises RefusedError when the login has no right, the campaign is unknown, or its state does not allow it, when its
@@ -109,7 +109,7 @@ def _retry(connection: Connection, request: RunRequest, shares: int) -> Run:
 
 
 def _open_run(connection: Connection, change: Change, request: RunRequest) -> RunToken:
-    """The run's row, the only one that is RUNNING: before the long work on payments, which it would be for nothing."""
+    """Insert the run's row, the only RUNNING one, before the long work on payments: a refusal then costs no work."""
     opened = insert_run(
         connection,
         request.campaign_id,
@@ -128,7 +128,7 @@ def _open_run(connection: Connection, change: Change, request: RunRequest) -> Ru
 
 
 def _hand_over(connection: Connection, change: Change, token: RunToken, request: RunRequest, shares: int) -> Run:
-    """Divide the limit and let the driver's lease begin: its payments are ready."""
+    """Divide the limit and begin the driver's lease: the payments are ready."""
     allocate_shares(connection, shares)
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
@@ -153,7 +153,7 @@ def _refuse_living_driver(campaign: Campaign) -> None:
 
 
 def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: str) -> None:
-    """The run that no one drives any more ends FAILED; its driver, should it wake, finds its lease gone."""
+    """End a run whose driver is gone as FAILED; if that driver wakes up, it no longer has the lease."""
     assert campaign.run_id is not None, "a RUNNING campaign has a run"
     with transition(connection, campaign.campaign_id, Command.FAIL, actor=actor) as (_, change):
         ended = close_run_without_driver(connection, campaign.run_id, "its driver was gone")
@@ -177,7 +177,7 @@ def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, pol
 
 
 def _force(connection: Connection, campaign: Campaign, start: Change) -> None:
-    """What is written of a start that jumps the order, before what is written of the start itself."""
+    """The event and the audit row of a forced start, written before those of the start itself."""
     with recorded(
         connection, Command.FORCE, actor=start.actor, campaign_id=campaign.campaign_id, run_no=start.run_no
     ) as change:
@@ -186,7 +186,7 @@ def _force(connection: Connection, campaign: Campaign, start: Change) -> None:
 
 
 def publish_progress(connection: Connection, run: Run) -> None:
-    """The events of how far a run has brought its campaign, unless it has ended or is another driver's."""
+    """Publish how far a run has brought its campaign, unless the run has ended or another driver has its lease."""
     with connection.transaction():
         lock_campaign(connection, run.token.campaign_id)
         held = renew_driver(connection, run)
@@ -195,7 +195,7 @@ def publish_progress(connection: Connection, run: Run) -> None:
 
 
 def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str) -> None:
-    """Each quarter is published once in a campaign's life, also where one look finds several; its row is locked."""
+    """Publish each quarter once in a campaign's life, also if several are new; the campaign's row is locked."""
     total = summary.success + summary.failed + summary.open
     published = get_quarter_published(connection, summary.campaign_id)
     for percent in QUARTERS:
@@ -219,7 +219,7 @@ def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str
 
 
 def end_run(connection: Connection, run: Run, state: RunState, reason: str | None = None) -> RunSummary | None:
-    """End a run by its own driver, COMPLETED or FAILED; None when it had been stopped, or is another driver's by now.
+    """End a run by its own driver, COMPLETED or FAILED; None if it was stopped, or another driver has it by now.
 
     Raises DefectError for COMPLETED while a row is open, counted in this transaction; nothing is changed then.
     """
@@ -247,7 +247,7 @@ def stop_run(connection: Connection, campaign_id: int, *, actor: str, reason: st
 
     Raises RefusedError when the campaign is unknown or not RUNNING.
     """
-    check_state(Command.STOP, get_campaign(connection, campaign_id))  # at once: a loader holds a waiting one's row
+    check_state(Command.STOP, get_campaign(connection, campaign_id))  # at once: a loader locks a WAITING campaign
     with transition(connection, campaign_id, Command.STOP, actor=actor) as (campaign, change):
         assert campaign.run_id is not None, "a RUNNING campaign has a run"
         ended = close_run(connection, campaign.run_id, RunState.STOPPED, reason=reason)
@@ -258,7 +258,7 @@ def stop_run(connection: Connection, campaign_id: int, *, actor: str, reason: st
 
 
 def _describe_end(change: Change, summary: RunSummary) -> None:
-    """What is written of a run that has ended; the event itself has the campaign, the run's number and its state."""
+    """What the event and the audit row say of a run's end. The event's envelope has the campaign, number and state."""
     figures = asdict(summary)
     change.run_no = figures.pop("run_no")
     for key in ("campaign_id", "state"):

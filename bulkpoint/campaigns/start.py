@@ -1,7 +1,7 @@
 """Start a campaign: which one is next, and whether it may start now.
 
-The job makes the run, not this: it takes the campaign's row, looks at everything again, freezes and goes. The checks
-here come first so that a person hears of a problem at once instead of after Spark's start.
+The job makes the run, not this module: it locks the campaign's row, checks everything again and freezes. The checks
+here come first so that a person sees a problem at once instead of after Spark's start.
 """
 
 from dataclasses import dataclass, replace
@@ -53,9 +53,9 @@ def find_next(connection: Connection, settings: Settings) -> tuple[int | None, l
 
 
 def plan_start(connection: Connection, settings: Settings, request: RunRequest) -> StartPlan:
-    """Check that a campaign may start now. A forced one passes by the queue's order and not_before, nothing else.
+    """Check that a campaign may start now. A forced start skips the queue's order and not_before, nothing else.
 
-    Raises RefusedError with what stands in the way and what to do.
+    Raises RefusedError with the obstacle and what to do.
     """
     campaign_id = request.campaign_id
     campaign = get_campaign(connection, campaign_id)
@@ -83,7 +83,7 @@ def _why_not_ready(connection: Connection, campaign: Campaign, settings: Setting
 
 
 def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: Campaign) -> None:
-    """The campaign itself is ready but for its time; an older one that is ready goes first."""
+    """The campaign is ready except for its time (not_before); an older one that is ready goes first."""
     for waiting in list_queue(connection):
         if waiting.campaign_id == campaign.campaign_id:
             if not waiting.due:

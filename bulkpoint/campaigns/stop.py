@@ -1,4 +1,4 @@
-"""After a stop: at once no call leaves any more; those that are under way are waited for."""
+"""After a stop: no new call leaves, and those under way are waited for."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, last_call, sample_progress
 
 POLL_S = 0.2
-# Beyond the longest call: what the job needs to record its answer and hand back the rows it had not sent.
+# After the longest call: time for the job to record its answer and give back the rows it had not sent.
 SETTLE_S = 5.0
 
 

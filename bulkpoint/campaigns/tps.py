@@ -1,4 +1,4 @@
-"""Show and change the limit, while nothing or something runs."""
+"""Show and change the limit, also during a run."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ REASON_CHARACTERS_MAX = 500
 
 
 def show_limit(connection: Connection, settings: Settings, *, actor: str) -> Limit:
-    """The limit that is in force; the first look makes the settings' figure the first limit."""
+    """The limit in force; the first call stores the settings' figure as the first limit."""
     store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
     restore_tps_if_due(connection)
     return store.get_limit(connection)
@@ -32,9 +32,9 @@ def change_limit(
     reason: str | None = None,
     until: datetime | None = None,
 ) -> Limit:
-    """Set the limit to `tps` calls a second, 0 to hold; with `until`, what was in force before comes back then.
+    """Set the limit to `tps` calls a second, 0 to pause; with `until`, the limit of before returns then.
 
-    Raises UsageError for a figure, a reason or a time that cannot be, RefusedError where the login has no right.
+    Raises UsageError for an impossible figure, reason or time, RefusedError if the login has no right.
     """
     if not 0 <= tps <= TPS_MAX:
         raise UsageError("TPS_IMPOSSIBLE", tps=tps, tps_max=TPS_MAX)
@@ -48,10 +48,10 @@ def change_limit(
 
 
 def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None, until: datetime | None) -> Limit:
-    """Change the limit that there is; all shares move with it. Raises RefusedError where the login has no right.
+    """Change the stored limit; all shares change with it. Raises RefusedError if the login has no right.
 
-    With `until`, the figure that was in force comes back then; a second temporary figure keeps what the first one
-    would have brought back.
+    With `until`, the figure of before returns then; a second temporary figure keeps the one that the first would have
+    restored.
     """
     with recorded(connection, Command.SET_TPS, actor=actor) as change:
         before = store.lock_limit(connection)
@@ -62,7 +62,7 @@ def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None,
 
 
 def restore_tps_if_due(connection: Connection) -> bool:
-    """Bring back the figure that a temporary one stood in for, once its `until` has passed; the first look does it.
+    """Restore the figure of before a temporary one, once its `until` has passed; the first caller after that does it.
 
     A running job looks every second, and so does every command that shows the limit.
     """

@@ -1,6 +1,6 @@
-"""The one way to change a campaign, or the limit: right, lock, table, and what is written of it, in one transaction.
+"""The one way to change a campaign or the limit: right, lock, table of changes, event, audit row; one transaction.
 
-A block that is left normally has its outbox event and its audit row; one that is left by an exception changed nothing.
+A block that ends normally has its outbox event and its audit row; one that ends by an exception changed nothing.
 So there is no change without its row, and no row without its change.
 """
 
@@ -28,7 +28,7 @@ class Change:
     """What is to be written of a change; the block that makes it fills this in.
 
     campaign_id: None for a change of the deployment. run_no: of the run that it opens or ends. detail: what both the
-    event and the audit row say; event_only and audit_only: what one of them says beside it.
+    event and the audit row say; event_only and audit_only: what only one of them says.
     """
 
     actor: str
@@ -43,10 +43,10 @@ class Change:
 def transition(
     connection: Connection, campaign_id: int, command: Command, *, actor: str
 ) -> Iterator[tuple[Campaign, Change]]:
-    """Hold a campaign that `command` may be given to, as it was before, and write the change when the block is left.
+    """Lock a campaign that allows `command`, yield it as it was before, and write the change when the block ends.
 
     Raises RefusedError where the login has no right, the campaign is unknown, or its state does not allow the command.
-    A loader of targets that is still at work, and any other change of this campaign, is waited for.
+    Waits for a loader of targets that is still at work, and for any other change of this campaign.
     """
     with recorded(connection, command, actor=actor, campaign_id=campaign_id) as change:
         lock_campaign(connection, campaign_id)
@@ -64,7 +64,7 @@ def recorded(
     campaign_id: int | None = None,
     run_no: int | None = None,
 ) -> Iterator[Change]:
-    """The same without a campaign that there is already: for a new one, for the limit, and for a part of a transition.
+    """The same without an existing campaign: for a new one, for the limit, and for a part of a transition.
 
     Raises RefusedError where the login has no right.
     """

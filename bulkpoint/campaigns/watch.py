@@ -1,4 +1,4 @@
-"""Follow a run until it ends, also over a short absence of the database."""
+"""Follow a run until it ends, also through a short outage of the database."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from bulkpoint.store.progress import Sample, sample_progress
 
 LOOK_S = 1.0
 ANSWER_S_MAX = 10.0
-# A PostgreSQL that crashed or was failed over is back within this; a run outlives it, so whoever watches it should.
+# A PostgreSQL that crashed or failed over is back within this time; a run survives that, so a watch does too.
 DATABASE_PATIENCE_S = 120.0
 
 

@@ -9,8 +9,8 @@ from bulkpoint.store.connect import Connection
 def withdraw_campaign(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:
     """WAITING becomes WITHDRAWN. Its targets stay where they are.
 
-    Raises RefusedError where the login has no right, the campaign is unknown, or it does not wait: a start that came
-    first has won.
+    Raises RefusedError where the login has no right, the campaign is unknown, or it is not WAITING: a start that came
+    first wins.
     """
     with transition(connection, campaign_id, Command.WITHDRAW, actor=actor) as (_, change):
         withdraw(connection, campaign_id, actor=actor, reason=reason)
