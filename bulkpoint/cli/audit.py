@@ -1,4 +1,4 @@
-"""`bulkpoint audit`: who did what and when, and whether anybody has changed that."""
+"""`bulkpoint audit`: who did what and when, and whether the log was changed."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bulkpoint.store.audit import KeptHash
     from bulkpoint.store.connect import Connection
 
-# Rows are held in memory while they are shown; more of them are asked for by --since and --until.
+# Rows are in memory while they are shown; --since and --until give access to more.
 ROWS_MAX = 100_000
 BIGINT_MAX = 2**63 - 1
 
@@ -82,7 +82,7 @@ def log(
 
 
 def _check_text(option: str, value: str | None) -> None:
-    """What the database could not be asked for at all."""
+    """Refuse text that cannot be sent to the database."""
     try:
         (value or "").encode()
     except UnicodeEncodeError as error:
@@ -90,7 +90,7 @@ def _check_text(option: str, value: str | None) -> None:
 
 
 def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:
-    """A time as people type it; a bare clock time is the last one, for the log tells of the past."""
+    """A time as people type it; a bare clock time means the latest one, because the log is about the past."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`bulkpoint campaign`: create, list, show; what runs one is in cli/running.py."""
+"""`bulkpoint campaign`: create, list, show; what runs a campaign is in cli/running.py."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,7 +111,7 @@ def list_() -> None:
     from bulkpoint.views.campaign import campaign_list
 
     with open_session() as session:
-        campaigns = [(one, get_counts(session.connection, one)) for one in list_campaigns(session.connection)]
+        campaigns = [(found, get_counts(session.connection, found)) for found in list_campaigns(session.connection)]
     emit(campaign_list(campaigns), timezone=session.settings.timezone)
 
 

@@ -1,4 +1,4 @@
-"""Follow a run from the command line to its end, and leave as it did."""
+"""Follow a run from the command line to its end, and exit with its code."""
 
 import signal
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_to_the_end(session: Session, job: "Job", campaign: "Campaign", *, detach: bool) -> None:
-    """Until the job has made its run, and, unless detached, until that has ended; then exit as it did."""
+    """Wait until the job has made its run and, unless detached, until the run has ended; then exit with its code."""
     from bulkpoint.campaigns.watch import follow_run
     from bulkpoint.views.changes import RunBegun
 
@@ -72,9 +72,9 @@ def show_samples(
 def exit_as_the_run(
     session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
 ) -> None:
-    """One line of how the run ended, and the exit code of it. The run's row decides, not the job's process.
+    """Print how the run ended, and exit with its code. The run's row decides, not the job's process.
 
-    quiet: progress has shown how it ended already.
+    quiet: print nothing, because progress has shown it already.
     """
     from bulkpoint.events.message import build_message
     from bulkpoint.store.connect import connect
@@ -98,7 +98,7 @@ def exit_as_the_run(
 
 
 def _end_of_run(summary: "RunSummary") -> BulkpointError | None:
-    """How a run ended that did not complete, for programs."""
+    """The error of a run that did not complete; None if it did."""
     why = summary.reason or Refusal("NO_REASON")
     facts = {"campaign_id": summary.campaign_id, "run": summary.run_no, "why": why, "open": summary.open}
     match summary.state:
@@ -110,7 +110,7 @@ def _end_of_run(summary: "RunSummary") -> BulkpointError | None:
 
 
 def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:
-    """Until the job has made its run."""
+    """Wait until the job has made its run."""
     try:
         job.wait_until_run(session.connection)
     except (KeyboardInterrupt, Terminated) as error:
@@ -120,7 +120,7 @@ def _wait_until_run(session: Session, job: "Job", campaign_id: int) -> None:
 
 
 def _automatic_retry(session: Session, job: "Job", run: int) -> int | None:
-    """The run that the job began by itself after this one, where the settings let it."""
+    """The automatic retry that the job began after this run, if the settings allow one."""
     settings = session.settings
     if settings.auto_retry_runs == 0:
         return None
@@ -131,7 +131,7 @@ def _automatic_retry(session: Session, job: "Job", run: int) -> int | None:
 
 
 def _end(session: Session, job: "Job", campaign_id: int) -> None:
-    """Stop the campaign; where it had not begun, leave with exit code 4 as well."""
+    """Stop the campaign; if its run had not begun, exit with code 4 too."""
     from bulkpoint.launch.process import end_job
 
     hold_off_signals()

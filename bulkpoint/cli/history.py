@@ -1,4 +1,4 @@
-"""`bulkpoint campaign history`: everything that happened to one campaign, for whoever is asked about it."""
+"""`bulkpoint campaign history`: everything that happened to one campaign."""
 
 import click
 

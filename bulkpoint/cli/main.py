@@ -27,7 +27,7 @@ from bulkpoint.errors import BulkpointError, ExitCode
 from bulkpoint.launch.ends import error_of
 from bulkpoint.launch.signals import Terminated, raise_on_signals
 
-# What a shell says of a program that a signal ended: 128 and the signal's number.
+# The exit code that a shell gives a program that a signal ended: 128 plus the signal's number.
 SIGNALLED = 128
 
 
@@ -71,7 +71,7 @@ def main() -> NoReturn:
     except Terminated as error:
         code = SIGNALLED + error.number
     except BrokenPipeError:
-        # Whoever read us has seen enough; the interpreter must not complain of it when it flushes at exit.
+        # The reader has closed the pipe; the interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = SIGNALLED + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (a defect ends the command, with a documented code like any other end)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
-# Where there is no terminal, and where one is so wide that a line is hard to follow.
+# Without a terminal; and at most, because a very long line is hard to read.
 WIDTH_WITHOUT_TERMINAL = 80
 WIDTH_MAX = 120
 
 
 @dataclass
 class Output:
-    """What stdout is for in this process: whether JSON was asked for, and whether an object is there already.
+    """What stdout is for in this process: whether JSON was asked for, and whether an object was printed already.
 
     timezone: of times in the sentence of an error.
     """
@@ -33,7 +33,7 @@ class Output:
 
 
 def json_option(explanation: str = "One JSON object.") -> Callable[[Command], Command]:
-    """The option --json. The command takes no argument for it: `emit` knows."""
+    """The option --json. The command gets no argument for it: `emit` reads it from the context."""
 
     def remember(context: click.Context, _: click.Parameter, as_json: bool) -> None:
         context.ensure_object(Output).as_json = as_json
@@ -47,14 +47,14 @@ def wants_json() -> bool:
 
 
 def show_times_in(timezone: str) -> None:
-    """From now on the sentence of an error has its times in this zone, the settings'."""
+    """From now on, times in the sentence of an error are in this time zone (the settings')."""
     _output().timezone = timezone
 
 
 def emit(view: "View", *, timezone: str = "UTC", error: BulkpointError | None = None) -> None:
     """Print a view. As text its times are of `timezone`, and what to do next goes to stderr.
 
-    error: with which the command ends in spite of its result; in JSON it is a member of the same object.
+    error: the command ends with it although it has a result; in JSON it is a member of the same object.
     """
     if wants_json():
         emit_json(view.as_json() if error is None else _with_error(view, error))

@@ -1,4 +1,4 @@
-"""`bulkpoint campaign preview`: what somebody looks at before money moves."""
+"""`bulkpoint campaign preview`: what a person looks at before points are paid."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
 
 
 def _refusal(seen: "Preview") -> RefusedError | None:
-    """What speaks against paying this list; none where nothing does."""
+    """Why this list should not be paid; None if there is no reason."""
     if not seen.findings:
         return None
     number = len(seen.findings)

@@ -1,4 +1,4 @@
-"""`bulkpoint reconcile`: bring our payments and money's credits to one truth, or say where there are two."""
+"""`bulkpoint reconcile`: make our payments agree with the money API's credits, or report where they differ."""
 
 from collections import Counter
 from collections.abc import Iterator

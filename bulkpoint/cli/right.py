@@ -70,7 +70,7 @@ def _change(login: str, rights: tuple[str, ...], *, granted: bool) -> None:
     from bulkpoint.campaigns.rights import change_rights
     from bulkpoint.views.changes import RightsChanged
 
-    wanted = [Right(one) for one in dict.fromkeys(rights)]
+    wanted = [Right(name) for name in dict.fromkeys(rights)]
     with open_session() as session:
         changed = change_rights(session.connection, login, wanted, granted=granted, actor=session.actor)
     emit(RightsChanged(login=login, rights=wanted, granted=granted, changed=changed))

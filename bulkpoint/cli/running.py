@@ -209,7 +209,7 @@ def watch(*, campaign_id: int, deadline: str | None) -> None:
 
 
 def _request(campaign: Any, **fields: Any) -> "RunRequest":
-    """What is asked, by the one who asks; UsageError for what cannot be, before any database is opened."""
+    """The request with its actor; UsageError for an impossible one, before any database is opened."""
     from bulkpoint.campaigns.run_request import RunRequest, asker
     from bulkpoint.settings import load_settings
 
@@ -227,12 +227,12 @@ def _ask(session: Session, plan: "StartPlan") -> None:
 
 
 def _ask_retry(session: Session, plan: "RetryPlan") -> None:
-    for one in plan.again:
-        say(f"  {one.kind:<12} {one.code}: {one.count:,} payments, {one.amount:,} points")
-    for one in plan.left:
-        why = " (had three RETRY runs)" if one.chosen else ""
-        say(f"  left as they are: {one.kind} {one.code}: {one.count:,} payments{why}")
-    count, points = sum(one.count for one in plan.again), sum(one.amount for one in plan.again)
+    for failed in plan.again:
+        say(f"  {failed.kind:<12} {failed.code}: {failed.count:,} payments, {failed.amount:,} points")
+    for failed in plan.left:
+        why = " (had three RETRY runs)" if failed.chosen else ""
+        say(f"  left as they are: {failed.kind} {failed.code}: {failed.count:,} payments{why}")
+    count, points = sum(failed.count for failed in plan.again), sum(failed.amount for failed in plan.again)
     figures = [f"{count:,} payments again, {points:,} points"]
     _confirm(session, plan.campaign, figures, count, question="Retry them?")
 

@@ -1,4 +1,4 @@
-"""`bulkpoint sandbox`: a strict stand-in for money to try things on."""
+"""`bulkpoint sandbox`: a strict stand-in for the money API, for trials."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -7,9 +7,9 @@ from bulkpoint.errors import UsageError
 
 
 def parse_time(text: str, *, option: str, timezone: str, now: datetime) -> datetime:
-    """`2026-01-31T18:00`, `2026-01-31 18:00:30`, either with an offset or Z, or `18:00`, the next time it is that.
+    """`2026-01-31T18:00`, `2026-01-31 18:00:30`, either with an offset or Z, or `18:00`: the next one.
 
-    A time without an offset is one of `timezone`. Raises UsageError for anything else.
+    A time without an offset is in `timezone`. Raises UsageError for anything else.
     """
     zone = ZoneInfo(timezone)
     try:

@@ -33,7 +33,7 @@ def show() -> None:
 
 @tps.command(
     "set", short_help="Set the limit; it applies within a second.", context_settings={"ignore_unknown_options": True}
-)  # -1 is a figure, if a wrong one
+)  # so that -1 is refused as a figure, not as an option
 @click.argument("tps", type=int)
 @click.option("--reason", metavar="T", help="Why; shown to people who watch, kept in the audit log.")
 @click.option("--until", metavar="TIME", help="When the limit of before returns: 2026-01-31T18:00, or 18:00.")
