@@ -1,4 +1,4 @@
-"""The job's last act: its events go out, as far as Kafka and Slack let them. Paying never waits for that."""
+"""The job's last step: deliver its events, as far as Kafka and Slack accept them. Paying never waits for that."""
 
 import sys
 import time
@@ -14,13 +14,13 @@ from bulkpoint.store.connect import Link, connect, reachable
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.views.sentences import sentence
 
-# What is not out by then is left to `bulkpoint outbox relay` and `bulkpoint notify`.
+# What is not delivered by then is left to `bulkpoint outbox relay` and `bulkpoint notify`.
 DELIVERY_S_MAX = 30.0
 ANSWER_S_MAX = 10.0
 
 
 def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
-    """Publish and send what waits, for half a minute at most; what cannot be delivered is one line of warning each.
+    """Publish and send what waits, for half a minute at most; each failure is one line of warning.
 
     Without Slack the message is printed.
     """

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A broker that has not answered within this is taken for away; the events stay where they are.
+# A broker that does not answer within this time counts as unreachable; the events stay in the outbox.
 ANSWER_S_MAX = 10.0
-# To be found at all; a job's end waits for this where the broker is away.
+# To find the broker at all; a job's end waits this long if it is unreachable.
 FOUND_S_MAX = 5.0
 FLUSH_S_MAX = 15.0
 
 
 @dataclass(frozen=True)
 class Published:
-    """How many events the broker has, from the first on, and what it said to the one after them."""
+    """How many events the broker has, from the first on, and why it refused the next one."""
 
     count: int
     refusal: str | None = None
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
-    """What every client of ours tells librdkafka; the password is read from its file now.
+    """The librdkafka settings of all our clients; the password is read from its file now.
 
-    Raises UsageError for a password file that is none.
+    Raises UsageError for an unusable password file.
     """
     assert settings.kafka_bootstrap_servers is not None, "the caller has looked"
     config: dict[str, Any] = {
@@ -58,7 +58,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 
 def new_client(kind: Callable[[dict[str, Any]], T], settings: Settings, config: dict[str, Any]) -> T:
-    """A client of the library's; UnreachableError for settings that it will not take, such as a missing file."""
+    """A client of the library; UnreachableError for settings that it does not accept, such as a missing file."""
     from confluent_kafka import KafkaException
 
     try:
@@ -71,9 +71,9 @@ class Publisher:
     """Sends events to the topic, each campaign's in order. For one thread."""
 
     def __init__(self, settings: Settings) -> None:
-        """Reach the broker and find the topic, which is made where there is none.
+        """Connect to the broker and find the topic, or make it.
 
-        Raises UnreachableError where either cannot be, UsageError where the extra `kafka` is not installed.
+        Raises UnreachableError if either fails, UsageError if the extra `kafka` is not installed.
         """
         require_extra("kafka")
         self._settings = settings
@@ -81,10 +81,10 @@ class Publisher:
         ensure_topic(settings)
 
     def publish(self, events: Sequence[Event]) -> Published:
-        """Send events of one campaign, in order; returns when the broker has answered to all that it has taken.
+        """Send events of one campaign, in order; returns when the broker has answered for all that the client accepted.
 
-        After one that fails none behind it gets through. A refusal may concern any of those not taken: publish fewer to
-        learn which. Raises UnreachableError when the broker does not answer.
+        After an event that fails, no later one is published. A refusal may be about any of those not published: publish
+        fewer to find out which. Raises UnreachableError when the broker does not answer.
         """
         from confluent_kafka import KafkaException
 
@@ -102,11 +102,11 @@ class Publisher:
                     value=encode(event),
                     on_delivery=answered,
                 )
-        except KafkaException as error:  # this client's own bound of a message
+        except KafkaException as error:  # this client's own limit on a message
             trouble = error.args[0]
         try:
             waiting = self._producer.flush(FLUSH_S_MAX)
-        except (KafkaException, SystemError) as error:  # the client's way to say that order would be lost
+        except (KafkaException, SystemError) as error:  # so the client reports that order would be lost
             cause = error if isinstance(error, KafkaException) else error.__cause__
             if not isinstance(cause, KafkaException):
                 raise
@@ -116,7 +116,7 @@ class Publisher:
             trouble = answers[count]
         if trouble is None and not waiting:
             return Published(count)
-        self._producer = self._new_producer()  # what the old one still holds is dropped with it
+        self._producer = self._new_producer()  # unsent events of the old one are dropped with it
         if trouble is not None and _is_refusal(trouble):
             return Published(count, trouble.str())
         if count:
@@ -129,14 +129,14 @@ class Publisher:
         config = {
             "acks": "all",
             "enable.idempotence": True,
-            "enable.gapless.guarantee": True,  # after one that fails, none behind it gets through
+            "enable.gapless.guarantee": True,  # after an event that fails, no later one is published
             "message.timeout.ms": int(ANSWER_S_MAX * 1000),
             "linger.ms": 5,
         }
         return new_client(Producer, self._settings, config)
 
 
-# What is said to an event for what the event is; everything else is the broker's or the network's trouble.
+# Errors that the event itself causes; every other error is the broker's or the network's.
 _REFUSALS = (
     "MSG_SIZE_TOO_LARGE",
     "INVALID_MSG",
@@ -149,7 +149,7 @@ _REFUSALS = (
 
 
 def _is_refusal(trouble: "KafkaError") -> bool:
-    """By its code, or by the words of it where the client says that order would be lost, and why."""
+    """By its code, or by its text where the client reports that order would be lost, and why."""
     from confluent_kafka import KafkaError
 
     if trouble.name() in _REFUSALS:
@@ -184,7 +184,7 @@ def ensure_topic(settings: Settings) -> None:
 
 
 def read_topic(settings: Settings, *, key: int) -> list[Event]:
-    """The events of one campaign that the topic has now, from its first on; for a look, not for work.
+    """The events of one campaign that the topic has now, from its first on; to show them, not to process them.
 
     Raises UnreachableError when the broker does not answer.
     """
@@ -217,7 +217,7 @@ def read_topic(settings: Settings, *, key: int) -> list[Event]:
 
 
 def kafka_unusable(settings: Settings, trouble: "KafkaError | None") -> UnreachableError:
-    """A broker that cannot be used; trouble: what the client says of it, none where the broker gave no answer."""
+    """A broker that cannot be used; trouble: the client's error, None if the broker gave no answer."""
     return UnreachableError(
         "KAFKA_UNUSABLE",
         "check_kafka",
@@ -228,7 +228,7 @@ def kafka_unusable(settings: Settings, trouble: "KafkaError | None") -> Unreacha
 
 
 def _quiet() -> Any:
-    """librdkafka says every lost connection several times; what matters comes back as an error."""
+    """librdkafka logs every lost connection several times; what matters is returned as an error."""
     import logging
 
     logger = logging.getLogger("bulkpoint.kafka")

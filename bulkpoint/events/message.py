@@ -1,6 +1,6 @@
 """What people read of an event: made from plain values, for Slack or a console, in Korean or English.
 
-Messages hold counts and sums of a campaign, never a member id.
+Messages contain counts and sums of a campaign, never a member id.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from bulkpoint.text import escaped_for_slack, one_line
 from bulkpoint.views.format import duration
 from bulkpoint.views.languages import words
 
-# The events that people get a message of.
+# The events for which people get a message.
 NOTIFIED_TYPES = ("campaign.completed", "campaign.failed", "campaign.stopped", "campaign.forced")
 
 # A reason is a person's text; Slack refuses sections of more than 3,000 characters.
@@ -39,7 +39,7 @@ def message_of(event: Event, *, language: str) -> Message:
 
 
 def message_of_alerts(sentences: Sequence[str], *, language: str) -> Message:
-    """What no event says: a job that died, a limit on hold, an event that was set aside."""
+    """The message of what has no event: a job that died, a limit of 0, a parked event."""
     return _plain(words(language)["message"]["ALERT"], body=[*sentences], small=[])
 
 
@@ -83,7 +83,7 @@ def build_message(summary: RunSummary, *, language: str) -> Message:
 
 
 def _blocks(title: str, *, body: Iterable[str], small: Iterable[str]) -> list[dict[str, Any]]:
-    """Slack's: a header, a section, and the small print where there is any. Lines are escaped already."""
+    """Slack's blocks: a header, a section, and the small print if there is any. Lines are escaped already."""
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": True}},
         {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(body)}},
@@ -114,7 +114,7 @@ def _timing(summary: RunSummary, language: str) -> list[str]:
 
 
 def _next_steps(summary: RunSummary) -> list[str]:
-    """What to do next, by the names of the words for it."""
+    """What to do next, as keys of the language files."""
     steps = []
     if summary.state != RunState.COMPLETED and summary.open:
         steps.append("resume")

@@ -1,8 +1,8 @@
-"""From events to people: one Slack message for each event that matters, whoever else sends them too.
+"""From events to people: one Slack message for each event that matters, even with several notifiers.
 
-Each message is claimed in the database before it is sent and noted after, so a relay that published twice, two
-notifiers and the job's own last act make one message. A notifier that dies in the moment between Slack's answer and its
-note leaves the one case in which a message can come twice: better than none.
+Each message is claimed in the database before it is sent and marked as sent after, so a relay that published twice, two
+notifiers and the job's own last step make one message. Only if a notifier dies between Slack's answer and that mark can
+a message come twice: better than none.
 """
 
 import time
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 GROUP = "bulkpoint.notify"
-# Alerts have no event whose id says whether they were sent: theirs is made from what they are.
+# Alerts have no event with an id that says whether they were sent: theirs is made from their kind and key.
 ALERTS = UUID("5f0c5a1e-3f2b-4b53-9d6e-6a0f4f6f7c11")
 ALERTS_S = 30.0
 # How often a notifier without Kafka looks into the outbox.
 LOOK_S = 2.0
 POLL_S = 1.0
-# A message that Slack will not take now is tried again after this, or after what Slack asks for.
+# A message that Slack does not accept now is tried again after this, or after the time that Slack asks for.
 TRY_AGAIN_S = 10.0
-# Slack's wish to be left alone (Retry-After) is waited out with the message in hand up to this: four tries must end
-# within a claim. A longer one is honoured between two claims.
+# Slack's Retry-After is waited for with the message claimed, up to this: four tries must end within a claim. A longer
+# one is waited for between two claims.
 SLACK_WAIT_S_MAX = 30.0
-# One that is to end soon, as a job is, leaves the message to the next one instead.
+# A notifier that must end soon, as in a job, leaves the message to the next notifier instead.
 SLACK_WAIT_S_MAX_IN_PASSING = 5.0
 
 Say = Callable[[str], None]
 
 
 class Notifier:
-    """Sends messages, one an event or trouble."""
+    """Sends messages, one per event or alert."""
 
     def __init__(self, settings: Settings, link: Link, say: Say, *, wait_s_max: float = SLACK_WAIT_S_MAX) -> None:
         """Raises UsageError where the extra `slack` is not installed."""
@@ -70,7 +70,7 @@ class Notifier:
         self._look_at = 0.0
 
     def send_event(self, event: Event) -> float | None:
-        """Send the message of an event, unless it is out; seconds after which to try again, none when it is out."""
+        """Send the message of an event, unless it is sent; returns seconds until the next try, None when it is sent."""
         try:
             message = message_of(event, language=self._settings.language)
         except ValidationError:
@@ -94,7 +94,7 @@ class Notifier:
         return max(TRY_AGAIN_S, problem.wait_s)
 
     def notify_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
-        """Send what the outbox has that is not sent yet, until `over`; seconds until another try, none when all is."""
+        """Send what the outbox has that is not sent yet, until `over`; returns seconds until another try, or None."""
         while not over():
             events = self._link.ask(lambda connection: unsent_notifications(connection, NOTIFIED_TYPES, self._channel))
             if not events:
@@ -106,9 +106,9 @@ class Notifier:
         return None
 
     def send_alerts(self) -> bool:
-        """Send what no event says, each alert once for as long as it lasts; looks every half minute at most.
+        """Send the alerts, each once for as long as it lasts; looks every half minute at most.
 
-        False when Slack does not take one now.
+        False when Slack does not accept one now.
         """
         if time.monotonic() < self._look_at:
             return True
@@ -134,7 +134,7 @@ def notify_once(settings: Settings, notifier: Notifier) -> bool:
 
 
 def follow_events(settings: Settings, notifier: Notifier) -> Iterator[UnreachableError]:
-    """Send what comes, for ever; what is out of reach meanwhile."""
+    """Send what comes, for ever; yields what is unreachable meanwhile."""
 
     def turn() -> float:
         if settings.kafka_bootstrap_servers is not None:
@@ -149,10 +149,10 @@ def follow_events(settings: Settings, notifier: Notifier) -> Iterator[Unreachabl
 
 
 def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
-    """Send the events of the topic, each committed when its message is out; whether all are sent.
+    """Send the events of the topic, each committed when its message is sent; returns whether all are.
 
-    Until the topic's end, or a message that Slack does not take now. With `follow` for ever: that one is tried again,
-    and alerts are sent, too. Raises UnreachableError when the broker does not answer.
+    Ends at the topic's end, or at a message that Slack does not accept now. With `follow` it never ends: that message
+    is tried again, and alerts are sent, too. Raises UnreachableError when the broker does not answer.
     """
     require_extra("kafka")
     from confluent_kafka import Consumer, KafkaError
@@ -186,7 +186,7 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
                     return False
             elif trouble.code() == KafkaError._PARTITION_EOF:
                 at_end.add(message.partition())
-                if not follow and at_end >= {one.partition for one in consumer.assignment()}:
+                if not follow and at_end >= {place.partition for place in consumer.assignment()}:
                     return True
             elif not trouble.retriable() and trouble.code() != KafkaError._ALL_BROKERS_DOWN:
                 raise kafka_unusable(settings, trouble)
@@ -195,9 +195,9 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
 
 
 def _send_message(consumer: "Consumer", message: Any, notifier: Notifier, *, stay: bool) -> bool:
-    """One message of the topic: sent on, or not for people; its offset is committed then, and never before.
+    """Send one message of the topic, if it is for people; its offset is committed after that, never before.
 
-    False when Slack does not take it now; with `stay` it is tried until Slack does.
+    False when Slack does not accept it now; with `stay` it is tried until Slack does.
     """
     event = decode(message.value() or b"")
     if event is not None and event.type in NOTIFIED_TYPES and _is_news(event):

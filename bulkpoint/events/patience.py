@@ -1,4 +1,4 @@
-"""Going on for ever: a broker, Slack or database that is out of reach is waited for, and reported once."""
+"""Repeat for ever: a broker, Slack or database that is unreachable is waited for, and reported once."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from bulkpoint.errors import UnreachableError
 
 T = TypeVar("T")
 
-# How long something out of reach is left alone.
+# Pause before something unreachable is tried again.
 TRY_AGAIN_S = 5.0
 
 

@@ -1,9 +1,9 @@
-"""From the outbox to Kafka: a campaign's events in their order, each at least once, whoever else does the same.
+"""From the outbox to Kafka: each campaign's events in order, each at least once, also with several relays.
 
-A relay takes a *campaign's* turn (the lock of its cursor row, passed over where another relay has it), publishes its
-next events in order, and moves the cursor when the broker has them. A relay that dies between the two publishes some of
-them again: consumers know an event by its event_id. An event that the broker refuses for what it is, is tried a few
-times alone and then parked; events of other campaigns never wait for it.
+A relay locks a *campaign's* cursor row (skipped if another relay has it), publishes the campaign's next events in order
+and moves the cursor when the broker has them. If it dies in between, some events are published again: consumers
+recognise an event by its event_id. An event that the broker refuses because of its content is tried a few times alone
+and then parked (dead letter); events of other campaigns never wait for it.
 """
 
 import time
@@ -34,7 +34,7 @@ from bulkpoint.store.relay import (
 
 # Events of one campaign in one turn: large enough for thousands a second, small enough to be acknowledged in one go.
 BATCH_EVENTS = 500
-# Tries of an event that the broker refuses, and the seconds between them: its limits may just be corrected.
+# Tries of an event that the broker refuses, and seconds between them: a person may be correcting its limits.
 TRIES_MAX = 5
 TRY_AGAIN_S = 2.0
 # How often a relay that stays looks for new events, and how long one of its turns may take.
@@ -68,7 +68,7 @@ def relay_once(connection: Connection, settings: Settings, *, parked: bool = Fal
 
 
 def follow_outbox(settings: Settings, conninfo: str) -> Iterator[Relayed | Recovered | UnreachableError]:
-    """Publish what comes, for ever: what each turn published, and what was out of reach meanwhile."""
+    """Publish what comes, for ever; yields what each turn published, and what was unreachable meanwhile."""
     publisher: Publisher | None = None
     link = Link(conninfo, name="bulkpoint relay", answer_s_max=ANSWER_S_MAX, patience_s=0)
 
@@ -79,7 +79,7 @@ def follow_outbox(settings: Settings, conninfo: str) -> Iterator[Relayed | Recov
             deadline = time.monotonic() + TURN_S_MAX
             return link.ask(lambda connection: relay_waiting(connection, client, lambda: time.monotonic() > deadline))
         except UnreachableError:
-            publisher = None  # what it still holds is published again, from the outbox
+            publisher = None  # its unsent events are published again, from the outbox
             raise
 
     with closing(link):
@@ -87,9 +87,9 @@ def follow_outbox(settings: Settings, conninfo: str) -> Iterator[Relayed | Recov
 
 
 def relay_waiting(connection: Connection, publisher: Publisher, over: Callable[[], bool] = lambda: False) -> Relayed:
-    """Publish what waits, campaign by campaign, until nothing does that this relay may take now, or until `over`.
+    """Publish what waits, campaign by campaign, until nothing is left that this relay may publish, or until `over`.
 
-    Raises UnreachableError when the broker does not answer; what it has by then is marked.
+    Raises UnreachableError when the broker does not answer; what it has by then is marked as published.
     """
     add_missing_cursors(connection)
     relayed = Relayed()
@@ -108,7 +108,7 @@ def _publish_next(connection: Connection, publisher: Publisher, turn: CursorLock
     while published.refusal is not None and published.count == 0 and len(events) > 1:
         events = events[: len(events) // 2]  # to find the one that is refused
         published = publisher.publish(events)
-    if published.count:  # one behind them that is refused is the next turn's first
+    if published.count:  # a refused one after them is the next turn's first
         mark_published(connection, turn, events[published.count - 1].event_no)
         return Relayed(published.count)
     assert published.refusal is not None, "a turn has events"
@@ -127,7 +127,7 @@ def _refused(connection: Connection, turn: CursorLock, event: Event, refusal: st
 
 
 def publish_parked(connection: Connection, publisher: Publisher) -> Relayed:
-    """Try each parked event once more; it is then later than the ones that followed it."""
+    """Try each parked event once more; it then arrives after events that followed it."""
     relayed = Relayed()
     for parked in list_parked(connection):
         with connection.transaction():

@@ -1,7 +1,7 @@
 """The data of each type of event, as others may rely on it; `python -m bulkpoint.events.schema` prints the JSON Schema.
 
-docs/events.md shows that schema, and a test holds the two together. Fields may be added; none goes, or changes its
-meaning, without another `version`. Amounts are points; times are RFC 3339 in UTC.
+docs/events.md shows that schema, and a test compares the two. Fields may be added; no field is removed or changes its
+meaning without another `version`. Amounts are points; times are RFC 3339 in UTC.
 """
 
 import json
@@ -123,10 +123,10 @@ def schema_text() -> str:
     parts = []
     for key, value in json_schema().items():
         if isinstance(value, dict):
-            lines = [f"  {json.dumps(name)}: {_line(one)}" for name, one in value.items()]
+            lines = [f"  {json.dumps(name)}: {_line(part)}" for name, part in value.items()]
             parts.append(f"{json.dumps(key)}: {{\n" + ",\n".join(lines) + "\n}")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            parts.append(f"{json.dumps(key)}: [\n" + ",\n".join(f"  {_line(one)}" for one in value) + "\n]")
+            parts.append(f"{json.dumps(key)}: [\n" + ",\n".join(f"  {_line(rule)}" for rule in value) + "\n]")
         else:
             parts.append(f"{json.dumps(key)}: {_line(value)}")
     return "{\n" + ",\n".join(parts) + "\n}"

@@ -1,4 +1,4 @@
-"""Messages to Slack, by its Web API: one a second and channel, with patience for its refusals."""
+"""Messages to Slack, by its Web API: one per second and channel, with retries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a message was not sent, in a sentence. wait_s: Slack asked not to be called again for so long."""
+    """Why a message was not sent, in a sentence. wait_s: seconds that Slack asked us to wait."""
 
     sentence: str
     wait_s: float = 0.0
 
 
 def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem | None:
-    """Post to the channel, one message a second; none when it is sent.
+    """Post to the channel, one message a second; None when it is sent.
 
-    Tries again on 429, 5xx and a broken connection: 4 tries. Where Slack asks to wait (Retry-After) for longer than
-    `wait_s_max`, it is not asked again at all.
+    Tries again on 429, 5xx and a broken connection: 4 tries. If Slack asks to wait (Retry-After) for longer than
+    `wait_s_max`, there is no other try.
     """
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError, SlackClientError
@@ -65,7 +65,7 @@ def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem 
     except SlackApiError as error:
         status, code = error.response.status_code, error.response.get("error", "")
         said = f"Slack answered {status} {code}."
-        if status == 200:  # Slack's way to refuse what was asked
+        if status == 200:  # so Slack refuses a request
             said += " Check BULKPOINT_SLACK_CHANNEL and the token's rights (chat:write)."
         return Problem(said, _asked_to_wait_s(error))
     except (SlackClientError, HTTPException, OSError) as error:
