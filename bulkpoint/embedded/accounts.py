@@ -1,4 +1,4 @@
-"""Which account runs the embedded PostgreSQL, which refuses to run as root, and what that account can do."""
+"""The account that runs the embedded PostgreSQL (which refuses to run as root), and what that account can do."""
 
 import pwd
 import subprocess
@@ -28,7 +28,7 @@ def server_account() -> pwd.struct_passwd:
 
 
 def can(account: pwd.struct_passwd, *command: str) -> bool:
-    """Whether the account can do it: trying is exact where reading permission bits is not (ACLs, mounts)."""
+    """Whether the account can run the command: trying is exact, permission bits are not (ACLs, mounts)."""
     try:
         done = subprocess.run(
             command, cwd="/", capture_output=True, check=False, timeout=RUN_S_MAX, **identity(account)

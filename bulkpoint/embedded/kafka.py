@@ -26,8 +26,8 @@ _POLL_S = 0.05
 
 _JAVA_OPTIONS = (
     "-Xmx256m",
-    "-XX:+UseSerialGC",  # one thread instead of one a core
-    "-XX:TieredStopAtLevel=1",  # the quick compiler: a broker of a few thousand messages never earns the thorough one
+    "-XX:+UseSerialGC",  # one thread instead of one per core
+    "-XX:TieredStopAtLevel=1",  # the quick compiler: for a few thousand messages the thorough one does not pay
     "-Dorg.apache.logging.log4j.level=WARN",
 )
 
@@ -97,7 +97,7 @@ class KafkaBroker:
             self._launch(f"-XX:SharedArchiveFile={self._home.class_archive}")
 
     def stop(self) -> None:
-        """Stops the broker in order: clients are told, everything is on the disk. Nothing to do if it is stopped."""
+        """Stops the broker in order: clients are notified, all is on the disk. Nothing to do if it is stopped."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -107,13 +107,13 @@ class KafkaBroker:
         self._collect()
 
     def kill(self) -> None:
-        """Kills the broker with SIGKILL: nobody is told. What it had acknowledged is in its files."""
+        """Kills the broker with SIGKILL: no client is notified. What it had acknowledged is in its files."""
         if self._process is not None:
             self._process.kill()
         self._collect()
 
     def archive_classes(self) -> None:
-        """Runs the broker once so that the JVM writes its classes down: from then on it starts in half the time."""
+        """Runs the broker once so that the JVM archives its classes: later starts take half the time."""
         unfinished = self._home.class_archive.with_suffix(".new")
         unfinished.unlink(missing_ok=True)
         self._launch(f"-XX:ArchiveClassesAtExit={unfinished}")
@@ -143,7 +143,7 @@ class KafkaBroker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is its parent's to hear
+                start_new_session=True,  # Ctrl-C is for its parent only
             )
         self._watch = subprocess.Popen(
             ["sh", "-c", _END_WITH_PARENT, "sh", str(self._process.pid)],
@@ -170,7 +170,7 @@ class KafkaBroker:
         )
 
     def _collect(self) -> None:
-        """After the broker's end. The watch is killed, not told: the process's number may soon be another's."""
+        """Clean up after the broker. The watch is killed: else it kills this pid, which may soon be another process."""
         if self._watch is not None:
             self._watch.kill()
             self._watch.communicate()
@@ -188,7 +188,7 @@ def embedded_kafka(folder: Path, *, create_topics: bool = False) -> Iterator[Kaf
     """A broker that runs while the block does, with its files in a folder that need not exist.
 
     The first one on a machine fetches Kafka (43 MB, under a minute); the next ones start in 2 s. `create_topics` lets
-    the first message or question about an unknown topic create it, as a broker does that nobody has configured.
+    the first message or question about an unknown topic create it, as an unconfigured broker does.
 
     Raises:
         UnreachableError: Kafka cannot be fetched or does not start.
@@ -225,7 +225,7 @@ def _accepts(port: int) -> bool:
 
 
 def _answers(bootstrap: str) -> bool:
-    """The port opens before the broker has heard from its controller; the list of topics comes after it has."""
+    """The port opens before the broker is connected to its controller; the list of topics comes only after that."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 

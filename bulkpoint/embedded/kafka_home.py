@@ -3,7 +3,7 @@
 ~/.cache/bulkpoint/kafka-<version>/jars         the broker and what it needs; nothing of Spark's
 ~/.cache/bulkpoint/kafka-<version>/formatted    the storage of an empty cluster, copied for each new broker
 ~/.cache/bulkpoint/kafka-<version>/classes.jsa  its classes as the JVM keeps them in memory
-~/.cache/bulkpoint/kafka.lock                   held by whoever makes these
+~/.cache/bulkpoint/kafka.lock                   locked by the process that makes these
 """
 
 import secrets
@@ -17,14 +17,14 @@ from bulkpoint.embedded.maven import Coordinates, cache_lock, fetch_jars, java, 
 NODE_ID = 1
 
 _KAFKA = Coordinates("org.apache.kafka", "kafka_2.13", "4.4.0")
-# Of the log4j that this Kafka brings.
+# The version of the log4j that this Kafka contains.
 _LOG_BINDING = Coordinates("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5")
 # Clusters that never meet may share an id; 16 bytes in base64, as Kafka wants it.
 _CLUSTER_ID = "YnVsa3BvaW50LWxvY2FsAA"
 
 _FORMAT_S_MAX = 120.0
 
-# What `format` wants to know of a cluster; the ports and folders of a broker are not part of it.
+# What `format` needs to know of a cluster; the ports and folders of a broker are not part of it.
 _FORMAT_CONFIGURATION = f"""\
 process.roles=broker,controller
 node.id={NODE_ID}

@@ -1,4 +1,4 @@
-"""What both embedded servers ask of this machine: a free port, a lock between processes, the end of a log."""
+"""What both embedded servers need from this machine: a free port, a lock between processes, the end of a log."""
 
 import fcntl
 import os
@@ -20,10 +20,10 @@ _LINES_SHOWN = 8
 
 
 def free_ports(count: int, *, wanted: int | None = None) -> list[int]:
-    """So many free ports of the loopback address, `wanted` first where it is free.
+    """`count` free ports of the loopback address, `wanted` first where it is free.
 
     Raises:
-        UnreachableError: there are not so many.
+        UnreachableError: there are fewer.
     """
     candidates = random.sample(_PORTS, _PORTS_TRIED)
     if wanted is not None:
@@ -39,10 +39,10 @@ def free_ports(count: int, *, wanted: int | None = None) -> list[int]:
 
 @contextmanager
 def locked(path: Path, *, wait_s_max: float, busy: UnreachableError) -> Iterator[None]:
-    """Hold a lock file, alone among the processes of this machine; the kernel frees it however a process ends.
+    """Lock a file exclusively among the processes of this machine; the kernel frees it however a process ends.
 
     Raises:
-        UnreachableError: `busy`, where another process has held it for `wait_s_max`.
+        UnreachableError: `busy`, if another process has kept it locked for `wait_s_max`.
     """
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -57,7 +57,7 @@ def locked(path: Path, *, wait_s_max: float, busy: UnreachableError) -> Iterator
 
 
 def try_lock(lock: int) -> bool:
-    """Lock an open file exclusively, if no other process holds it."""
+    """Lock an open file exclusively, if no other process has it locked."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

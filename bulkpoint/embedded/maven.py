@@ -37,10 +37,10 @@ class Coordinates:
 
 
 def cache_lock(name: str) -> AbstractContextManager[None]:
-    """Held while something called `name` is made in the cache: of several processes one makes it.
+    """A lock while `name` is made in the cache, so that only one of several processes makes it.
 
     Raises:
-        UnreachableError: another process has held it for too long.
+        UnreachableError: another process has kept it for too long.
     """
     folder = files.cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,9 +49,9 @@ def cache_lock(name: str) -> AbstractContextManager[None]:
 
 
 def fetch_jars(jars: Sequence[Coordinates], folder: Path, *, failure: str) -> Path:
-    """Fetches jars and what they need into `<folder>/jars`, which is returned; `failure` is the code where it fails.
+    """Fetches jars and what they need into `<folder>/jars`, which is returned; `failure` is the code if that fails.
 
-    Ivy runs alone, so nothing of Spark's can get among them; it compares each file with the checksum beside it.
+    Ivy runs alone, so no file of Spark's can get among them; it compares each file with the checksum next to it.
 
     Raises:
         UnreachableError: they cannot be fetched, or there is no Java or no Ivy.
@@ -80,7 +80,7 @@ def fetch_jars(jars: Sequence[Coordinates], folder: Path, *, failure: str) -> Pa
 
 
 def run_program(command: list[str], *, seconds: float, failure: str) -> None:
-    """Run a program of Java's for `seconds` at most; where it fails, the code `failure` says what that means."""
+    """Run a Java program for `seconds` at most; if it fails, the code `failure` says what that means."""
     try:
         done = subprocess.run(
             command,

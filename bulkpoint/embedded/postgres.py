@@ -1,13 +1,13 @@
-"""An embedded PostgreSQL that runs while someone uses it.
+"""An embedded PostgreSQL that runs while a process uses it.
 
-The embedded server is shared by every process that uses the same data folder. Each holds a shared lock as long as it
-does; the first one starts the server, the last one stops it. The locks are the kernel's, so a process lets go of its
-own however it dies. Starting and stopping are serialised by a second lock.
+The embedded server is shared by every process that uses the same data folder. Each keeps a shared lock while it uses
+the server; the first one starts it, the last one stops it. The kernel frees a process's lock however the process dies.
+Starting and stopping are serialised by a second lock.
 
     <data_dir>/pgpass             the generated password, for libpq and the JDBC driver (PGPASSFILE)
     <data_dir>/postgres/          the server's own folder: data, server.log
-    <data_dir>/postgres.users     held shared by every user, exclusively never
-    <data_dir>/postgres.change    held by whoever starts or stops the server
+    <data_dir>/postgres.users     locked (shared) by every user
+    <data_dir>/postgres.change    locked by the process that starts or stops the server
 """
 
 import fcntl
@@ -32,7 +32,7 @@ _PRESENT = PostgresPrograms()
 def embedded_postgres(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> Iterator[Database]:
     """The embedded server of a data folder, made the first time (about 2 s), started if it does not run (0.2 s).
 
-    Where the programs are not in the user's cache yet, they are fetched first.
+    If the programs are not in the user's cache yet, they are fetched first.
 
     Raises:
         UnreachableError: it cannot be made or started; the message has the last lines of its log.
@@ -76,7 +76,7 @@ def _ensure_running(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> Ru
 
 
 def _password(passfile: Path) -> str:
-    """The password in the file, which is made first: a cluster whose password nobody knows cannot come about."""
+    """The password in the file, which is made first: so no cluster can have an unknown password."""
     if not passfile.exists():
         password = secrets.token_urlsafe(24)
         unfinished = passfile.with_name("pgpass.new")

@@ -2,7 +2,7 @@
 
 For an ordinary user this is simple: the programs in the user's cache, the data in the data folder, the user's own
 account. PostgreSQL refuses to run as root, so root hands it to another account; where that account cannot reach the
-data folder or the cache (which are under /root, say), both go to /var/lib/bulkpoint. The permissions of folders that
+data folder or the cache (under /root, for example), both go to /var/lib/bulkpoint. The permissions of folders that
 are not ours are never changed.
 """
 
@@ -42,8 +42,8 @@ class PostgresHome:
     def run(self, program: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Runs one of PostgreSQL's programs as the account and returns when it has ended.
 
-        It runs in a session of its own, so a Ctrl-C at the terminal reaches this process only, and this process hears
-        of it when the program has ended: a server whose start was cut off half-way would be nobody's.
+        It runs in its own session, so a Ctrl-C at the terminal reaches this process only, and takes effect after the
+        program has ended: no process would stop a server whose start was interrupted.
         """
         # Files, no pipes: the server inherits them, and a pipe would stay open as long as it runs.
         with _signals_later(), tempfile.TemporaryFile("w+") as input_file, tempfile.TemporaryFile("w+") as output:
@@ -71,8 +71,8 @@ class PostgresHome:
 
 @contextmanager
 def _signals_later() -> Iterator[None]:
-    """What would end this process is heard after the block: even Popen may be cut off when its child has begun."""
-    if threading.current_thread() is not threading.main_thread():  # where Python runs no handler
+    """Delay signals that would end this process: they could interrupt even Popen after its child has begun."""
+    if threading.current_thread() is not threading.main_thread():  # Python runs no handler there
         yield
         return
     observe: list[int] = []

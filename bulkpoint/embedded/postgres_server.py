@@ -19,7 +19,7 @@ from bulkpoint.errors import UnreachableError
 USER = "bulkpoint"
 DATABASE = "bulkpoint"
 
-_START_TRIES = 5  # a port taken between the look and the start, or a killed server's last process still on its way out
+_START_TRIES = 5  # a port taken between the look and the start, or a killed server's last process that still ends
 _START_S_MAX = 120.0  # to replay the log after a crash: 4 GB at most, see max_wal_size
 _STOP_S_MAX = 60.0  # to write what is in memory, 128 MB, to a slow disk
 _POLL_S = 0.02
@@ -91,7 +91,7 @@ class PostgresServer:
         unfinished.rename(self._home.data)
 
     def ensure_running(self) -> RunningServer:
-        """The server, ready for connections: the one that runs, or a new one, also after a crash of either of us.
+        """The server, ready for connections: the one that runs, or a new one, also after a crash.
 
         Raises:
             UnreachableError: it does not start; with the last lines of its log.
@@ -125,7 +125,7 @@ class PostgresServer:
                 time.sleep(_POLL_S)
 
     def running(self) -> RunningServer | None:
-        """The server's process, if it is there and really this one: after a reboot its number may be another's."""
+        """The server's process, if it is really this one: after a reboot its number may be another process's."""
         try:
             lines = (self._home.data / "postmaster.pid").read_text().splitlines()
             pid, port = int(lines[0]), int(lines[3])
@@ -156,8 +156,8 @@ class PostgresServer:
         )  # fmt: skip
 
     def _remove_misleading_pid_file(self) -> None:
-        """PostgreSQL believes that the process in the file is its own if there is any: also another program's that got
-        the number since, also a killed server that its parent has not collected."""
+        """PostgreSQL takes any process with the number in the file for its own: also another program that got the
+        number since, also a killed server that its parent has not collected."""
         pid_file = self._home.data / "postmaster.pid"
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError, ProcessLookupError):
             pid = int(pid_file.read_text().splitlines()[0])

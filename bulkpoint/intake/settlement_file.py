@@ -1,7 +1,7 @@
-"""Reads money's settlement: a CSV file with a line for each credit, as a stream. Its lines are named as an editor does.
+"""Reads the money API's settlement, a CSV file with a line for each credit, as a stream; lines are counted from 1.
 
-Columns: member_id, amount, transaction_id, in any order, and others that nobody looks at. With a column campaign_id the
-lines of other campaigns are left out, unread.
+Columns: member_id, amount, transaction_id, in any order; others are ignored. With a column campaign_id, lines of other
+campaigns are skipped, unread.
 """
 
 import csv

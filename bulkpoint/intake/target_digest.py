@@ -1,6 +1,6 @@
 """The digest of a file of targets: its rows are sorted in memory that does not grow with the file.
 
-What does not fit is sorted a part at a time and waits on disk, in files without a name, to be merged.
+Rows that do not fit are sorted in parts, kept on disk in files without a name, and merged.
 """
 
 import heapq
@@ -14,15 +14,15 @@ from typing import IO, Self
 from bulkpoint.rules.digest import digest_rows, member_bytes, row_bytes
 from bulkpoint.rules.refusals import Refusal
 
-# Rows held at a time; with Python's own share of each some 50 MB. Holding more is no faster: measured up to 64 MB. Each
-# part is an open file, so where a process may have a thousand of these, 16 GB of rows can be sorted.
+# Rows in memory at a time; with Python's overhead some 50 MB. More is not faster: measured up to 64 MB. Each part is an
+# open file, so a process that may have a thousand of these can sort 16 GB of rows.
 HELD_BYTES_MAX = 16 * 2**20
 BUFFER_BYTES = 64 * 2**10
 _LENGTH = struct.Struct(">I")
 
 
 class TargetDigest:
-    """Takes the good rows of a file in any order, and has their digest at the end."""
+    """Takes the good rows of a file in any order, and gives their digest at the end."""
 
     def __init__(self, held_bytes_max: int = HELD_BYTES_MAX) -> None:
         self._held_bytes_max = held_bytes_max
@@ -41,7 +41,7 @@ class TargetDigest:
         self._files.close()
 
     def add(self, member_id: str, amount: int, reason: str) -> None:
-        """A row that breaks no rule, of a member that comes once."""
+        """Add a row that breaks no rule, of a member with no other row."""
         if self.trouble is not None:
             return
         row = row_bytes(member_id, amount, reason)
@@ -51,7 +51,7 @@ class TargetDigest:
             self._write_part()
 
     def digest(self) -> bytes | None:
-        """The digest; none where there was no room to sort so many rows, as `trouble` then says."""
+        """The digest; None if there was no room to sort so many rows, as `trouble` then says."""
         if self.trouble is not None:
             return None
         self._held.sort(key=member_bytes)

@@ -1,10 +1,10 @@
-"""Reads a file of targets, CSV or Parquet, as a stream: memory does not grow with the file, but for 8 bytes a row.
+"""Reads a file of targets, CSV or Parquet, as a stream: memory does not grow with the file, except 8 bytes a row.
 
 A file is read twice: once to check it all, once to load it. So a bad file costs the database nothing, and the campaign
 is created with the figures of a file that is known to be good.
 
-Rows are named by the line of a CSV file (the header is line 1; the first line of a quoted field that goes over several)
-and by the position in a Parquet file (the first row is 1).
+A row's number is its line in a CSV file (the header is line 1; a row over several lines has the number of its first) or
+its position in a Parquet file (the first row is 1).
 """
 
 import csv
@@ -45,7 +45,7 @@ class Problem:
 
 
 class Problems:
-    """Counts what is wrong, keeps the first 20, and writes all of them to a CSV file where one is named."""
+    """Counts what is wrong, keeps the first 20, and writes all of them to a CSV file if one is named."""
 
     def __init__(self, file: Path | None = None) -> None:
         self.count = 0
@@ -78,7 +78,7 @@ class Problems:
             csv.writer(self._stream).writerow([row, column, rule, problem.value])
 
     def refusal(self, path: Path) -> Refusal:
-        """The whole answer to a bad file of targets."""
+        """The refusal of a bad file of targets."""
         lines = self.lines()
         if self._file is not None:
             lines.append(Refusal("ALL_IN_FILE", {"errors_file": str(self._file)}))
@@ -103,7 +103,7 @@ def check_rows(
 ) -> Iterator[tuple[int, str, int, str]]:
     """The good rows of a file as (row, member_id, points, reason); what is wrong with the others goes to `problems`.
 
-    `hashes` gets hash(member_id) of every row that is three values, for report_duplicates after the last one.
+    `hashes` gets hash(member_id) of every row that has three values, for report_duplicates after the last one.
     """
     for row, member_id, amount, reason in read_rows(path, problems):
         hashes.append(hash(member_id))
@@ -117,7 +117,7 @@ def check_rows(
 
 
 def report_duplicates(path: Path, hashes: "array[int]", problems: Problems) -> int:
-    """Make a problem of every row whose member an earlier row has, and return how many they are."""
+    """Report every row whose member an earlier row has, and return their number."""
     count = 0
     for member_id, rows in duplicate_rows(path, hashes).items():
         sentence = f"member_id {shorten(member_id)} is in row {rows[0]:,} already."
@@ -128,7 +128,7 @@ def report_duplicates(path: Path, hashes: "array[int]", problems: Problems) -> i
 
 
 def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
-    """The rows of a file, unchecked; a row that is not three values goes to `problems` instead.
+    """The rows of a file, unchecked; a row that does not have three values goes to `problems` instead.
 
     Raises RefusedError for a file that cannot be read as what its name says: encoding, header, types, no rows.
     """
@@ -164,7 +164,7 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
             if len(values) == len(COLUMNS):
                 rows += 1
                 yield row, values[order[0]], values[order[1]], values[order[2]]
-            elif values:  # an empty line holds no target
+            elif values:  # an empty line has no target
                 rows += 1
                 problems.add(row, "", f"The row has {len(values)} values, not {len(COLUMNS)}.", ",".join(values))
             row = reader.line_num + 1
@@ -184,12 +184,12 @@ def text_lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[st
             text = line.decode()
         except UnicodeDecodeError as error:
             problems.add(number, "", f"The line is not UTF-8 from its byte {error.start + 1} on.")
-            text = "\n"  # reported; an empty line holds no target
+            text = "\n"  # reported; an empty line has no target
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 
 def refuse_other_encodings(path: Path, start: bytes) -> None:
-    """Raises RefusedError for a file that begins as no UTF-8 does, or that is empty."""
+    """Raises RefusedError for a file whose beginning cannot be UTF-8, or that is empty."""
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
         raise RefusedError("FILE_NOT_UTF_8", "save_as_utf_8", file=path.name)
     if not start:
@@ -259,8 +259,8 @@ def _refuse_other_types(path: Path, schema: Any) -> None:
 def duplicate_rows(path: Path, hashes: "array[int]") -> dict[str, list[int]]:
     """Member ids that more than one row has, with their rows, found by hashes: 8 bytes a row instead of the ids.
 
-    `hashes` has hash(member_id) of each row in the file's order. Two ids of one hash are told apart by a third look at
-    the file, which is taken only where hashes meet.
+    `hashes` has hash(member_id) of each row in the file's order. Only if two hashes are equal, the file is read a third
+    time to compare the ids.
     """
     import numpy as np
 

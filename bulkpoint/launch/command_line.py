@@ -1,7 +1,7 @@
 """A start as it is written: the options of `campaign start`, and the whole line of scripts/submit.sh.
 
-The options are made from the fields of RunRequest, so none is declared a second time. They are made when a command is
-looked at: until then the command line does without pydantic.
+The options are made from the fields of RunRequest, so none is declared a second time. They are made when a command
+needs them: until then the command line does not import pydantic.
 """
 
 from collections.abc import Sequence
@@ -51,9 +51,9 @@ class IdOrNext(click.ParamType[Any]):
 
 
 def read_request(arguments: Sequence[str]) -> "RunRequest":
-    """The request that a line of scripts/submit.sh makes, or the document that a command of ours handed over.
+    """The request of a line of scripts/submit.sh, or of the document that one of our commands handed over.
 
-    Raises UsageError for what cannot be.
+    Raises UsageError for an impossible request.
     """
     try:
         request: RunRequest = submit.main(list(arguments), PROGRAM, standalone_mode=False)
@@ -123,5 +123,5 @@ def _kind_of(annotation: Any) -> dict[str, Any]:
     """How click reads a value of this type: a flag, else a number or text."""
     if annotation is bool:
         return {"is_flag": True}
-    (kind,) = (one for one in get_args(annotation) if one is not NoneType)
+    (kind,) = (part for part in get_args(annotation) if part is not NoneType)
     return {"type": kind}

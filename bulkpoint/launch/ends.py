@@ -1,4 +1,4 @@
-"""How a program of ours ends that did not do what it was asked: one error with a code, whatever was raised.
+"""How our programs end when they did not do what was asked: one error with a code, whatever was raised.
 
 A job hands that error over to the command that started it as a line of JSON in its log, before the sentence.
 """
@@ -36,7 +36,7 @@ def error_of(raised: Exception) -> BulkpointError:
 
 
 def end_of_job(error: BulkpointError, *, followed: bool) -> int:
-    """Print why a job ends, also for the command that follows it where one does; returns the exit code."""
+    """Print why a job ends, also for the command that follows it if one does; returns the exit code."""
     from bulkpoint.views.sentences import sentence  # the command line starts without it
 
     if followed:
@@ -46,7 +46,7 @@ def end_of_job(error: BulkpointError, *, followed: bool) -> int:
 
 
 def _zone() -> str:
-    """The time zone of the settings; UTC where these are what is wrong."""
+    """The time zone of the settings; UTC if the settings are wrong."""
     from bulkpoint.settings import load_settings
 
     try:
@@ -56,6 +56,6 @@ def _zone() -> str:
 
 
 def handed_over(lines: Sequence[str]) -> Refusal | None:
-    """The refusal that a job's log holds, the last one; none where the job ended without a word."""
+    """The last refusal in a job's log; None if the job ended without one."""
     texts = [line.removeprefix(HANDED_OVER) for line in lines if line.startswith(HANDED_OVER)]
     return from_json(texts[-1]) if texts else None

@@ -27,7 +27,7 @@ from bulkpoint.views.sentences import sentence
 def main() -> int:
     """Run the job; returns the exit code. Before the run is made a signal just ends the job."""
     raise_on_signals()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher hands it down ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher passes it on as ignored
     followed = False
     try:
         request = read_request(sys.argv[1:])
@@ -38,7 +38,7 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 (a defect ends the job, with a documented code like any other end)
         return end_of_job(error_of(error), followed=followed)
     finally:
-        hold_off_signals()  # its end is decided: a second signal must not give it another
+        hold_off_signals()  # its end is decided: a second signal must not change it
 
 
 def run_job(request: RunRequest, settings: Settings) -> ExitCode:
@@ -55,7 +55,7 @@ def run_job(request: RunRequest, settings: Settings) -> ExitCode:
 
 
 def find_campaign(connection: Connection, settings: Settings, request: RunRequest) -> RunRequest | None:
-    """The request with its campaign, which may start by now; None where `next` finds none that is ready."""
+    """The request with its campaign, which may start now; None where `next` finds none that is ready."""
     if request.campaign == "next":
         campaign_id, passed_by = find_next(connection, settings)
         for each in passed_by:
@@ -65,17 +65,17 @@ def find_campaign(connection: Connection, settings: Settings, request: RunReques
             say("no campaign is ready to start")
             return None
         request = request.model_copy(update={"campaign": campaign_id})
-    if not request.followed:  # else a command of ours has done this already; the run itself looks again
+    if not request.followed:  # else our command has done this already; the run itself checks again
         request = plan_start(connection, settings, request).request
     check_startable(connection, request)
     return request
 
 
 def pay_with_spark(request: RunRequest, settings: Settings, database: Database) -> ExitCode:
-    """Start Spark, pay, and stop Spark; the run's events are delivered as its last act."""
+    """Start Spark, pay, and stop Spark; the run's events are delivered as its last step."""
     conninfo = database.url
     if settings.database_url is None:
-        # Workers of the embedded database are on this machine, but not all of this process's environment.
+        # With the embedded database, workers run on this machine but do not get all of this process's environment.
         conninfo = with_passfile(database.url, database.passfile)
     spark = start_spark(request.campaign_id, database)
     try:

@@ -1,4 +1,4 @@
-"""The job as a process of its own, and its log: begun here, watched until its run is there, ended in order."""
+"""The job as a separate process, and its log: started here, watched until it has made its run, ended in order."""
 
 import os
 import signal
@@ -22,13 +22,13 @@ from bulkpoint.store.run import run_of_holder
 
 # Spark, the freeze of a hundred million targets, and the first lease.
 RUN_APPEARS_S_MAX = 1_800.0
-# After its run has ended, a job drains, tells Slack and closes Spark.
+# After its run has ended, a job drains, notifies Slack and closes Spark.
 JOB_ENDS_S_MAX = 120.0
 LOG_LINES_SHOWN = 12
 
 
 class Job:
-    """The job's process and its log. It is in a session of its own: a Ctrl-C at the terminal does not reach it."""
+    """The job's process and its log. It is in its own session: a Ctrl-C at the terminal does not reach it."""
 
     def __init__(self, request: RunRequest, *, run_no: int, environ: Mapping[str, str], log: Path) -> None:
         self.run_no = run_no  # the number that its run will have
@@ -82,7 +82,7 @@ class Job:
             print(f"bulkpoint: The job is still closing down; its log is {self.log}.", file=sys.stderr)
 
     def next_run(self, database_url: str, run: int, *, backoff_s: float) -> int | None:
-        """The number of the automatic retry that the job began after its `run`; none when the job has ended.
+        """The number of the automatic retry that the job began after its `run`; None when the job has ended.
 
         Waits for one or the other: for the backoff and two minutes at most.
         """
@@ -101,7 +101,7 @@ class Job:
             os.killpg(self._process.pid, signal.SIGTERM)
 
     def failure(self) -> BulkpointError:
-        """What a job that ended without a run said of it, and its exit code."""
+        """Why the job ended without a run, with its exit code."""
         refusal = handed_over(self._lines())
         if refusal is not None:
             error = BulkpointError(refusal)
@@ -124,7 +124,7 @@ def start_job(
 ) -> Job:
     """Run scripts/submit.sh for a campaign's next run, which the caller follows.
 
-    The job reads its settings from `environ` as this process did, and looks after an embedded database by itself.
+    The job reads its settings from `environ` as this process did, and starts and stops an embedded database by itself.
     """
     run_no = (campaign.run_no or 0) + 1
     python = environ.get("PYSPARK_PYTHON", sys.executable)  # the one that has bulkpoint

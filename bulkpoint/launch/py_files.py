@@ -18,7 +18,7 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same conten
 def build_py_files(target: Path) -> Path:
     """Makes the zip for ``spark-submit --py-files``: the package with its languages, the SQL and the settings file.
 
-    The same sources give the same bytes, and a target that already holds them is left alone, so that calling this
+    The same sources give the same bytes, and a target that already has them is not touched, so that calling this
     before every submit costs milliseconds. The target is replaced in one step: a job that reads the old one is safe.
     """
     contents = [(name, source.read_bytes()) for name, source in _zip_entries()]

@@ -51,16 +51,16 @@ def fetch_jdbc_driver() -> None:
 
 
 def archive_classes() -> None:
-    """Has the JVM keep the classes that a local job loads, beside Spark: a job then starts with a third less CPU.
+    """Archives the classes that a local job loads, next to Spark: a job then starts with a third less CPU.
 
-    Nothing to do the next time; where it cannot be made, jobs start as they did.
+    Nothing to do the next time; if it cannot be made, jobs start as before.
     """
     archive = class_archive()
     if archive.is_file() or not os.access(archive.parent, os.W_OK):
         return
     unfinished = archive.with_suffix(f".{os.getpid()}")
     options = [*LOCAL_JAVA_OPTIONS, f"-XX:ArchiveClassesAtExit={unfinished}", *SILENT_ARCHIVE]
-    jars = ["--conf", "spark.jars.packages="]  # the JDBC driver is no class of the archive
+    jars = ["--conf", "spark.jars.packages="]  # the JDBC driver is not in the archive
     done = _run_spark(_TYPICAL_JOB, "--driver-java-options", " ".join(options), *jars)
     if done.returncode == 0 and unfinished.is_file():
         unfinished.rename(archive)

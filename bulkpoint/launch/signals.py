@@ -1,4 +1,4 @@
-"""Signals that end a command become exceptions, so that every `finally` on the way is passed."""
+"""Signals that end a command become exceptions, so that every `finally` on the way runs."""
 
 import signal
 from types import FrameType

@@ -2,8 +2,8 @@
 
 Executors get nothing of our environment, not our PATH and not our files. They get the package as a zip with every job,
 the file with the database's password by its path, and a daemon that imports once what its workers need. The rest is the
-administrator's: `spark-defaults.conf` in SPARK_CONF_DIR, for which conf/examples/ has a beginning, and what is written
-there wins over everything here.
+administrator's: `spark-defaults.conf` in SPARK_CONF_DIR, for which conf/examples/ has templates; it wins over
+everything here.
 """
 
 import os
@@ -15,10 +15,10 @@ from pathlib import Path
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import Settings
 
-# Spark asks a standalone master for a minute, which cannot be set; asking it first takes no longer than this.
+# Spark tries a standalone master for a minute, which cannot be changed; our own try before takes at most this.
 _MASTER_ANSWERS_S_MAX = 5.0
 _MASTER_PORT = 7077
-# Shares where the settings name none. One core more reads the next wave ahead.
+# Shares if the settings name none. One more core reads the next wave ahead.
 _PARTITIONS = 4
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?")
 
@@ -65,7 +65,7 @@ def is_standalone(settings: Settings) -> bool:
 
 
 def _standalone_masters(master: str) -> list[tuple[str, int]]:
-    """Hosts and ports of `spark://host:7077,standby:7077`; none for another kind of master."""
+    """Hosts and ports of `spark://host:7077,standby:7077`; empty for another kind of master."""
     if not master.startswith("spark://"):
         return []
     masters = []

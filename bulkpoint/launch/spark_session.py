@@ -1,4 +1,4 @@
-"""The Spark session of a job: started, asked how many partitions may send next to each other."""
+"""The Spark session of a job: start it, and count the partitions that may send at the same time."""
 
 import time
 
@@ -28,10 +28,10 @@ def start_spark(campaign_id: int, database: Database) -> SparkSession:
     if spark.conf.get("spark.speculation", "false") != "false":
         spark.stop()
         raise RefusedError("SPARK_SPECULATES", "set_speculation_off")
-    # An exchange that adapts would merge partitions, and show a wave as two jobs.
+    # An adaptive exchange would merge partitions, and show a wave as two jobs.
     spark.conf.set("spark.sql.adaptive.enabled", "false")
     # The JVM may have been started before the embedded database had a password file.
-    jvm = spark.sparkContext._jvm  # the one way to a system property of a JVM that runs already
+    jvm = spark.sparkContext._jvm  # the only way to set a property of a JVM that runs already
     assert jvm is not None
     jvm.java.lang.System.setProperty("org.postgresql.pgpassfile", str(database.passfile))
     return spark
@@ -51,7 +51,7 @@ def count_shares(spark: SparkSession, settings: Settings) -> int:
 
 
 def wait_for_executors(spark: SparkSession, settings: Settings) -> None:
-    """Return when the cluster has given at least one; local masters are their own."""
+    """Return when the cluster has given at least one; a local master needs none."""
     if settings.spark_master.startswith("local"):
         return
     deadline = time.monotonic() + EXECUTORS_S_MAX

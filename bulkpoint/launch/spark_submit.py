@@ -1,10 +1,10 @@
 """Runs spark-submit with what the settings say, passes signals on to the job, and ends with the job's exit code.
 
-Measured with Spark 4.3: a JVM that gets SIGINT or SIGTERM is gone in 0.6 s and takes Spark with it, while the Python
-driver, its child, hears of it only when it shares the process group, and else goes on alone. Neither leaves room to
-stop in order. So the JVM starts with both signals ignored, which it and its launcher keep; it is in a session of its
-own, out of the terminal's reach; and this process, which stays its parent, passes each signal to that session, where
-the Python driver is the only one that listens. The executors' Python workers are in process groups of their own.
+Measured with Spark 4.3: a JVM that gets SIGINT or SIGTERM ends in 0.6 s and takes Spark with it. Its child, the Python
+driver, gets the signal only if it shares the process group, and else goes on alone. Neither allows a graceful shutdown.
+So the JVM and its launcher start with both signals ignored, in a session of their own that the terminal does not reach.
+This process stays the parent and passes each signal to that session, where only the Python driver handles it. The
+executors' Python workers are in process groups of their own.
 """
 
 import os
@@ -29,11 +29,11 @@ LOCAL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 SILENT_ARCHIVE = ("-Xlog:cds=off", "-Xlog:class+path=off")
 _POLL_S = 0.1
 _REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again until it does
-_STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to money and its recording
+_STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to the money API and its recording
 
 
 def main(arguments: list[str]) -> int:
-    """Submits the job that the arguments ask for, its own as one JSON document. Returns the exit code."""
+    """Submits the job that the arguments ask for; its own arguments are one JSON document. Returns the exit code."""
     followed = False
     try:
         if not arguments or {"--help", "-h"} & set(arguments):
@@ -74,7 +74,7 @@ def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
 
 
 def submit_environment(settings: Settings) -> dict[str, str]:
-    """The environment for spark-submit: who listens where, which Python, and where the database's password is."""
+    """The environment for spark-submit: listening addresses, which Python, and where the database's password is."""
     environment = {**os.environ, "SPARK_HOME": str(files.spark_home())}
     environment.setdefault("PYSPARK_PYTHON", sys.executable)
     if _is_local(settings):
@@ -107,7 +107,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
                 number, asked_by_now = asked[-1], len(asked)
                 driver_listens = _is_caught(process.pid, number)
                 _send_signal(process.pid, number)
-                if driver_listens:  # once more would hit a Python that is closing down and kill it: 143 instead of 4
+                if driver_listens:  # a second one would kill a Python that is closing down: 143 instead of 4
                     sent = asked_by_now
                 send_at = time.monotonic() + _REPEAT_S
     _end_stragglers(process.pid)
@@ -143,7 +143,7 @@ def _is_caught(session: int, number: int) -> bool:
 
 
 def _end_stragglers(session: int) -> None:
-    """A killed JVM leaves its Python driver behind: it gets the time to write down what it knows."""
+    """A killed JVM leaves its Python driver behind: the driver gets time to record its results."""
     _send_signal(session, signal.SIGTERM)
     deadline = time.monotonic() + _STRAGGLERS_S_MAX
     while _send_signal(session, 0) and time.monotonic() < deadline:
@@ -163,7 +163,7 @@ def _java_options(settings: Settings) -> str:
         # The JVM only reads rows and hands them on: the quick compiler is enough, and two cores are better spent on
         # paying (a job of 3,000 payments: 25 s of CPU instead of 36).
         options += LOCAL_JAVA_OPTIONS
-        if class_archive().is_file():  # a JVM of another build, or another class path, passes it by
+        if class_archive().is_file():  # a JVM of another build, or another class path, ignores it
             options += [f"-XX:SharedArchiveFile={class_archive()}", "-Xshare:auto", *SILENT_ARCHIVE]
     return " ".join(options)
 
