@@ -1,1 +1,1 @@
-"""A strict stand-in for money, with a ledger: a judge that shares no code with the payer."""
+"""A strict stand-in for the money API, with a ledger: a judge that shares no code with the payer."""

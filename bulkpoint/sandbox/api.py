@@ -1,4 +1,4 @@
-"""What money answers: the contract's rules over the ledger, the trouble made on purpose, and the judge's own pages."""
+"""The money API's answers: the contract's rules over the ledger, faults on purpose, and the sandbox's own pages."""
 
 import asyncio
 import hmac
@@ -33,7 +33,7 @@ INSTEAD_OF_SUCCESS: Final[Mapping[Fault | None, Answer]] = {Fault.CREDIT_THEN_50
 
 
 class SandboxMoney:
-    """One credit a key, whatever is asked how often.
+    """One credit per key, however often it is requested.
 
     Every answer under /v1 comes `latency_ms` after its request. A key is in progress from its first request until that
     is answered. The credit is made when the latency is over and answered once it is durable; `slow` comes on top, so a
@@ -41,7 +41,7 @@ class SandboxMoney:
     """
 
     def __init__(self, ledger: Ledger, faults: Faults, *, token: str | None) -> None:
-        """A token of None lets everybody in."""
+        """token: None lets every client in."""
         self._ledger = ledger
         self._faults = faults
         self._authorization = None if token is None else f"Bearer {token}".encode()
@@ -82,7 +82,7 @@ class SandboxMoney:
             self._after_latency(connection.answer, answer)
 
     def _turned_away(self, request: Request, fault: Fault | None) -> Answer | None:
-        """The answer to a request that nobody looks at more closely."""
+        """The answer to a request that is refused before its content is looked at, else None."""
         limit = self._faults.tps_limit
         if limit:
             now_ns = time.monotonic_ns()
@@ -125,7 +125,7 @@ class SandboxMoney:
         )
 
     def _post(self, request: Request, connection: Connection, fault: Fault | None) -> Answer | None:  # noqa: PLR0911 (one exit for each of the contract's cases)
-        """The answer, or None where the credit, the answer or the hanging up comes later."""
+        """The answer, or None if the credit, the answer or the closing comes later."""
         if request.content_type.partition(";")[0].strip().lower() != "application/json":
             return NOT_JSON
         try:
@@ -161,7 +161,7 @@ class SandboxMoney:
         self._after_latency(self._ledger.credit, key, order, on_durable)
 
     def _credited(self, connection: Connection, fault: Fault | None, answer: Answer, key: int | None = None) -> None:
-        """Tell of a durable credit, as well as the fault allows; a key that was in progress is so until then."""
+        """Answer with a durable credit, as far as the fault allows; a key in progress stays so until then."""
         if fault is Fault.SLOW:
             asyncio.get_running_loop().call_later(self._faults.slow_s, self._credited, connection, None, answer, key)
             return
@@ -179,7 +179,7 @@ class SandboxMoney:
         else:
             act(*arguments)
 
-    # The judge's own pages
+    # The sandbox's own pages
 
     def _operate(self, request: Request) -> Answer:
         pages: dict[str, dict[str, Callable[[Request], Answer]]] = {
@@ -209,7 +209,7 @@ class SandboxMoney:
         )
 
     def _reset_stats(self, request: Request) -> Answer:
-        """Begin the measurements anew; the ledger's figures stay."""
+        """Start the measurements again; the ledger's figures stay."""
         self._arrivals.reset()
         self.stalls.reset()
         return self._show_stats(request)

@@ -1,4 +1,4 @@
-"""What the judge measures of itself: how many requests arrived when, and how long its own event loop stood still."""
+"""What the sandbox measures of itself: how many requests arrived when, and how long its own event loop stood still."""
 
 import time
 from collections import deque
@@ -24,7 +24,7 @@ class SlidingSecond:
         return len(stamps_ns)
 
     def add(self, now_ns: int) -> int:
-        """Remember a stamp, never older than the one before; how many the second that ends with it holds."""
+        """Remember a stamp, never older than the one before; returns the count of the second that ends with it."""
         self._stamps_ns.append(now_ns)
         return self.count(now_ns)
 
@@ -37,7 +37,7 @@ class Arrivals:
         self.reset()
 
     def reset(self) -> None:
-        """Begin counting anew; the time of the last arrival stays."""
+        """Start counting again; the time of the last arrival stays."""
         self.requests = 0
         self.max_per_second = 0
         self._second = SlidingSecond()
@@ -52,10 +52,10 @@ class Arrivals:
 
 
 class Stalls:
-    """The longest time the event loop was late, told by a tick that should come every TICK_S.
+    """The longest time the event loop was late, measured by a tick that should come every TICK_S.
 
     While the loop stands still requests wait unread and are then stamped together, so max_per_second may exceed what
-    was sent by up to rate x stall. Whoever judges a limit by this server's clock allows for that.
+    was sent by up to rate x stall. A test that judges a limit by this server's clock must allow for that.
     """
 
     TICK_S = 0.01
@@ -69,7 +69,7 @@ class Stalls:
         self.max_ms = 0.0
 
     def tick(self, now_ns: int) -> None:
-        """The tick came; whoever calls this calls it again after TICK_S."""
+        """The tick came; the caller calls this again after TICK_S."""
         if self._due_ns is not None:
             self.max_ms = max(self.max_ms, (now_ns - self._due_ns) / 1e6)
         self._due_ns = now_ns + int(self.TICK_S * SECOND_NS)

@@ -67,14 +67,14 @@ def _retry_after(value: object) -> str | None:
 
 
 class Faults:
-    """The settings in force, and the seeded dice.
+    """The settings in force, and the seeded random numbers.
 
     Ratios are 0 to 1. All but `rejected` exclude each other, so their sum is at most 1; `rejected` picks members by
-    their id, so the same member meets it every time, at any seed. A `tps_limit` of 0 means none.
+    their id, so the same member meets it every time, at any seed. A `tps_limit` of 0 means no limit.
     """
 
     def __init__(self, ratios: Mapping[str, float], *, latency_ms: int = 50, tps_limit: int = 0, seed: int) -> None:
-        """Raises WrongValueError, naming the setting, for a name or a value that cannot be."""
+        """Raises WrongValueError, naming the setting, for an unknown name or an impossible value."""
         self.slow_s: float = 8
         self.latency_ms = 50
         self.tps_limit = 0
@@ -83,9 +83,9 @@ class Faults:
         self.change({**ratios, "latency_ms": latency_ms, "tps_limit": tps_limit, "seed": seed})
 
     def change(self, wanted: Mapping[str, object]) -> None:
-        """Change what is named and leave the rest; all or nothing. A `seed` throws the dice anew.
+        """Change what is named and leave the rest; all or nothing. A `seed` restarts the random numbers.
 
-        Raises WrongValueError, naming the setting, for a name or a value that cannot be.
+        Raises WrongValueError, naming the setting, for an unknown name or an impossible value.
         """
         ratios = dict(self._ratios)
         others: dict[str, Any] = {}
@@ -132,14 +132,14 @@ class Faults:
         }
 
     def draw(self) -> Fault | None:
-        """Throw the dice once for one request."""
+        """The fault of one request, drawn at random."""
         if not self._steps:
             return None
         thrown = self._dice.random()
         return next((fault for step, fault in self._steps if thrown < step), None)
 
     def rejects(self, member_id: str) -> bool:
-        """Whether money knows no such member: the same answer for the same member, whatever the seed."""
+        """Whether the money API knows no such member: the same answer for the same member, whatever the seed."""
         ratio = self._ratios[Fault.REJECTED]
         return ratio > 0 and zlib.crc32(member_id.encode()) < ratio * 2**32
 

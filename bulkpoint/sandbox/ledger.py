@@ -1,4 +1,4 @@
-"""The durable truth about who was credited: an append-only file of JSON lines, and a small index over it in memory."""
+"""The durable record of who was credited: an append-only file of JSON lines, and a small index over it in memory."""
 
 import asyncio
 import fcntl
@@ -58,16 +58,16 @@ OnDurable = Callable[[str], None]  # takes the transaction id
 class Ledger:
     """Every credit once, found by its key; a credit counts from the moment it is on the disk.
 
-    Credits asked for while one write is under way go together into the next one (group commit). A file that is None
-    means a temporary one that is never synced and gone with the process. Memory: about 200 bytes a credit.
+    Credits requested while one write is under way go together into the next one (group commit). path: None means a
+    temporary file that is never synced and is gone with the process. Memory: about 200 bytes a credit.
     All methods belong to the event loop's thread.
     """
 
     def __init__(self, path: Path | None, *, on_failure: Callable[[OSError], None]) -> None:
         """Open or create the file and read it. on_failure is called once if the disk fails; no credit is made after.
 
-        Raises LedgerError if the file cannot be used, is in use, or holds a line that is no credit. An unfinished
-        last line was never answered for: it is cut off.
+        Raises LedgerError if the file cannot be used, is in use, or has a line that is not a credit. An unfinished
+        last line was never acknowledged: it is cut off.
         """
         self.credits = 0
         self.amount = 0
@@ -79,7 +79,7 @@ class Ledger:
         self._writing: asyncio.Future[None] | None = None
         self._failed = False
         self._on_failure = on_failure
-        self._series = secrets.token_hex(5)  # two ledgers, or two lives of one, never give the same transaction id
+        self._series = secrets.token_hex(5)  # two ledgers, or two openings of one, never give the same transaction id
         self._transactions = 0
         self._synced = path is not None
         self._file = _open(path)
@@ -95,8 +95,8 @@ class Ledger:
         return Credit.read(line)
 
     def credit(self, key: int, order: Order, on_durable: OnDurable) -> None:
-        """Make a credit with a key that has none, nor waits for one; tell its transaction id when it is durable."""
-        if key in self._offsets[key % SHARDS]:  # no assert: a judge is one under `python -O` too
+        """Make a credit with a key that has no credit, nor a waiting one; on_durable gets its id when it is durable."""
+        if key in self._offsets[key % SHARDS]:  # no assert: this must hold under `python -O` too
             raise RuntimeError("a second credit with a key that has one")
         self._waiting.append((key, order, on_durable))
         if self._writing is None and len(self._waiting) == 1:
@@ -179,7 +179,7 @@ class Ledger:
         self._writing = None
         error = writing.exception()
         if error is not None:
-            # After a failed write or sync nobody knows what the disk holds: answer nothing more.
+            # After a failed write or sync it is unknown what is on the disk: answer nothing more.
             self._failed = True
             assert isinstance(error, OSError), "only the disk can fail here"
             self._on_failure(error)

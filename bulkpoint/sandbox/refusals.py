@@ -1,4 +1,4 @@
-"""What the sandbox will not do, in its own words: it judges the payer, so it shares no error with it.
+"""The sandbox's own errors: it judges the payer, so it shares no error with it.
 
 cli/sandbox.py gives each of these its code and its exit code.
 """
@@ -9,12 +9,12 @@ class SandboxError(Exception):
 
 
 class WrongValueError(SandboxError):
-    """A fault, a setting or an address that cannot be."""
+    """An impossible fault, setting or address."""
 
 
 class LedgerError(SandboxError):
-    """The ledger's file cannot be opened, is in use, or holds something that is no credit."""
+    """The ledger's file cannot be opened, is in use, or has a line that is not a credit."""
 
 
 class NotServingError(SandboxError):
-    """The port cannot be had, or the disk no longer takes what is written."""
+    """The port is not available, or the disk no longer accepts writes."""

@@ -37,14 +37,14 @@ def serve(
     seed: int | None = None,
     exit_with_parent: bool = False,
 ) -> None:
-    """Serve money until SIGINT or SIGTERM; returns when the ledger is on the disk.
+    """Serve the money API until SIGINT or SIGTERM; returns when the ledger is on the disk.
 
     Prints `sandbox money on http://<host>:<port>` on stdout once it accepts connections; port 0 takes a free one. The
-    seed of the faults' dice is made up if not given, and printed on stderr if there are faults. A ledger of None is
-    gone with the process. With exit_with_parent it also ends when the process that started it does.
+    seed of the faults is random if not given, and printed on stderr if there are faults. With ledger None, the credits
+    are gone with the process. With exit_with_parent it also ends when the process that started it does.
 
-    Raises WrongValueError for values that cannot be, LedgerError for a ledger that cannot be used, NotServingError if
-    the port is taken or the disk fails.
+    Raises WrongValueError for impossible values, LedgerError for a ledger that cannot be used, NotServingError if the
+    port is taken or the disk fails.
     """
     if not _is_loopback(host):
         raise WrongValueError(f"the sandbox listens on loopback only, and {host!r} is not: use 127.0.0.1")
@@ -86,7 +86,7 @@ async def _serve(
         ticking.cancel()
         server.close()
         for connection in list(connections):
-            connection.reset()  # further requests would keep the ledger from ever being done
+            connection.reset()  # further requests would keep the ledger from ever finishing
     finally:
         await ledger.close()
     if disk_errors:

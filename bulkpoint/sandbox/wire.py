@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a socket: reads whole requests, answers them in order, or hangs up in the two ways a network does.
+"""HTTP/1.1 on a socket: reads whole requests, answers them in order, or closes in the two ways that a network does.
 
 Written on asyncio's protocols because no server framework closes a connection without an answer.
 """
@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import httptools
 
 BODY_BYTES_MAX: Final = 16_384  # the longest valid order is below 10 kB
-DROPPED_BYTES_MAX: Final = 4_194_304  # of a body too large: so much is read and dropped, so that the 413 arrives
+DROPPED_BYTES_MAX: Final = 4_194_304  # of a body too large: this much is read and dropped, so that the 413 arrives
 HEAD_BYTES_MAX: Final = 524_288  # counted by reads of up to 256 kB, so roughly
 READ_AHEAD_MAX: Final = 64  # pipelined requests that wait for the answers before theirs
 
@@ -43,7 +43,7 @@ class Request(NamedTuple):
     body: bytes
     keep_alive: bool
     arrived_ns: int  # monotonic
-    problem: Answer | None  # what the wire itself has to say against it
+    problem: Answer | None  # the refusal of HTTP itself
 
 
 def json_answer(status: int, value: object, headers: str = "") -> Answer:
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         on_request: Callable[[Request, "Connection"], None],
         open_connections: set["Connection"],
     ) -> None:
-        """on_arrival hears of a request when it has been read, on_request when it is its turn to be answered."""
+        """on_arrival gets a request when it has been read, on_request when it is its turn to be answered."""
         self._on_arrival = on_arrival
         self._on_request = on_request
         self._open_connections = open_connections
@@ -120,10 +120,10 @@ class Connection(asyncio.Protocol):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
-    # asyncio.Protocol: what the transport tells
+    # asyncio.Protocol: the transport's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # uvloop's transports are no asyncio.Transport by name
+        self._transport = transport  # type: ignore[assignment]  # uvloop's are not asyncio.Transport by name
         self._open_connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended_by_client = True
-        return self._current is not None  # True keeps the way back open for the answer
+        return self._current is not None  # True keeps the connection open for the answer
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._reading_paused = True
             self._transport.pause_reading()
 
-    # httptools: what the parser tells
+    # httptools: the parser's callbacks
 
     def on_message_begin(self) -> None:
         self._url = b""
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         match name.lower():
             case b"idempotency-key":
-                # Two keys joined are no UUID, so the request is refused.
+                # Two keys joined are not a UUID, so the request is refused.
                 self._idempotency_key = self._idempotency_key + b"," + value if self._idempotency_key else value
             case b"content-type":
                 self._content_type = value
@@ -249,7 +249,7 @@ class Connection(asyncio.Protocol):
         )
         for chunk in chunks:
             self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            await asyncio.sleep(0)  # others' turn, and the transport's chance to say that the client is slow
+            await asyncio.sleep(0)  # lets others run, and the transport report that the client is slow
             await self._writable.wait()
             if self._transport.is_closing():
                 return
