@@ -1,4 +1,4 @@
-"""The words of every edge, one TOML file a language: every file has every key, and the same fields in it."""
+"""All texts for people, one TOML file per language: every file has the same keys, with the same fields in them."""
 
 import tomllib
 from functools import cache
