@@ -1,4 +1,4 @@
-"""The audit log as people and programs see it: its rows, one campaign's history, whether the chain of seals holds."""
+"""The audit log as people and programs see it: its rows, one campaign's history, whether the hash chain is intact."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self

@@ -15,9 +15,9 @@ NESTED_MAX = 3
 
 
 class _Detail:
-    """The detail of a row: whoever puts a value into words takes it; what is left is shown as it is.
+    """The detail of a row: a function that puts a value into words takes it; what is left is shown as it is.
 
-    Rows are written by many hands and versions: a value may be missing, or of another type than usual.
+    Rows are written by several programs and versions: a value may be missing, or of another type than usual.
     """
 
     def __init__(self, detail: Any, timezone: str) -> None:
@@ -35,7 +35,7 @@ class _Detail:
         return self.words(key, "{} " + (noun if one else f"{noun}s"))
 
     def moment(self, key: str, form: str) -> list[str]:
-        """The same, of a time as Python writes it."""
+        """The same for a time in ISO format."""
         value = self._left.pop(key, None)
         try:
             return [] if value is None else [form.format(local_time(datetime.fromisoformat(value), self._timezone))]
@@ -43,7 +43,7 @@ class _Detail:
             return [form.format(_plain(value))]
 
     def drop(self, *keys: str) -> None:
-        """What other words tell already."""
+        """Remove what other words say already."""
         for key in keys:
             self._left.pop(key, None)
 
@@ -52,7 +52,7 @@ class _Detail:
         return [form] if self._left.pop(key, None) is True else []
 
     def rest(self) -> list[str]:
-        """Everything that nobody took; the reason last."""
+        """Everything that was not taken; the reason last."""
         reason = self.words("reason", "reason: {}")
         others = [
             f"{escaped(key).replace('_', ' ')} {_plain(value)}"
@@ -71,9 +71,12 @@ def _plain(value: Any, *, levels: int = NESTED_MAX) -> str:
         case list() | dict() if levels == 0:
             return "..."
         case list():
-            return ", ".join(_plain(one, levels=levels - 1) for one in value) or "-"
+            return ", ".join(_plain(element, levels=levels - 1) for element in value) or "-"
         case dict():
-            return ", ".join(f"{escaped(key)} {_plain(one, levels=levels - 1)}" for key, one in value.items()) or "-"
+            return (
+                ", ".join(f"{escaped(key)} {_plain(element, levels=levels - 1)}" for key, element in value.items())
+                or "-"
+            )
         case _:
             return escaped(str(value))
 
@@ -110,11 +113,13 @@ def _begin(detail: _Detail) -> list[str]:
 
 
 def _end(detail: _Detail) -> list[str]:
-    success = detail.words("success", "success {}") + [f"({one})" for one in detail.number("success_amount", "point")]
-    failed = detail.words("failed", "failed {}") + [f"({one})" for one in detail.number("failed_amount", "point")]
+    success = detail.words("success", "success {}") + [
+        f"({points})" for points in detail.number("success_amount", "point")
+    ]
+    failed = detail.words("failed", "failed {}") + [f"({points})" for points in detail.number("failed_amount", "point")]
     unknown = detail.words("unknown", "of these unknown {}")
     figures = [" ".join(success), " ".join(failed), *(unknown if unknown != ["of these unknown 0"] else [])]
-    return [", ".join(one for one in [*figures, *detail.words("open", "not processed {}")] if one)]
+    return [", ".join(figure for figure in [*figures, *detail.words("open", "not processed {}")] if figure)]
 
 
 def _limit(detail: _Detail) -> list[str]:
@@ -168,10 +173,10 @@ def what(event: AuditEvent, timezone: str) -> str:
     """The detail in words, the reason last; times of `timezone`."""
     detail = _Detail(event.detail, timezone)
     words = _WORDS[event.action](detail) if event.action in _WORDS else []
-    return "; ".join(one for one in [*words, *detail.rest()] if one)
+    return "; ".join(part for part in [*words, *detail.rest()] if part)
 
 
-# How an action is told of one campaign; the detail follows.
+# How an action reads in a campaign's history; the detail follows.
 _HAPPENED = {
     "create": "{who} created it",
     "approve": "{who} approved it",
@@ -190,7 +195,7 @@ _HAPPENED = {
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One sentence of a campaign's story, and the row it stands on; none where it shows by other tables."""
+    """One sentence of a campaign's story, and its audit row; None where other tables show it."""
 
     at: datetime
     sentence: str
@@ -199,23 +204,23 @@ class HistoryEntry:
 
 def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> list[HistoryEntry]:
     """What happened to a campaign, oldest first, from the rows of its history; times of `timezone`."""
-    told = [HistoryEntry(one.occurred_at, sentence(one, timezone), one) for one in events]
-    if not any(one.action == "create" for one in events):
-        told.insert(
+    entries = [HistoryEntry(event.occurred_at, sentence(event, timezone), event) for event in events]
+    if not any(event.action == "create" for event in events):
+        entries.insert(
             0,
             HistoryEntry(campaign.created_at, f"{escaped(campaign.creator)} created it, past bulkpoint: no audit row"),
         )
     if campaign.driver_is_gone and campaign.driver_until is not None:
         gone = f"its job is gone and nothing is paid: `bulkpoint campaign resume {campaign.campaign_id}` takes it over"
-        told.append(HistoryEntry(campaign.driver_until, gone))
-    return told
+        entries.append(HistoryEntry(campaign.driver_until, gone))
+    return entries
 
 
 def sentence(event: AuditEvent, timezone: str) -> str:
     """A row as one sentence about its campaign."""
     happened = _HAPPENED.get(event.action, "{who}: {action}")
-    told = happened.format(who=escaped(event.actor), run=event.run_no, action=escaped(event.action))
+    said = happened.format(who=escaped(event.actor), run=event.run_no, action=escaped(event.action))
     detail = what(event, timezone)
     if not detail:
-        return told
-    return f"{told}; {detail}" if detail.startswith("reason: ") else f"{told}: {detail}"
+        return said
+    return f"{said}; {detail}" if detail.startswith("reason: ") else f"{said}: {detail}"

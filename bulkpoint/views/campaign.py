@@ -88,17 +88,18 @@ class CampaignList(View):
         if not self.campaigns:
             return []
         rows = [("ID", "STATE", "TARGETS", "POINTS", "SUCCESS", "FAILED", "CREATED", "NAME")]
-        for one in self.campaigns:
-            size = (f"{one.target_count:,}", f"{one.target_amount:,}")
-            ended = (f"{one.counts[PaymentState.SUCCESS]:,}", f"{one.counts[PaymentState.FAILED]:,}")
-            created = local_time(one.created_at, screen.timezone)
-            rows.append((str(one.campaign_id), state_words(one.state), *size, *ended, created, escaped(one.name)))
+        for campaign in self.campaigns:
+            size = (f"{campaign.target_count:,}", f"{campaign.target_amount:,}")
+            ended = (f"{campaign.counts[PaymentState.SUCCESS]:,}", f"{campaign.counts[PaymentState.FAILED]:,}")
+            created = local_time(campaign.created_at, screen.timezone)
+            what = (str(campaign.campaign_id), state_words(campaign.state))
+            rows.append((*what, *size, *ended, created, escaped(campaign.name)))
         return aligned(rows, left=("STATE", "CREATED", "NAME"))
 
     def remarks(self) -> Iterable[str]:
         if not self.campaigns:
             return ["There is no campaign yet: bulkpoint campaign create --help"]
-        return [warning for one in self.campaigns if (warning := one.warning())]
+        return [warning for campaign in self.campaigns if (warning := campaign.warning())]
 
 
 class CampaignDetail(CampaignView):

@@ -29,10 +29,10 @@ class SettingsView(View, RootModel[dict[str, SettingView]]):
     @classmethod
     def of(cls, shown: Iterable[ShownSetting]) -> Self:
         """The view of `settings`."""
-        return cls({one.name: SettingView(value=one.value, source=one.source) for one in shown})
+        return cls({setting.name: SettingView(value=setting.value, source=setting.source) for setting in shown})
 
     def as_text(self, screen: Screen) -> list[str]:  # noqa: ARG002 (has no times)
-        rows = [(name, one.value, one.source) for name, one in self.root.items()]
+        rows = [(name, setting.value, setting.source) for name, setting in self.root.items()]
         return aligned(rows, left=rows[0])
 
 
@@ -54,11 +54,13 @@ class RightsView(View):
     @classmethod
     def of(cls, granted: Iterable[GrantedRight]) -> Self:
         """The view of `right list`."""
-        fields = [{"login": one.login, "right": one.permission, "granted_at": one.granted_at} for one in granted]
+        fields = [{"login": row.login, "right": row.permission, "granted_at": row.granted_at} for row in granted]
         return cls.model_validate({"rights": fields})
 
     def as_text(self, screen: Screen) -> list[str]:
         rows, may = [("LOGIN", "RIGHT", "SINCE", "MAY")], words("en")["rights"]
-        for one in self.rights:
-            rows.append((escaped(one.login), one.right, local_time(one.granted_at, screen.timezone), may[one.right]))
+        for view in self.rights:
+            rows.append(
+                (escaped(view.login), view.right, local_time(view.granted_at, screen.timezone), may[view.right])
+            )
         return aligned(rows, left=rows[0])

@@ -25,7 +25,7 @@ BAR_HEIGHT, BAR_RIGHT = 21, 112
 CHARACTER_WIDTH = 6.4
 BARS_MAX = 16
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
-# Beyond this multiple of what was reached the limit would press the curve to the ground.
+# Above this multiple of the highest rate, the limit would make the curve flat.
 LIMIT_SHOWN_MAX = 4
 
 
@@ -139,7 +139,7 @@ class BarsDrawing(NamedTuple):
 
 
 def intervals(stretch: Stretch, *, at_least_s: float) -> list[Interval]:
-    """Mean rates between points that are far enough apart: two samples a moment apart would make a needle."""
+    """Mean rates between points that are far enough apart: two samples a moment apart would make a spike."""
     began = stretch.points[0].at
     kept = [stretch.points[0]]
     for point in stretch.points[1:]:
@@ -159,9 +159,9 @@ def draw_rates(stretches: Sequence[Stretch], *, timezone: str) -> RatesDrawing:
     """The drawing of runs of which at least one took time; its clock is of `timezone`."""
     stretches = [stretch for stretch in stretches if stretch.length_s > 0]
     total_s = sum(stretch.length_s for stretch in stretches)
-    drawn = [intervals(one, at_least_s=max(1.0, total_s / INTERVALS_MAX)) for one in stretches]
-    reached = max(one.rate for run in drawn for one in run)
-    limit = max(one.tps for run in drawn for one in run)
+    drawn = [intervals(stretch, at_least_s=max(1.0, total_s / INTERVALS_MAX)) for stretch in stretches]
+    reached = max(part.rate for run in drawn for part in run)
+    limit = max(part.tps for run in drawn for part in run)
     beyond = reached > 0 and limit > LIMIT_SHOWN_MAX * reached
     top = _above(max(reached * 1.05, 1.0) if beyond else max(reached, limit * 1.05, 1.0))
 
@@ -192,13 +192,13 @@ def _draw_run(
     def up(value: float) -> float:
         return floor - (floor - TOP) * min(value, top) / top
 
-    curve = f"M{x:.1f} {floor}" + "".join(f"V{up(one.rate):.1f}H{across(one.end_s):.1f}" for one in run)
+    curve = f"M{x:.1f} {floor}" + "".join(f"V{up(part.rate):.1f}H{across(part.end_s):.1f}" for part in run)
     limit, pen = "", False
-    for one in run:
-        if one.tps > top:
+    for part in run:
+        if part.tps > top:
             pen = False
             continue
-        limit += f"{'V' if pen else f'M{across(one.begin_s):.1f} '}{up(one.tps):.1f}H{across(one.end_s):.1f}"
+        limit += f"{'V' if pen else f'M{across(part.begin_s):.1f} '}{up(part.tps):.1f}H{across(part.end_s):.1f}"
         pen = True
     ticks = [
         Mark(f"M{across(seconds):.1f} {floor}v4", Label(round(across(seconds), 1), floor + 18, text))
@@ -285,7 +285,7 @@ def amount_edges(lowest: int, highest: int) -> list[int]:
 
 
 def draw_bars(bars: Sequence[Bar]) -> BarsDrawing:
-    """One line a range, of which there is at least one: its points, a bar by state, payments and their share."""
+    """One line per range (at least one): its points, a bar by state, payments and their share."""
     total, longest = sum(bar.total for bar in bars), max(bar.total for bar in bars) or 1
     left = round(12 + CHARACTER_WIDTH * max(len(bar.label) for bar in bars), 1)
     room = WIDTH - left - BAR_RIGHT

@@ -1,6 +1,6 @@
 """docs/errors.md, made from the language files and from the code that raises each error.
 
-`python -m bulkpoint.views.error_docs` writes it (make docs), and a test holds it to the code.
+`python -m bulkpoint.views.error_docs` writes it (make docs), and a test compares it with the code.
 """
 
 import ast
@@ -28,7 +28,7 @@ EXITS = {
 }
 # Facts that the catcher of such an error adds to its own.
 ADDED: dict[str, list[str | None]] = {"InvalidSettingError": ["setting", "value"]}
-# What a code is raised with that comes to its class by way of a variable; elsewhere that is RefusedError.
+# The exit code of a code that its class gets through a variable; elsewhere it is RefusedError's.
 BY_VARIABLE = {"settings.py": ExitCode.USAGE, "embedded": ExitCode.UNREACHABLE}
 
 _HEAD = """\
@@ -61,9 +61,9 @@ What click, the library that reads the command line, has to say is `USAGE`, with
 
 @dataclass(frozen=True)
 class Site:
-    """One place in the code that makes an error or a refusal with a code that stands there.
+    """One place in the source that makes an error or a refusal with a literal code.
 
-    facts, remedies: by their names; none where they come by way of a variable.
+    facts, remedies: by their names; None if they come from a variable.
     """
 
     place: str
@@ -74,7 +74,7 @@ class Site:
 
 
 def sites() -> Iterator[Site]:
-    """Every place in the package where an error or refusal is made of a literal code."""
+    """Every place in the package where an error or refusal is made with a literal code."""
     for path, tree in _modules():
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in EXITS and call.args:
@@ -85,7 +85,7 @@ def sites() -> Iterator[Site]:
 
 
 def texts() -> dict[str, set[str]]:
-    """Every text that stands in the package, with the modules it is in."""
+    """Every string literal of the package, with the modules it is in."""
     found: dict[str, set[str]] = {}
     for path, tree in _modules():
         for node in ast.walk(tree):
@@ -154,7 +154,7 @@ def _codes(node: ast.expr) -> Iterator[str]:
         case ast.IfExp():
             yield from _codes(node.body)
             yield from _codes(node.orelse)
-        case ast.JoinedStr() | ast.BinOp():  # no code, but a sentence: a test finds it by this
+        case ast.JoinedStr() | ast.BinOp():  # not a code but a sentence: a test finds it by this
             yield ast.unparse(node)
 
 

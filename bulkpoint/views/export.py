@@ -82,7 +82,7 @@ def refuse_unstarted(campaign: Campaign) -> None:
 
 
 def write_csv(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
-    """UTF-8 with a header, quoted and with line ends as RFC 4180 has them; times RFC 3339 in UTC, none is empty.
+    """UTF-8 with a header, quoted and with line ends as RFC 4180 has them; times RFC 3339 in UTC, None is empty.
 
     Text that begins like a formula gets a leading apostrophe.
     """
@@ -141,14 +141,16 @@ def _schema() -> "pyarrow.Schema":
 
     types = {str: pa.string(), int: pa.int64(), datetime: pa.timestamp("us", tz="UTC")}
     narrow = {"attempts": pa.int32()}
-    return pa.schema([pa.field(one.name, narrow.get(one.name, types[one.kind]), one.nullable) for one in COLUMNS])
+    return pa.schema(
+        [pa.field(column.name, narrow.get(column.name, types[column.kind]), column.nullable) for column in COLUMNS]
+    )
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose bytes become the file `path` when the block ends well; else whatever was there stays.
+    """A stream whose bytes become the file `path` when the block ends without an error; else the old file stays.
 
-    They wait in `path`.part. Raises UsageError where nothing can be written there.
+    Until then they are in `path`.part. Raises UsageError if nothing can be written there.
     """
     target = path.resolve()
     if target.exists() and not target.is_file():

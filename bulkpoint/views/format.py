@@ -25,7 +25,7 @@ def duration(seconds: float, language: str = "en") -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """`12.3 %`; 0 and 100 only where it is none and all of them."""
+    """`12.3 %`; 0 and 100 only for none and for all of them."""
     if not whole:
         return "-"
     if 0 < part < whole and not 0.05 <= 100 * part / whole < 99.95:

@@ -1,6 +1,6 @@
 """docs/json.md and docs/json.schema.json, made from the views: what each command prints with --json.
 
-`python -m bulkpoint.views.json_docs` writes both (make docs), and a test holds them to the views.
+`python -m bulkpoint.views.json_docs` writes both (make docs), and a test compares them with the views.
 """
 
 import importlib
@@ -179,7 +179,7 @@ def _reach(part: Any, all_kinds: dict[str, Any], reached: dict[str, Any]) -> Non
 
 
 def _plain(part: Any) -> Any:
-    """Without titles, which say a field's name again, and without what the code says of an enum."""
+    """Without titles, which say a field's name again, and without an enum's docstring."""
     if isinstance(part, dict):
         left_out = {"title", "description"} if "enum" in part else {"title"}
         return {key: _plain(each) for key, each in part.items() if not (key in left_out and isinstance(each, str))}

@@ -40,12 +40,13 @@ class OutboxView(View):
     has_kafka: Annotated[bool, NOT_IN_JSON]
 
     def as_text(self, screen: Screen) -> Iterator[str]:
-        yield f"{sum(one.count for one in self.waiting):,} events wait, {len(self.parked):,} were set aside"
+        yield f"{sum(campaign.count for campaign in self.waiting):,} events wait, {len(self.parked):,} were set aside"
         if self.waiting:
             rows = [("CAMPAIGN", "WAITING", "SINCE", "TROUBLE")]
-            for one in self.waiting:
-                since = "" if one.waits_since is None else local_time(one.waits_since, screen.timezone)
-                rows.append((_campaign(one.campaign_id), f"{one.count:,}", since, escaped(one.trouble or "")))
+            for campaign in self.waiting:
+                since = "" if campaign.waits_since is None else local_time(campaign.waits_since, screen.timezone)
+                trouble = escaped(campaign.trouble or "")
+                rows.append((_campaign(campaign.campaign_id), f"{campaign.count:,}", since, trouble))
             yield from ["", *aligned(rows, left=("SINCE", "TROUBLE"))]
         if self.parked:
             table = [("CAMPAIGN", "EVENT", "TYPE", "SET ASIDE", "WHY")]

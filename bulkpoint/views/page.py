@@ -40,13 +40,13 @@ from bulkpoint.views.templates import render
 STATES = (PaymentState.SUCCESS, PaymentState.FAILED, PaymentState.PROCESSING, PaymentState.PENDING)
 FAILURES_SHOWN = 20
 SAMPLES_SHOWN = 600
-# A run whose driver died is closed by whoever resumes it, hours later perhaps: those hours are not of the drawing.
+# A run whose driver died is closed when it is resumed, possibly hours later: those hours are not drawn.
 END_AFTER_SAMPLE_MAX = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the page shows, all of one moment. amounts: payments between the points in `edges`."""
+    """What the page shows, from one snapshot. amounts: payments between the points in `edges`."""
 
     at: datetime
     campaign: Campaign
@@ -88,7 +88,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run in the table of runs; none where it is not known, or while it goes on. done: payments that it ended."""
+    """A run in the table of runs; None: not known, or the run goes on. done: payments that it ended."""
 
     run: int
     kind: str
@@ -157,19 +157,22 @@ def _run_line(run: ReportedRun, samples: Sequence[ReportedSample]) -> RunLine:
 
 
 def _done_in(run: ReportedRun, samples: Sequence[ReportedSample]) -> int | None:
-    last = max((one.done for one in samples if one.run_no == run.run_no), default=None)
+    last = max((sample.done for sample in samples if sample.run_no == run.run_no), default=None)
     after = run.done_after if run.done_after is not None else last
     return None if after is None or run.done_before is None else max(0, after - run.done_before)
 
 
 def _rates(figures: Figures, timezone: str) -> RatesDrawing | None:
-    stretches = [one for run in figures.runs if (one := _stretch(run, figures.samples)) and one.length_s > 0]
+    drawn = (_stretch(run, figures.samples) for run in figures.runs)
+    stretches = [stretch for stretch in drawn if stretch and stretch.length_s > 0]
     return draw_rates(stretches, timezone=timezone) if stretches else None
 
 
 def _stretch(run: ReportedRun, samples: Sequence[ReportedSample]) -> Stretch | None:
     points = [
-        Point(one.at, one.done, one.tps) for one in samples if one.run_no == run.run_no and one.at >= run.started_at
+        Point(sample.at, sample.done, sample.tps)
+        for sample in samples
+        if sample.run_no == run.run_no and sample.at >= run.started_at
     ]
     if not points:
         return None
@@ -182,10 +185,10 @@ def _stretch(run: ReportedRun, samples: Sequence[ReportedSample]) -> Stretch | N
 
 
 def _amounts(figures: Figures) -> BarsDrawing:
-    of_edge = {one.edge: one for one in figures.amounts}
+    of_edge = {counted.edge: counted for counted in figures.amounts}
     bars = []
     for number, (begin, end) in enumerate(pairwise(figures.edges)):
-        one = of_edge.get(number, AmountCount(number, 0, 0, 0))
+        counted = of_edge.get(number, AmountCount(number, 0, 0, 0))
         label = f"{begin:,}" if end - begin == 1 else f"{begin:,} – {end - 1:,}"
-        bars.append(Bar(f"{label} P", one.success, one.failed, one.open))
+        bars.append(Bar(f"{label} P", counted.success, counted.failed, counted.open))
     return draw_bars(bars)

@@ -139,7 +139,7 @@ class PaymentsView(View):
     @classmethod
     def of(cls, found: Iterable[FoundPayment | FoundTarget]) -> Self:
         """The view of `payment find`."""
-        return cls(payments=[PaymentView.of(one) for one in found])
+        return cls(payments=[PaymentView.of(payment) for payment in found])
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         for number, payment in enumerate(self.payments):

@@ -173,7 +173,7 @@ def _head_lines(preview: Preview) -> list[str]:
 
 
 def _digest_lines(preview: Preview) -> list[str]:
-    """Which list it is: what is known of this very list goes here."""
+    """Which list it is; facts about this list belong here."""
     if preview.digest is None:
         assert preview.digest_trouble is not None, "no digest is for a reason"
         return [f"digest      none: {sentence(preview.digest_trouble)}"]
@@ -224,28 +224,28 @@ def _deadline_words(outlook: Outlook, timezone: str) -> str:
 def _histogram(figures: Figures, width: int) -> list[str]:
     rows = [("POINTS", "TARGETS", "SHARE")]
     firsts, lasts = (max(len(f"{edge:,}") for edge in edges) for edges in zip(*_spans(figures.buckets), strict=True))
-    for one in figures.buckets:
-        span = f"{one.first:>{firsts},}" + ("" if one.first == one.last else f" - {one.last:>{lasts},}")
-        rows.append((span, f"{one.count:,}", _percent(one.count, figures.count)))
+    for bucket in figures.buckets:
+        span = f"{bucket.first:>{firsts},}" + ("" if bucket.first == bucket.last else f" - {bucket.last:>{lasts},}")
+        rows.append((span, f"{bucket.count:,}", _percent(bucket.count, figures.count)))
     table = aligned(rows, left=("POINTS",))
     room = max(BAR_CELLS_MIN, min(BAR_CELLS_MAX, width - max(map(len, table)) - 2))
-    most = max(one.count for one in figures.buckets)
-    bars = ["", *(_bar(one.count / most, room) for one in figures.buckets)]
+    most = max(bucket.count for bucket in figures.buckets)
+    bars = ["", *(_bar(bucket.count / most, room) for bucket in figures.buckets)]
     return [f"{line}  {bar}".rstrip() for line, bar in zip(table, bars, strict=True)]
 
 
 def _spans(buckets: Sequence[Bucket]) -> list[tuple[int, int]]:
-    return [(one.first, one.last) for one in buckets]
+    return [(bucket.first, bucket.last) for bucket in buckets]
 
 
 def _bar(part: float, room: int) -> str:
-    """A part of `room` cells, to an eighth; what is more than nothing can be seen."""
+    """A part of `room` cells, to an eighth; whatever is above 0 can be seen."""
     eighths = round(part * room * 8) or (1 if part else 0)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def _reason_table(figures: Figures, width: int) -> list[str]:
-    rows = [(one.reason, one.count, one.amount) for one in figures.reasons]
+    rows = [(total.reason, total.count, total.amount) for total in figures.reasons]
     more, count, amount = figures.other_reasons
     if count:
         at_least = "" if figures.all_reasons_counted else "at least "
@@ -265,5 +265,5 @@ def _problem_lines(preview: Preview) -> list[str]:
 
 
 def _percent(part: int, whole: int) -> str:
-    """One place; a little is not nothing."""
+    """One decimal place; a small part is not shown as 0."""
     return "<0.1 %" if 0 < part < whole / 2_000 else f"{100 * part / whole:.1f} %"

@@ -1,6 +1,6 @@
 """Progress of a run: figures from samples, then a line, an object or a live display of them.
 
-Knows neither the database nor the job: it takes samples from whoever has them.
+Knows neither the database nor the job: the caller has the samples.
 """
 
 import math
@@ -18,7 +18,7 @@ from bulkpoint.views.view import Moment, View
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-# Long enough to be steady, short enough to show a change of the limit while one watches.
+# Long enough to be steady, short enough to show a change of the limit during a watch.
 RATE_WINDOW = timedelta(seconds=10)
 
 
@@ -38,7 +38,7 @@ class Ticker:
         self._samples: deque[Sample] = deque()
 
     def tick(self, sample: Sample) -> Progress:
-        """The progress by this sample; rate and time left are none until there are two samples of a run."""
+        """The progress by this sample; rate and time left are None until there are two samples of a run."""
         if self._samples and self._samples[-1].run_no != sample.run_no:
             self._samples.clear()
         self._samples.append(sample)
@@ -55,7 +55,7 @@ class Ticker:
 
 
 def notes(progress: Progress, timezone: str, deadline: datetime | None = None) -> list[str]:
-    """What holds or throttles, and a deadline that will be missed: for the line below the figures."""
+    """What pauses or throttles the run, and a deadline that will be missed: for the line below the figures."""
     lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample)]
     lines = lines or _waiting_notes(progress)
     if deadline is not None and progress.left_s is not None:
@@ -87,7 +87,7 @@ def _trouble_notes(sample: Sample) -> list[str]:
 
 
 def _waiting_notes(progress: Progress) -> list[str]:
-    """Why nothing happens, where neither the limit nor money is the cause."""
+    """Why nothing happens, where neither the limit nor the money API is the cause."""
     sample = progress.sample
     if sample.state != CampaignState.RUNNING or progress.rate or progress.rate is None or sample.tps == 0:
         return []
@@ -204,7 +204,7 @@ def _show_live(
 
 
 def live_display(progress: Progress, title: str, timezone: str, deadline: datetime | None = None) -> "RenderableType":
-    """What a terminal shows, drawn anew for each sample."""
+    """What a terminal shows, drawn again for each sample."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""What a reconciliation comes to: figures, and every payment or credit on which we and the money API do not agree."""
+"""The result of a reconciliation: figures, and every payment or credit on which we and the money API do not agree."""
 
 import json
 from collections.abc import Iterable, Iterator

@@ -58,7 +58,7 @@ def _shown(value: Any, language: str, timezone: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for, as JSON has it."""
+    """A value that JSON has no type for, as JSON."""
     match value:
         case Refusal():
             return {"code": value.code, "facts": dict(value.facts)}

@@ -1,6 +1,6 @@
 """What a command shows is a view: a model that prints itself as JSON for programs, and as lines for people.
 
-A view is made from what the store read, by one function or model beside it, and holds no connection. A field is added
+A view is made from what the store read, by one function or model next to it, and has no connection. A field is added
 in one place: its JSON, its line in docs/json.md and its part of the schema follow from the model.
 """
 
@@ -18,7 +18,7 @@ from bulkpoint.views.format import utc_time
 Moment = Annotated[
     datetime, PlainSerializer(utc_time, when_used="json"), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-# For people only: a contract that others rely on does not have it.
+# For people only: not part of the JSON that others rely on.
 NOT_IN_JSON = Field(exclude=True)
 
 
@@ -50,7 +50,7 @@ class View(BaseModel):
         raise NotImplementedError
 
     def remarks(self) -> Iterable[str]:
-        """Lines for people that are no part of the result: what to do next."""
+        """Lines for people that are not part of the result: what to do next."""
         return ()
 
 

@@ -1,7 +1,7 @@
 """Pages as Jinja2 templates: everything that is put into one is escaped, and a name that is missing is an error.
 
-A page allows itself no script, and no style but the one stylesheet: a page that is a file has it inside (page.html.j2,
-block `style`), a page that a server sends may link it instead. So no element has a style of its own.
+A page has no script, and no style but the one stylesheet: a page that is a file contains it (page.html.j2, block
+`style`), a page that a server sends may link it instead. So no element has a style of its own.
 """
 
 import base64
