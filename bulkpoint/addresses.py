@@ -1,4 +1,4 @@
-"""Rules for addresses in the settings, and how an address is shown without the secret someone put into it."""
+"""Rules for addresses in the settings, and how an address is shown without a secret that was put into it."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ _URL_CHARACTERS = re.compile(r"[A-Za-z0-9.:/_~%\[\]-]+")  # what every URL parse
 class InvalidSettingError(ValueError):
     """The rule that a setting's value breaks: a code of the language files, and facts beyond setting and value.
 
-    A ValueError, because pydantic takes nothing else for an answer.
+    A ValueError, because that is what pydantic expects of a validator.
     """
 
     def __init__(self, code: str, **facts: Any) -> None:
@@ -50,7 +50,7 @@ def database_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Scheme, host and path; whoever put a password or a key into the rest does not find it in a log."""
+    """Scheme, host and path; the rest is hidden, because a password or a key in it must not reach a log."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The database of this deployment: an external PostgreSQL, or the embedded one while someone uses it."""
+"""The database of this deployment: an external PostgreSQL, or the embedded one while a process uses it."""
 
 import os
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from bulkpoint.store.connect import Database
 
 @contextmanager
 def connection_target(settings: Settings) -> Iterator[Database]:
-    """The database that the settings name, there and accepting connections while the block runs.
+    """The database that the settings name; it accepts connections while the block runs.
 
-    PGPASSFILE is set in this process's environment for as long, because libpq, the JDBC driver in a JVM started from
-    here and the workers of that JVM all read the password by it.
+    PGPASSFILE is set in this process's environment during the block, because libpq, the JDBC driver in a JVM started
+    from here and the workers of that JVM all find the password by it.
 
     Raises:
         UnreachableError: the embedded server does not start. An external one is not tried here.
@@ -22,7 +22,7 @@ def connection_target(settings: Settings) -> Iterator[Database]:
     if settings.database_url is not None:
         yield Database(settings.database_url, Path(os.environ.get("PGPASSFILE", "~/.pgpass")).expanduser())
         return
-    # Not even loaded where the database is an external one.
+    # Not even imported if the database is an external one.
     from bulkpoint.embedded.postgres import embedded_postgres
     from bulkpoint.embedded.postgres_programs import PostgresPrograms
 

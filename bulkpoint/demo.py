@@ -1,6 +1,6 @@
-"""The demo: a campaign paid on this machine with a stand-in for money, and the proof of what was paid.
+"""The demo: a campaign paid on this machine with a stand-in for the money API, and the proof.
 
-Nothing of it is a special case: the same job, database and limit as in earnest, in a folder of its own.
+It has no special case: the same job, database and limit as in production, in a separate folder.
 """
 
 import csv
@@ -50,8 +50,8 @@ from bulkpoint.views.progress import show_progress
 NAME = "가을 감사 이벤트 / Thank-you points"
 REASONS = ("가을 감사 포인트", "생일 축하 포인트", "Welcome back", '불편에 대한 사과, "1차"', "Review reward")
 AMOUNTS = (100, 500, 1_000, 2_500, 10_000)
-# Small, so that it stays about a minute, but every kind of trouble is there: a member money does not know, an answer
-# that wants another try, and a credit whose answer is lost.
+# Small, so that the demo takes about a minute, but with every kind of trouble: an unknown member, an answer that needs
+# another try, and a credit whose answer is lost.
 FAULTS = ("rejected=0.01", "unavailable=0.01", "credit_then_close=0.002")
 FAULT_WORDS = "1 % of the members unknown to it, 1 % of calls put off, 0.2 % of answers lost after the credit"
 LATENCY_MS = 50
@@ -63,7 +63,7 @@ SEED = 20_260_101
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our rows beside money's ledger, member by member."""
+    """Our rows compared with the money API's ledger, member by member."""
 
     paid: int
     credited: int
@@ -128,7 +128,7 @@ def run_demo(*, targets: int, tps: int) -> None:
 
 
 def compare(results: Sequence[Result], ledger: Sequence[dict[str, Any]]) -> Comparison:
-    """Lay our rows beside the ledger's lines."""
+    """Compare our rows with the ledger's lines."""
     paid = {result.member_id: result for result in results if result.state == PaymentState.SUCCESS}
     credited: dict[str, dict[str, Any]] = {}
     twice = 0
@@ -157,7 +157,7 @@ def most_in_a_second(instants: Sequence[float]) -> int:
 
 
 def share_used(sends: Sequence[tuple[float, int]], tps: int) -> float:
-    """How much of the limit was used while payments were sent for the first time; what follows waits for retries."""
+    """How much of the limit was used while payments were sent for the first time; after that it waits for retries."""
     firsts: dict[int, float] = {}
     for instant, seq in sends:
         firsts.setdefault(seq, instant)
@@ -168,7 +168,7 @@ def share_used(sends: Sequence[tuple[float, int]], tps: int) -> float:
 
 
 def _environment(folder: Path, tps: int) -> dict[str, str]:
-    """Nothing of what is set for earnest, but what makes this machine work and people read."""
+    """No production settings, only what this machine needs to work and people need to read."""
     kept = (
         "BULKPOINT_JDBC_JAR",
         "BULKPOINT_POSTGRES_JAR",
@@ -189,7 +189,7 @@ def _environment(folder: Path, tps: int) -> dict[str, str]:
 
 
 def _clear(folder: Path) -> None:
-    """What an earlier demo left; the PostgreSQL stays, for making one takes seconds."""
+    """Delete what an earlier demo left, except PostgreSQL: making one takes seconds."""
     shutil.rmtree(folder / "kafka", ignore_errors=True)
     for old in ("ledger", "targets.csv"):
         for path in folder.glob(f"{old}*"):
@@ -198,7 +198,7 @@ def _clear(folder: Path) -> None:
 
 
 def _drop_everything(connection: Connection) -> None:
-    """Tables and all, of the demo's own database. Here, so that nothing else of bulkpoint can."""
+    """Drop all tables of the demo's own database. It is here, so that nothing else in bulkpoint can do it."""
     with connection.transaction():
         connection.execute("drop schema public cascade")
         connection.execute("create schema public")
@@ -215,7 +215,7 @@ def _write_targets(file: Path, count: int) -> None:
 
 @contextmanager
 def _sandbox(folder: Path) -> Iterator[str]:
-    """A stand-in for money in a process of its own, gone when the block ends or this process does."""
+    """The stand-in, in a separate process; it ends when the block or this process ends."""
     command = [sys.executable, "-m", "bulkpoint.cli.main", "sandbox", "serve", "--port", "0", "--exit-with-parent"]
     command += ["--ledger", str(folder / "ledger"), "--latency-ms", str(LATENCY_MS), "--seed", str(SEED)]
     for fault in FAULTS:
@@ -239,7 +239,7 @@ def _sandbox(folder: Path) -> Iterator[str]:
 
 
 def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settings, environ: dict[str, str]) -> int:
-    """Run the job to its end; on any way out of here, nothing of it is left."""
+    """Run the job to its end; however this function ends, no process of the job is left."""
     ensure_limit(connection, tps=settings.tps, shares=1, actor=os_user())
     plan = plan_start(connection, settings, RunRequest(campaign=campaign_id, actor=os_user()))
     job = start_job(settings, plan.campaign, plan.request, environ=environ)
@@ -270,7 +270,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
 
 
 def _run_id(connection: Connection, campaign_id: int, run: int) -> int:
-    return next(one.run_id for one in list_campaign_runs(connection, campaign_id) if one.run_no == run)
+    return next(listed.run_id for listed in list_campaign_runs(connection, campaign_id) if listed.run_no == run)
 
 
 def _read_ledger(money_url: str) -> list[dict[str, Any]]:
@@ -352,6 +352,6 @@ def _print_next(console: Console, folder: Path) -> None:
 
 
 def _short(path: Path) -> Path:
-    """As seen from here, where it is below."""
+    """Relative to the working directory, if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

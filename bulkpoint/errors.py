@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 6
 
 
-# How a command ends that followed a run to its end.
+# The exit code of a command that followed a run to its end.
 RUN_EXIT_CODES = {
     RunState.COMPLETED: ExitCode.DONE,
     RunState.STOPPED: ExitCode.STOPPED,
@@ -46,24 +46,24 @@ class UsageError(BulkpointError):
 
 
 class RefusedError(BulkpointError):
-    """Understood, and not done: contents, totals, order, state, rights, unknown id."""
+    """Understood and not done, because of contents, totals, order, state, rights, unknown id."""
 
     exit_code = ExitCode.REFUSED
 
 
 class StoppedError(BulkpointError):
-    """A person stopped what was asked for, or a signal did."""
+    """A person or a signal stopped what was asked for."""
 
     exit_code = ExitCode.STOPPED
 
 
 class FailedError(BulkpointError):
-    """A run failed, or bulkpoint itself did: its unpaid rows are kept, and somebody must look."""
+    """A run failed, or bulkpoint itself did: its unpaid rows are kept, and a person must look."""
 
     exit_code = ExitCode.RUN_FAILED
 
 
 class UnreachableError(BulkpointError):
-    """Database, money or Spark cannot be reached."""
+    """The database, the money API or Spark cannot be reached."""
 
     exit_code = ExitCode.UNREACHABLE

@@ -1,7 +1,7 @@
 """Optional parts of bulkpoint: packages that only some machines need (`pip install 'bulkpoint[kafka,slack]'`).
 
-Executors and small hosts do without them. What needs one asks here first, so that a missing package is a sentence and
-not a traceback.
+Executors and small hosts do not have them. Code that needs one asks here first, so that a missing package is a sentence
+and not a traceback.
 """
 
 import importlib

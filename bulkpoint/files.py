@@ -1,6 +1,6 @@
-"""Finds the files that are no Python: sql/, jobs/, conf/, scripts/.
+"""Finds the files that are not Python: sql/, jobs/, conf/, scripts/.
 
-In a checkout they are the top-level folders beside the package; in a built wheel, and in the zip that Spark hands to
+In a checkout they are the top-level folders next to the package; in a built wheel, and in the zip that Spark hands to
 executors (launch/py_files.py), they are inside it, in bulkpoint/_files. Nothing else in the project knows which it is.
 """
 
@@ -28,7 +28,7 @@ def list_names(folder: str) -> list[str]:
 
 
 def path_of(relative: str) -> Path:
-    """The real path of a file or folder, for programs that want one.
+    """The real path of a file or folder, for programs that need one.
 
     Raises:
         UsageError: there is no such file, or it is inside a zip.
@@ -40,7 +40,7 @@ def path_of(relative: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """What is fetched once for this user."""
+    """The folder for what is fetched once for this user."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "bulkpoint"
 

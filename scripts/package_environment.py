@@ -5,7 +5,7 @@
 
 The packages are those of the environment that runs this, which is the driver's: the same versions on both sides. Not in
 the archive: bulkpoint itself, which each job sends along (an old copy here would win over it); PySpark, which a worker
-has with its Spark; and Python, of which a worker must have the same minor version. docs/decisions/0008 says why so.
+has with its Spark; and Python, of which a worker must have the same minor version. docs/decisions/0008 says why.
 """
 
 import importlib.metadata
@@ -17,7 +17,7 @@ import sys
 import tarfile
 from pathlib import Path, PurePath
 
-# What code in executors imports, Spark's Arrow functions included; what these need comes along. A test compares this
+# What code in executors imports, Spark's Arrow functions included; their dependencies are added. A test compares this
 # with what is imported. No optional package is among them: executors neither publish events nor send messages.
 _PACKAGES = (
     "certifi",
@@ -117,7 +117,7 @@ def _add_packages_files(archive: tarfile.TarFile, distribution: importlib.metada
             sources[path.parent / "__pycache__" / compiled.name] = compiled
     for path, source in sources.items():
         if ".." in path.parts or path.is_absolute() or _LEFT_OUT & set(path.parts) or not source.is_file():
-            continue  # commands in bin/, and files that somebody removed
+            continue  # commands in bin/, and files that were removed
         member = archive.gettarinfo(str(source), f"lib/{path.as_posix()}")
         member.uid = member.gid = 0
         member.uname = member.gname = ""

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the checkout ready: .venv with the locked packages, bulkpoint itself (editable), the PostgreSQL JDBC driver, and
 # the PostgreSQL and Kafka of the demo and the tests.
-# Wanted on the machine: Python 3.11 or later, Java 17 or later; root on Debian or Ubuntu gets Java by itself.
+# Needed on the machine: Python 3.11 or later, Java 17 or later; root on Debian or Ubuntu gets Java by itself.
 # `make setup` runs it when something it depends on has changed; running it twice does no harm.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
