@@ -1,7 +1,7 @@
-"""What an answer of money means for the payment it was asked for: one table for calls, one for look-ups.
+"""What an answer of the money API means for its payment: one table for calls, one for look-ups.
 
-The rule behind both: only what money clearly refused is not credited. Where money may have credited without our
-knowing it, the same key is sent again, and the row is never called failed, but unknown.
+The rule behind both: a payment is "not credited" only where the money API clearly refused it. Where the API may have
+credited it without our knowledge, the same key is sent again, and the payment never fails as anything but UNKNOWN.
 
 These values are named tuples: a payment makes three of them, and a frozen dataclass costs three times as much to make.
 """
@@ -18,23 +18,23 @@ CODE_CHARACTERS_MAX = 100
 
 
 class CallTrouble(StrEnum):
-    """What went wrong with a call, where no whole answer came."""
+    """What went wrong with a call that got no complete answer."""
 
-    NOT_CONNECTED = "NOT_CONNECTED"  # refused, unresolved, TLS failed, or no connection in time: nothing left
-    NOT_SENT = "NOT_SENT"  # the gate said no: nothing left
-    TIMED_OUT = "TIMED_OUT"  # it left, and no whole answer came in time
-    RESET = "RESET"  # it left, or part of it, and the connection ended before a whole answer
-    TOO_LARGE = "TOO_LARGE"  # it left, and the answer is larger than we read
-    GARBLED = "GARBLED"  # it left, and the answer is not HTTP
-    SENT_TWICE = "SENT_TWICE"  # it left, the connection died, and the client's own second send was refused
+    NOT_CONNECTED = "NOT_CONNECTED"  # refused, unresolved, TLS failed, or no connection in time: nothing was sent
+    NOT_SENT = "NOT_SENT"  # the gate refused: nothing was sent
+    TIMED_OUT = "TIMED_OUT"  # sent, and no complete answer in time
+    RESET = "RESET"  # sent, at least in part, and the connection ended before a complete answer
+    TOO_LARGE = "TOO_LARGE"  # sent, and the answer is larger than we read
+    GARBLED = "GARBLED"  # sent, and the answer is not HTTP
+    SENT_TWICE = "SENT_TWICE"  # sent, the connection died, and the client's automatic second send was refused
 
 
-# Beside the others, a status is the head of money's own answer.
+# With any other trouble a status may be present: the response headers of the money API arrived.
 _NO_HEAD = frozenset({CallTrouble.NOT_CONNECTED, CallTrouble.NOT_SENT, CallTrouble.GARBLED, CallTrouble.SENT_TWICE})
 
 
 class Credit(NamedTuple):
-    """What money says it credited, in the answer to a look-up."""
+    """What the money API says it credited, in the answer to a look-up."""
 
     campaign_id: int
     member_id: str
@@ -42,9 +42,9 @@ class Credit(NamedTuple):
 
 
 class CallResult(NamedTuple):
-    """What was seen of one wire call. A field is none where the answer has none that can be read.
+    """What was seen of one wire call. A field is None where the answer has no readable value for it.
 
-    `status` may be there beside `trouble`: the head of the answer came, the rest did not.
+    `status` may be set together with `trouble`: the headers of the answer arrived, the rest did not.
     """
 
     status: int | None
@@ -70,7 +70,7 @@ class Action(StrEnum):
     SUCCEED = "SUCCEED"
     FAIL = "FAIL"
     RETRY = "RETRY"  # again with the same key, while tries are left
-    WAIT = "WAIT"  # again with the same key, however often: it says nothing about this payment; the patience bounds it
+    WAIT = "WAIT"  # again with the same key, without limit: the answer is not about this payment; the patience ends it
     RETURN = "RETURN"  # back to PENDING as if it had not been claimed
 
 
@@ -86,7 +86,7 @@ class Halt(StrEnum):
 
 
 class Overload(StrEnum):
-    """What the call says about money itself, whatever it means for this payment."""
+    """What the call says about the money API itself, whatever it means for this payment."""
 
     NONE = "NONE"
     THROTTLED = "THROTTLED"  # lower the rate
@@ -119,7 +119,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRule:
-    """One row of a table. `kind`: what the payment fails as, at once (FAIL) or when its tries are spent (RETRY)."""
+    """One row of a table. `kind`: why the payment fails, at once (FAIL) or when its tries are used up (RETRY)."""
 
     credited: Credited
     action: Action
@@ -131,7 +131,7 @@ class OutcomeRule:
 
 
 class Verdict(NamedTuple):
-    """A row of the table, with what this answer brought along. `code` and `message` are clean and short."""
+    """A row of the table, with the values of this answer. `code` and `message` are cleaned and shortened."""
 
     outcome: Outcome
     credited: Credited
@@ -181,7 +181,7 @@ CALL_OUTCOMES: dict[Outcome, OutcomeRule] = {
     Outcome.NOT_TAKEN: OutcomeRule(
         _NO, Action.RETRY, "money says it did not begin", FailureKind.UNAVAILABLE, overload=Overload.FAILING
     ),
-    # connection refused, or none in time: no try of this payment, since one that was never sent is never FAILED
+    # connection refused, or none in time: not a try, because a payment that was never sent is never FAILED
     Outcome.NOT_CONNECTED: OutcomeRule(
         _NO, Action.WAIT, "nothing left", counts_as_try=False, overload=Overload.FAILING
     ),

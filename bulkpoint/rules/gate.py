@@ -1,4 +1,4 @@
-"""When may the next call leave? One share's part of the limit, decided from plain numbers.
+"""When may the next call leave? A sliding-window log for one share of the limit, decided from plain numbers.
 
 The gate remembers every call that may still count against the limit, whatever the rate was when it left: remembering
 "the last `rate` calls" would forget some of them when the rate falls and rises again within a second.
@@ -22,8 +22,8 @@ class Gate:
     """At most `rate` calls in any sliding second, evenly spaced, with catch-up inside the second.
 
     Counted from the send (default), a call keeps its slot for 1 s + guard after it left. Counted from the answer, it
-    keeps it until 1 s + guard after its answer, so that the limit holds at the receiver's clock whatever the network
-    does in between. Times are seconds of any clock that never goes back; the gate itself reads none.
+    keeps it until 1 s + guard after its answer, so that the limit is kept by the receiver's clock whatever the
+    network does in between. Times are seconds of any clock that never goes back; the gate itself reads no clock.
     """
 
     def __init__(self, *, guard_s: float, counts_from: CountsFrom = "send", rate: float = 0) -> None:
@@ -32,23 +32,23 @@ class Gate:
         self._counts_from = counts_from
         self._rate = rate
         self._free_at: list[float] = []  # heap: when each remembered call stops counting
-        self._unanswered = 0  # counted from the answer: sent, and no answer yet
+        self._unanswered = 0  # only if counted from the answer: sent, not yet answered
         self._last_slot = -math.inf
 
     @property
     def rate(self) -> float:
-        """Calls a second, also fewer than one; 0: nothing leaves."""
+        """Calls a second, may be below 1; 0: nothing leaves."""
         return self._rate
 
     def set_rate(self, rate: float) -> None:
-        """Change the rate; what already left goes on counting."""
+        """Change the rate; calls that have left still count."""
         invariant(rate >= 0, "a rate below zero")
         self._rate = rate
 
     def next_at(self, now: float) -> float:
         """The earliest instant worth asking again; a call may leave at `now` when this is not later than `now`.
 
-        Infinite while held, and while every slot waits for an answer.
+        Infinite while the rate is 0, and while every slot waits for an answer.
         """
         if self._rate == 0:
             return math.inf
@@ -60,7 +60,7 @@ class Gate:
 
     def record_send(self, now: float) -> None:
         """A call leaves at `now`, which `next_at` allowed."""
-        if self.next_at(now) > now:  # an invariant, written out: this is done for every call
+        if self.next_at(now) > now:  # an invariant, written inline because it runs for every call
             raise DefectError("a call left before the gate allowed it")
         catch_up_s = CATCH_UP_S if math.isfinite(self._last_slot) else 0.0  # a first call has nothing to catch up
         self._last_slot = max(self._last_slot + 1 / self._rate, now - catch_up_s)
@@ -85,7 +85,7 @@ class Gate:
         return sorted(known + [now] * self._unanswered)
 
     def remember(self, instants: Iterable[float]) -> None:
-        """Take over what an earlier holder of the share remembered."""
+        """Take over the calls that an earlier holder of the share remembered."""
         for instant in instants:
             heapq.heappush(self._free_at, instant + self._kept_s)
             self._last_slot = max(self._last_slot, instant)

@@ -1,7 +1,7 @@
 """The states of campaigns, runs and payments, and which command may change what.
 
-A campaign has no state of its own: it waits, then shows its latest run's. A run ends once; going on after that is a new
-run. So COMPLETED, FAILED and STOPPED are final, and still nothing is ever stuck.
+A campaign stores no state: it is WAITING, then shows the state of its latest run. A run ends once; continuing is a new
+run. So COMPLETED, FAILED and STOPPED are final, and still no campaign is ever stuck.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class RunKind(StrEnum):
 
 
 class CampaignState(StrEnum):
-    """What a campaign shows: its own two states before any run, then its latest run's."""
+    """What a campaign shows: WAITING or WITHDRAWN before any run, then the state of its latest run."""
 
     WAITING = "WAITING"
     WITHDRAWN = "WITHDRAWN"
@@ -52,14 +52,14 @@ class PaymentState(StrEnum):
 class FailureKind(StrEnum):
     """The type failure_kind of the database: why a payment is FAILED."""
 
-    REJECTED = "REJECTED"  # money said no to this payment
-    MISMATCH = "MISMATCH"  # money knows the key with another body
-    UNAVAILABLE = "UNAVAILABLE"  # money took none of the calls; nothing was credited
-    UNKNOWN = "UNKNOWN"  # perhaps credited; a look-up tells
+    REJECTED = "REJECTED"  # the money API refused this payment
+    MISMATCH = "MISMATCH"  # the money API knows the key with another body
+    UNAVAILABLE = "UNAVAILABLE"  # the money API accepted none of the calls; nothing was credited
+    UNKNOWN = "UNKNOWN"  # in doubt: may have been credited; a look-up finds out
 
 
 class Command(StrEnum):
-    """What changes a campaign or the limit: people's commands, then what a run's driver and time itself do."""
+    """What changes a campaign or the limit: people's commands, then what a run's driver and the clock do."""
 
     CREATE = "create"
     APPROVE = "approve"
@@ -75,11 +75,11 @@ class Command(StrEnum):
     RESTORE_TPS = "restore tps"
 
 
-# What a retry takes where no kind is named. What the money API refused it would refuse again, and where its record and
-# ours disagree people must decide: the other kinds are taken only when they are named.
+# The kinds that a retry takes by default. The other kinds must be named: the money API would refuse a REJECTED payment
+# again, and people must decide on a MISMATCH, where its record and ours disagree.
 RETRIED_KINDS = (FailureKind.UNAVAILABLE, FailureKind.UNKNOWN)
 
-# RETRY runs that take one payment, unless somebody asks for more: what three could not pay wants a look first.
+# RETRY runs that take one payment, unless more are requested: after three failures a person should look first.
 RETRY_RUNS_MAX = 3
 
 # Reaching these is final for a run.
@@ -88,12 +88,12 @@ RUN_ENDS = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.STOPPED})
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One command: where it may be given and why, where it leads, what it leaves behind, and whose right it needs.
+    """One command: in which states it may be given and why, its result, its event and audit row, the right it needs.
 
-    sources: the states it may be given in, None before there is a campaign, each with the reason why it may; none for
-    commands to the deployment. to: the campaign's state after it. opens: the kind of run that it begins. event, action:
-    the type of its outbox event and the action of its audit row, one of each for every change. right: of the database
-    login; None where anyone who can reach the database may.
+    sources: the states it may be given in (None: before the campaign exists), each with the reason; empty for commands
+    to the deployment. to: the campaign's state after it. opens: the kind of run that it begins. event, action: the type
+    of its outbox event and the action of its audit row; every change writes one of each. right: of the database login;
+    None: anyone who can reach the database may.
     """
 
     sources: Mapping[CampaignState | None, str]
@@ -179,7 +179,7 @@ TRANSITIONS: dict[Command, Transition] = {
         action="fail",
     ),
     Command.SET_TPS: Transition({}, None, event="tps.changed", action="tps.set", right=Right.THROTTLE),
-    # The time of a temporary limit is over: the first one who looks brings back the figure before it.
+    # A temporary limit has expired: the first process that notices restores the figure before it.
     Command.RESTORE_TPS: Transition({}, None, event="tps.changed", action="tps.set"),
 }
 
@@ -195,7 +195,7 @@ _REFUSALS: dict[CampaignState, tuple[str, tuple[str, ...]]] = {
 
 
 def refusal(command: Command, state: CampaignState, campaign_id: int) -> Refusal | None:
-    """Why `command` is refused to a campaign in `state`, with what to do instead; None where it may be given."""
+    """Why `command` is refused for a campaign in `state`, and what to do instead; None where it is allowed."""
     if state in TRANSITIONS[command].sources:
         return None
     code, remedies = _REFUSALS[state]

@@ -3,9 +3,9 @@
     sql/migrations/NNNN_before_what_it_does.sql    applied before the code of its version is deployed
     sql/migrations/NNNN_after_what_it_does.sql     applied after that
 
-A version's `before` ones come first. The code of the version before still runs on a database that has them: they add a
-table, a column with a default, an index. What that code would not survive (a column or a value that goes, a rule that
-it breaks) is an `after` one. So a new version is brought in without a pause: `bulkpoint db migrate --before`, the new
+A version's `before` ones come first. The previous version's code still runs on a database that has them: they add a
+table, a column with a default, an index. What would break that code (a column or a value that is removed, a rule that
+it violates) is an `after` one. So a new version is deployed without downtime: `bulkpoint db migrate --before`, the new
 code everywhere, `bulkpoint db migrate`.
 """
 
@@ -38,5 +38,5 @@ def refusal(shipped: Collection[str], applied: Collection[str]) -> Refusal | Non
 
 def _is_after(name: str) -> bool:
     form = _NAME.fullmatch(name)
-    # A name of another form is of a version that we know nothing about: it may have changed anything.
+    # A name of another form comes from an unknown version, which may have changed anything.
     return form is None or form[1] == "after"

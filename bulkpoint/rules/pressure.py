@@ -1,9 +1,9 @@
-"""How fast money lets us, whatever the limit allows: back-pressure and a circuit breaker, for one share of the limit.
+"""How fast the money API lets us send, whatever the limit allows: back-pressure and a circuit breaker for one share.
 
-Back-pressure is AIMD (additive increase, multiplicative decrease). Throttled (429), a share falls to what money took of
-the last second and a little less, then creeps up again: a small cut and a slow return near the rate that was too fast,
-large steps far from it. Halving at every 429, as TCP does, would leave a quarter of money's rate unused. Where most
-calls fail for reasons that are money's, the circuit breaker opens: one call a second probes, until one is answered.
+Back-pressure is AIMD (additive increase, multiplicative decrease). After a 429 a share falls to a little below the rate
+that the API accepted in the last second, then rises again: a small cut and slow growth near the rate that was too fast,
+large steps far from it. Halving at every 429, as TCP does, would leave a quarter of the API's rate unused. Where most
+calls fail for the API's own reasons, the circuit breaker opens: one call a second probes, until one is answered.
 """
 
 import math
@@ -13,41 +13,41 @@ from typing import NamedTuple
 from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
-# A cut is judged by the answers that come after it; so many seconds lie between two, and nothing grows meanwhile.
+# Seconds from one cut to the next, with no growth in between: the answers after a cut show whether it was enough.
 ROUND_S = 1.0
-# Of the rate money was seen to take: stay a little below it, so that several shares creep up before one is too fast.
+# Stay a little below the rate that the API was seen to accept, so that several shares can grow before one is too fast.
 BELOW_CEILING = 0.96
 CUT_MAX = 0.5
-# One of fewer answers than this is not yet a large part of them.
+# With fewer answers than this, one 429 is not yet a large part of them.
 FEW_ANSWERS = 20
-# Growth a second: near the rate that was too fast a part of that rate, elsewhere a part of the permits.
+# Growth per second: near the rate that was too fast, a fraction of that rate; elsewhere, a fraction of the permits.
 NEAR = 0.9
 CREEP = 0.01
-CREEP_FASTER_S = 10.0  # the longer nothing happens, the likelier money allows more than it did
+CREEP_FASTER_S = 10.0  # the longer since the last cut, the likelier the API allows more than before
 CLIMB = 0.1
 RATE_MIN = 0.1
-# Past the old ceiling by this much, it is forgotten.
+# The old ceiling is forgotten when the rate exceeds it by this factor.
 CEILING_FORGOTTEN = 1.2
-# Calls that fail for money's reasons lower the rate when there are more than these, and more than there used to be.
+# Calls that fail for the API's own reasons lower the rate when their ratio is above this, and above the usual one.
 DOWN_RATIO = 0.2
 DOWN_CUT = 0.8
 DOWN_FLOOR = 0.5
 USUAL_S = 10.0
-# The breaker: most of at least so many answers, in 2 to 4 s.
+# The breaker opens when most of at least this many answers failed, within 2 to 4 s.
 BREAKER_ANSWERS_MIN = 8
 BREAKER_WINDOW_S = 2.0
 PROBE_EVERY_S = 1.0
-# Retry-After stops the whole share when most of so many last answers were trouble; else it is for that row alone.
+# Retry-After stops the whole share when most of this many last answers were trouble; else it is for that row only.
 LAST_ANSWERS = 16
-# Trouble with so long a silence before it is new trouble.
+# Trouble after this long without any answer counts as new trouble.
 SILENCE_S = RETRY_AFTER_S_MAX + 30.0
 
 
 class PressureSnapshot(NamedTuple):
-    """What a share hands over to its next holder, and what progress shows. Instants by the clock of who asks.
+    """What a share hands over to its next holder, and what progress shows. Instants by the caller's clock.
 
-    rate: calls a second at most; ceiling: what money was seen to take; cut_at: when that was. open_since: of the
-    breaker. heard_at: when money answered last; trouble after a long silence is new trouble.
+    rate: calls a second at most; ceiling: the rate that the API was seen to accept; cut_at: when that was. open_since:
+    of the breaker. heard_at: when the API last answered; trouble after a long silence is new trouble.
     """
 
     rate: float
@@ -60,9 +60,9 @@ class PressureSnapshot(NamedTuple):
 
 
 class CircuitBreaker:
-    """Opens when most calls fail for money's own reasons; then probes only, until one of them is answered.
+    """Opens when most calls fail for the API's own reasons; then only probes leave, until one of them is answered.
 
-    There is no half-open state: open, it lets a call out every PROBE_EVERY_S, and the first answer closes it.
+    There is no half-open state: while open it lets one call out every PROBE_EVERY_S; the first answer closes it.
     """
 
     def __init__(self) -> None:
@@ -70,13 +70,13 @@ class CircuitBreaker:
         self._recent = _Tally(BREAKER_WINDOW_S)
 
     def observe(self, overload: Overload, now: float) -> bool:
-        """Take in one answer; True when it opened or closed the breaker."""
+        """Count one answer; True when it opened or closed the breaker."""
         recent = self._recent
         recent.add(overload, now)
         if self.open_since is not None:
             if overload is Overload.FAILING:
                 return False
-            self.open_since = None  # throttled, money lives too
+            self.open_since = None  # a 429 also shows that the API is alive
             recent.clear()
             return True
         if overload is Overload.NONE or recent.answers < BREAKER_ANSWERS_MIN or 2 * recent.down <= recent.answers:
@@ -86,12 +86,12 @@ class CircuitBreaker:
 
 
 class Backpressure:
-    """One share's view of money. Times are seconds of any clock that never goes back; it reads none."""
+    """One share's view of the money API. Times are seconds of any clock that never goes back; it reads no clock."""
 
     def __init__(self, *, patience_s: float = math.inf) -> None:
         self._patience_s = patience_s
         self._permits = 0.0
-        self._rate = math.inf  # what money lets us, at most the permits
+        self._rate = math.inf  # what the API lets us send, at most the permits
         self._ceiling: float | None = None
         self._grown_at = self._cut_at = -math.inf
         self._no_cut_until = -math.inf
@@ -101,7 +101,7 @@ class Backpressure:
         self._last = deque[bool](maxlen=LAST_ANSWERS)
         self._round = _Tally(ROUND_S)
         self._breaker = CircuitBreaker()
-        self._usual_down = 0.0  # the part of calls that fails anyway
+        self._usual_down = 0.0  # the fraction of calls that usually fails
         self._usual_at = math.inf
 
     @property
@@ -110,13 +110,13 @@ class Backpressure:
         return self._breaker.open_since is not None
 
     def permit(self, permits: float) -> None:
-        """The share's permits by now. While all is held (0), no patience is used up."""
+        """Set the share's permits. While the limit is paused (0), no patience is used up."""
         self._permits = permits
         if permits == 0:
             self._trouble_since = None
 
     def rate(self, now: float) -> float:
-        """Calls a second that may leave now; 0 while money asked us to wait."""
+        """Calls a second that may leave now; 0 while the API has asked us to wait."""
         breaker_open = self._breaker.open_since is not None
         if self._rate >= self._permits and not breaker_open and now >= self._held_until:
             return self._permits
@@ -128,7 +128,7 @@ class Backpressure:
         return min(self._permits, self._rate)
 
     def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> bool:
-        """Take in one answer; True when there was nothing but trouble for longer than the patience."""
+        """Count one answer; True when there has been nothing but trouble for longer than the patience."""
         self._round.add(overload, now)
         breaker_moved = self._breaker.observe(overload, now)
         self._last.append(overload is not Overload.NONE)
@@ -149,10 +149,10 @@ class Backpressure:
         return now - self._trouble_since > self._patience_s
 
     def snapshot(self, now: float) -> PressureSnapshot | None:
-        """What the next holder must know; None where money has no complaints."""
+        """What the next holder must know; None where the API does not slow this share down."""
         trouble_since = self._trouble_since
         if trouble_since is not None and now - trouble_since < ROUND_S:
-            trouble_since = None  # single failures are no news
+            trouble_since = None  # single failures are not reported
         held_until = self._held_until if now < self._held_until else None
         self._grow(now)
         lowered = self._rate < self._permits
@@ -169,7 +169,7 @@ class Backpressure:
         )
 
     def take_over(self, snapshot: PressureSnapshot, now: float) -> None:
-        """Go on where the share's last holder was."""
+        """Continue where the share's last holder stopped."""
         self._rate = snapshot.rate
         self._ceiling = snapshot.ceiling
         self._grown_at = now
@@ -197,14 +197,14 @@ class Backpressure:
         tally.clear()
 
     def _more_fail_than_usual(self, ratio: float, now: float) -> bool:
-        """Calls that fail at any rate are no reason to slow down: only a growing part of them is."""
+        """Calls that fail however slowly we send are no reason to slow down; only a growing fraction is."""
         usual = self._usual_down
         self._usual_down += (ratio - usual) * -math.expm1((self._usual_at - now) / USUAL_S)
         self._usual_at = now
         return ratio > max(DOWN_RATIO, 2 * usual)
 
     def _begin_again(self, now: float) -> None:
-        """Money answers again: begin at half of what it took, so that the return of all shares is no new outage."""
+        """The API answers again: start at half the rate it accepted, so that all shares together do not overload it."""
         self._rate = max(RATE_MIN, min(self._rate, self._permits) / 2)
         self._grown_at = now
         self._round.clear()
@@ -227,7 +227,7 @@ class Backpressure:
 
 
 class _Tally:
-    """Answers of the last one to two windows, by what they say of money."""
+    """Answers of the last one to two windows, by what they say about the money API."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s

@@ -1,4 +1,4 @@
-"""What somebody looks at before money moves: figures of a list of targets, and when its payment would end."""
+"""What a person checks before points are paid: the figures of a target list, and when its payment would end."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from bulkpoint.rules.readiness import PaymentLimits
 from bulkpoint.rules.refusals import Refusal
 
 BARS_MAX = 12
-# Amounts that differ by no more than this factor are divided evenly; wider ones at 1, 2, 5, 10, 20, 50, ...
+# Amounts that differ by no more than this factor are divided evenly; wider ranges at 1, 2, 5, 10, 20, 50, ...
 EVEN_RATIO_MAX = 25
 REASONS_SHOWN = 20
 
@@ -37,10 +37,10 @@ class ReasonSum:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Targets, their points, and how these are spread; smallest and largest are none where there is no target.
+    """Targets, their points, and how these are spread; smallest and largest are None where there is no target.
 
-    reasons: those with the most points, the first 20. reason_count: how many there are, or at least so many where
-    all_reasons_counted is false: past a bound, rows with yet another reason are counted in no reason's sum.
+    reasons: those with the most points, the first 20. reason_count: how many reasons there are; a minimum where
+    all_reasons_counted is false: past a bound, rows with a further reason are in no reason's sum.
     """
 
     count: int
@@ -54,19 +54,19 @@ class Figures:
 
     @property
     def mean(self) -> float | None:
-        """Points a target."""
+        """Points per target."""
         return self.amount / self.count if self.count else None
 
     @property
     def other_reasons(self) -> tuple[int, int, int]:
         """Reasons, targets and points that are not in `reasons`."""
-        targets = self.count - sum(one.count for one in self.reasons)
-        return self.reason_count - len(self.reasons), targets, self.amount - sum(one.amount for one in self.reasons)
+        targets = self.count - sum(row.count for row in self.reasons)
+        return self.reason_count - len(self.reasons), targets, self.amount - sum(row.amount for row in self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a campaign says of itself, beside its targets. frozen_at: since when these can no longer change."""
+    """What a campaign says about itself, in addition to its targets. frozen_at: since when these cannot change."""
 
     campaign_id: int
     name: str
@@ -78,12 +78,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A file of targets (`file`, its name) or a campaign's (`campaign`), looked at as a whole.
+    """All targets of a file (`file`, its name) or of a campaign (`campaign`), summed up.
 
-    invalid_rows are in none of the figures, duplicate_rows (not counting each member's first) are. problems: the first
-    20, as sentences; problem_count: all. digest: none where the list cannot be loaded, or as digest_trouble says.
-    findings: why the list is not to be paid as it
-    is. open_count: payments still to be sent. limits: the deployment's.
+    The figures include duplicate_rows (the repeated rows of a member, without the first), but not invalid_rows.
+    problems: the first 20, as sentences; problem_count: all. digest: None where the list cannot be loaded, or for the
+    reason in digest_trouble. findings: why the list should not be paid as it is. open_count: payments still to be sent.
+    limits: the deployment's.
     """
 
     file: str | None
@@ -103,7 +103,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Calls a second, 0: on hold; from `until` on, where that is given, tps_afterwards."""
+    """Calls a second (0: paused); from `until` on, where that is given, tps_afterwards applies."""
 
     tps: int
     until: datetime | None = None
@@ -112,9 +112,9 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """When the payments that are open would end, started `now`: none when never, as things are, or when none is open.
+    """When the open payments would end if started `now`. ends_at: None when never at this pace, or when none is open.
 
-    tps_needed: for the deadline; none without one, and where it has passed.
+    tps_needed: to meet the deadline; None without a deadline, and when it has passed.
     """
 
     now: datetime
@@ -133,7 +133,7 @@ class Outlook:
 
 
 def look_ahead(open_count: int, pace: Pace, *, now: datetime, deadline: datetime | None = None) -> Outlook:
-    """When `open_count` calls, one for each payment, are through, and the even rate that the deadline needs."""
+    """When `open_count` calls, one per payment, are done, and the even rate that the deadline needs."""
     ends_at = _end(open_count, pace, now) if open_count else None
     needed = None
     if deadline is not None and deadline > now:
@@ -153,9 +153,9 @@ def _end(open_count: int, pace: Pace, now: datetime) -> datetime | None:
 
 
 def bucket_edges(smallest: int, largest: int) -> list[int]:
-    """Where to count amounts of `smallest` to `largest` points: at figures that people like.
+    """Where to count amounts of `smallest` to `largest` points: at round figures.
 
-    Ascending, one more than parts: part i holds edges[i] <= amount < edges[i + 1].
+    Ascending, one more than there are buckets: bucket i has edges[i] <= amount < edges[i + 1].
     """
     invariant(0 < smallest <= largest, f"amounts of {smallest} to {largest} points")
     if largest <= smallest * EVEN_RATIO_MAX:
@@ -172,7 +172,7 @@ def bucket_edges(smallest: int, largest: int) -> list[int]:
 
 
 def buckets_of(edges: Sequence[int], counts: Sequence[int]) -> tuple[Bucket, ...]:
-    """The parts between bucket_edges with how many targets each has; at the sparser end joined until they are few."""
+    """The buckets between bucket_edges with their counts; merged at the sparser end until at most BARS_MAX are left."""
     parts = zip(pairwise(edges), counts, strict=True)
     buckets = [Bucket(first, after - 1, number) for (first, after), number in parts]
     while len(buckets) > BARS_MAX:
@@ -190,7 +190,7 @@ def _steps() -> Iterator[int]:
 
 
 def find_difference(listed: Listed, figures: Figures) -> Refusal | None:
-    """What is missing from a campaign's targets, or too much; None where they are what was expected."""
+    """What is missing from a campaign's targets, or too much; None where they are as expected."""
     if (figures.count, figures.amount) == (listed.expected_count, listed.expected_amount):
         return None
     targets = _compare(figures.count, listed.expected_count)

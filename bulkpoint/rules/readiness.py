@@ -1,18 +1,18 @@
-"""What keeps a campaign from its first start, whoever asks: its own targets, its approval, and lists paid before."""
+"""What prevents a campaign's first start, for every caller: its targets, its approval, and lists paid before."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from bulkpoint.rules.refusals import Refusal
 
-# A campaign of the same members, amounts and reasons within this is taken for a mistake.
+# A campaign with the same members, amounts and reasons within this time is treated as a mistake.
 REMEMBERED_DAYS = 90
 SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class SameList:
-    """The campaign that had the very same list last, and how many seconds ago it was seen there."""
+    """The latest other campaign with exactly the same list, and how many seconds ago the list was seen there."""
 
     campaign_id: int
     name: str
@@ -21,7 +21,7 @@ class SameList:
 
 @dataclass(frozen=True, slots=True)
 class PaymentLimits:
-    """Points at most for one target and for one campaign, by the deployment's settings; None: no bound."""
+    """The most points for one target and for one campaign, by the deployment's settings; None: no limit."""
 
     per_row: int | None = None
     per_campaign: int | None = None
@@ -32,7 +32,7 @@ NO_LIMITS = PaymentLimits()
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the deployment asks of every campaign, by its settings."""
+    """What the deployment requires of every campaign, by its settings."""
 
     approval_required: bool = False
     limits: PaymentLimits = NO_LIMITS
@@ -43,10 +43,10 @@ NO_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class TargetsState:
-    """What is known of a campaign's targets. Amounts are points.
+    """What is known about a campaign's targets. Amounts are points.
 
-    digest: none where the totals do not match, for then nobody asks. approved_digest: what was approved, none where
-    nothing was. same_as: the earlier campaign that this one is meant to repeat.
+    digest: None where the totals do not match (it is not needed then). approved_digest: what was approved, None if
+    nothing was. same_as: the earlier campaign that this one repeats on purpose.
     """
 
     expected_count: int
@@ -63,7 +63,7 @@ class TargetsState:
 
 
 def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
-    """What stands in the way of campaign `campaign_id`, the first thing of several; None when it is ready."""
+    """The first reason why campaign `campaign_id` may not start; None when it is ready."""
     return (
         find_missing_targets(campaign_id, targets)
         or _limits(campaign_id, targets)
@@ -73,7 +73,7 @@ def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
 
 
 def find_missing_targets(campaign_id: int, targets: TargetsState) -> Refusal | None:
-    """Whether the targets are not the expected ones, by count and sum."""
+    """Why the targets are not the expected ones, by count and sum; None where they are."""
     if (targets.count, targets.amount) == (targets.expected_count, targets.expected_amount):
         return None
     facts = {
@@ -116,7 +116,7 @@ def _repetition(campaign_id: int, targets: TargetsState) -> Refusal | None:
 
 
 def refuse_new_list(same: SameList | None, same_as: int | None) -> Refusal | None:
-    """Why a campaign with a list that was seen before is not even created; None where it may be."""
+    """Why a campaign with a list that was seen before may not even be created; None where it may."""
     if (same is None and same_as is None) or (same is not None and same.campaign_id == same_as):
         return None
     if same is None or same_as is not None:
@@ -125,7 +125,7 @@ def refuse_new_list(same: SameList | None, same_as: int | None) -> Refusal | Non
 
 
 def refuse_repetition(same: SameList | None, same_as: int | None) -> Refusal | None:
-    """Why a campaign may not be named as the repeated one: it has another list; None where it has, or none is named."""
+    """Why `same_as` may not be named as the campaign to repeat: its list differs; None where equal or not given."""
     if same_as is None or (same is not None and same.campaign_id == same_as):
         return None
     if same is None:

@@ -30,7 +30,7 @@ def to_json(refusal: Refusal) -> str:
 
 
 def from_json(text: str) -> Refusal:
-    """The refusal that to_json was given; a fact that JSON has no form for has become its text."""
+    """The refusal that to_json was given; a fact without a JSON form has become text."""
     refusal = _unpacked(json.loads(text))
     if not isinstance(refusal, Refusal):
         raise TypeError("this is no refusal")

@@ -1,4 +1,4 @@
-"""What becomes of a payment after a call, and when it may be sent again. Durations in seconds; no clock is read."""
+"""What happens to a payment after a call, and when it may be sent again. Durations in seconds; no clock is read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import NamedTuple
 from bulkpoint.rules.answers import Action, Credited, Halt, Outcome, Verdict
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 
-# For longer than this money cannot make a payment or a share wait: one absurd header must not keep a run from its end.
+# The money API cannot make a payment or a share wait longer: one absurd header must not keep a run from ending.
 RETRY_AFTER_S_MAX = 60.0
-# After a 429 without Retry-After, or no connection: the next second is a new one at money, too.
+# After a 429 without Retry-After, or without a connection: then a new second has begun at the money API, too.
 WAIT_S_MIN = 1.0
-# Look-ups of one payment in a run, beyond the retries: one soon, one when "not found" is proof.
+# Look-ups of one payment in a run, in addition to the retries: one soon, one when "not found" is proof.
 LOOK_UPS_MAX = 2
 
 # Rows that failed together must not come back together.
 JITTER_S = 0.3
 
-# Tries so far in this run (1 or more) -> seconds to wait before the next one, or none: no more tries.
+# Tries so far in this run (1 or more) -> seconds to wait before the next one; None: no more tries.
 NextTry = Callable[[int], float | None]
 
 
@@ -27,8 +27,8 @@ NextTry = Callable[[int], float | None]
 class RetryPolicy:
     """At most `retries` repeated calls of a payment in a run, `backoff_s` apart: fixed, not exponential.
 
-    The limit already keeps calls apart, and money's own wish to wait (Retry-After) comes on top. random: gives a number
-    from 0 to 1, another one each time.
+    The gate already keeps calls apart, and the money API's Retry-After comes on top. random: returns a new number from
+    0 to 1 each time.
     """
 
     retries: int
@@ -40,12 +40,12 @@ class RetryPolicy:
         return self.backoff_s + JITTER_S * self.random()
 
     def next_try(self, tries: int) -> float | None:
-        """A NextTry: seconds to wait after so many tries; None: they are spent."""
+        """A NextTry: seconds to wait after this many tries; None: no tries are left."""
         return self.wait_s() if tries <= self.retries else None
 
     @property
     def calls_max(self) -> int:
-        """POSTs and GETs of one payment in a run together."""
+        """At most this many POSTs and GETs, together, of one payment in a run."""
         return 1 + self.retries + LOOK_UPS_MAX
 
 
@@ -53,8 +53,8 @@ class Decision(NamedTuple):
     """The payment after the call: what the recorder writes.
 
     state is SUCCESS, FAILED or PENDING. tries: calls of this run that count against the retry limit. wait_s, of a
-    PENDING one: seconds until it may be sent, or looked up, again; None: give it back now, it was not this payment's
-    turn. not_credited: the money API itself said so.
+    PENDING one: seconds until it may be sent, or looked up, again; None: give it back now, the answer was not about
+    this payment. not_credited: the money API itself said so.
     """
 
     state: PaymentState
@@ -70,11 +70,11 @@ class Decision(NamedTuple):
 
 
 def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: NextTry) -> Decision:
-    """What becomes of a payment after the answer to a POST.
+    """What happens to a payment after the answer to a POST.
 
-    tries: those of this run before this call. maybe_credited: as the payment had it. A payment that is perhaps
-    credited never ends FAILED of a kind other than UNKNOWN, whatever its last answer; when its tries are spent it is
-    looked up.
+    tries: those of this run before this call. maybe_credited: as the payment had it. A payment that may have
+    been credited never ends FAILED with a kind other than UNKNOWN, whatever its last answer; when its tries are used
+    up, it is looked up.
     """
     tries += verdict.counts_as_try
     if verdict.action is Action.SUCCEED:
@@ -91,7 +91,7 @@ def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: Next
         backoff_s = next_try(tries)
         if backoff_s is not None:
             return Decision(PaymentState.PENDING, tries, maybe_credited, max(backoff_s, verdict.retry_after_s or 0.0))
-    # That money is still at work on it outlives money's own word for it: see absence_proven_in_s.
+    # IN_PROGRESS is kept in place of the money API's own code: absence_proven_in_s depends on it.
     code = verdict.outcome.value if verdict.outcome is Outcome.IN_PROGRESS else verdict.code or verdict.outcome.value
     if maybe_credited and verdict.halt is None:
         soon_s = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
@@ -116,11 +116,11 @@ def decide_look_up(
     calls_max: int,
     absence_proven_in_s: float | None,
 ) -> Decision:
-    """What becomes of a payment after the answer to a GET of its key.
+    """What happens to a payment after the answer to a GET of its key.
 
     tries: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
-    was only refused so far is looked up when its key is too old to be sent. failure_code: what it fails as when nothing
-    is learnt. absence_proven_in_s: see there. Only here does a payment stop being maybe_credited: money itself said so.
+    was only refused so far is looked up when its key is too old to be sent. failure_code: the code it fails with.
+    absence_proven_in_s: see there. maybe_credited ends only here: the money API itself said so.
     """
     tries += verdict.counts_as_try
     if verdict.credited is Credited.YES:
@@ -162,9 +162,9 @@ def absence_proven_in_s(
     after_s: float,
     failure_code: str | None = None,
 ) -> float | None:
-    """Seconds until "not found" would mean "not credited"; none: in this run it never will.
+    """Seconds until "not found" would mean "not credited"; None: in this run it never will.
 
-    A key that money called in progress to the last is not absent because a look-up does not show it.
+    If the last answer about a key was "in progress", a look-up that does not find it proves nothing.
     """
     if failure_code == Outcome.IN_PROGRESS:
         return None
@@ -173,14 +173,14 @@ def absence_proven_in_s(
 
 
 def may_send(*, since_first_sent_s: float | None, retention_s: float) -> bool:
-    """Whether money still remembers the key, so that sending it again cannot pay twice; a first send always may."""
+    """Whether the money API still remembers the key, so a repeated send cannot pay twice; True for a first send."""
     return since_first_sent_s is None or since_first_sent_s < retention_s
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Seconds to wait, 0 to RETRY_AFTER_S_MAX, from a Retry-After header (RFC 9110, 10.2.3); none: it says nothing.
+    """Seconds to wait, 0 to RETRY_AFTER_S_MAX, from a Retry-After header (RFC 9110, 10.2.3); None: it says nothing.
 
-    value: seconds or an HTTP-date. now: aware. A date that has passed is 0; a negative or garbled value is none.
+    value: seconds or an HTTP-date. now: aware. A date that has passed is 0; a negative or garbled value is None.
     """
     value = value.strip()
     if value.isascii() and value.isdigit():

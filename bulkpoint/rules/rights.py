@@ -1,4 +1,4 @@
-"""What a database login may be allowed to do. Stopping needs no right: whoever sees money leave may end it."""
+"""What a database login may be allowed to do. Stopping needs no right: anyone who sees a wrong payment may stop it."""
 
 from enum import StrEnum
 

@@ -4,7 +4,7 @@ from bulkpoint.rules.invariants import invariant
 
 
 def permits(tps: int, shares: int, share: int) -> int:
-    """Calls a second that share number `share` (from 0) may send; 0 while `tps` is smaller than its number asks."""
+    """Calls a second that share number `share` (from 0) may send; 0 while `tps` is too small for it."""
     invariant(tps >= 0, f"a limit of {tps} calls a second")
     invariant(0 <= share < shares, f"share {share} of {shares}")
     return tps // shares + (share < tps % shares)

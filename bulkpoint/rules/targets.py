@@ -1,4 +1,4 @@
-"""What a target row must be. The one home of these rules; the constraints of campaign_target say the same."""
+"""The rules for a target row. This is their only definition in code; the constraints of campaign_target repeat them."""
 
 import re
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ REASON_CHARACTERS_MAX = 500
 _AMOUNT_DIGITS_MAX = len(str(AMOUNT_MAX))
 _SHOWN_MAX = 40  # characters of a wrong amount in a sentence
 
-# Most rows of most files; what does not match is looked at closely, and may be as good.
+# Matches most rows of most files; a row that does not match is checked in full, and may still be valid.
 _PLAIN_MEMBER_ID = re.compile(rf"[!-~]{{1,{MEMBER_ID_CHARACTERS_MAX}}}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL no PostgreSQL text can hold, half a character no UTF-8
+_NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")  # PostgreSQL cannot store NUL; UTF-8 has no half characters
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that a row breaks: its name, for counting, and a sentence for whoever mends the file."""
+    """A rule that a row breaks: its name, for counting, and a sentence for the person who fixes the file."""
 
     rule: str
     sentence: str
 
 
 def check_row(member_id: object, amount: object, reason: object, *, amount_max: int = AMOUNT_MAX) -> list[Violation]:
-    """Every rule that the row breaks, none for a good one.
+    """Every rule that the row breaks; empty for a valid row.
 
     amount: a whole number, or its text from a file, which must be ASCII digits and nothing else, so that int(amount)
-    is what everybody reads. A null of a file is none. amount_max: points, where the deployment allows less.
+    is what every reader sees. A null in a file is None. amount_max: points, where the deployment allows less.
     """
     if (
         type(member_id) is str

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bulkpoint.rules.invariants import invariant
 
-WAVE_ROWS_MAX = 1_000_000  # a failed wave is read again whole, and its plan is held by the driver
+WAVE_ROWS_MAX = 1_000_000  # a failed wave is read again whole, and the driver keeps its plan in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ def wave_rows(tps: int, shares: int, wave_seconds: float, rows_max: int = WAVE_R
 
 
 def waves(first_seq: int, last_seq: int, rows: int) -> Iterator[Wave]:
-    """first_seq..last_seq in ranges of `rows`; the last one is what is left."""
+    """first_seq..last_seq in ranges of `rows`; the last range has the rest."""
     invariant(rows > 0, f"waves of {rows} payments")
     for number, first in enumerate(range(first_seq, last_seq + 1, rows), start=1):
         yield Wave(number, first, min(first + rows - 1, last_seq))
 
 
 def cut(open_counts: Iterable[tuple[int, int]], *, bucket_rows: int, rows: int) -> Iterator[Wave]:
-    """Ranges that hold about `rows` open payments each, and together every open payment once.
+    """Ranges with about `rows` open payments each; together they have every open payment once.
 
     open_counts: (bucket, open payments in it), ascending; bucket b is seq b * bucket_rows + 1 to (b + 1) * bucket_rows.
     A range is longer than `rows` only where a single bucket is. Gaps with nothing open are in no range, or inside one.
