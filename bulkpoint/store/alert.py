@@ -1,4 +1,4 @@
-"""What needs a person: asked every minute by whoever watches; changes nothing, needs no right."""
+"""What needs a person: queried every minute by monitoring; changes nothing, needs no right."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,20 +7,20 @@ from typing import Literal
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
-# A limit of 0 is a tool: for a look at money's answers it takes minutes. After ten, somebody may have forgotten it.
+# A limit of 0 is for checking answers of the money API, which takes minutes. After ten it may have been forgotten.
 HOLD_S_MAX = 600.0
-# Longer than whatever a run waits for by itself: the breaker's patience, the time a look-up needs to prove absence.
+# Longer than anything a run itself waits for: the breaker's patience, the time a look-up needs to prove absence.
 STANDSTILL_S_MAX = 600.0
 
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing that goes wrong, with a campaign that says RUNNING, or with an event on its way out.
+    """One thing that goes wrong, with a campaign that says RUNNING, or with an event to be published.
 
-    DRIVER_GONE: the driver's lease has passed, at `since`. ON_HOLD: the limit is 0, set at `since` by `who`, for `why`,
-    up to `until`, each of the last two none where it was not said. STANDSTILL: no payment has ended since `since`,
-    though the limit lets calls out. PARKED: Kafka
-    refuses one of its events, for `why`. `key` is the same for as long as the trouble is the same one.
+    DRIVER_GONE: the driver's lease expired at `since`. ON_HOLD: the limit is 0, set at `since` by `who`, for `why`, up
+    to `until`; `why` and `until` are None where not given. STANDSTILL: no payment has ended since `since`, though the
+    limit lets calls out. PARKED: Kafka refuses one of its events (a dead letter), for `why`. `key` stays the same for
+    as long as the trouble is the same one.
     """
 
     kind: Literal["DRIVER_GONE", "ON_HOLD", "STANDSTILL", "PARKED"]
@@ -37,5 +37,5 @@ _ALERTS = Query("find_alerts", Alert)
 
 
 def find_alerts(connection: Connection) -> list[Alert]:
-    """Everything that needs a person now, of one moment; empty when all is well. A few rows are read, whatever runs."""
+    """Everything that needs a person now, from one snapshot; empty when all is well. Reads only a few rows."""
     return _ALERTS.all(connection, hold_s_max=HOLD_S_MAX, standstill_s_max=STANDSTILL_S_MAX)

@@ -1,4 +1,4 @@
-"""The audit log: who did what and when, append-only and sealed by the database."""
+"""The audit log: who did what and when; append-only, a hash chain that the database makes."""
 
 import getpass
 import os
@@ -21,7 +21,7 @@ BEFORE_THE_FIRST = sha256(b"").digest()
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """One row of the log. `login` is the database's own word, `actor` what the caller claimed.
+    """One row of the log. `login` is what the database knows, `actor` what the caller claimed.
 
     run_no: within its campaign. detail: what the action is about, as it was written. hash: 32 bytes.
     """
@@ -41,7 +41,7 @@ class AuditEvent:
 
 @dataclass(frozen=True)
 class AuditChoice:
-    """Which rows are wanted; none: all. `since` belongs to the time, `until` no longer."""
+    """Which rows are wanted; None: all. `since` is included in the time, `until` is not."""
 
     campaign_id: int | None = None
     action: str | None = None
@@ -56,11 +56,11 @@ class BreakKind(StrEnum):
 
     ALTERED = "ALTERED"  # a row's seal does not fit it and the row before
     MISSING = "MISSING"  # a number is left out
-    CUT = "CUT"  # the head has counted further than the rows go
-    UNSEALED = "UNSEALED"  # the rows go further than the head has counted
+    CUT = "CUT"  # the head counts more rows than there are: the end was cut off
+    UNSEALED = "UNSEALED"  # there are more rows than the head counts
     HEAD_ALTERED = "HEAD_ALTERED"  # head and last row have different hashes
     HEAD_GONE = "HEAD_GONE"
-    REWRITTEN = "REWRITTEN"  # the chain holds, but is not the one of which somebody kept a hash
+    REWRITTEN = "REWRITTEN"  # the chain is whole, but does not have the hash that a person kept
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Break:
     """The first place where the chain is broken.
 
     audit_no, occurred_at: the row that does not fit, the first one that is missing (without a time), or the last row
-    where the head is the trouble. to_no: the last of the rows in a row that are missing.
+    where the head is wrong. to_no: the last number of the missing range.
     """
 
     kind: BreakKind
@@ -79,7 +79,7 @@ class Break:
 
 @dataclass(frozen=True)
 class KeptHash:
-    """A row's number and hash (32 bytes), as somebody has written them down elsewhere."""
+    """A row's number and hash (32 bytes), as a person has kept them elsewhere."""
 
     audit_no: int
     hash: bytes
@@ -87,7 +87,7 @@ class KeptHash:
 
 @dataclass(frozen=True)
 class Verification:
-    """What the chain came to. last_hash: of the last row, 32 bytes; of no row where there is none."""
+    """The result of checking the chain. last_hash: of the last row, 32 bytes; of empty input where there is none."""
 
     rows: int
     last_no: int
@@ -127,9 +127,9 @@ def write_audit(
     actor: str,
     detail: dict[str, Any],
 ) -> None:
-    """Add one sealed row, inside the transaction that does what it tells of.
+    """Add one sealed row, inside the transaction of the action that it records.
 
-    `actor` is the claimed name; operating-system user, host and database login are filled in beside it.
+    `actor` is the claimed name; operating-system user, host and database login are added to it.
     `run_no` is the number within its campaign.
     """
     connection.execute(
@@ -147,7 +147,7 @@ def write_audit(
 
 
 def os_user() -> str:
-    """The operating system's name for who runs this; the default actor."""
+    """The operating system's name of the user that runs this; the default actor."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no entry in the password file
@@ -155,7 +155,7 @@ def os_user() -> str:
 
 
 def list_audit(connection: Connection, choice: AuditChoice, *, rows_max: int) -> list[AuditEvent]:
-    """The latest rows of the choice, that many at most, oldest first."""
+    """The latest rows of the choice, at most `rows_max`, oldest first."""
     return _AUDIT.all(connection, **asdict(choice), rows_max=rows_max)[::-1]
 
 
@@ -170,14 +170,14 @@ def list_history(connection: Connection, campaign_id: int) -> list[AuditEvent]:
 
 
 def verify_audit(connection: Connection, kept: KeptHash | None = None) -> Verification:
-    """Make every seal again and compare; also with a hash that somebody has kept. One pass, changes nothing."""
+    """Compute every seal again and compare; also with a hash that a person kept. One pass, changes nothing."""
     links = _LINKS.one(connection, kept_no=kept and kept.audit_no)
     last_no, last_hash = links.last_no or 0, links.last_hash or BEFORE_THE_FIRST
     return Verification(links.rows, last_no, links.last_at, last_hash, _find_break(links, last_no, last_hash, kept))
 
 
 def _find_break(links: _Links, last_no: int, last_hash: bytes, kept: KeptHash | None) -> Break | None:
-    """The rows from the first on, then the head, then what was kept: that only says something of a whole chain."""
+    """Check the rows first, then the head, then the kept hash, which proves something only for a whole chain."""
     if links.broken_no is not None:
         if links.broken_no > links.before_no + 1:
             return Break(BreakKind.MISSING, links.before_no + 1, None, links.broken_no - 1)

@@ -14,13 +14,13 @@ from bulkpoint.store.sql import sql
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign and its latest run (`run_no` and what begins with run: none before the first start).
+    """A campaign and its latest run (`run_no` and all fields named run_*: None before the first start).
 
-    driver_until: how long the run's driver has its lease. driver_is_gone: the run says RUNNING and nobody drives it.
-    creator and approved_by are claimed names, creator_login and approved_login the database's own. same_as: the earlier
-    campaign of which the list is a wanted repetition.
+    driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive. creator
+    and approved_by are claimed names, creator_login and approved_login the database's own. same_as: the earlier
+    campaign whose list this one repeats on purpose.
 
-    Amounts are points. target_count, target_amount and digest are none before the freeze.
+    Amounts are points. target_count, target_amount and digest are None before the freeze.
     """
 
     campaign_id: int
@@ -54,7 +54,7 @@ class Campaign:
 
 @dataclass(frozen=True)
 class QueuedCampaign:
-    """A campaign that waits. `due` is false while its not_before has not come."""
+    """A campaign that waits. `due` is false until its not_before has passed."""
 
     campaign_id: int
     due: bool
@@ -62,7 +62,7 @@ class QueuedCampaign:
 
 @dataclass(frozen=True)
 class Counts:
-    """Payments and points by state. FAILED includes UNKNOWN; failure_kinds: FAILED payments of every kind there is."""
+    """Payments and points by state. FAILED includes UNKNOWN; failure_kinds: FAILED payments for every kind there is."""
 
     pending: int
     processing: int
@@ -129,14 +129,14 @@ def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
 
 
 def lock_campaign(connection: Connection, campaign_id: int) -> None:
-    """Hold the campaign's row until the caller's transaction ends: the first lock of every change of its state."""
+    """Lock the campaign's row until the caller's transaction ends: the first lock of every change of its state."""
     _LOCK.first(connection, campaign_id=campaign_id)
 
 
 def approve(connection: Connection, campaign_id: int, *, actor: str, digest: bytes) -> None:
-    """Mark a campaign's targets as approved, in the caller's transaction, which holds its row.
+    """Mark a campaign's targets as approved, in the caller's transaction, which has locked its row.
 
-    Raises RefusedError where this login created the campaign itself: the database sees to it.
+    Raises RefusedError where this login created the campaign itself (four-eyes): the database enforces it.
     """
     try:
         connection.execute(sql("approve_campaign"), {"campaign_id": campaign_id, "actor": actor, "digest": digest})
@@ -145,7 +145,7 @@ def approve(connection: Connection, campaign_id: int, *, actor: str, digest: byt
 
 
 def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:
-    """Mark a campaign as taken out, in the caller's transaction, which holds its row."""
+    """Mark a campaign as withdrawn, in the caller's transaction, which has locked its row."""
     connection.execute(sql("withdraw_campaign"), {"campaign_id": campaign_id, "actor": actor, "reason": reason})
 
 

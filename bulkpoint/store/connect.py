@@ -20,9 +20,9 @@ T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_TIMEOUT_S = 5
-# A peer that vanished is noticed by the kernel after this long, also in the middle of a statement.
+# The kernel notices a vanished peer after this long, also in the middle of a statement.
 TCP_USER_TIMEOUT_MS = 3_000
-# A database that restarts or fails over is back within this; nothing is sent meanwhile.
+# A database that restarts or fails over is back within this time; no call is sent meanwhile.
 PATIENCE_S = 120.0
 ASK_AGAIN_S = 0.5
 
@@ -39,7 +39,7 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     """Open an autocommit connection; `name` is what pg_stat_activity shows.
 
     Keeps no session state and prepares no statement, so it works behind a transaction pooler.
-    Raises UnreachableError, with the server's own words.
+    Raises UnreachableError, with the server's own message.
     """
     try:
         return psycopg.connect(
@@ -58,7 +58,7 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
 
 @contextmanager
 def reachable(conninfo: str) -> Iterator[None]:
-    """Turn a connection that breaks inside the block into an UnreachableError, a login that may not into a refusal."""
+    """Turn a connection that breaks inside the block into an UnreachableError, a missing permission into a refusal."""
     try:
         yield
     except psycopg.OperationalError as error:
@@ -73,8 +73,8 @@ def reachable(conninfo: str) -> Iterator[None]:
 def answered_within(connection: Connection, seconds: float) -> Iterator[None]:
     """Break the connection when the statements inside the block are not answered in time.
 
-    The kernel's time-outs see a dead peer, not a link that takes bytes and brings none back. The block then ends in
-    psycopg.OperationalError, and the connection is of no more use.
+    The kernel's time-outs see a dead peer, not a link that accepts bytes and returns none. The block then ends with
+    psycopg.OperationalError, and the connection cannot be used again.
     """
     timer = threading.Timer(seconds, _break, (connection,))
     timer.daemon = True
@@ -86,10 +86,10 @@ def answered_within(connection: Connection, seconds: float) -> Iterator[None]:
 
 
 class Link:
-    """A connection that outlasts its loss: a question that was not answered is asked again, on a new one.
+    """A connection that repairs itself: a question that was not answered is asked again on a new connection.
 
-    For one thread. Questions must bear being asked twice: the reply to a commit may be what was lost. With no patience
-    a question is asked once, and the next one is asked on a new connection.
+    For one thread. Questions must be safe to repeat (at-least-once): the lost reply may be that of a commit. With no
+    patience a question is asked once, and the next one on a new connection.
     """
 
     def __init__(self, conninfo: str, *, name: str, answer_s_max: float, patience_s: float = PATIENCE_S) -> None:
@@ -123,8 +123,8 @@ class Link:
 class PeriodicLink:
     """A turn every `every_s` seconds, in a thread of its own with a link of its own, until `stop`.
 
-    `turn` says whether there is to be another. Its link asks each question once: UnreachableError is for the turn to
-    meet, which may hope for the next one. Any other error ends the thread.
+    `turn` returns whether to go on. Its link asks each question once: `turn` itself handles UnreachableError, and may
+    wait for the next turn. Any other error ends the thread.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class PeriodicLink:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the turns; returns when the last one is over."""
+        """End the turns; returns when the last one has ended."""
         self._stopping.set()
         self._thread.join()
 
@@ -169,7 +169,7 @@ def where(conninfo: str) -> str:
 
 
 def refused_row(error: psycopg.Error) -> dict[str, str]:
-    """What the database says of a row that it does not take: why, and which one."""
+    """What the database says about a row that it refuses: why, and which row."""
     return {"why": error.diag.message_primary or _first_line(error), "row": error.diag.context or "?"}
 
 
@@ -179,7 +179,7 @@ def _first_line(error: Exception) -> str:
 
 
 def with_passfile(conninfo: str, passfile: Path) -> str:
-    """The same database, with the file that holds its password named: for processes without our environment."""
+    """The same database, with the path of its password file: for processes without our environment."""
     return make_conninfo(conninfo, passfile=str(passfile))
 
 

@@ -1,4 +1,4 @@
-"""Lists that were seen: the same one paid twice is the commonest accident."""
+"""Lists that were seen before: paying the same list twice is the most common accident."""
 
 from bulkpoint.rules.readiness import REMEMBERED_DAYS, SameList
 from bulkpoint.store.connect import Connection
@@ -14,7 +14,7 @@ def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> No
 
 
 def find_same_list(connection: Connection, campaign_id: int, digest: bytes) -> SameList | None:
-    """The other campaign that had this list last, within 90 days; none where there is none, or it was withdrawn."""
+    """The other campaign that had this list last, within 90 days; None where there is none, or it was withdrawn."""
     return _SAME_LIST.first(connection, campaign_id=campaign_id, digest=digest, days=REMEMBERED_DAYS)
 
 

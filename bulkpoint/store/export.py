@@ -1,4 +1,4 @@
-"""What a report reads: every payment of a campaign as a stream, and the figures of its page, all of one moment."""
+"""What a report reads: every payment of a campaign as a stream, and the figures of its page, all from one snapshot."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
-# One round trip: large enough to be cheap, some 10 MB as Python has them.
+# One round trip: large enough to be cheap, about 10 MB in Python.
 BATCH_ROWS = 10_000
 
 
 class PaymentRow(NamedTuple):
-    """One payment as it is exported; amount in points, attempts those of its latest run, times in UTC."""
+    """One payment as it is exported; amount in points, attempts: of its latest run, times in UTC."""
 
     campaign_id: int
     member_id: str
@@ -42,7 +42,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class ReportedRun:
-    """A run; done_before and done_after: payments that had ended when it began and when it ended, none if not known."""
+    """A run; done_before and done_after: payments that had ended when it began and when it ended, None if not known."""
 
     run_no: int
     kind: RunKind
@@ -57,7 +57,7 @@ class ReportedRun:
 
 @dataclass(frozen=True, slots=True)
 class ReportedSample:
-    """Payments of the campaign that had ended, and the limit in calls a second, at one moment of a run."""
+    """Payments of the campaign that had ended, and the limit in calls a second, at one time of a run."""
 
     run_no: int
     at: datetime
@@ -105,15 +105,15 @@ def list_reported_runs(connection: Connection, campaign_id: int) -> list[Reporte
 
 
 def list_samples(connection: Connection, campaign_id: int, *, samples_max: int) -> list[ReportedSample]:
-    """At most so many samples of all runs together, in order, evenly chosen; and the last one of each run besides."""
+    """At most `samples_max` samples of all runs together, in order, evenly chosen; plus the last one of each run."""
     return _SAMPLES.all(connection, campaign_id=campaign_id, samples_max=samples_max)
 
 
 def amount_range(connection: Connection, campaign_id: int) -> AmountRange:
-    """The lowest and the highest amount, in points, of a campaign that is frozen. One scan of it."""
+    """The lowest and the highest amount, in points, of a frozen campaign. One scan of it."""
     return _AMOUNT_RANGE.one(connection, campaign_id=campaign_id)
 
 
 def count_amounts(connection: Connection, campaign_id: int, edges: Sequence[int]) -> list[AmountCount]:
-    """Payments by amount, between ascending edges in points; edges that have none are left out. One scan."""
+    """Payments by amount, between ascending edges in points; edges without payments are left out. One scan."""
     return _AMOUNTS.all(connection, campaign_id=campaign_id, edges=list(edges))

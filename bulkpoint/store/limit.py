@@ -11,9 +11,9 @@ from bulkpoint.store.sql import sql
 
 @dataclass(frozen=True)
 class Limit:
-    """tps: calls a second at most, 0 holds everything. leased: the numbers of the shares that someone holds.
+    """tps: calls a second at most, 0 pauses everything. leased: the numbers of the leased shares.
 
-    until and tps_afterwards: when the present figure ends, and what comes then.
+    until and tps_afterwards: when the present figure ends, and the figure after it.
     """
 
     tps: int
@@ -27,13 +27,13 @@ class Limit:
 
     @property
     def in_use(self) -> int:
-        """What the holders of shares may send a second, all together."""
+        """Calls a second that all leased shares together may send."""
         return sum(permits(self.tps, self.shares, share) for share in self.leased)
 
 
 @dataclass(frozen=True, slots=True)
 class LockedLimit:
-    """The figure in force and who set it, its row locked. tps_afterwards: what comes back, None where it is lasting."""
+    """The figure in force and who set it, its row locked. tps_afterwards: what comes back, None: permanent."""
 
     tps: int
     tps_afterwards: int | None
@@ -42,7 +42,7 @@ class LockedLimit:
 
 @dataclass(frozen=True, slots=True)
 class NewLimit:
-    """What the limit is to be. until: when tps_afterwards comes back, both None where it is lasting."""
+    """What the limit is to be. until: when tps_afterwards comes back; both None: permanent."""
 
     tps: int
     reason: str | None
@@ -71,10 +71,10 @@ def lock_limit(connection: Connection) -> LockedLimit:
 
 
 def lock_limit_that_is_over(connection: Connection) -> LockedLimit | None:
-    """The same of a temporary figure whose time has passed; None where the figure in force is not one."""
+    """The same for a temporary figure that has expired; None where the figure in force is not one."""
     return _LOCK_OVER.first(connection)
 
 
 def set_limit(connection: Connection, new: NewLimit, *, actor: str) -> None:
-    """Change the limit that is locked; all shares move with it."""
+    """Change the locked limit; all shares change with it."""
     connection.execute(sql("set_limit"), asdict(new) | {"actor": actor})

@@ -1,4 +1,4 @@
-"""Forward-only migrations, each once, in order; their names and the rule behind these: rules/migrations.py."""
+"""Forward-only migrations, each once, in order; for their names and the rule behind them see rules/migrations.py."""
 
 import psycopg
 
@@ -8,7 +8,7 @@ from bulkpoint.rules.migrations import needed, refusal
 from bulkpoint.store.connect import connect, reachable
 from bulkpoint.store.version import shipped_migrations
 
-# Any constant will do: it makes two migrating processes take turns.
+# Any constant works: it makes two migrating processes take turns.
 MIGRATION_LOCK = 5_171_985_001
 OLDEST_SERVER = 150_000
 
@@ -16,7 +16,7 @@ OLDEST_SERVER = 150_000
 def migrate(conninfo: str, *, before_only: bool = False) -> list[str]:
     """Bring the database to this version's tables; safe to run twice and by two processes at once.
 
-    before_only: no further than the version before can follow, which may still be running. Returns the names of the
+    before_only: only what the previous version, which may still be running, can work with. Returns the names of the
     migrations applied now, in order. Raises RefusedError for a server older than PostgreSQL 15 and for a database that
     a newer bulkpoint has already changed.
     """

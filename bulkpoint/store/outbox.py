@@ -1,4 +1,4 @@
-"""The transactional outbox: an event is a row, written in the transaction that changed what it tells of."""
+"""The transactional outbox: an event is a row, written in the transaction that made the change."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ DEPLOYMENT = 0
 
 @dataclass(frozen=True)
 class Event:
-    """One event as it is told: what happened to which campaign (0: the deployment), numbered without a gap for each."""
+    """One published event: what happened to which campaign (0: the deployment), numbered in each without gaps."""
 
     campaign_id: int
     event_no: int
@@ -45,7 +45,7 @@ def write_event(
     """Store one event and return its number, which counts a campaign's events without a gap.
 
     Call it inside the transaction that makes the change. `campaign_id` 0 is the deployment (`tps.changed`),
-    `run_no` the run's number within its campaign. `data` holds counts and words, never a member id.
+    `run_no` the run's number within its campaign. `data` has counts and texts, never a member id.
     """
     write = _WRITE_OF_DEPLOYMENT if campaign_id == DEPLOYMENT else _WRITE_OF_CAMPAIGN
     return write.one(

@@ -1,7 +1,7 @@
-"""Payments: claimed before the call, recorded after it, both under the fence of a share's token.
+"""Payments: claimed before the call, recorded after it, both under the fencing token of a share.
 
 This is the hot path of the database, so rows are named tuples (a frozen dataclass costs four times as much to make) and
-arrays are written as PostgreSQL's literals here (psycopg's own writing of lists was half of a worker's time).
+arrays are written here as PostgreSQL literals (psycopg's own conversion of lists took half of a worker's time).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from bulkpoint.store.sql import sql
 class Claim(NamedTuple):
     """A payment that is ours to send. tries: calls of this run so far that count against the retry limit.
 
-    since_first_sent_s, since_last_sent_s: none where it was never sent. failure_code: what its last try came to.
+    since_first_sent_s, since_last_sent_s: None where it was never sent. failure_code: the result of its last try.
     """
 
     seq: int
@@ -46,9 +46,9 @@ class Attempt(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a payment becomes; applies under the claim's token, a SUCCESS always.
+    """A payment's new values; applied only under the claim's token, a SUCCESS always.
 
-    not_credited: money itself said so, which ends maybe_credited. last_sent_at: of a POST, none where none left.
+    not_credited: the money API itself said so, which ends maybe_credited. last_sent_at: of a POST, None if none left.
     """
 
     seq: int
@@ -75,7 +75,7 @@ class _OpenRow:
 
 
 class UnwritableError(Exception):
-    """PostgreSQL does not take these results: one of them breaks a rule, or has a text that cannot be stored."""
+    """PostgreSQL refuses these results: one of them breaks a rule, or has a text that cannot be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ _OPEN = Query("open_payments", _OpenRow)
 
 
 def wave_query(campaign_id: int, first: int, last: int) -> str:
-    """The statement Spark reads one wave by; the three are numbers, so nothing can be smuggled in."""
+    """The statement by which Spark reads one wave; all three are numbers, so SQL injection is not possible."""
     return sql("wave_of_payments").decode().format(campaign_id=int(campaign_id), first=int(first), last=int(last))
 
 
@@ -117,8 +117,8 @@ def record_results(
 ) -> list[int]:
     """Write attempts, payments and the share's counters in one statement; safe to repeat.
 
-    `changes` hold each payment once: the last word on it. Returns the seqs of payments that are SUCCESS under another
-    transaction id already: money does not deduplicate. Raises UnwritableError, with the database's words.
+    `changes` have each payment once, with its last result. Returns the seqs of payments that already are SUCCESS under
+    another transaction id: the money API does not deduplicate. Raises UnwritableError, with the database's message.
     """
     invariant(len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch")
     parameters = {
@@ -144,13 +144,13 @@ def record_results(
     try:
         return _RECORD.all(connection, **parameters)
     except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
-        raise  # the link's, or the login's: nothing is wrong with the results
+        raise  # the link or the login is at fault, not the results
     except (psycopg.Error, ValueError) as error:
         raise UnwritableError(f"{type(error).__name__}: {error}") from error
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:
-    """Attempts as the parameters of a statement that inserts them, an array a column."""
+    """Attempts as the parameters of a statement that inserts them, one array per column."""
     return {
         "attempt_ids": numbers(a.attempt_id for a in attempts),
         "methods": numbers(a.method for a in attempts),

@@ -9,7 +9,7 @@ from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
-# An attempt's id has the time by its worker's clock, a payment's times are the database's: so far apart they may be.
+# An attempt's id has its worker's time, a payment has the database's times: they may differ by this much.
 CLOCKS_DIFFER_MAX = timedelta(minutes=2)
 _LAST_ID = UUID(int=2**128 - 1)
 
@@ -52,7 +52,7 @@ class FoundPayment:
 
 @dataclass(frozen=True, slots=True)
 class FoundTarget:
-    """A target of the member in a campaign that has no payments yet: WAITING, or WITHDRAWN for good."""
+    """A target of the member in a campaign without payments: WAITING, or WITHDRAWN permanently."""
 
     campaign_id: int
     campaign_name: str
@@ -70,22 +70,22 @@ _ATTEMPTS = Query("find_attempts", FoundAttempt)
 def find_payments(
     connection: Connection, member_id: str, *, campaign_id: int | None = None
 ) -> list[FoundPayment | FoundTarget]:
-    """What was paid, or will be, to a member, the newest campaign first; none where there is nothing.
+    """What was paid, or will be, to a member, the newest campaign first; empty where there is nothing.
 
     Call it inside one_snapshot: a campaign that starts meanwhile would be missed. Without a campaign the index of each
-    one is asked; the calls of a payment are sought between its first one and its end.
+    one is read; the calls of a payment are searched between its first call and its end.
     """
     wanted = {"member_id": member_id, "campaign_id": campaign_id}
     payments, targets = _PAYMENTS.all(connection, **wanted), _TARGETS.all(connection, **wanted)
     found = [replace(payment, attempts=_attempts_of(connection, payment)) for payment in payments]
-    return sorted([*found, *targets], key=lambda one: one.campaign_id, reverse=True)
+    return sorted([*found, *targets], key=lambda row: row.campaign_id, reverse=True)
 
 
 def _attempts_of(connection: Connection, payment: FoundPayment) -> tuple[FoundAttempt, ...]:
-    if payment.first_sent_at is None:  # set before the first call, and taken back only where none was made
+    if payment.first_sent_at is None:  # set before the first call, and cleared only where none was made
         return ()
     last = _LAST_ID
-    # An UNKNOWN one may be looked up at any time.
+    # An UNKNOWN payment may be looked up at any time.
     if payment.finished_at is not None and payment.failure_kind != FailureKind.UNKNOWN:
         last = _first_id_of(payment.finished_at + CLOCKS_DIFFER_MAX)
     first = _first_id_of(payment.first_sent_at - CLOCKS_DIFFER_MAX)

@@ -58,5 +58,5 @@ def _count_buckets(connection: Connection, campaign_id: int, edges: list[int]) -
 
 
 def get_pace(connection: Connection) -> Pace | None:
-    """The limit that is in force; none where no command has stored one yet."""
+    """The limit in force; None where no command has stored one yet."""
     return _PACE.first(connection)

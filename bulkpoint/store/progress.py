@@ -1,4 +1,4 @@
-"""How far a campaign is: one look, the samples that a run keeps, how it ended."""
+"""How far a campaign is: the present figures, the samples that a run keeps, how it ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +15,9 @@ from bulkpoint.store.sql import sql
 class Sample:
     """One look at a campaign. `at` is the database's time; amounts are points; FAILED includes UNKNOWN.
 
-    tps is none where no limit was ever set; tps_reason and tps_until are the words of who set it. slowed_to: calls a
-    second that money lets through, none where it lets all; out_since: when it ceased to answer (the breaker is open).
-    driver_is_gone: the run says RUNNING and nobody drives it.
+    tps is None where no limit was ever set; tps_reason and tps_until were given with it. slowed_to: calls a second that
+    the money API lets through, None where it does not slow us down; out_since: when it stopped answering (the breaker
+    is open). driver_is_gone: the run says RUNNING, but no driver is alive.
     """
 
     at: datetime
@@ -40,7 +40,7 @@ class Sample:
 
     @property
     def done(self) -> int:
-        """Payments that ended, either way."""
+        """Payments that ended, SUCCESS or FAILED."""
         return self.success + self.failed
 
 
@@ -48,7 +48,7 @@ class Sample:
 class RetrySelection:
     """Which FAILED payments a RETRY takes: of these kinds, and of one failure code where it is given.
 
-    beyond_limit: also those that had all the RETRY runs they may have.
+    beyond_limit: also those that had their maximum of RETRY runs.
     """
 
     kinds: tuple[FailureKind, ...] = RETRIED_KINDS
@@ -56,7 +56,7 @@ class RetrySelection:
     beyond_limit: bool = False
 
     def parameters(self, campaign_id: int) -> dict[str, Any]:
-        """Of the statements that choose."""
+        """Parameters of the statements that select payments."""
         most = None if self.beyond_limit else RETRY_RUNS_MAX
         return {"campaign_id": campaign_id, "kinds": list(self.kinds), "code": self.code, "retry_runs_max": most}
 
@@ -68,7 +68,7 @@ class RetrySelection:
 class FailedKind:
     """FAILED payments of one kind and code, with their points.
 
-    chosen: whether they are of the choice asked for. spent: whether they had all the RETRY runs they may have.
+    chosen: whether the selection includes them. spent: whether they had their maximum of RETRY runs.
     """
 
     kind: FailureKind
@@ -83,8 +83,8 @@ class FailedKind:
 class RunSummary:
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
-    done_before: payments that earlier runs had ended, none where that was not kept. refused: FAILED payments of kinds
-    that a retry leaves alone unless they are named.
+    done_before: payments that earlier runs had ended, None where that was not kept. refused: FAILED payments of kinds
+    that a retry does not take unless they are named.
     """
 
     campaign_id: int
@@ -134,12 +134,12 @@ def keep_progress(connection: Connection, run_id: int) -> None:
 
 
 def recent_rate(connection: Connection, run_id: int) -> float | None:
-    """Payments that ended a second, over the last minute of a run's samples; none until there are two of them."""
+    """Payments that ended a second, over the last minute of a run's samples; None until there are two of them."""
     return _RATE.one(connection, run_id=run_id)
 
 
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:
-    """What the closing message tells of a run."""
+    """What the closing message says about a run."""
     return _SUMMARY.one(connection, run_id=run_id, retried_kinds=list(RETRIED_KINDS))
 
 
@@ -149,10 +149,10 @@ def last_call(connection: Connection, campaign_id: int) -> datetime | None:
 
 
 def summarize_run_number(connection: Connection, campaign_id: int, run: int) -> RunSummary:
-    """The same, of a campaign's run by its number."""
+    """The same for a campaign's run, by its number."""
     return summarize_run(connection, _RUN_ID.one(connection, campaign_id=campaign_id, run_no=run))
 
 
 def get_quarter_published(connection: Connection, campaign_id: int) -> int:
-    """The highest percentage of which an event was written, 0 before the first."""
+    """The highest percentage for which an event was written, 0 before the first."""
     return _QUARTER.one(connection, campaign_id=campaign_id)

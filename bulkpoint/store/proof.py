@@ -1,4 +1,4 @@
-"""What was recorded, row by row: for comparing it with money's ledger and with the limit."""
+"""What was recorded, row by row: to compare it with the ledger of the money API and with the limit."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from bulkpoint.store.rows import Query
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A payment as we have it; `failure_kind` is empty where it did not fail."""
+    """A payment in our database; `failure_kind` is empty where it did not fail."""
 
     member_id: str
     amount: int
@@ -31,10 +31,10 @@ _SENDS = Query("list_sends", Send)
 
 
 def list_results(connection: Connection, campaign_id: int) -> list[Result]:
-    """Every payment of a campaign; in memory, so for a million rows, not for a hundred."""
+    """Every payment of a campaign; in memory, so for one million rows, not for a hundred million."""
     return _RESULTS.all(connection, campaign_id=campaign_id)
 
 
 def list_sends(connection: Connection, campaign_id: int) -> list[Send]:
-    """Every call of a campaign, in the order of leaving."""
+    """Every call of a campaign, in the order in which they left."""
     return _SENDS.all(connection, campaign_id=campaign_id)

@@ -1,4 +1,4 @@
-"""Reconciliation: the payments that are uncertain, money's list beside ours, and what is found, written into rows."""
+"""Reconciliation: payments in doubt, the money API's list compared with ours, and the findings written to rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,27 +23,27 @@ BATCH_ROWS_MAX = 1_000
 
 
 class Kind(StrEnum):
-    """In what a payment differs from what money says, the worst first; OPEN and what follows: nobody knows yet."""
+    """How a payment differs from what the money API says, the worst first; from OPEN on: not known yet."""
 
-    PAID_TWICE = "PAID_TWICE"  # several credits of one member
-    NO_TARGET = "NO_TARGET"  # a credit of a member whom the campaign does not name
+    PAID_TWICE = "PAID_TWICE"  # several credits for one member
+    NO_TARGET = "NO_TARGET"  # a credit for a member who is not in the campaign
     OTHER_AMOUNT = "OTHER_AMOUNT"
-    OTHER_CREDIT = "OTHER_CREDIT"  # our key has another member, amount or campaign at money
-    OTHER_TRANSACTION = "OTHER_TRANSACTION"  # SUCCESS with us under another id
-    NOT_CREDITED = "NOT_CREDITED"  # SUCCESS with us, unknown to money
-    NOT_SUCCESS = "NOT_SUCCESS"  # credited, and not SUCCESS with us: it is now
+    OTHER_CREDIT = "OTHER_CREDIT"  # our key has another member, amount or campaign at the money API
+    OTHER_TRANSACTION = "OTHER_TRANSACTION"  # SUCCESS in our record, under another id
+    NOT_CREDITED = "NOT_CREDITED"  # SUCCESS in our record, unknown to the money API
+    NOT_SUCCESS = "NOT_SUCCESS"  # credited, and was not SUCCESS in our record: it is now
     LISTED_TWICE = "LISTED_TWICE"  # several lines with the same transaction id
-    OPEN = "OPEN"  # perhaps credited, and not in money's list
+    OPEN = "OPEN"  # may have been credited, and is not in the API's list
     TOO_EARLY = "TOO_EARLY"  # not found, but its last call is too recent for that to be proof
-    IN_PROGRESS = "IN_PROGRESS"  # not found, but money called it in progress to the last
-    FORGOTTEN = "FORGOTTEN"  # not found, but older than money remembers keys
-    NO_ANSWER = "NO_ANSWER"  # money gave no usable answer
+    IN_PROGRESS = "IN_PROGRESS"  # not found, but the last answer about it was "in progress"
+    FORGOTTEN = "FORGOTTEN"  # not found, but its key is older than the API keeps keys
+    NO_ANSWER = "NO_ANSWER"  # the API gave no usable answer
     HELD = "HELD"  # a worker of the run that ended still has it
-    CHANGED = "CHANGED"  # not credited, but the row changed while money was asked
+    CHANGED = "CHANGED"  # not credited, but the row changed during the look-up
 
 
 class Ours(NamedTuple):
-    """A payment as we have it; amount in points."""
+    """A payment in our record; amount in points."""
 
     state: str
     failure_kind: str | None
@@ -52,7 +52,7 @@ class Ours(NamedTuple):
 
 
 class Theirs(NamedTuple):
-    """What money has. credits, line: of a settlement: how many lines name the member, and one of them."""
+    """What the money API has. credits, line: from a settlement: how many lines name the member, and one of them."""
 
     campaign_id: int | None
     member_id: str
@@ -63,7 +63,7 @@ class Theirs(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One payment, or one credit, on which we and money do not agree, or not yet."""
+    """One payment, or one credit, on which we and the money API do not agree, or not yet."""
 
     kind: Kind
     member_id: str
@@ -85,7 +85,7 @@ class InDoubtPayment(NamedTuple):
     """A payment that may have been credited, as it was read.
 
     last_sent_at: seconds since 1970 by the database; since_*: seconds, by the database's clock, before it was read;
-    since_last_sent_s is the least that it can be. claim_epoch: the fencing token of the holder that claimed it.
+    since_last_sent_s is a minimum. claim_epoch: the fencing token of the holder that claimed it.
     alive_s: how long that holder may still be at work.
     """
 
@@ -104,9 +104,9 @@ class InDoubtPayment(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What money says of one payment: credited under a transaction id, or not at all (none).
+    """What the money API says about one payment: credited under a transaction id, or not at all (None).
 
-    `read` is the row as it was when money was asked; a credit needs none.
+    `read` is the row as it was before the look-up; a credit needs none.
     """
 
     seq: int
@@ -115,7 +115,7 @@ class Finding(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """How many of each were compared."""
+    """How many payments and credits were compared."""
 
     payments: int
     credits: int
@@ -156,7 +156,7 @@ _DIFFERENCES = Query("list_differences", _DifferenceRow)
 
 
 def find_run_to_reconcile(connection: Connection, campaign_id: int) -> tuple[EndedRun, RunState] | None:
-    """The campaign's latest run and its state, which may be RUNNING yet; None where the campaign was never started."""
+    """The campaign's latest run and its state, which may still be RUNNING; None where it was never started."""
     found = _LATEST_RUN.first(connection, campaign_id=campaign_id)
     if found is None:
         return None
@@ -171,7 +171,7 @@ def keep_from_starting(connection: Connection, campaign_id: int) -> None:
 def list_in_doubt(
     connection: Connection, run: EndedRun, *, after: int = 0, seqs: Sequence[int] | None = None
 ) -> list[InDoubtPayment]:
-    """The next 1,000 uncertain payments after the number `after`, in order; with `seqs` only some of these."""
+    """The next 1,000 payments in doubt after the number `after`, in order; with `seqs` only those of them."""
     return _IN_DOUBT.all(
         connection,
         campaign_id=run.campaign_id,
@@ -208,7 +208,7 @@ def apply_findings(
 
 
 def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, int, str]]) -> None:
-    """Stream (line, member_id, amount, transaction_id) into a table that lives as long as the caller's transaction.
+    """Stream (line, member_id, amount, transaction_id) into a table that exists until the caller's transaction ends.
 
     Raises RefusedError for what the database will not store.
     """
@@ -223,13 +223,13 @@ def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, in
 
 
 def compare_settlement(connection: Connection, run: EndedRun) -> Compared:
-    """Compare every payment with the loaded settlement; how many there were of both."""
+    """Compare every payment with the loaded settlement; returns how many there were of both."""
     connection.execute(sql("compare_settlement"), {"campaign_id": run.campaign_id})
     return _COMPARED.one(connection, campaign_id=run.campaign_id)
 
 
 def repair_from_settlement(connection: Connection, run: EndedRun) -> int:
-    """Make SUCCESS what money credited as it should and we had otherwise; how many rows that changed."""
+    """Make SUCCESS what the API credited correctly and our record did not have; returns how many rows changed."""
     return sum(
         len(apply_findings(connection, run, [], [Finding(*repair) for repair in batch]))
         for batch in _REPAIRS.batches(connection, BATCH_ROWS_MAX)

@@ -1,4 +1,4 @@
-"""Events on their way out: whose turn a campaign is, what waits, what was published, what was set aside."""
+"""Events to be published: which relay has a campaign, what waits, what was published, what was parked."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from bulkpoint.store.sql import sql
 
 @dataclass(frozen=True)
 class CursorLock:
-    """A campaign's cursor, held until the caller's transaction ends. tries: of the next event, which was refused."""
+    """A campaign's cursor, locked until the caller's transaction ends. tries: refusals of the next event so far."""
 
     campaign_id: int
     published_no: int
@@ -20,7 +20,7 @@ class CursorLock:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A campaign whose events are not all published. trouble: what the broker said to the next one."""
+    """A campaign whose events are not all published. trouble: what the broker said about the next one."""
 
     campaign_id: int
     published_no: int
@@ -36,7 +36,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Parked:
-    """An event that the broker refuses, set aside."""
+    """An event that the broker refuses, set aside (a dead letter)."""
 
     campaign_id: int
     event_no: int
@@ -58,7 +58,7 @@ def add_missing_cursors(connection: Connection) -> None:
 
 
 def lock_next_cursor(connection: Connection) -> CursorLock | None:
-    """A campaign with events to publish that no other relay is at, if there is one. Call it in a transaction."""
+    """Lock a campaign with events to publish that no other relay has, if any. Call it in a transaction."""
     return _CURSOR.first(connection)
 
 
@@ -68,7 +68,7 @@ def events_to_publish(connection: Connection, turn: CursorLock, *, most: int) ->
 
 
 def mark_published(connection: Connection, turn: CursorLock, upto: int) -> None:
-    """The broker has these events: the campaign's cursor moves behind them."""
+    """The broker has these events: the campaign's cursor moves past them."""
     asked = {"campaign_id": turn.campaign_id, "after": turn.published_no, "upto": upto}
     connection.execute(sql("mark_published"), asked)
     move_cursor(connection, turn, published_no=upto)
@@ -77,19 +77,19 @@ def mark_published(connection: Connection, turn: CursorLock, upto: int) -> None:
 def move_cursor(
     connection: Connection, turn: CursorLock, *, published_no: int, tries: int = 0, wait_s: float | None = None
 ) -> None:
-    """Where the relay is with a campaign. wait_s: seconds until its next try, none: at once."""
+    """Store how far the relay is with a campaign. wait_s: seconds until its next try, None: at once."""
     moved = {"campaign_id": turn.campaign_id, "published_no": published_no, "tries": tries, "wait_s": wait_s}
     connection.execute(sql("move_cursor"), moved)
 
 
 def note_trouble(connection: Connection, event: Event, trouble: str) -> None:
-    """What the broker said to an event that will be tried again."""
+    """Store what the broker said about an event that will be tried again."""
     asked = {"campaign_id": event.campaign_id, "event_no": event.event_no, "trouble": trouble}
     connection.execute(sql("note_trouble"), asked)
 
 
 def park_event(connection: Connection, event: Event, trouble: str) -> None:
-    """Set an event aside: the ones after it go on, and people are told of it."""
+    """Set an event aside (dead letter): the ones after it go on, and people are notified."""
     asked = {"campaign_id": event.campaign_id, "event_no": event.event_no, "trouble": trouble}
     connection.execute(sql("park_event"), asked)
 

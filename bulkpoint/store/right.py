@@ -1,4 +1,4 @@
-"""Rights, by the database login that asks: no word on the command line can claim one."""
+"""Rights, by the database login of the session: no command-line option can claim one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,7 @@ _LOGIN_EXISTS = Query("login_exists", bool)
 
 
 def require_right(connection: Connection, right: Right) -> None:
-    """Raises RefusedError where the login of this connection has not the right."""
+    """Raises RefusedError where the login of this connection does not have the right."""
     login, has_it = _HAS_RIGHT.one(connection, permission=right)
     if not has_it:
         raise RefusedError("RIGHT_MISSING", "grant_right", login=login, right=right)
@@ -55,7 +55,7 @@ def grant_right(connection: Connection, login: str, right: Right) -> bool:
 
 
 def revoke_right(connection: Connection, login: str, right: Right) -> bool:
-    """Take a right from a login; false where it had none. Raises RefusedError as grant_right does."""
+    """Take a right from a login; false where it did not have it. Raises RefusedError as grant_right does."""
     return _change(connection, "revoke_right", login, right)
 
 

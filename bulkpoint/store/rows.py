@@ -1,4 +1,4 @@
-"""Queries: a named statement, and beside it what each of its rows becomes.
+"""Queries: a named statement together with the type of its rows.
 
     _RUNS = Query("list_campaign_runs", CampaignRun)
     runs = _RUNS.all(connection, campaign_id=3)
@@ -24,7 +24,7 @@ class Query(Generic[T]):
     """A statement that returns rows.
 
     row: what a row becomes: a dataclass, by the names of its fields; a NamedTuple, by their order, which is four times
-    as fast; or the type of a single value. A field that is a StrEnum is made of the database's word.
+    as fast; or the type of a single value. A field that is a StrEnum is made from the database's text.
     """
 
     __slots__ = ("_make_maker", "name", "row")
@@ -43,13 +43,13 @@ class Query(Generic[T]):
         return self._execute(connection, parameters).fetchone()
 
     def one(self, connection: Connection, /, **parameters: Any) -> T:
-        """The row of a statement that always has one; DefectError where it has not."""
+        """The row of a statement that always has one; DefectError where it does not."""
         rows = self._execute(connection, parameters).fetchall()
         invariant(len(rows) == 1, f"the statement {self.name} returned {len(rows)} rows")
         return rows[0]
 
     def batches(self, connection: Connection, rows_max: int, /, **parameters: Any) -> Iterator[list[T]]:
-        """Every row, at most so many at a time, read as they are asked for; inside a transaction."""
+        """Every row, at most `rows_max` at a time, read on demand; inside a transaction."""
         with connection.cursor(name=self.name, row_factory=self._make_maker) as cursor:
             cursor.execute(sql(self.name), parameters)
             while batch := cursor.fetchmany(rows_max):

@@ -1,4 +1,4 @@
-"""Runs as rows: opened and ended, the driver's lease, the halt, and what a run finds and leaves open."""
+"""Runs as rows: opened and ended, the driver's lease, the halt, and which payments are open."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,13 +13,13 @@ from bulkpoint.store.rows import Query
 from bulkpoint.store.share import DRIVER_SHARE, RunToken
 from bulkpoint.store.sql import sql
 
-# The driver's lease: a driver that was frozen or cut off for longer has lost its run.
+# The driver's lease: a driver that was suspended or cut off for longer has lost its run.
 DRIVER_LEASE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as its driver holds it."""
+    """A run as its driver has it."""
 
     token: RunToken
     run_no: int
@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What a campaign's payments are made of, from the freeze on. target_amount: points."""
+    """A campaign's key namespace and totals, fixed by the freeze. target_amount: points."""
 
     key_namespace: UUID
     target_count: int
@@ -40,7 +40,7 @@ class Frozen:
 
 
 class RunStanding(NamedTuple):
-    """How a run stands; halt: the trouble for which its driver is to end it."""
+    """A run's state; halt: the trouble for which its driver must end it."""
 
     state: RunState
     halt: str | None
@@ -80,10 +80,10 @@ _BUCKETS = Query("open_buckets", OpenBucket)
 def insert_run(
     connection: Connection, campaign_id: int, *, kind: RunKind, actor: str, reason: str | None, holder: UUID
 ) -> tuple[RunToken, int] | None:
-    """A new run that is RUNNING, and its number; None while another one is, of whichever campaign."""
+    """A new run that is RUNNING, and its number; None while another run, of any campaign, is RUNNING."""
     run = {"campaign_id": campaign_id, "kind": kind, "actor": actor, "reason": reason}
     try:
-        with connection.transaction():  # so that the caller's one is of use after a refusal
+        with connection.transaction():  # so that the caller's transaction still works after a refusal
             new = _INSERT.one(connection, **run, holder=holder, lease_s=DRIVER_LEASE_S)
     except psycopg.errors.UniqueViolation:
         return None
@@ -91,7 +91,7 @@ def insert_run(
 
 
 def freeze_campaign(connection: Connection, campaign_id: int, digest: bytes) -> None:
-    """Copy a campaign's targets into payments, numbered by member; `digest` is theirs, and checked."""
+    """Copy a campaign's targets into payments, numbered by member; `digest` is that of the targets, already checked."""
     connection.execute(sql("freeze_campaign"), {"campaign_id": campaign_id, "digest": digest})
 
 
@@ -101,59 +101,59 @@ def get_frozen(connection: Connection, campaign_id: int) -> Frozen:
 
 
 def reset_tries(connection: Connection, campaign_id: int) -> None:
-    """Give what is open the tries of a run of its own, at once."""
+    """Give open payments all the tries of a new run, due at once."""
     connection.execute(sql("reset_tries"), {"campaign_id": campaign_id})
 
 
 def reopen_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> Reopened:
-    """Make the FAILED payments of a choice PENDING; how many they were, and their points."""
+    """Make the selected FAILED payments PENDING; returns how many, and their points."""
     return _REOPEN.one(connection, **chosen.parameters(campaign_id), share=DRIVER_SHARE)
 
 
 def begin_driver_lease(connection: Connection, run: Run) -> None:
-    """The run begins now, whatever its freeze took, and its driver's lease with it."""
+    """Start the run and its driver's lease now, however long the freeze took."""
     connection.execute(sql("begin_driver_lease"), driver_parameters(run))
 
 
 def close_run(
     connection: Connection, run_id: int, state: RunState, *, reason: str | None, holder: UUID | None = None
 ) -> bool:
-    """End a run that is RUNNING; false when it is not, or no longer that holder's. Without a holder: by hand."""
+    """End a run that is RUNNING; false when it is not, or belongs to another holder. Without a holder: by a person."""
     return _END.first(connection, run_id=run_id, state=state, reason=reason, holder=holder) is not None
 
 
 def close_run_without_driver(connection: Connection, run_id: int, reason: str) -> bool:
-    """End a run FAILED whose driver's lease has passed, and fence that driver off; false where it has not."""
+    """End a run FAILED whose driver's lease has expired, and fence that driver off; false where it has not."""
     return _END_WITHOUT_DRIVER.first(connection, run_id=run_id, reason=reason) is not None
 
 
 def open_rows_exist(connection: Connection, campaign_id: int) -> bool:
-    """Whether any payment is not final, by the payments themselves."""
+    """Whether any payment is not final; reads the payments, not the counters."""
     return _OPEN_ROWS_EXIST.one(connection, campaign_id=campaign_id)
 
 
 def renew_driver(connection: Connection, run: Run) -> RunStanding | None:
-    """Prolong the driver's lease; the run's state and its halt, or None when the run is no longer this driver's."""
+    """Renew the driver's lease; the run's state and halt, or None when the run is no longer this driver's."""
     return _RENEW.first(connection, **driver_parameters(run))
 
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:
-    """Close every gate of the run; its driver ends it FAILED, for `halt: reason`. The first trouble's word stays."""
+    """Close every gate of the run; its driver ends it FAILED, for `halt: reason`. The first reason stays."""
     connection.execute(sql("halt_run"), {"run_id": token.run_id, "halt": halt, "reason": f"{halt}: {reason}"})
 
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:
-    """The number of the latest run that this driver made; none while it has made none."""
+    """The number of the latest run that this driver made; None while it has made none."""
     return _RUN_OF_HOLDER.one(connection, holder=holder)
 
 
 def open_buckets(connection: Connection, campaign_id: int, bucket_rows: int) -> list[OpenBucket]:
-    """The ranges of so many payments in which some are open, in order. One scan of the campaign."""
+    """The ranges of `bucket_rows` payments in which some are open, in order. One scan of the campaign."""
     return _BUCKETS.all(connection, campaign_id=campaign_id, bucket_rows=bucket_rows)
 
 
 def driver_parameters(run: Run) -> dict[str, Any]:
-    """Of the statements that hold the driver's lease."""
+    """Parameters of the statements on the driver's lease."""
     return {
         "run_id": run.token.run_id,
         "driver_epoch": run.token.driver_epoch,

@@ -1,4 +1,4 @@
-"""Shares of the limit: taken by lease, fenced by epoch, released with what the next holder must know."""
+"""Shares of the limit: taken by lease, fenced by epoch (a fencing token), released with what the next one must know."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
-# What no share's holder changes is counted under this one: a freeze, a retry, a reconciliation.
+# Changes that are not made under a leased share are counted here: a freeze, a retry, a reconciliation.
 DRIVER_SHARE = -1
 
 
@@ -19,7 +19,7 @@ DRIVER_SHARE = -1
 class RunToken:
     """Which run a worker pays for, and under which driver.
 
-    driver_epoch: the fencing token of the run's driver. What claims, renews or halts under an older one is refused.
+    driver_epoch: the fencing token of the run's driver. A claim, renewal or halt under an older one is refused.
     """
 
     campaign_id: int
@@ -38,7 +38,7 @@ class ShareToken:
 
 @dataclass(frozen=True, slots=True)
 class Acquired:
-    """A fresh hold: `sent_at` are the last holder's sends that may still count, `pressure` how money held it back.
+    """A new lease: `sent_at` are the last holder's sends that may still count, `pressure` how the money API slowed it.
 
     Instants are seconds since 1970 by the database's clock.
     """
@@ -82,7 +82,7 @@ _IN_THE_WAY = Query("shares_in_the_way", _SharesInTheWay)
 def acquire_share(connection: Connection, run: RunToken | None, holder: UUID, *, lease_s: float) -> Acquired | None:
     """Take a free share that has permits; None while there is none, or when the run is not running.
 
-    Without a run the share is held for look-ups only.
+    Without a run the share is leased for look-ups only.
     """
     row = _ACQUIRE.first(connection, **_run(run), holder=holder, lease_s=lease_s)
     if row is None:
@@ -99,7 +99,7 @@ def renew_share(
     lease_s: float,
     pressure: dict[str, Any] | None = None,
 ) -> Renewal:
-    """Prolong the lease by `lease_s` of database time and learn how the run and the limit stand."""
+    """Renew the lease for `lease_s` of database time, and read the state of the run and the limit."""
     return _RENEW.one(connection, **_run(run), **_holder(token), lease_s=lease_s, pressure=_json(pressure))
 
 
@@ -128,7 +128,7 @@ def _json(value: dict[str, Any] | None) -> Jsonb | None:
 
 
 def reset_breakers(connection: Connection) -> None:
-    """Begin a run with a patience of its own; a rate that money lowered just now stays lowered."""
+    """Give a new run its full patience; a rate that the money API lowered recently stays lowered."""
     connection.execute(sql("reset_breakers"))
 
 
@@ -141,7 +141,7 @@ def allocate_shares(connection: Connection, shares: int) -> None:
     """Divide the limit into `shares` parts, inside the caller's transaction.
 
     Raises RefusedError where that changes their number while one is leased, or was until less than 2 s ago: its sends
-    still count. With the same number the workers of an earlier run may still hold theirs; the next ones wait.
+    still count. With the same number, workers of an earlier run may still lease theirs; new workers wait.
     """
     shares_before, in_the_way = _IN_THE_WAY.one(connection)
     if shares_before == shares:

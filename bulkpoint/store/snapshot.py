@@ -1,4 +1,4 @@
-"""Several statements that see one moment."""
+"""Several statements that read one snapshot."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,8 +1,8 @@
 """Named statements: sql/queries/*.sql, each after a line `-- name: what_it_does`.
 
-A line `-- include: fragment` (or `-- include: fragment,`) stands for the text of sql/fragments/fragment.sql: what
-several statements do alike is written once, and PostgreSQL still sees one statement. Comments are not sent: a % in one
-would be taken for a parameter.
+A line `-- include: fragment` (or `-- include: fragment,`) stands for the text of sql/fragments/fragment.sql: code
+that several statements share is written once, and PostgreSQL still sees one statement. Comments are not sent: a % in
+one would be read as a parameter.
 """
 
 import re

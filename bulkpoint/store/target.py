@@ -1,4 +1,4 @@
-"""Targets: loaded in one stream, counted for the check against the expected figures."""
+"""Targets: loaded in one stream, and summed to compare with the expected figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def load_targets(connection: Connection, campaign_id: int, rows: Iterable[tuple[
     """Stream (member_id, amount, reason) into a campaign's targets.
 
     Call it in the transaction that creates the campaign: an error on the way, the caller's or the database's, then
-    leaves neither. Raises RefusedError for a row that breaks a rule of the table.
+    keeps neither. Raises RefusedError for a row that breaks a rule of the table.
     """
     try:
         with connection.cursor() as cursor, cursor.copy(sql("copy_targets")) as copy:

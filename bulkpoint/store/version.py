@@ -1,4 +1,4 @@
-"""Is the database one that this version can work with?"""
+"""Can this version work with the database?"""
 
 import psycopg
 
@@ -17,7 +17,7 @@ def shipped_migrations() -> list[str]:
 
 
 def refuse_other_version(connection: Connection) -> None:
-    """Raises RefusedError where the database lacks migrations that this code needs, or has some it may not survive."""
+    """Raises RefusedError where the database lacks migrations that this code needs, or has some that may break it."""
     try:
         applied = _APPLIED.all(connection)
     except psycopg.errors.UndefinedTable as error:
