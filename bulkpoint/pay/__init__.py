@@ -1,1 +1,1 @@
-"""The job: the driver's course of a run, and what one partition does in an executor."""
+"""The job: how the driver executes a run, and what one partition does in an executor."""

@@ -1,7 +1,7 @@
-"""The one loop that calls money. "Every wire send passes one gate" is `CallLoop.turn`: no other code begins a call.
+"""The one loop that calls the money API. Every wire send passes one gate, in `CallLoop.turn`; no other code calls it.
 
-A source has payments ready, the gate lets their calls out, money answers, and a sink is handed each call with what its
-answer means. A partition of a run (in_hand.py, sender.py) and a reconciliation (reconcile/) are two sources and two
+A source has payments ready, the gate lets their calls out, the API answers, and a sink gets each call with the meaning
+of its answer. A partition of a run (in_hand.py, sender.py) and a reconciliation (reconcile/) are two sources and two
 sinks of this loop. A payment is paid by POST, or looked up by GET: the source says which.
 """
 
@@ -24,7 +24,7 @@ from bulkpoint.rules.retry import absence_proven_in_s
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.payment import Attempt
 
-# With nothing to do, and with nothing answered, look for new payments this often.
+# With nothing to do and no answers, look for new payments this often.
 LOOK_AGAIN_S = 0.01
 
 P = TypeVar("P", bound=Payment)
@@ -32,10 +32,10 @@ P = TypeVar("P", bound=Payment)
 
 @dataclass(frozen=True, slots=True)
 class CallTerms:
-    """What never changes from call to call of one command: for which campaign, how money is asked, what it promises.
+    """What is the same for all calls of one command: the campaign, how to call the money API, what the API promises.
 
-    http_timeout_s: of one call; settle_s: after the last send, until "not found" is proof; retention_s: how long money
-    remembers a key.
+    http_timeout_s: of one call; settle_s: the visibility delay after the last send, until "not found" is proof;
+    retention_s: how long the API remembers a key.
     """
 
     campaign_id: int
@@ -48,7 +48,7 @@ class CallTerms:
 
     @classmethod
     def of(cls, campaign_id: int, settings: Settings) -> "CallTerms":
-        """As the settings say. Raises UsageError where the token's file or the adapter cannot be used."""
+        """As the settings say. Raises UsageError where the token file or the adapter cannot be used."""
         token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
         return cls(
             campaign_id,
@@ -67,11 +67,11 @@ class CallTerms:
 
 
 class Call(Generic[P]):
-    """One call, from the gate to what its answer means.
+    """One call, from the gate to the meaning of its answer.
 
-    sent_at: when it passed the gate, at the moment its bytes could leave; None: it has not. The others are set when the
-    call has ended. attempt: its row, None where it never left. absence_proven_in_s: of a look-up, seconds until "not
-    found" would have been proof when it left; 0: it is, None: it never will be. Instants by boot_clock.
+    sent_at: when it passed the gate, just before its bytes could leave; None: it has not. The others are set when the
+    call has ended. attempt: its row, None where it never left. absence_proven_in_s: for a look-up, how many seconds
+    after it left "not found" would be proof; 0: it is, None: it never will be. Instants by boot_clock.
     """
 
     __slots__ = (
@@ -101,40 +101,40 @@ class Call(Generic[P]):
         self.sent_at: float | None = None
 
     def on_wire(self) -> bool:
-        """Asked by the client at the moment of the wire send: may it leave now?"""
+        """May the call leave now? The client asks at the moment of the wire send."""
         self.sent_at = self.gate.pass_out()
         self.inside = self.sent_at is None
         return not self.inside
 
 
 class Source(Protocol[P]):
-    """Where payments come from: `ready` is empty when there is nothing to call for now."""
+    """Where payments come from: `ready` is empty when no call is to be made now."""
 
     @property
     def ready(self) -> Sized:
-        """What waits for its call."""
+        """The payments that wait for their call."""
 
     def next_call(self, gate: LeasedGate) -> Call[P] | None:
-        """The next call; none where another thread took the last payment back just now."""
+        """The next call; None where another thread has just taken back the last payment."""
 
 
 class Sink(Protocol[P]):
-    """What becomes of calls. Each call ends in one of `not_sent` and `answered`."""
+    """What happens to calls. Each call ends in either `not_sent` or `answered`."""
 
     def not_sent(self, call: Call[P]) -> None:
         """The gate did not let it out: nothing happened."""
 
     def out_of_patience(self, verdict: Verdict) -> None:
-        """Money has given nothing but trouble for longer than BULKPOINT_BREAKER_PATIENCE_S, this verdict the last."""
+        """The API gave only trouble for longer than BULKPOINT_BREAKER_PATIENCE_S; this verdict is the last."""
 
     def answered(self, call: Call[P], verdict: Verdict) -> None:
-        """It was answered, or given up after its time-out; or money could not be reached, and it never left."""
+        """It was answered, or given up after its timeout; or the API could not be reached, and it never left."""
 
 
 class CallLoop(Generic[P]):
-    """Keeps calls under way side by side, from one thread, under one lease of a share of the limit.
+    """Keeps many calls under way from one thread, under one lease of a share of the limit.
 
-    under_way: begun, and not yet with the sink. sent: wire sends that ended.
+    under_way: calls begun and not yet handed to the sink. sent: wire sends that ended.
     """
 
     def __init__(self, terms: CallTerms, lease: Lease, source: Source[P], sink: Sink[P], *, in_flight_max: int) -> None:
@@ -148,17 +148,17 @@ class CallLoop(Generic[P]):
         self._in_flight_max = in_flight_max
 
     def turn(self, calls: Calls) -> None:
-        """Begin what the gate lets out now, wait a little for answers, and hand the sink what has ended.
+        """Begin the calls that the gate lets out now, wait a little for answers, and hand ended calls to the sink.
 
-        Every wire send of bulkpoint is begun here, and asks the gate at the moment it would leave (Call.on_wire). When
-        the gate is closed no call begins any more; those under way still end here.
+        Every wire send of bulkpoint begins here, and asks the gate at the moment it would leave (Call.on_wire). When
+        the gate is closed no new call begins; those under way still end here.
         """
         wait_s = self._begin(calls)
         for call, reply in calls.ended(wait_s):
             self._end(call, reply)
 
     def _begin(self, calls: Calls) -> float:
-        """Begin what may go now; how long to wait for an answer before looking again, in seconds."""
+        """Begin the calls that may go now; returns the seconds to wait for an answer before looking again."""
         source, gate, under_way, terms = self._source, self._gate, self.under_way, self._terms
         while source.ready and len(under_way) < self._in_flight_max:
             opens_in_s = gate.try_enter()
@@ -180,7 +180,7 @@ class CallLoop(Generic[P]):
         return LOOK_AGAIN_S
 
     def _end(self, call: Call[P], reply: Reply) -> None:
-        """Say what the answer means, count it for the gate, and hand it over."""
+        """Classify the answer, count it for the gate, and hand the call to the sink."""
         gate, sink = self._gate, self._sink
         call.answered_at = answered_at = boot_clock()
         if call.inside:
@@ -221,7 +221,7 @@ class CallLoop(Generic[P]):
         terms, payment, sent_at = self._terms, call.payment, call.sent_at
         proof_s: float | None = None
         if sent_at is not None:
-            # The payment was absent, if so, at some moment between the send and the answer.
+            # If "not found" is true, it was true at some moment between the send and the answer.
             last, first = payment.last_sent_at, payment.first_sent_at
             proof_s = absence_proven_in_s(
                 since_last_sent_s=0.0 if last is None else sent_at - last,
@@ -236,7 +236,7 @@ class CallLoop(Generic[P]):
         return classify_look_up(call.result, asked=asked, absence_is_proof=proof_s == 0)
 
     def attempts_given_up(self) -> list[Attempt]:
-        """Rows for the calls that left, and whose answers are not waited for."""
+        """Attempts for the calls that left and whose answers are no longer awaited."""
         return [
             Attempt(
                 call.attempt_id,

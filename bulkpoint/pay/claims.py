@@ -16,12 +16,12 @@ from bulkpoint.store.share import RunToken, ShareToken
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# One statement's worth.
+# Per statement.
 CLAIM_ROWS_MAX = 500
 
 
 class FrozenPayment(NamedTuple):
-    """A payment as Spark read it; the frozen part never changes, so it may be as old as the wave."""
+    """A payment as Spark read it; these frozen columns never change, so they may be as old as the wave."""
 
     seq: int
     member_id: str
@@ -38,7 +38,7 @@ class Rows:
         self._ended = False
 
     def take(self, count: int) -> list[FrozenPayment]:
-        """Up to `count` rows; none left when empty."""
+        """Up to `count` rows; empty when none is left."""
         taken: list[FrozenPayment] = []
         while len(taken) < count and self._given_back:
             taken.append(self._given_back.popleft())
@@ -59,7 +59,7 @@ class Rows:
 def claim(
     connection: Connection, run: RunToken, token: ShareToken, namespace: UUID, rows: Sequence[FrozenPayment]
 ) -> list[Payment]:
-    """Make rows ours; those that are final, not yet due or held by somebody alive are left out."""
+    """Claim rows; leaves out those that are final, not yet due, or claimed by a live holder."""
     by_seq = {row.seq: row for row in rows}
     asked_at = boot_clock()
     claims = claim_payments(connection, run, token, sorted(by_seq))
@@ -68,7 +68,7 @@ def claim(
     for seq, tries, maybe_credited, failure_code, since_first_s, since_last_s in claims:
         _, member_id, amount, reason = by_seq[seq]
         key = idempotency_key(namespace, member_id)
-        # How long ago was true at some moment between the two: the first send is taken as early, the last one as late.
+        # The durations were true at a moment between the two instants: take the first send as early, the last as late.
         first_sent_at = last_sent_at = None
         if since_first_s is not None:
             first_sent_at = asked_at - since_first_s

@@ -1,6 +1,6 @@
-"""Spark's Python daemon, with what a partition needs imported once: its workers are forked from it.
+"""Spark's Python daemon with a partition's modules already imported: its workers are forked from it.
 
-Used where the master is local. Without it each worker imports for itself, a second of CPU each, before it can pay.
+Used where the master is local. Without it each worker imports them itself, one second of CPU each, before it can pay.
 """
 
 import pandas  # noqa: F401 (Spark's Arrow functions import it in every worker)

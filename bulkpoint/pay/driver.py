@@ -1,19 +1,19 @@
-"""The course of a run: one campaign, from RUNNING to its end. Read this first.
+"""How a run is executed: one campaign, from RUNNING to its end. Read this first.
 
-    launch/job.py      the program: reads what is asked, finds the campaign, starts Spark, and calls pay_campaign
+    launch/job.py      the program: reads the request, finds the campaign, starts Spark, and calls pay_campaign
     pay_campaign       begin and pay_run, once, and again for each automatic retry that is due
       begin            makes the run RUNNING; the first start of a campaign freezes its targets into payments
       pay_run          one run by its Driver; then its events are delivered
         Driver.pay     the run's waves, its sweeps, its end
           _pay_waves   the payments in ranges of seq, each range one Spark job; two are in flight, so that the end of
-                       one does not leave the limit unused. A RETRY or RESUME cuts its ranges from what is open
+                       one does not leave the limit unused. A RETRY or RESUME cuts its ranges from open payments
           _sweep       later waves over rows that came back: retries that were not yet due, rows of a lost worker
-          _pay_wave    one Spark job: JDBC read, repartition to one partition a share, pay_partition in each
+          _pay_wave    one Spark job: JDBC read, repartition to one partition per share, pay_partition in each
           _end         COMPLETED or FAILED, unless the run was stopped
 
-Spark only spreads the work. What a payment is, and whether it was paid, PostgreSQL remembers; when a call may leave,
-the gate decides (pay/call_loop.py). So this file holds no result: it asks the database what is left, and stops when
-nothing is.
+Spark only distributes the work. PostgreSQL remembers each payment and whether it was paid; the gate decides when a call
+may leave (pay/call_loop.py). So this file keeps no result: it asks the database what is left, and stops when nothing
+is.
 """
 
 import sys
@@ -45,13 +45,13 @@ from bulkpoint.store.run import Run, open_buckets
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
-# Waves that raise in a row, with nothing recorded in between, before the run is given up.
+# Waves that fail in a row, with nothing recorded in between, before the run is given up.
 FAILED_WAVES_MAX = 3
-# One scan of a campaign of a hundred million payments.
+# Enough for one scan of a campaign of a hundred million payments.
 ANSWER_S_MAX = 600.0
-# How finely a second run's open payments are counted before its waves are cut.
+# Into how many ranges per wave the open payments of a later run are counted before its waves are cut.
 BUCKETS_A_WAVE = 20
-# Rows a JDBC fetch brings at a time.
+# Rows per JDBC fetch.
 FETCH_ROWS = 10_000
 
 
@@ -60,7 +60,7 @@ class JobEnvironment:
     """What a job pays with.
 
     shares: the partitions that send at the same time, each with its part of the limit. conninfo: the database, for
-    processes that do not have our environment. deliver: called when a run has ended; brings its events to people.
+    processes that do not have our environment. deliver: called when a run has ended; publishes its events.
     """
 
     spark: SparkSession
@@ -73,8 +73,8 @@ class JobEnvironment:
 def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
     """Pay one campaign and return how its last run ended.
 
-    Raises RefusedError when it may not start, UnreachableError when the database is out of reach; the campaign is as it
-    was then.
+    Raises RefusedError when it may not start, UnreachableError when the database is out of reach; the campaign is then
+    unchanged.
     """
     with StopSignals() as signals:
         summary = pay_run(begin(request, job), job, signals)
@@ -109,7 +109,7 @@ def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary |
 
 
 def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRequest]:
-    """The runs that may follow the one that was asked for, over what it left FAILED."""
+    """The runs that may follow the requested one, over the payments that it left FAILED."""
     for number in range(1, settings.auto_retry_runs + 1):
         yield RunRequest(
             campaign=request.campaign_id,
@@ -121,12 +121,12 @@ def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRe
 
 
 def retry_is_due(summary: RunSummary) -> bool:
-    """Whether a run left payments FAILED that a retry takes without being told."""
+    """Whether a run left FAILED payments of the kinds that a retry takes by default."""
     return summary.state == RunState.COMPLETED and summary.failed > summary.refused
 
 
 class Driver:
-    """The course of one run."""
+    """Executes one run."""
 
     def __init__(self, run: Run, job: JobEnvironment, signals: StopSignals) -> None:
         self._run = run
@@ -162,7 +162,7 @@ class Driver:
         return None
 
     def _plan(self) -> list[Wave]:
-        """All payments in even ranges; of a second run those that are open, so that a hundred rows are one wave."""
+        """All payments in even ranges; for a later run only open payments, so that a hundred rows are one wave."""
         rows = wave_rows(self._link.ask(get_limit).tps, self._job.shares, self._job.settings.wave_seconds)
         if self._run.kind == RunKind.INITIAL:
             return list(waves(1, self._run.target_count, rows))
@@ -193,7 +193,7 @@ class Driver:
         return self._pay_wave(wave, f"wave {wave.number} of {of}: payments {wave.first_seq:,} to {wave.last_seq:,}")
 
     def _pay_wave(self, wave: Wave, name: str) -> bool:
-        """One Spark job; False when Spark gave it up. What it did pay is recorded all the same."""
+        """One Spark job; False when Spark gave it up. What it paid is recorded even then."""
         context = self._job.spark.sparkContext
         context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run_no}", name)
         payments = (
@@ -218,13 +218,13 @@ class Driver:
         return True
 
     def _end(self, trouble: str | None) -> RunSummary | None:
-        """End the run, unless a stop has; None when it is another driver's by now."""
+        """End the run, unless a stop has ended it; None when it is now another driver's."""
         if self._heartbeat.state == RunState.RUNNING:
             state = RunState.FAILED if self._heartbeat.halt or trouble else RunState.COMPLETED
             ended = self._link.ask(lambda connection: end_run(connection, self._run, state, trouble))
             if ended is not None:
                 return ended
-        # It was ended by a stop, perhaps just now; or by us, and the reply to the commit was lost.
+        # A stop has ended it, maybe just now; or we have, and the reply to the commit was lost.
         summary = self._link.ask(lambda connection: summarize_run(connection, self._run.token.run_id))
         return None if summary.state == RunState.RUNNING else summary
 
@@ -236,7 +236,7 @@ class Driver:
 
 
 class FailedInARow:
-    """Counts waves that Spark gave up, one after the other, with no payment ended in between."""
+    """Counts consecutive waves that Spark gave up, with no payment ended in between."""
 
     def __init__(self, ended_payments: Callable[[], int]) -> None:
         self._ended_payments = ended_payments
@@ -244,7 +244,7 @@ class FailedInARow:
         self._failed = 0
 
     def too_many(self, *, paid: bool) -> bool:
-        """Take in one wave; True when the run is to be given up."""
+        """Count one wave; True when the run must be given up."""
         if not paid:
             before, self._ended = self._ended, self._ended_payments()
             self._failed = self._failed + 1 if self._ended == before else 1

@@ -1,4 +1,4 @@
-"""The gate as a worker meets it: one share's permits, open only while what the worker knows is fresh."""
+"""The gate in a worker: the permits of one share, open only while the worker's knowledge of the lease is fresh."""
 
 import math
 import threading
@@ -10,23 +10,23 @@ from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import CountsFrom, Gate
 from bulkpoint.rules.pressure import PROBE_EVERY_S, Backpressure, PressureSnapshot
 
-# How long a call may wait inside, its connection ready: short compared with the HTTP timeout, which goes on counting.
+# How long a call may wait inside, its connection ready: short compared with the HTTP timeout, which keeps running.
 INSIDE_WAIT_S_MAX = 0.5
 # A call goes inside when its permit is at most this far away.
 NEAR_S = 0.02
-# Nobody sleeps longer without looking again at what the worker knows.
+# No thread sleeps longer than this without checking again what the worker knows.
 LOOK_AGAIN_S = 0.05
 
 
-# Seconds that never go back and go on while the machine sleeps, where the system has such a clock. A partial: three
-# readings for every call are worth it.
+# Seconds that never go back, and that go on while the machine sleeps where the system has such a clock. A partial, for
+# speed: every call reads it three times.
 boot_clock = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class LeasedGate:
     """Lets calls out one at a time: `try_enter` before the connection is made, `pass_out` when the bytes would leave.
 
-    `pass_out` belongs where the wire send really happens, so that a client's silent re-send passes it too.
+    `pass_out` belongs where the wire send really happens, so that a client's automatic re-send passes it too.
     """
 
     def __init__(
@@ -52,29 +52,29 @@ class LeasedGate:
         self._next_probe_at = -math.inf
 
     def learn(self, *, rate: int, fresh_until: float) -> None:
-        """An answered renewal: the present permits, and how long they may be relied on."""
+        """Take in a successful renewal: the present permits, and until when they are valid."""
         with self._state:
             self._fresh_until = fresh_until
             self._pressure.permit(rate)
 
     def observe(self, overload: Overload, retry_after_s: float | None = None) -> bool:
-        """What an answer says of money; True when there was nothing but trouble for longer than the patience."""
+        """Count an answer of the money API; True when there has been only trouble for longer than the patience."""
         with self._state:
             return self._pressure.observe(overload, self._clock(), retry_after_s)
 
     def pressure(self) -> PressureSnapshot | None:
-        """How far money slows this share down; None where it does not."""
+        """How far the money API slows this share down; None where it does not."""
         with self._state:
             return self._pressure.snapshot(self._clock())
 
     def take_over(self, pressure: PressureSnapshot) -> None:
-        """Go on where the share's last holder was with money."""
+        """Continue at the rate where the share's last holder stopped."""
         with self._state:
             self._pressure.take_over(pressure, self._clock())
 
     @property
     def breaker_open(self) -> bool:
-        """Whether the breaker is open: a call a second goes out, to probe."""
+        """Whether the breaker is open: only one call a second leaves, as a probe."""
         return self._pressure.breaker_open
 
     def remember(self, instants: list[float]) -> None:
@@ -88,7 +88,7 @@ class LeasedGate:
             return self._gate.remembered(self._clock())
 
     def close(self) -> None:
-        """For good: the share is lost, or the run is over. Nothing leaves any more."""
+        """Close permanently: the share is lost, or the run is over. No call leaves after this."""
         with self._state:
             self._closed = True
 
@@ -98,7 +98,7 @@ class LeasedGate:
 
     @property
     def rate(self) -> float:
-        """Calls a second that may leave by now."""
+        """Calls a second that may leave now."""
         with self._state:
             self._follow_rate(self._clock())
             return self._gate.rate
@@ -106,14 +106,14 @@ class LeasedGate:
     def try_enter(self) -> float:
         """Go inside if a permit is near: 0, else how many seconds it is worth waiting before asking again.
 
-        Every 0 is followed by one `pass_out` that gives an instant, or by one `leave`.
+        Every 0 is followed by one `pass_out` that returns an instant, or by one `abandon`.
         """
         with self._state:
             now = self._clock()
             if not self._is_open(now) or self._inside >= self._inside_max():
                 return LOOK_AGAIN_S
             wait_s = self._gate.next_at(now) - now - NEAR_S
-            if self._pressure.breaker_open:  # a probe without a connection passes out nowhere, and counts all the same
+            if self._pressure.breaker_open:  # a probe that gets no connection never passes out, but counts
                 wait_s = max(wait_s, self._next_probe_at - now)
             if wait_s > 0:
                 return wait_s
@@ -122,14 +122,14 @@ class LeasedGate:
             return 0.0
 
     def abandon(self) -> None:
-        """The call will not go out: make room for the next."""
+        """The call will not leave: make room for the next."""
         with self._state:
             self._inside -= 1
 
     def pass_out(self) -> float | None:
         """Wait for the next permit and take it: the instant of the send, or None when it must not be sent now."""
         with self._state:
-            if not self._waiting:  # the usual case costs one lock, and overtakes no other call
+            if not self._waiting:  # the usual case: one lock, and no other call is overtaken
                 now = self._clock()
                 if self._is_open(now) and self._gate.next_at(now) <= now:
                     return self._let_out(now)
@@ -142,7 +142,7 @@ class LeasedGate:
                 self._waiting -= 1
 
     def answered(self, *, unknown_for_s: float = 0.0) -> None:
-        """A call that passed out has its answer, or none within the timeout."""
+        """A call that left was answered, or timed out."""
         if self._counts_from == "answer":
             with self._state:
                 self._gate.answered(self._clock(), unknown_for_s=unknown_for_s)
@@ -176,5 +176,5 @@ class LeasedGate:
             self._gate.set_rate(rate)
 
     def _inside_max(self) -> int:
-        """So many that all of them together wait about a fiftieth of a second: their thread waits with each."""
+        """As many as together wait about 1/50 s: their thread waits for each of them."""
         return max(1, int(self._gate.rate / 50))

@@ -1,4 +1,4 @@
-"""The driver's pulse: renews the run's lease, learns of its end, keeps the samples, cancels what will not end."""
+"""The driver's heartbeat: renews the run's lease, sees its end, keeps samples, cancels jobs that do not end."""
 
 import threading
 import time
@@ -17,17 +17,17 @@ from bulkpoint.store.run import Run, halt_run, renew_driver
 
 BEAT_S = 1.0
 ANSWER_S_MAX = 5.0
-# What partitions need to end by themselves after a stop, beyond the HTTP timeout of the last calls.
+# What partitions need for a graceful shutdown after a stop, in addition to the HTTP timeout of the last calls.
 DRAIN_S = 5.0
-# The list or money is wrong when this many results are in and most of them are FAILED.
+# The list or the money API is wrong when this many results are in and most of them are FAILED.
 EARLY_CHECK_ROWS = 500
 
 
 class Heartbeat:
     """Beats every second from its own thread until `stop`.
 
-    `state` is the run's as last seen; `lost` that the run is no longer this driver's, which then must not write.
-    `over` is set as soon as no more work should be begun.
+    `state` is the run's state as last seen; `lost`: the run is no longer this driver's, which then must not write.
+    `over` is set as soon as no new work may begin.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Heartbeat:
         self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
         self._next_sample_at = 0.0
-        self._quarters = 0  # passed when last seen
+        self._quarters = 0  # quarters of the payments done at the last look
         self._beats = PeriodicLink(
             conninfo,
             self._turn,
@@ -61,16 +61,16 @@ class Heartbeat:
         )
 
     def stop(self) -> None:
-        """End beating."""
+        """Stop the heartbeat."""
         self._beats.stop()
 
     def _turn(self, link: Link) -> bool:
         try:
-            # The lease says how long a silence may last: the next beat that gets through learns whether it did.
+            # The lease bounds how long a silence may last: the next beat that gets through learns whether it expired.
             with suppress(UnreachableError):
                 link.ask(self._beat)
         except BaseException:
-            self.lost = True  # without a pulse the driver loses the run with its lease
+            self.lost = True  # without a heartbeat the driver loses its lease, and so the run
             self.over.set()
             raise
         self._cancel_what_will_not_end()

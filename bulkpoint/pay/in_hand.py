@@ -6,7 +6,7 @@
                  '---------------- due <- waiting
 
 The main thread puts payments in, brings back what is due, and gives back. The sender's thread takes them from `ready`,
-and either ends them or hands them back by `again` and `unsent`; each queue has one end in each thread.
+and either ends them or returns them by `again` and `unsent`; one thread writes a queue, and the other reads it.
 """
 
 import heapq
@@ -23,8 +23,8 @@ from bulkpoint.rules.retry import may_send
 class PaymentsInHand:
     """The payments of one partition under one lease, and the source of its calls.
 
-    seqs: of all of them, wherever they are. ready: to be sent now. again: (due at, payment), to be called for again.
-    unsent: the gate closed before they left. Instants by boot_clock.
+    seqs: of all of them, in whichever queue. ready: to be sent now. again: (due at, payment), to be sent or looked up
+    again. unsent: the gate closed before they left. Instants by boot_clock.
     """
 
     def __init__(self, *, retention_s: float) -> None:
@@ -38,7 +38,7 @@ class PaymentsInHand:
     # The main thread's
 
     def add(self, payments: list[Payment]) -> None:
-        """Payments that were claimed just now."""
+        """Add payments that were just claimed."""
         seqs = {payment.seq for payment in payments}
         invariant(len(seqs) == len(payments) and seqs.isdisjoint(self.seqs), "a payment is in hand twice")
         self.seqs |= seqs
@@ -46,30 +46,30 @@ class PaymentsInHand:
 
     @property
     def with_sender(self) -> int:
-        """How many are ready or under way: not those that wait until they are due."""
+        """How many are ready or under way, without those that wait until they are due."""
         return len(self.seqs) - len(self._waiting) - len(self.again)
 
     @property
     def only_waiting(self) -> bool:
-        """Whether there is nothing to do before something is due."""
+        """Whether there is nothing to do until a payment is due."""
         return not self.again and len(self.seqs) == len(self._waiting)
 
     def bring_back_due(self) -> None:
-        """Make ready what is due."""
+        """Move payments that are due to `ready`."""
         self._collect()
         now, waiting = boot_clock(), self._waiting
         while waiting and waiting[0][0] <= now:
             self.ready.append(heapq.heappop(waiting)[2])
 
     def take_waiting(self, *, beyond: int = 0) -> list[tuple[float, Payment]]:
-        """Take out all that wait for their time but `beyond` of them, the earliest among these: (due at, payment)."""
+        """Take out all that wait until they are due but `beyond` of them, with the earliest: (due at, payment)."""
         self._collect()
         taken = [self._waiting.pop() for _ in range(len(self._waiting) - beyond)]
         self.give_up(payment for _, _, payment in taken)
         return [(due_at, payment) for due_at, _, payment in taken]
 
     def take_ready(self, *, beyond: int = 0) -> list[Payment]:
-        """Take back from the sender what it has not begun, so that about `beyond` are left."""
+        """Take back payments that the sender has not begun, so that about `beyond` are left."""
         taken = []
         while len(self.ready) > beyond:
             try:
@@ -80,14 +80,14 @@ class PaymentsInHand:
         return taken
 
     def take_unsent(self) -> list[Payment]:
-        """Take out what the gate did not let out; when the sender has ended."""
+        """Take out payments that the gate did not let out; call it after the sender has ended."""
         taken = list(self.unsent)
         self.unsent.clear()
         self.give_up(taken)
         return taken
 
     def give_up(self, payments: Iterable[Payment]) -> None:
-        """They are in hand no longer."""
+        """These payments are no longer in hand."""
         self.seqs.difference_update(payment.seq for payment in payments)
 
     def _collect(self) -> None:
@@ -98,10 +98,10 @@ class PaymentsInHand:
     # The sender's thread's
 
     def next_call(self, gate: LeasedGate) -> Call[Payment] | None:
-        """The next payment's call: a look-up where its tries are spent, or money may have forgotten its key."""
+        """The next payment's call: a look-up where its tries are used up, or the API may have forgotten its key."""
         try:
             payment = self.ready.popleft()
-        except IndexError:  # the main thread took it back just now
+        except IndexError:  # the main thread has just taken it back
             return None
         look_up, first = payment.failure_code is not None, payment.first_sent_at
         if first is not None and not look_up:

@@ -23,13 +23,14 @@ from bulkpoint.store.share import (
 )
 
 RENEW_EVERY_S = 0.3
-# Counted from before the last answered renewal was asked. Sending rests on fresh knowledge (stop, throttle) ...
+# Measured from the moment before the last successful renewal was requested. Sending needs fresh knowledge of a stop or
+# a new limit ...
 FRESH_S = 0.9
-# ... the share itself is kept longer: a hiccup of the database does not cost it.
+# ... but the share itself is kept longer: a short database outage does not lose it.
 OWN_S = 3.0
-# A renewal that takes longer would come too late to send by; another connection may do better.
+# A renewal that takes longer would be too late to send by; a new connection may be faster.
 ANSWER_S_MAX = 2.0
-# A call that passed the gate in the last moment of the lease is answered, or given up, within timeout + 1 s.
+# A call that passed the gate at the last moment of the lease is answered, or given up, within timeout + 1 s.
 GRACE_AFTER_TIMEOUT_S = 1.0
 
 
@@ -37,7 +38,7 @@ GRACE_AFTER_TIMEOUT_S = 1.0
 class LeaseTerms:
     """What the leases of one worker have in common: database, run, and the HTTP timeout that they must outlast.
 
-    name: of the worker, for pg_stat_activity. Without a run: for look-ups, calls like all others to the limit.
+    name: of the worker, for pg_stat_activity. Without a run: for look-ups, which count against the limit as all calls.
     """
 
     conninfo: str
@@ -50,7 +51,7 @@ class LeaseTerms:
     def in_database_s(self) -> float:
         """How long the row stays taken after a renewal: the lease, and the calls that may still be on their way.
 
-        Counted from the answer, a call that timed out may reach money one more timeout later.
+        With calls counted from the answer, a call that timed out may reach the money API one more timeout later.
         """
         timeouts = 2 if self.counts_from == "answer" else 1
         return OWN_S + timeouts * self.http_timeout_s + GRACE_AFTER_TIMEOUT_S
@@ -59,11 +60,11 @@ class LeaseTerms:
 class Lease:
     """One lease of one share. Renewals open and close the gate; `stop` ends them, `release` gives the share back.
 
-    Deadlines run on this machine's clock from the moment *before* a renewal was asked, so a slow answer can only
+    Deadlines use this machine's clock, from the moment *before* a renewal was requested, so a slow answer can only
     shorten them.
 
-    clock: turns an instant of this worker's clock into seconds since 1970 by the database's. The distance between the
-    two is measured before the first send, so that the stamps of one share never jump.
+    clock: converts an instant of this worker's clock to the database's seconds since 1970. The offset is measured
+    before the first send, so that the stamps of one share never jump.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Lease:
         self.gate = gate
         self.run_over = False
         self.lost = False
-        self.moved_away = False  # the share has no permits while others have: hand it back
+        self.moved_away = False  # the share has no permits, but other shares do: give it back
         self._terms = terms
         self._owned_until = clock.asked_at + OWN_S
         self.clock = clock
@@ -95,22 +96,22 @@ class Lease:
 
     @property
     def over(self) -> bool:
-        """Nothing more is sent under this lease."""
+        """Whether no more calls may be sent under this lease."""
         return self.lost or self.run_over or self.moved_away or boot_clock() >= self._owned_until
 
     def stop(self) -> None:
-        """End renewing; the gate is closed."""
+        """Close the gate and stop renewing."""
         self.gate.close()
         self._renewals.stop()
 
     def release(self, connection: Connection) -> None:
-        """Give the share back with the sends of the last second, so that its next holder loses and doubles none."""
+        """Give the share back with the sends of the last second, so that its next holder counts each once."""
         if self.lost or boot_clock() >= self._owned_until:
             return
         release_share(connection, self.token, [self.clock.stamp(at) for at in self.gate.remembered()], self._pressure())
 
     def _pressure(self) -> dict[str, float | None] | None:
-        """How far money slows this share down, by the database's clock."""
+        """How far the money API slows this share down, by the database's clock."""
         pressure = self.gate.pressure()
         return None if pressure is None else _shifted(pressure, self.clock.stamp)._asdict()
 
@@ -118,7 +119,7 @@ class Lease:
         if self.over:
             return False
         asked_at = boot_clock()
-        # Without an answer the gate shuts by itself 0.9 s after the last one, and the lease is `over` 3 s after it.
+        # Without an answer the gate closes by itself 0.9 s after the last one, and the lease is `over` after 3 s.
         with suppress(UnreachableError):
             self._learn(link.ask(self._renew), asked_at)
             self._first_answer.set()
@@ -153,7 +154,7 @@ class Lease:
 
 
 def take_share(connection: Connection, terms: LeaseTerms, make_gate: Callable[[], LeasedGate]) -> Lease | None:
-    """Acquire a free share and begin renewing it; None while no share is to be had."""
+    """Acquire a free share and begin renewing it; None while no share is free."""
     asked_at = boot_clock()
     acquired = acquire_share(connection, terms.run, uuid4(), lease_s=terms.in_database_s)
     if acquired is None:
@@ -167,6 +168,6 @@ def take_share(connection: Connection, terms: LeaseTerms, make_gate: Callable[[]
 
 
 def _shifted(pressure: PressureSnapshot, to_other_clock: Callable[[float], float]) -> PressureSnapshot:
-    """The same by another clock."""
+    """The same snapshot, with instants of another clock."""
     instants = (None if at is None else to_other_clock(at) for at in pressure[2:])
     return PressureSnapshot(pressure.rate, pressure.ceiling, *instants)

@@ -1,12 +1,12 @@
 """One partition of a wave, in an executor: takes a share of the limit, claims, sends, records, gives everything back.
 
     main thread    reads Spark's batches, claims about a second ahead, brings retries back when due (in_hand.py)
-    sender         keeps calls to money under way, each through the gate (call_loop.py, sender.py)
+    sender         keeps calls to the money API under way, each through the gate (call_loop.py, sender.py)
     recorder       writes attempts, payments and counters (recorder.py)
     renewer        keeps the share and closes the gate when the run ends or the link stalls (lease.py)
 
-Every thread is joined before pay_partition returns, also on error. Trouble that concerns the run is written on the run,
-and the partition returns normally: the driver ends the run.
+Every thread is joined before pay_partition returns, also on error. Trouble that concerns the whole run is written to
+the run's row, and the partition returns normally: the driver ends the run.
 """
 
 import random
@@ -35,15 +35,15 @@ from bulkpoint.store.share import run_is_live
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The main thread looks after its queues this often.
+# The main thread checks its queues this often.
 TICK_S = 0.01
 SHARE_POLL_S = 0.3
 ANSWER_S_MAX = 5.0
 # Claimed and not yet sent: about a second of permits, and never more than this.
 AHEAD_ROWS_MAX = 4_000
-# Waiting until they are due; beyond this they go back for a sweep (a bound on memory during an outage).
+# Payments that wait until they are due; more than this go back for a sweep (a bound on memory during an outage).
 WAITING_ROWS_MAX = 5_000
-# Calls under way in one partition: at 250 calls a second, enough for money that takes a second to answer.
+# Calls under way in one partition: at 250 calls a second, enough for an API that takes one second to answer.
 IN_FLIGHT_MAX = 256
 
 
@@ -84,7 +84,7 @@ class Partition:
             self._link.close()
 
     def pay(self, rows: Rows) -> None:
-        """Lease a share, and another when that one is lost or moves away, until the rows or the run are at an end."""
+        """Lease a share, and another when that one is lost or moved away, until the rows or the run have ended."""
         while not rows.ended:
             lease = self._wait_for_share()
             if lease is None:
@@ -101,7 +101,7 @@ class Partition:
                 return
 
     def _wait_for_share(self) -> Lease | None:
-        """The next share to be had; None when the run is over."""
+        """The next free share; None when the run is over."""
         while True:
             lease = self._link.ask(self._take_share)
             if lease is not None:
@@ -114,7 +114,7 @@ class Partition:
         return take_share(connection, self._lease_terms, self._call_terms.make_gate)
 
     def _give_up(self, work: "LeaseWork", rows: Rows) -> None:
-        """Join the sender, write what came of its calls, and only then let the share's next holder in."""
+        """Join the sender, write the results of its calls, and only then release the share."""
         self.taken += work.taken
         run, sink, recorder = self._job.run, work.sink, self._recorder
         try:
@@ -156,7 +156,7 @@ class LeaseWork:
 
     @property
     def halted(self) -> bool:
-        """Whether nothing more should be sent, under whatever lease."""
+        """Whether nothing more may be sent, under any lease."""
         recorder = self._recorder
         return self.sink.halt is not None or bool(recorder.paid_twice) or recorder.trouble is not None
 
@@ -184,7 +184,7 @@ class LeaseWork:
             time.sleep(TICK_S)
 
     def close(self) -> list[Payment]:
-        """Let no more calls out, join the sender, write back what is unsent or not yet due.
+        """Close the gate, join the sender, write back what is unsent or not yet due.
 
         Returns the payments that were claimed and not sent; they are PENDING again.
         """
@@ -213,7 +213,7 @@ class LeaseWork:
     def _give_back_what_waits(self, rows: Rows) -> None:
         """While the breaker is open only probes go out: all but one of the payments in hand go back, tries kept.
 
-        They are written before any of them can be claimed again: a row given back late would be given back in mid-call.
+        They are written before any of them can be claimed again: a late write would give a row back in mid-call.
         """
         waiting, ready = self.in_hand.take_waiting(), self.in_hand.take_ready(beyond=1)
         if not waiting and not ready:

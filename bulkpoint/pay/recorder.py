@@ -1,4 +1,4 @@
-"""Writes what came of the calls: in batches, half a second late at most, and until it is really written."""
+"""Writes the results of calls: in batches, at most half a second late, repeated until they are stored."""
 
 import threading
 from collections import deque
@@ -20,10 +20,10 @@ Result = tuple[Attempt | None, Change]
 class Recorder:
     """Takes results from sender threads (`add`) and writes them from a thread of its own.
 
-    While the database is away nothing is sent, so what waits here is bounded by the calls in flight. When it stays away
-    the worker gives up, and the rows are taken up by another as perhaps credited. `paid_twice`: payments to which money
-    has given two transaction ids; `unwritable`: those whose result the database will not have, and why. `trouble`: what
-    keeps results out of the database; nothing more should be sent then, and `flush` raises it.
+    While the database is away nothing is sent, so the queue is bounded by the calls in flight. When it stays away the
+    worker gives up, and another takes over its rows (orphans) as possibly credited. `paid_twice`: payments with two
+    transaction ids from the money API; `unwritable`: those whose result the database refuses, and why. `trouble`: what
+    keeps results out of the database; nothing more may be sent then, and `flush` raises it.
     """
 
     def __init__(self, conninfo: str, name: str, run: RunToken) -> None:
@@ -40,13 +40,13 @@ class Recorder:
         self._thread.start()
 
     def add(self, attempt: Attempt | None, change: Change) -> None:
-        """One call's attempt, if it left, and what its payment becomes."""
+        """Add one call's attempt, if it left, and its payment's new values."""
         self._waiting.append((attempt, change))
         if len(self._waiting) >= BATCH_ROWS_MAX:
             self._wake.set()
 
     def flush(self) -> None:
-        """Return when everything added so far is in the database; raises what kept it out."""
+        """Return when everything added so far is in the database; raises what prevented it."""
         self._write_batch()  # at least once: it waits for a batch that is being written now
         while self._waiting and self.trouble is None:
             self._write_batch()
@@ -54,7 +54,7 @@ class Recorder:
             raise self.trouble
 
     def close(self) -> None:
-        """Write the rest and end; raises what kept it out."""
+        """Write the rest and end; raises what prevented it."""
         self._closing = True
         self._wake.set()
         self._thread.join()
@@ -77,12 +77,12 @@ class Recorder:
                 return
             try:
                 self._write(batch)
-            except Exception as error:  # noqa: BLE001 (raised by flush, in the thread that waits for what is written)
+            except Exception as error:  # noqa: BLE001 (raised by flush, in the thread that waits for the write)
                 self._waiting.extendleft(reversed(batch))
                 self.trouble = error
 
     def _write(self, batch: list[Result]) -> None:
-        """Write all of it; a row that PostgreSQL will not have costs no other its record."""
+        """Write all of it; a row that PostgreSQL refuses does not prevent the record of others."""
         try:
             self._link.ask(lambda connection: self._record(connection, batch))
         except UnwritableError as error:
@@ -97,22 +97,22 @@ class Recorder:
                 self.unwritable.append((batch[0][1].seq, str(error)))
 
     def _record(self, connection: Connection, batch: list[Result]) -> None:
-        # Again where the reply to the commit was lost: a repeated record changes nothing.
+        # Repeated where the reply to the commit was lost: a second record changes nothing.
         for share, attempts, changes in by_share(batch):
             self.paid_twice += record_results(connection, self._run, share, attempts, changes)
 
 
 def without_texts(result: Result) -> Result:
-    """The result without money's own words, whatever is in them; a transaction id stays, it was read strictly."""
+    """The result without the money API's own texts; a transaction id stays, because it was checked strictly."""
     attempt, change = result
-    code = change.failure_code and "UNREADABLE"  # not none: of an open payment it says that the tries are spent
+    code = change.failure_code and "UNREADABLE"  # not None: for an open payment it means that the tries are used up
     return attempt and attempt._replace(code=None), change._replace(failure_code=code, failure_message=None)
 
 
 def by_share(batch: Sequence[Result]) -> list[tuple[int, list[Attempt], list[Change]]]:
-    """The batch as statements: all attempts, and the last word on each payment, by the share that claimed it.
+    """The batch as statements: all attempts, and the last change of each payment, by the share that claimed it.
 
-    A SUCCESS is the last word whatever follows it.
+    A SUCCESS is final, whatever follows it.
     """
     shares: dict[int, tuple[list[Attempt], dict[int, Change]]] = {}
     for attempt, change in batch:

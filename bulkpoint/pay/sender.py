@@ -1,7 +1,7 @@
-"""The sender: a thread that runs the call loop of one lease, and the sink that decides what becomes of each payment.
+"""The sender: a thread that runs the call loop of one lease, and the sink that decides what happens to each payment.
 
-A payment is sent by POST, and looked up by GET instead once its tries are spent and one of them may have credited it,
-or once money may have forgotten its key.
+A payment is sent by POST. It is looked up by GET instead once its tries are used up and one of them may have credited
+it, or once the money API may have forgotten its key.
 """
 
 import threading
@@ -21,9 +21,9 @@ from bulkpoint.store.payment import Change
 
 
 class PaymentSink:
-    """Decides what becomes of a payment after its call, and has it recorded; of the sender's thread.
+    """Decides what happens to a payment after its call, and has it recorded; used by the sender's thread.
 
-    halt: trouble that concerns the whole run, and its reason; nothing more leaves here then.
+    halt: trouble that concerns the whole run, and its reason; no more calls leave then.
     """
 
     def __init__(self, in_hand: PaymentsInHand, lease: Lease, recorder: Recorder, retry: RetryPolicy) -> None:
@@ -34,19 +34,19 @@ class PaymentSink:
         self._retry = retry
 
     def halt_run(self, halt: Halt, reason: str) -> None:
-        """Close the gate; the main thread writes it on the run. The first trouble stays, with its reason."""
+        """Close the gate; the main thread writes the halt to the run. The first halt and its reason stay."""
         self.halt = self.halt or (halt, reason)
         self._lease.gate.close()
 
     def not_sent(self, call: Call[Payment]) -> None:
-        """No try of the payment: it waits for another permit, or for another share."""
+        """Not a try of the payment: it waits for another permit, or for another share."""
         if self._lease.gate.closed:
             self._in_hand.unsent.append(call.payment)
         else:
             self._in_hand.again.append((boot_clock(), call.payment))
 
     def out_of_patience(self, verdict: Verdict) -> None:
-        """The run has waited long enough for money."""
+        """The run has waited long enough for the money API."""
         self.halt_run(
             Halt.MONEY_UNAVAILABLE,
             f"money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
@@ -54,9 +54,9 @@ class PaymentSink:
         )
 
     def answered(self, call: Call[Payment], verdict: Verdict) -> None:
-        """Write the attempt and what the payment becomes; one that comes again in this partition stays claimed."""
+        """Record the attempt and the payment's new values; a payment that comes again here stays claimed."""
         payment, in_hand = call.payment, self._in_hand
-        if call.attempt is None:  # no try of the payment: money could not be reached at all
+        if call.attempt is None:  # not a try of the payment: the API could not be reached at all
             in_hand.again.append((call.answered_at + self._retry.wait_s(), payment))
             return
         if call.look_up:
@@ -104,7 +104,7 @@ class PaymentSink:
 
 
 class Sender(threading.Thread):
-    """Runs the call loop of one lease until `end` is called and the last answer is in."""
+    """Runs the call loop of one lease until `end` is called and the last answer has arrived."""
 
     def __init__(
         self, terms: CallTerms, lease: Lease, in_hand: PaymentsInHand, sink: PaymentSink, *, in_flight_max: int
@@ -117,7 +117,7 @@ class Sender(threading.Thread):
 
     @property
     def under_way(self) -> int:
-        """Calls begun, whose answers are still to come."""
+        """Calls begun and not yet answered."""
         return len(self._loop.under_way)
 
     @property
@@ -126,7 +126,7 @@ class Sender(threading.Thread):
         return self._loop.sent
 
     def end(self) -> None:
-        """The gate is closed: the thread ends when the calls under way have."""
+        """Call it when the gate is closed: the thread ends when the calls under way have ended."""
         self._ending = True
 
     def run(self) -> None:

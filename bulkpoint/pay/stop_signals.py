@@ -1,18 +1,18 @@
-"""Signals that stop a run in order."""
+"""Signals that stop a run (graceful shutdown)."""
 
 import signal
 import time
 from collections.abc import Callable
 from typing import Self
 
-# A signal in the pause before an automatic retry is heard so soon.
+# How soon a signal is noticed in the pause before an automatic retry.
 POLL_S = 0.1
 
 
 class StopSignals:
     """SIGINT and SIGTERM stop the run: claimed rows go back, answers are recorded, the job ends with exit code 4.
 
-    In force from before the run is made, so that no signal finds a run without somebody to end it.
+    Installed before the run is made, so that no signal can leave a run without a process that ends it.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class StopSignals:
         self._before: dict[int, Callable[..., object] | int | None] = {}
 
     def asked_within(self, seconds: float) -> bool:
-        """Wait for so long, or until asked."""
+        """Wait for `seconds`, or until asked to stop."""
         deadline = time.monotonic() + seconds
         while self.asked is None and time.monotonic() < deadline:
             time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""What travels between the driver and a partition: plain values. Nothing secret is among them."""
+"""What the driver and a partition send to each other: plain values, no secrets."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -24,8 +24,8 @@ class PartitionTask:
 class Payment:
     """A claimed payment on its way through a partition; changed only by the thread that has it.
 
-    first_sent_at, last_sent_at: instants of this worker's boot_clock, also of sends by others; none: never sent.
-    failure_code: what its last try came to.
+    first_sent_at, last_sent_at: instants of this worker's boot_clock, also for sends by others; None: never sent.
+    failure_code: the result of its last try.
     """
 
     seq: int
