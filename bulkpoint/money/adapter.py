@@ -1,4 +1,4 @@
-"""Another money API is one class: this is what it must do, and how the settings name it."""
+"""An adapter to another money API is one class: what it must do, and how the settings name it."""
 
 import importlib
 from datetime import datetime
@@ -14,9 +14,9 @@ _METHODS = ("pay", "look_up", "read_pay", "read_look_up")
 
 
 class Adapter(Protocol):
-    """Builds the requests of one money API and reads its answers; see contract.MoneyV1, which is one.
+    """Builds the requests of one money API and reads its answers; contract.MoneyV1 is an example.
 
-    Pure: equal calls give equal requests, and no answer whatever makes it raise. Made once in a worker, with the token;
+    Pure: equal calls give equal requests, and no answer at all makes it raise. Made once in a worker, with the token;
     used by many threads.
     """
 
@@ -24,7 +24,7 @@ class Adapter(Protocol):
         """The request that credits a member, under the call's idempotency key."""
 
     def look_up(self, key: UUID) -> HttpRequest:
-        """The request that asks what money has under a key."""
+        """The request that asks what the money API has under a key."""
 
     def read_pay(self, reply: Reply, now: datetime) -> CallResult:
         """What the answer to pay() says."""

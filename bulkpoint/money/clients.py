@@ -1,4 +1,4 @@
-"""Makes the HTTP client that BULKPOINT_MONEY_TRANSPORT names; transport.py says what one is."""
+"""Makes the HTTP client that BULKPOINT_MONEY_TRANSPORT names; transport.py defines what a client is."""
 
 from functools import partial
 from typing import TYPE_CHECKING

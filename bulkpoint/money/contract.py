@@ -1,7 +1,7 @@
-"""Contract v1 of the money API (docs/money-openapi.yaml): how a payment is asked for, and how an answer is read.
+"""Contract v1 of the money API (docs/money-openapi.yaml): how a payment is requested, and how an answer is read.
 
-Each field of an answer is checked by itself, not the answer as a whole as pydantic would: a credit stays a credit when
-the message beside it is not text.
+Each field of an answer is checked by itself, not the answer as a whole as in pydantic: a credit stays a credit even
+when its message field is not text.
 """
 
 import json
@@ -17,11 +17,11 @@ from bulkpoint.rules.retry import parse_retry_after
 
 TRANSACTION_ID_CHARACTERS_MAX = 200
 
-_DECODER = json.JSONDecoder()  # json.loads less its options: two thirds of the cost
+_DECODER = json.JSONDecoder()  # json.loads without its options: two thirds of the cost
 
 
 class PointsCall(NamedTuple):
-    """One payment, as every try of it is sent: a try that differed in anything but time would be a 422."""
+    """One payment, as every try of it is sent: a try that differs in anything but time is refused with a 422."""
 
     key: UUID
     campaign_id: int
@@ -34,7 +34,7 @@ class MoneyV1:
     """Builds the requests of contract v1 and reads its answers. Sends nothing, and no answer makes it raise."""
 
     def __init__(self, token: str | None) -> None:
-        """token: the bearer token, if money wants one. Raises UsageError where no header can carry it."""
+        """token: the bearer token, if the API needs one. Raises UsageError where no header can carry it."""
         self._look_up_headers: dict[str, str] = {}
         if token is not None:
             if not (token and token.isascii() and token.isprintable() and " " not in token):
@@ -44,7 +44,7 @@ class MoneyV1:
 
     def pay(self, call: PointsCall) -> HttpRequest:
         """The request that credits a member."""
-        # By hand, in ASCII with escapes: a sixth of the cost of json.dumps, and no text there is can make it fail.
+        # By hand, in ASCII with escapes: a sixth of the cost of json.dumps, and no text can make it fail.
         body = (
             f'{{"campaign_id":{call.campaign_id},"member_id":{encode_basestring_ascii(call.member_id)},'
             f'"amount":{call.amount},"reason":{encode_basestring_ascii(call.reason)}}}'
@@ -53,7 +53,7 @@ class MoneyV1:
         return HttpRequest("POST", "/v1/points", headers, body.encode("ascii"))
 
     def look_up(self, key: UUID) -> HttpRequest:
-        """The request that asks what money has under a key."""
+        """The request that asks what the API has under a key."""
         return HttpRequest("GET", f"/v1/points/{key}", self._look_up_headers, None)
 
     def read_pay(self, reply: Reply, now: datetime) -> CallResult:
@@ -61,7 +61,7 @@ class MoneyV1:
         return _observed(reply, _fields(reply), now)
 
     def read_look_up(self, reply: Reply, now: datetime) -> CallResult:
-        """What the answer to look_up() says; a credit only where all of its fields are there."""
+        """What the answer to look_up() says; a credit only where all of its fields are present."""
         fields = _fields(reply)
         campaign_id, member_id, amount = fields.get("campaign_id"), fields.get("member_id"), fields.get("amount")
         observed = _observed(reply, fields, now)
@@ -71,7 +71,7 @@ class MoneyV1:
 
 
 def _fields(reply: Reply) -> dict[str, object]:
-    """The object in the body; nothing where there is none, or not the whole of it."""
+    """The JSON object in the body; empty where there is none, or it is incomplete."""
     if reply.trouble is not None or not reply.body:
         return {}
     try:

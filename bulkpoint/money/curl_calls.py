@@ -1,4 +1,4 @@
-"""Many calls side by side in libcurl's own loop (its "multi" interface), driven by one thread."""
+"""Many concurrent calls in libcurl's own loop (its "multi" interface), driven by one thread."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from bulkpoint.money.transport import HttpRequest, OnWire, Reply
 
 # While libcurl has no socket to wait for (it connects, or resolves a name in a thread of its own).
 NO_SOCKET_WAIT_S = 0.002
-# Connections kept open for the next calls; libcurl's own default is four a handle.
+# Connections kept open for the next calls; libcurl's own default is four per handle.
 CONNECTIONS_MAX = 256
 
 
@@ -31,7 +31,7 @@ class CurlCalls:
         return len(self._busy)
 
     def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
-        """Begin a call; it leaves while `ended` is at work."""
+        """Begin a call; it is sent while `ended` runs."""
         transport = self._idle.pop() if self._idle else self._make_transport()
         curl = transport.begin(request, on_wire=on_wire)
         self._multi.add_handle(curl)

@@ -1,8 +1,8 @@
-"""libcurl as the client of money: a tenth of the CPU of requests, and a say before every wire send.
+"""libcurl as client of the money API: it uses a tenth of the CPU of requests, and calls us before every wire send.
 
-libcurl sends a POST again by itself when a connection it reuses dies before any answer. No option forbids it. But
-PREREQFUNCTION fires before every wire send, the second as well: it is refused there, and the first counts as lost.
-So that this stays rare, an idle connection is looked at before it is used: libcurl does so once a second only.
+libcurl sends a POST again by itself when a reused connection dies before any answer. No option prevents it. But
+PREREQFUNCTION is called before every wire send, also the second: it is refused there, and the first counts as lost.
+To keep this rare, an idle connection is checked before it is used: libcurl checks only once a second.
 """
 
 import select
@@ -14,16 +14,16 @@ import pycurl
 from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, HttpRequest, OnWire, Reply, ca_bundle
 from bulkpoint.rules.answers import CallTrouble
 
-# Once the call has left. Whatever else can happen to it then ends like a reset.
+# For calls that have left. Any other error then counts as a reset.
 _TROUBLES = {
     pycurl.E_OPERATION_TIMEDOUT: CallTrouble.TIMED_OUT,
-    pycurl.E_UNSUPPORTED_PROTOCOL: CallTrouble.GARBLED,  # HTTP/0.9: what is left when there is no status line
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: CallTrouble.GARBLED,  # HTTP too, whatever its name says
+    pycurl.E_UNSUPPORTED_PROTOCOL: CallTrouble.GARBLED,  # HTTP/0.9: libcurl assumes it when there is no status line
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: CallTrouble.GARBLED,  # for HTTP too, despite its name
 }
 
 
 class _Call:
-    """What is known of the call under way."""
+    """What is known about the call under way."""
 
     __slots__ = (
         "asked",
@@ -50,18 +50,18 @@ class CurlTransport:
     def __init__(self, url: str, *, ca_file: Path | None, connect_timeout_s: float, timeout_s: float) -> None:
         """url: the address that a request's path comes after. Raises UsageError for a CA file that cannot be used."""
         self._url = url
-        self._method = self._path = ""  # what the handle is set to
+        self._method = self._path = ""  # the handle's present settings
         self._call = _Call(lambda: False)
         self._socket = -1  # of the idle connection
         self._idle = select.poll()
-        self._fresh = False  # whether the handle is set to take no idle connection
+        self._fresh = False  # whether the handle is set to use no idle connection
         self._curl = curl = pycurl.Curl()
         curl.setopt(pycurl.NOSIGNAL, 1)  # signals and threads do not mix
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # HTTP/2 has re-sends of its own
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # HTTP/2 has its own re-sends
         curl.setopt(pycurl.TCP_NODELAY, 1)
         curl.setopt(pycurl.USERAGENT, USER_AGENT)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        curl.setopt(pycurl.PROXY, "")  # an empty one also keeps libcurl from asking the environment
+        curl.setopt(pycurl.PROXY, "")  # an empty value also keeps libcurl from reading the environment
         curl.setopt(pycurl.NOPROXY, "*")
         curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if urlsplit(url).scheme == "https" else pycurl.PROTO_HTTP)
@@ -72,13 +72,13 @@ class CurlTransport:
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(connect_timeout_s * 1000))
         curl.setopt(pycurl.TIMEOUT_MS, round(timeout_s * 1000))
         curl.setopt(pycurl.MAXAGE_CONN, IDLE_S_MAX)
-        curl.setopt(pycurl.MAXCONNECTS, 1)  # a new connection drives out the dead one
+        curl.setopt(pycurl.MAXCONNECTS, 1)  # a new connection replaces the dead one
         curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
         curl.setopt(pycurl.WRITEFUNCTION, self._read_body)
 
     def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer; see Transport.send."""
-        # An idle connection has nothing to say: if there is something to read, it is its end.
+        # An idle connection receives no data: if there is something to read, it was closed.
         dead = self._socket != -1 and bool(self._idle.poll(0))
         if dead != self._fresh:
             self._curl.setopt(pycurl.FRESH_CONNECT, dead)
@@ -93,13 +93,13 @@ class CurlTransport:
         return self.end(error)
 
     def begin(self, request: HttpRequest, *, on_wire: OnWire) -> "pycurl.Curl":
-        """The handle, ready to perform this call; for CurlCalls, which performs many side by side."""
+        """The handle, ready to perform this call; for CurlCalls, which performs many at once."""
         self._prepare(request)
         self._call = _Call(on_wire)
         return self._curl
 
     def end(self, error: tuple[int, str] | None) -> Reply:
-        """What came of the call that was begun; `error` is libcurl's code and sentence, none where it has none."""
+        """The result of the call that was begun; `error` is libcurl's code and sentence, None where it has none."""
         call = self._call
         if call.raised is not None:
             raise call.raised from None
@@ -136,7 +136,7 @@ class CurlTransport:
             self._socket = now_idle
 
     def _retry_after(self) -> str | None:
-        """As libcurl read it, in seconds; it gives up by itself when the header grows over 300 kB."""
+        """As libcurl read it, in seconds; it gives up by itself when the headers exceed 300 kB."""
         seconds = self._curl.getinfo(pycurl.RETRY_AFTER)
         return str(seconds) if seconds > 0 else None
 

@@ -1,8 +1,8 @@
-"""requests as the client of money: the second transport behind the same Protocol, and the one to debug with.
+"""requests as client of the money API: the second transport behind the same Protocol, and the one to debug with.
 
-Two things it does not do by itself are added below its pool, in the connection: the say before every wire send, and a
-time limit for the whole call (its own time limit begins anew with every byte). Only a look-up of the host's name is
-outside that limit.
+Two things that it lacks are added below its pool, in the connection: the question to the gate before every wire send,
+and a time limit for the whole call (its own limit restarts with every byte). Only the DNS look-up is outside that
+limit.
 """
 
 import http.client
@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, HttpRequest, OnWire, Reply, ca_bundle
 from bulkpoint.rules.answers import CallTrouble
 
-# Sent with every call: what libcurl sends, and that an answer must come as it is, not packed.
+# Sent with every call: what libcurl sends, and that the answer must not be compressed.
 _STATIC_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -43,12 +43,12 @@ class RequestsTransport:
         """Send one call and wait for its answer; see Transport.send."""
         now = time.monotonic()
         if now - self._idle_since > IDLE_S_MAX:
-            self._session.close()  # closes its connections; the next call opens one
+            self._session.close()  # closes its connections; the next call opens a new one
         departure = self._departure
         departure.begin(on_wire, deadline=now + self._timeouts_s[1])
         response = None
         try:
-            # Prepared apart from the session, which would add its cookies.
+            # Prepared outside the session, which would add its cookies.
             response = self._session.send(
                 requests.Request(
                     request.method,
@@ -84,7 +84,7 @@ class RequestsTransport:
 
 
 def _read_body(response: requests.Response) -> bytes | None:
-    """The body, undecoded; none where it is too large. A connection that was not read to its end is closed."""
+    """The body, undecoded; None where it is too large. A connection that was not read to its end is closed."""
     body = b""
     with response:
         while chunk := response.raw.read(ANSWER_BYTES_MAX + 1 - len(body), decode_content=False):
@@ -121,7 +121,7 @@ def _is_cut(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what it was raised from, and so on: the last one is the socket's own."""
+    """The error, its cause, and so on: the last one is the socket's own."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -158,7 +158,7 @@ class _Departure:
             raise _HeldBackError
 
     def remaining_s(self) -> float:
-        """What is left of the call's time; raises TimeoutError when nothing is."""
+        """The rest of the call's time; raises TimeoutError when there is none."""
         remaining_s = self.deadline - time.monotonic()
         if remaining_s <= 0:
             raise TimeoutError("the time limit of the call has passed")
@@ -176,7 +176,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _pools(departure: _Departure) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    """urllib3's pools by scheme, with connections that ask `departure` and keep to its deadline."""
+    """urllib3's pools by scheme, with connections that ask `departure` and respect its deadline."""
 
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
@@ -184,13 +184,13 @@ def _pools(departure: _Departure) -> dict[str, type[urllib3.HTTPConnectionPool]]
 
     class Connection(urllib3.connection.HTTPConnection):
         response_class = Response
-        auto_open = 0  # http.client would open a new connection under a request that has left
+        auto_open = 0  # else http.client reconnects by itself for a request that has left
 
         def request(self, *args: Any, **options: Any) -> None:
             if self.is_closed:
                 self.connect()
             departure.ask()
-            self.timeout = departure.remaining_s()  # for sending; reading has its own
+            self.timeout = departure.remaining_s()  # for sending; reading has its own timeout
             super().request(*args, **options)
 
     class SecureConnection(Connection, urllib3.connection.HTTPSConnection):
@@ -206,7 +206,7 @@ def _pools(departure: _Departure) -> dict[str, type[urllib3.HTTPConnectionPool]]
 
 
 class _TimedSocket:
-    """The one thing that http.client wants of a socket to read an answer from."""
+    """The one method of a socket that http.client needs to read an answer."""
 
     def __init__(self, sock: socket.socket, departure: _Departure) -> None:
         self._sock = sock
@@ -217,7 +217,7 @@ class _TimedSocket:
 
 
 class _TimedFile(io.RawIOBase):
-    """A socket's file, each read of which ends within what is left of the call's time."""
+    """A socket's file; each read ends within the rest of the call's time."""
 
     def __init__(self, sock: socket.socket, departure: _Departure) -> None:
         self._sock = sock

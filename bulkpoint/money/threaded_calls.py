@@ -1,4 +1,4 @@
-"""Many calls side by side over a client that makes one at a time: a thread for each call under way."""
+"""Many concurrent calls over a client that makes one at a time: one thread per call under way."""
 
 import threading
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class ThreadedCalls:
             return replies
 
     def close(self) -> None:
-        """Join the threads: calls under way end first, which their time limit sees to."""
+        """Join the threads: calls under way end first, by their time limit at the latest."""
         for _ in self._threads:
             self._begun.put(None)
         for thread in self._threads:

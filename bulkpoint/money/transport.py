@@ -1,7 +1,7 @@
-"""One HTTP call, as both clients do it: what goes in, what comes out, and what neither of them ever does.
+"""One HTTP call, as both clients do it: the request, the reply, and what neither of them ever does.
 
 Neither follows a redirect, asks a proxy, reads a .netrc, keeps a cookie, repeats a call, or waits longer or reads more
-than it was told. Whatever happens on the way is an answer (a Reply with trouble), not an exception.
+than its limits. Any failure on the way is a Reply with trouble, not an exception.
 """
 
 import ssl
@@ -15,13 +15,13 @@ from bulkpoint import __version__
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.answers import CallTrouble
 
-# The contract's answers are some hundred bytes; an error page of a gateway is a few kB.
+# The contract's answers are a few hundred bytes; an error page of a gateway is a few kB.
 ANSWER_BYTES_MAX = 65_536
-# Servers close a connection after 5 s of silence and more; one that closes just as it is used again costs a perhaps.
+# Servers close a connection after 5 s of silence or more; if one closes while we reuse it, that call is in doubt.
 IDLE_S_MAX = 4
 USER_AGENT = f"bulkpoint/{__version__}"
 
-# Asked at the moment a call is about to leave, with its connection ready; False keeps it here.
+# Called when a call is about to leave, with its connection ready; False: it must not leave.
 OnWire = Callable[[], bool]
 
 
@@ -40,7 +40,8 @@ class HttpRequest(NamedTuple):
 class Reply(NamedTuple):
     """What came back. `detail` is the client's own sentence about `trouble`.
 
-    status without trouble: a whole answer. status beside trouble: its head came, the rest did not. No status: nothing.
+    status without trouble: a complete answer. status with trouble: the headers arrived, the rest did not. No status:
+    nothing arrived.
     """
 
     status: int | None
@@ -51,13 +52,13 @@ class Reply(NamedTuple):
 
 
 class Transport(Protocol):
-    """One connection to money, kept open between calls. For one thread; closed by the thread that made it."""
+    """One connection to the money API, kept open between calls. For one thread; closed by the thread that made it."""
 
     def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer.
 
-        on_wire is called once, right before the call leaves; what it raises comes out of here, and the call stays. The
-        time limit of the call runs on in it. Nothing else is raised.
+        on_wire is called once, right before the call leaves; what it raises is raised here, and the call stays.
+        The call's time limit includes the time in on_wire. Nothing else is raised.
         """
 
     def close(self) -> None:
@@ -65,10 +66,10 @@ class Transport(Protocol):
 
 
 class Calls(Protocol):
-    """Many calls under way side by side, begun and ended by one thread.
+    """Many concurrent calls, begun and ended by one thread.
 
-    An executor's cores are better spent on calls than on threads that hand the interpreter's lock round: with 16 calls
-    under way libcurl's own loop takes a third of the CPU that 16 threads take (docs/decisions/0004).
+    An executor's cores should make calls, not switch between threads that share the interpreter's lock: with 16 calls
+    under way, libcurl's own loop takes a third of the CPU of 16 threads (docs/decisions/0004).
     """
 
     @property
@@ -86,9 +87,9 @@ class Calls(Protocol):
 
 
 def ca_bundle(ca_file: Path | None) -> str:
-    """Path of the certificates that money's is checked by: the settings' own, or the public ones for both clients.
+    """Path of the CA certificates for the API's own: the file in the settings, or the public ones for both clients.
 
-    Raises UsageError where the settings' file holds none.
+    Raises UsageError where the file in the settings has none.
     """
     if ca_file is None:
         return certifi.where()
