@@ -1,4 +1,4 @@
-"""What look-ups come to: payments settled, put off, or left open; written in batches, with every call that was made."""
+"""Results of look-ups: payments settled, put off, or left open; written in batches, with every call that was made."""
 
 from array import array
 from collections.abc import Callable, Iterable
@@ -25,10 +25,10 @@ from bulkpoint.store.reconcile import (
 from bulkpoint.text import clean
 
 FLUSH_EVERY_S = 0.5
-# Calls of one payment that bring no usable answer, and the seconds between them. Being throttled is no such call.
+# Calls of one payment without a usable answer, and the seconds between them. A throttled call does not count.
 TRIES_MAX = 4
 AGAIN_AFTER_S = 1.0
-# Of a member id that money shows under our key, and that is not ours.
+# Of a member id that the money API has under our key, and that is not ours.
 CHARACTERS_SHOWN_MAX = 200
 
 Report = Callable[[Difference], None]
@@ -36,7 +36,7 @@ Report = Callable[[Difference], None]
 
 @dataclass(slots=True)
 class LookedUp:
-    """Payments asked about, and what became of them: credited (now SUCCESS), not credited, or still open."""
+    """Counts of payments looked up and their results: credited (now SUCCESS), not credited, or still open."""
 
     looked_up: int = 0
     credited: int = 0
@@ -45,10 +45,10 @@ class LookedUp:
 
 
 class Findings:
-    """The sink of one command's look-ups: gathers what they came to, and writes it.
+    """The sink of one command's look-ups: collects their results, and writes them.
 
-    `report` hears of each payment that stays open or differs. answered_at: when the last call ended. trouble: why
-    nothing more is asked; calls under way are waited for all the same.
+    `report` is called for each payment that stays open or differs. answered_at: when the last call ended. trouble: why
+    no more look-ups begin; calls under way are still awaited.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Findings:
         self._payments.ready.append(call.payment)
 
     def out_of_patience(self, verdict: Verdict) -> None:
-        """The command has waited long enough for money."""
+        """The command has waited long enough for the money API."""
         self.trouble = UnreachableError(
             "LOOK_UP_WITHOUT_ANSWER",
             "reconcile_when_money_answers",
@@ -84,7 +84,7 @@ class Findings:
         )
 
     def answered(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:
-        """Keep the attempt, and what the answer says of the payment; ask again where it says nothing."""
+        """Keep the attempt and what the answer says about the payment; ask again where it says nothing."""
         self.answered_at = call.answered_at
         if call.attempt is not None:
             self._attempts.append(call.attempt)
@@ -94,11 +94,11 @@ class Findings:
             self._ask_again(call, verdict)
 
     def record(self, attempts: Iterable[Attempt]) -> None:
-        """Calls that left, and whose answers were not waited for."""
+        """Add calls that left and whose answers were not awaited."""
         self._attempts.extend(attempts)
 
     def _conclude(self, call: Call[PaymentInDoubt], verdict: Verdict) -> bool:
-        """Take in an answer; False where it says nothing, and money should be asked again."""
+        """Use an answer; False where it says nothing, and the API should be asked again."""
         row, proof_s = call.payment.row, call.absence_proven_in_s
         if verdict.credited is not Credited.PERHAPS:
             self._settled[row.seq] = (Finding(row.seq, verdict.transaction_id, row), row)
@@ -126,7 +126,7 @@ class Findings:
         self._payments.ask_again(payment, due_at=call.answered_at + wait_s)
 
     def is_held(self, row: InDoubtPayment) -> bool:
-        """Whether a worker may still be at work on it: then it is put off, or left open if it was already."""
+        """Whether a worker may still work on it: then it is put off, or left open if it was put off before."""
         if row.alive_s is None:
             return False
         if self._last_round:
@@ -136,7 +136,7 @@ class Findings:
         return True
 
     def leave_open(self, row: InDoubtPayment, kind: Kind, theirs: Theirs | None = None) -> None:
-        """The payment stays as it is: what became of it is not known."""
+        """Leave the payment as it is: whether it was credited is not known."""
         self.figures.looked_up += 1
         self.figures.unknown += 1
         self._report(Difference(kind, row.member_id, Ours(row.state, row.failure_kind, row.amount, None), theirs))
@@ -152,12 +152,12 @@ class Findings:
         self._put_off_until = max(self._put_off_until, boot_clock() + in_s)
 
     def flush_if_due(self, now: float) -> None:
-        """Write what has waited for half a second, or is many."""
+        """Write what has waited for half a second, or fills a batch."""
         if now - self._flushed_at >= FLUSH_EVERY_S or len(self._settled) >= BATCH_ROWS_MAX:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was learnt since the last time, and count what really changed."""
+        """Write the findings since the last time, and count what really changed."""
         self._flushed_at = boot_clock()
         if not (self._attempts or self._settled):
             return

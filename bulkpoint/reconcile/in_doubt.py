@@ -1,4 +1,4 @@
-"""The payments in doubt that one command asks money about: the source of its calls, which are all look-ups."""
+"""The payments in doubt that one command looks up at the money API: the source of its calls, all look-ups."""
 
 import heapq
 import math
@@ -16,19 +16,19 @@ from bulkpoint.store.reconcile import InDoubtPayment
 
 @dataclass(slots=True)
 class PaymentInDoubt(Payment):
-    """A payment that is only looked up. `row`: as it was read; tries: look-ups that brought no usable answer."""
+    """A payment that is only looked up. `row`: as it was read; tries: look-ups without a usable answer."""
 
     row: InDoubtPayment
 
     @classmethod
     def of(cls, row: InDoubtPayment, key_namespace: UUID, *, read_from: float, read_until: float) -> "PaymentInDoubt":
-        """The row's durations were true at some moment between the two instants of boot_clock."""
+        """From a row whose durations were true at some moment between the two instants of boot_clock."""
         since_first_s = row.since_first_sent_s
         return cls(
             row.seq,
             row.member_id,
             row.amount,
-            reason="",  # no look-up has one
+            reason="",  # look-ups do not need it
             key=idempotency_key(key_namespace, row.member_id),
             tries=0,
             maybe_credited=True,
@@ -50,19 +50,19 @@ class PaymentsInDoubt:
         return bool(self.ready or self._waiting)
 
     def add(self, payments: Iterable[PaymentInDoubt]) -> None:
-        """Payments that were read just now."""
+        """Add payments that were just read."""
         self.ready.extend(payments)
 
     def ask_again(self, payment: PaymentInDoubt, *, due_at: float) -> None:
-        """At this instant of boot_clock, or soon after it."""
+        """Look it up again at this instant of boot_clock, or soon after."""
         heapq.heappush(self._waiting, (due_at, payment.seq, payment))
 
     def bring_back_due(self) -> None:
-        """Make ready what is due."""
+        """Move payments that are due to `ready`."""
         now, waiting = boot_clock(), self._waiting
         while waiting and waiting[0][0] <= now:
             self.ready.append(heapq.heappop(waiting)[2])
 
     def next_call(self, gate: LeasedGate) -> Call[PaymentInDoubt]:
-        """A look-up, always."""
+        """The next look-up."""
         return Call(self.ready.popleft(), gate, look_up=True)

@@ -1,7 +1,7 @@
-"""Asks money about every payment of a campaign that may have been credited, and settles those it answers for.
+"""Looks up every payment in doubt of a campaign at the money API, and settles those that get an answer.
 
-A look-up is a call like any other to the limit: it is made under a share, through the gate, and recorded as an attempt.
-One thread, many calls under way; what was learnt is written every half second, so an end in mid-way loses nothing.
+A look-up counts against the limit as any call: it is made under a share, through the gate, and recorded as an attempt.
+One thread, many calls under way; findings are written every half second, so an early end loses nothing.
 """
 
 import time
@@ -26,12 +26,12 @@ from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, list_in_doubt
 from bulkpoint.views.sentences import sentence
 
-# Calls under way: at a share of 250 a second, enough for money that takes an eighth of a second to answer.
+# Calls under way: at a share of 250 a second, enough for an API that takes 1/8 s to answer.
 IN_FLIGHT_MAX = 32
-# A running campaign holds every share; one that ends, or a wave's boundary, frees one.
+# A running campaign leases every share; its end, or the end of a wave, frees one.
 SHARE_WAIT_S_MAX = 60.0
 SHARE_POLL_S = 0.3
-# With calls to make under a lease, none has ended for so long: is the limit on hold (0 TPS)?
+# With calls to make under a lease, none has ended for this long: is the limit paused (0 TPS)?
 STALLED_S_MAX = 60.0
 
 Say = Callable[[str], None]
@@ -47,12 +47,12 @@ def look_up_in_doubt(
     say: Say,
     report: Report,
 ) -> LookedUp:
-    """Look every uncertain payment up at money, write what it says, and report each that stays open or differs.
+    """Look up every payment in doubt, write what the API says, and report each that stays open or differs.
 
-    Waits once for payments whose last call is too recent for "not found" to be proof. The last of what was learnt and
-    the audit row commit together; an end in mid-way, also by a signal, keeps and audits what was learnt until then.
-    Raises RefusedError where the campaign is RUNNING or was never started, where no share of the limit is to be had and
-    where money refuses the token; UnreachableError where money is out of reach.
+    Waits once for payments whose last call is too recent for "not found" to be proof. The last findings and the audit
+    row commit together; an early end, also by a signal, keeps and audits the findings so far. Raises RefusedError where
+    the campaign is RUNNING or was never started, where no share of the limit is free and where the API refuses the
+    token; UnreachableError where the API is out of reach.
     """
     run = check_reconcilable(connection, campaign_id)
     terms, payments = CallTerms.of(campaign_id, settings), PaymentsInDoubt()
@@ -124,7 +124,7 @@ class LookUpRun:
         self._said_at = self._moved_at = boot_clock()
 
     def ask(self, pages: Iterator[list[InDoubtPayment]]) -> None:
-        """Look up every payment of the pages, a page at a time; returns when each has its answer or is put off."""
+        """Look up every payment of the pages, one page at a time; returns when each has its answer or is put off."""
         while True:
             read_from = boot_clock()
             page = next(pages, None)
@@ -142,13 +142,13 @@ class LookUpRun:
                     self._ask_under(lease)
                 finally:
                     lease.stop()
-                    if not self._calls.under_way:  # else it frees itself when they have surely arrived
+                    if not self._calls.under_way:  # else its lease expires after they have surely arrived
                         lease.release(self._connection)
                 if self._findings.trouble is not None:
                     raise self._findings.trouble
 
     def wait_for_proof(self) -> "array[int]":
-        """Sleep until "not found" is proof for the payments that were put off; their numbers, for the last round."""
+        """Sleep until "not found" is proof for the payments that were put off; returns their numbers."""
         self._findings.flush()
         seqs, wait_s = self._findings.take_put_off()
         if seqs:
@@ -160,7 +160,7 @@ class LookUpRun:
         return seqs
 
     def close(self, *, finished: bool) -> None:
-        """Write what was learnt last, calls without an answer included, and the audit row, together."""
+        """Write the last findings, calls without an answer included, and the audit row in one transaction."""
         if self._loop is not None:
             self._findings.record(self._loop.attempts_given_up())
         with self._connection.transaction():
@@ -195,7 +195,7 @@ class LookUpRun:
             time.sleep(SHARE_POLL_S)
 
     def _ask_under(self, lease: Lease) -> None:
-        """Ask while the share is leased; calls under way are always waited for."""
+        """Look up while the share is leased; calls under way are always awaited."""
         findings, payments = self._findings, self._payments
         self._loop = loop = CallLoop(self._call_terms, lease, payments, findings, in_flight_max=IN_FLIGHT_MAX)
         while payments or loop.under_way:
@@ -209,7 +209,7 @@ class LookUpRun:
         findings.flush()
 
     def _look_round(self) -> None:
-        """What is due by the clock: writing, a line of progress, giving up."""
+        """What the clock makes due: writing, a line of progress, giving up."""
         now, findings = boot_clock(), self._findings
         findings.flush_if_due(now)
         if now - self._said_at >= self._settings.progress_seconds:

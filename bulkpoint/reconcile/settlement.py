@@ -1,4 +1,4 @@
-"""Compare money's settlement, its own list of credits, with every payment of a campaign; repair what it proves."""
+"""Compare the money API's settlement (its list of credits) with a campaign's payments; repair what it proves."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from bulkpoint.store.reconcile import (
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Payments of ours and credits of money's that were compared; payments found credited (SUCCESS now), still open."""
+    """Counts: our payments and the API's credits compared; payments found credited (now SUCCESS), and still open."""
 
     payments: int
     credits: int
@@ -41,8 +41,9 @@ def compare_with_settlement(
 ) -> Compared:
     """Report every payment and every credit on which the two sides differ, as they were before any repair.
 
-    A payment that money credited with its amount, and that is not SUCCESS with us, becomes SUCCESS. Nothing else is
-    changed. One transaction, with its audit row; the campaign cannot start meanwhile. Neither side is held in memory.
+    A payment that the API credited with its amount, and that is not SUCCESS in our record, becomes SUCCESS; nothing
+    else changes. One transaction, with its audit row; the campaign cannot start meanwhile. Neither side is kept in
+    memory.
     Raises RefusedError for a bad file, and where the campaign is RUNNING or was never started; nothing is changed then.
     """
     run = check_reconcilable(connection, campaign_id)
