@@ -15,11 +15,11 @@ end $$;
 -- Looks at everything, changes nothing: the help desk, finance, audit.
 grant select on all tables in schema public to bulkpoint_reader;
 
--- Loads targets of campaigns that others created, until these are frozen.
+-- Loads targets of campaigns that others created, until the freeze.
 grant select, insert, update, delete on campaign_target to bulkpoint_loader;
 grant select on campaign, migration to bulkpoint_loader;
 
--- Creates and runs campaigns; which of that, operator_right says by login. Never rewrites what happened.
+-- Creates and runs campaigns; operator_right says by login which of that is allowed. Never rewrites history.
 grant bulkpoint_reader, bulkpoint_loader to bulkpoint_operator;
 grant insert (name, note, expected_count, expected_amount, creator, creator_login, not_before) on campaign
     to bulkpoint_operator;
@@ -27,14 +27,14 @@ grant update (last_event_no, approved_by, approved_login, approved_at, approved_
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
 grant insert, update on campaign_run, campaign_counter, money_limit, duplicate_list to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
--- The job's last act is to publish its events and to tell of them.
+-- At its end the job publishes its events and notifies people.
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_operator;
 grant insert, update on outbox_cursor, notification to bulkpoint_operator;
 grant update on payment to bulkpoint_operator;
 grant insert, update, delete on money_share to bulkpoint_operator;
 grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
 
--- Takes events from the outbox to Kafka and Slack.
+-- Publishes events from the outbox to Kafka and Slack.
 grant select on campaign, campaign_run, campaign_overview, campaign_counter, campaign_count, campaign_failed_count,
                 campaign_progress, money_limit, outbox_event, outbox_cursor, notification, migration to bulkpoint_relay;
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_relay;

@@ -1,5 +1,5 @@
 -- The whole schema as it is now, to be read from top to bottom. Nothing runs this file: the migrations make the tables,
--- and a test compares what they make with what stands here.
+-- and a test compares their result with this file.
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Campaigns and their targets
@@ -9,13 +9,13 @@ create table campaign (
     campaign_id      bigint generated always as identity primary key,
     name             text not null check (length(name) between 1 and 200),
     note             text not null default '' check (length(note) <= 2000),
-    -- Every idempotency key is made from it. It is random, so that a database that was restored or made again never
-    -- produces the keys of an earlier one.
+    -- Every idempotency key is made from it. It is random, so that a database that was recreated never produces the
+    -- keys of an earlier one.
     key_namespace    uuid not null default gen_random_uuid(),
     expected_count   bigint not null check (expected_count > 0),
     expected_amount  bigint not null check (expected_amount > 0),     -- points, as all amounts
     creator          text not null,                                   -- a claimed name
-    creator_login    name not null default session_user,              -- the database's own word
+    creator_login    name not null default session_user,              -- what the database knows
     created_at       timestamptz not null default clock_timestamp(),
     not_before       timestamptz,
     approved_by      text,
@@ -47,7 +47,7 @@ end $$;
 create trigger key_namespace_never_changes before update of key_namespace on campaign
     for each row when (old.key_namespace is distinct from new.key_namespace) execute function keep_key_namespace();
 
--- Written by loaders, read-only to the payer. Collation C: the order of the freeze is the same on every server.
+-- Written by loaders, read-only to the payer. Collation C: the freeze has the same order on every server.
 create table campaign_target (
     campaign_id bigint not null,
     member_id   text collate "C" not null
@@ -62,7 +62,7 @@ create table campaign_target (
 );
 
 -- A loader locks its campaign's row FOR KEY SHARE, the freeze locks it FOR UPDATE. So a freeze waits for a loader that
--- is still open, and a loader that comes later is refused; without this its rows would be lost silently. The check is
+-- is still open, and a later loader is refused; otherwise its rows would be lost silently. The check is
 -- made once per statement, not once per row: a load of a million rows pays for one look-up.
 -- Security definer: a loader's login may write campaign_target only, and the check locks the campaign's row.
 create function refuse_targets_once_frozen() returns trigger
@@ -102,7 +102,7 @@ create trigger never_truncated before truncate on campaign_target
 
 -- SHA-256 over a campaign's targets in the order of member_id, each row as
 --     <bytes of member_id>:<member_id>,<amount>,<bytes of reason>:<reason>\n
--- hashed in chunks of 10,000 rows and then over the chunks' hashes, because a value of PostgreSQL holds 1 GB at most.
+-- hashed in chunks of 10,000 rows and then over the chunks' hashes, because a PostgreSQL value has 1 GB at most.
 create function target_digest(of_campaign bigint) returns bytea language sql stable as $$
     with numbered as (
         select row_number() over (order by member_id) - 1 as position,
@@ -138,13 +138,13 @@ create table campaign_run (
     run_no        int not null check (run_no > 0),         -- from 1 in each campaign
     kind          run_kind not null,
     state         run_state not null default 'RUNNING',
-    -- Written by a partition that met trouble. It closes every gate, and then the driver ends the run.
+    -- Written by a partition that met trouble. It closes every gate; then the driver ends the run.
     halt          text,
     reason        text,
     actor         text not null,
     started_at    timestamptz not null default clock_timestamp(),
     finished_at   timestamptz,
-    -- The driver's lease. While it lasts a second driver is refused; a driver that comes back too late is refused by
+    -- The driver's lease. While it lasts, a second driver is refused; a driver that returns too late is refused by
     -- the epoch, its fencing token.
     driver_epoch  bigint not null default 1,
     driver_holder uuid not null,
@@ -156,7 +156,7 @@ create table campaign_run (
 -- One campaign runs at a time.
 create unique index one_runs on campaign_run ((true)) where state = 'RUNNING';
 
--- A run ends once: going on is a new run.
+-- A run ends once: continuing is a new run.
 create function refuse_another_end() returns trigger language plpgsql as $$
 begin
     raise exception 'run % of campaign % is % and stays so', old.run_no, old.campaign_id, old.state
@@ -166,11 +166,11 @@ end $$;
 create trigger ends_once before update of state on campaign_run
     for each row when (old.state <> 'RUNNING' and new.state <> old.state) execute function refuse_another_end();
 
--- The run whose payments may be sent now: RUNNING, not halted, and its driver is there.
+-- The run whose payments may be sent now: RUNNING, not halted, and its driver is alive.
 create view live_run as
 select * from campaign_run where state = 'RUNNING' and halt is null and driver_until > clock_timestamp();
 
--- A campaign with its latest run, whose state it shows; before the first run it waits.
+-- A campaign with its latest run, whose state it shows; before the first run it is WAITING.
 create view campaign_overview as
 select c.*,
        case when c.withdrawn_at is not null then 'WITHDRAWN' else coalesce(r.state::text, 'WAITING') end as state,
@@ -183,13 +183,13 @@ left join lateral (
 ) r on true;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- Payments and their attempts, a partition per campaign
+-- Payments and their attempts, one partition per campaign
 -- ---------------------------------------------------------------------------------------------------------------------
 
 create type payment_state as enum ('PENDING', 'PROCESSING', 'SUCCESS', 'FAILED');
 create type failure_kind as enum ('REJECTED', 'MISMATCH', 'UNAVAILABLE', 'UNKNOWN');
 
--- One row for each target. It is the outbox of the calls to the money API and the table of their results in one.
+-- One row for each target. It is both the outbox of calls to the money API and the table of their results.
 create table payment (
     campaign_id     bigint not null,
     seq             bigint not null,                       -- 1..n in the order of member_id
@@ -202,9 +202,9 @@ create table payment (
     next_try_at     timestamptz,
     maybe_credited  boolean not null default false,        -- until the money API itself says otherwise
     first_sent_at   timestamptz,
-    -- When the latest call left: for a while after it "not found" proves nothing.
+    -- When the latest call left: for the visibility delay after it, "not found" proves nothing.
     last_sent_at    timestamptz,
-    -- Whose it is while PROCESSING: a share, and the fencing token of the holder that claimed the payment.
+    -- Who has it while PROCESSING: a share, and the fencing token of the holder that claimed the payment.
     claim_share     smallint,
     claim_epoch     bigint,
     transaction_id  text,
@@ -220,7 +220,7 @@ create table payment (
     constraint maybe_credited_ends_unknown check (state <> 'FAILED' or not maybe_credited or failure_kind = 'UNKNOWN')
 ) partition by list (campaign_id);
 
--- For the help desk. There is none on state or time: it would prevent heap-only updates.
+-- For the help desk. There is no index on state or time: it would prevent heap-only updates.
 create index payment_member on payment (member_id);
 
 -- One row for each wire send, never changed. A look-up (GET) is a send too, and counts against the limit.
@@ -240,8 +240,8 @@ create table payment_attempt (
 ) partition by list (campaign_id);
 
 -- Payments and points by state and kind of failure. Each share adds the differences that it makes, in the transaction
--- that makes them. So one row may be negative; the sums over the shares are the progress, whatever the size of the
--- campaign. share -1 is the driver's: the freeze, a retry, a reconciliation.
+-- that makes them. So one row may be negative; the sums over the shares are the progress, at the same cost for every
+-- size of campaign. share -1 is the driver's: the freeze, a retry, a reconciliation.
 create table campaign_counter (
     campaign_id  bigint not null references campaign,
     share        smallint not null check (share >= -1),
@@ -267,7 +267,7 @@ select campaign_id,
        coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint as failed_amount
 from campaign_counter group by campaign_id;
 
--- The FAILED ones by kind.
+-- FAILED payments by kind.
 create view campaign_failed_count as
 select campaign_id, failure_kind, sum(count)::bigint as count, sum(amount)::bigint as amount
 from campaign_counter where state = 'FAILED' group by campaign_id, failure_kind;
@@ -322,7 +322,7 @@ create table campaign_progress (
 );
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- The limit: one global figure, divided into integer shares that partitions hold by lease
+-- The limit: one global figure, divided into integer shares that partitions lease
 -- ---------------------------------------------------------------------------------------------------------------------
 
 create table money_limit (
@@ -333,7 +333,7 @@ create table money_limit (
     set_at         timestamptz not null default clock_timestamp(),
     reason         text,
     until          timestamptz,
-    tps_afterwards int check (tps_afterwards >= 0),        -- what comes back at `until`
+    tps_afterwards int check (tps_afterwards >= 0),        -- the figure from `until` on
     last_event_no  bigint not null default 0,
     constraint until_has_its_afterwards check ((until is null) = (tps_afterwards is null))
 );
@@ -343,15 +343,15 @@ create table money_share (
     epoch        bigint not null default 0,                -- the fencing token: it grows with every holder
     holder       uuid,
     run_id       bigint,
-    leased_until timestamptz,                              -- database time, plus what a holder may still send in
+    leased_until timestamptz,                              -- database time; includes calls that may be on their way
     released_at  timestamptz,
     handover     jsonb,                                    -- the last second's sends, written at a clean release
-    -- How far the money API holds the holder back; null where it does not. Kept with every renewal, so that it outlives
-    -- a crash.
+    -- How far the money API slows the holder down; null where it does not. Stored at every renewal, so that it
+    -- survives a crash.
     pressure     jsonb
 ) with (fillfactor = 50);
 
--- The shares that somebody holds: their epoch is the fencing token of a holder that is alive.
+-- The leased shares: their epoch is the fencing token of a live holder.
 create view live_share as
 select * from money_share where leased_until > clock_timestamp();
 
@@ -375,7 +375,7 @@ create table outbox_event (
     actor        text not null,
     data         jsonb not null default '{}',
     published_at timestamptz,
-    -- Kafka refused this very event: it is parked, the ones after it go on, and people are notified.
+    -- Kafka refused this very event: it is parked (a dead letter), later events go on, and people are notified.
     parked_at    timestamptz,
     trouble      text,
     primary key (campaign_id, event_no),
@@ -385,7 +385,7 @@ create table outbox_event (
 create index outbox_parked on outbox_event (campaign_id, event_no) where parked_at is not null;
 
 -- How far the relay is with a campaign's events; campaign 0 is the deployment. Two relays take turns on its row, so a
--- campaign's events leave in their order. Writers of events never touch it: paying does not wait for the relay.
+-- campaign's events are published in order. Writers of events never touch it: paying does not wait for the relay.
 create table outbox_cursor (
     campaign_id  bigint primary key,
     published_no bigint not null default 0,                -- events up to this one are published, or parked
@@ -394,7 +394,7 @@ create table outbox_cursor (
 );
 
 -- One message per event and channel. It is claimed before it is sent, so two notifiers do not both send it. The claim
--- of a notifier that died lapses.
+-- of a dead notifier expires.
 create table notification (
     event_id      uuid not null,
     channel       text not null,
@@ -414,11 +414,11 @@ create table operator_right (
     primary key (login, permission)
 );
 
--- The login that made the tables owns them, and can begin.
+-- The login that made the tables owns them, and starts with every right.
 insert into operator_right (login, permission)
 select session_user, unnest(array['start', 'force', 'approve', 'throttle']);
 
--- Append-only; each row is sealed with the hash of the one before.
+-- Append-only hash chain: each row is sealed with the hash of the row before.
 create table audit_event (
     audit_no    bigint primary key,
     occurred_at timestamptz not null,
@@ -454,7 +454,7 @@ create function seal_audit_event() returns trigger language plpgsql security def
 declare
     head audit_head;
 begin
-    select * into head from audit_head for update;         -- one writer at a time: a chain has no branches
+    select * into head from audit_head for update;         -- one writer at a time: the chain has no branches
     new.audit_no := head.audit_no + 1;
     new.occurred_at := clock_timestamp();
     new.login := session_user;

@@ -1,6 +1,6 @@
--- The one place where changed rows become counts. It reads changed(amount, old_state, old_kind, state, failure_kind), a
--- row for each payment that was updated, and adds the differences to the counters of the given share. A difference of
--- zero is not written. Every statement takes the counters in the same order, so two of them never deadlock.
+-- The one place where changed rows become counts. It reads changed(amount, old_state, old_kind, state, failure_kind),
+-- one row per updated payment, and adds the differences to the counters of the given share. A difference of zero is not
+-- written. Every statement locks the counters in the same order, so two of them never deadlock.
 moved as (
     select old_state, old_kind, state, failure_kind, count(*) as count, sum(amount)::bigint as amount
     from changed group by old_state, old_kind, state, failure_kind

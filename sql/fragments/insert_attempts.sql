@@ -1,4 +1,4 @@
--- Wire sends, each known by its id: one that is written a second time changes nothing.
+-- Wire sends, each identified by its id: writing one a second time changes nothing.
 attempt as (
     insert into payment_attempt
         (campaign_id, attempt_id, method, seq, run_id, sent_at, answered_at, http_status, outcome, code, transaction_id)

@@ -1,13 +1,13 @@
 -- name: find_alerts
--- What needs a person while a campaign runs, each with a key that stays the same as long as it is the same trouble.
+-- What needs a person while a campaign runs, each with a key that stays the same as long as the trouble is the same.
 with running as (
-    -- Not by campaign_overview, which would look for the latest run of every campaign.
+    -- Not from campaign_overview, which would look for the latest run of every campaign.
     select r.run_id, r.campaign_id, c.name, r.started_at, r.driver_until,
            r.driver_until <= clock_timestamp() as abandoned
     from campaign_run r join campaign c using (campaign_id) where r.state = 'RUNNING'
 ), standing as (
-    -- Since the first sample with as many payments ended as there are now, after the last one with others or with a
-    -- limit of 0. Null where payments ended since the latest sample: only what samples prove is said.
+    -- since: the first sample with the present number of ended payments, after the last one with another number or a
+    -- limit of 0. Null where payments ended after the latest sample: only what samples prove counts.
     select r.*, (
         select min(p.sampled_at) from campaign_progress p
         where p.run_id = r.run_id and p.sampled_at > coalesce(other.last_at, '-infinity')) as since

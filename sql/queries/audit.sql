@@ -19,7 +19,7 @@ order by audit_no desc limit %(rows_max)s
 select distinct action from audit_event order by action
 
 -- name: list_history
--- What happened to one campaign, oldest first; changes of the limit while one of its runs went on belong to it.
+-- What happened to one campaign, oldest first; changes of the limit during one of its runs belong to it.
 select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no, detail, hash
 from audit_event a
 where campaign_id = %(campaign_id)s
@@ -30,7 +30,7 @@ order by audit_no
 
 -- name: verify_audit
 -- Every seal is computed again, in one pass over one snapshot: the first row that does not follow from the one before
--- it, the last row, the head, the first row beyond the head, and the row whose hash somebody has kept.
+-- it, the last row, the head, the first row beyond the head, and the row whose hash a person kept.
 with linked as (
     select audit_no, lag(audit_no, 1, 0::bigint) over chain as before_no,
            hash is distinct from audit_hash(lag(hash, 1, sha256(''::bytea)) over chain, e) as altered

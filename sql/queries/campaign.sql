@@ -1,11 +1,11 @@
 -- name: insert_campaign
--- The login that created it is the database's own word.
+-- creator_login is what the database knows, not a claim.
 insert into campaign (name, note, expected_count, expected_amount, creator, creator_login, not_before)
 values (%(name)s, %(note)s, %(expected_count)s, %(expected_amount)s, %(creator)s, session_user, %(not_before)s)
 returning campaign_id
 
 -- name: get_campaigns
--- With their latest runs: one campaign, or without an id all of them, oldest first, as the queue goes.
+-- With their latest runs: one campaign, or without an id all of them, oldest first, in the order of the queue.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
        approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
@@ -23,7 +23,7 @@ from campaign_overview where state = 'WAITING' order by campaign_id
 select campaign_id from campaign_run where state = 'RUNNING'
 
 -- name: get_campaign_counts
--- A sum over the shares' counters: as cheap for a hundred million rows as for ten. No row before the freeze.
+-- A sum over the shares' counters: as cheap for a hundred million payments as for ten. No row before the freeze.
 select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
        (select json_object_agg(kind, coalesce(f.count, 0) order by kind)
         from unnest(enum_range(null::failure_kind)) as kind
@@ -35,16 +35,16 @@ select run_id, run_no, kind::text, state::text, reason, actor, started_at, finis
 from campaign_run where campaign_id = %(campaign_id)s order by run_no
 
 -- name: lock_campaign
--- First lock of every change of state; a loader that is still open is waited for.
+-- First lock of every change of state; it waits for a loader that is still open.
 select campaign_id from campaign where campaign_id = %(campaign_id)s for update
 
 -- name: withdraw_campaign
--- The caller holds the campaign's row and has seen that it waits.
+-- The caller has locked the campaign's row and checked that it is WAITING.
 update campaign set withdrawn_by = %(actor)s, withdrawn_at = clock_timestamp(), withdrawn_reason = %(reason)s
 where campaign_id = %(campaign_id)s
 
 -- name: approve_campaign
--- The caller holds the campaign's row; the digest is that of its targets as they are.
+-- The caller has locked the campaign's row; the digest is that of its present targets.
 update campaign set approved_by = %(actor)s, approved_login = session_user, approved_at = clock_timestamp(),
     approved_digest = %(digest)s
 where campaign_id = %(campaign_id)s

@@ -3,8 +3,8 @@ insert into duplicate_list (digest, campaign_id) values (%(digest)s, %(campaign_
 on conflict (digest, campaign_id) do update set seen_at = excluded.seen_at
 
 -- name: find_same_list
--- The campaign that had this very list last: one that was started, or an older one that still waits. What was withdrawn
--- paid nobody.
+-- The latest campaign with exactly this list: one that was started, or an older one that still waits. A withdrawn one
+-- paid no one.
 select o.campaign_id, o.name, extract(epoch from clock_timestamp() - s.seen_at)::float8 as ago_s
 from duplicate_list s join campaign_overview o using (campaign_id)
 where s.digest = %(digest)s and s.campaign_id <> %(campaign_id)s

@@ -1,5 +1,5 @@
 -- name: export_payments
--- A campaign's payments in the order of its list, all of them or the FAILED ones.
+-- A campaign's payments in the order of its list, all or only FAILED ones.
 select campaign_id, member_id, amount, reason, state::text, transaction_id, failure_kind::text, failure_code,
        failure_message, tries as attempts, first_sent_at, finished_at
 from payment
@@ -14,7 +14,7 @@ from payment where campaign_id = %(campaign_id)s and state = 'FAILED'
 group by 1, 2 order by 3 desc, 1, 2 limit %(rows_max)s
 
 -- name: report_runs
--- A campaign's runs, the first one first. done_before: payments that had ended when it began, by its first sample;
+-- A campaign's runs, the first one first. done_before: payments that had ended when the run began, by its first sample;
 -- done_after: when it ended, by its event. Null where that was not kept.
 select r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason, r.actor,
        r.started_at, r.finished_at,
@@ -29,7 +29,7 @@ from campaign_run r
 where r.campaign_id = %(campaign_id)s order by r.run_no
 
 -- name: report_samples
--- Samples of a campaign's runs, every so many of them, and the last of each run.
+-- Samples of a campaign's runs, at even distances, and the last one of each run.
 select run_no, sampled_at as at, done, tps from (
     select r.run_no, p.sampled_at, p.success + p.failed as done, p.tps,
            row_number() over (order by r.run_no, p.sampled_at) - 1 as position, count(*) over () as samples,

@@ -5,7 +5,7 @@ values (%(tps)s, %(shares)s, %(actor)s, 'first value, from the settings')
 on conflict (only_row) do nothing
 
 -- name: get_limit
--- With the numbers of the shares that someone holds.
+-- With the numbers of the leased shares.
 select tps, shares, set_by, set_at, reason, until, tps_afterwards,
        array(select share::int from live_share where share < shares) as leased
 from money_limit

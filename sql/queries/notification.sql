@@ -1,5 +1,5 @@
 -- name: claim_notification
--- Whoever gets a row sends the message; a claim lapses when its holder does not say that it was sent.
+-- The notifier that gets a row sends the message; a claim expires unless its holder marks the message as sent.
 insert into notification as n (event_id, channel, claimed_until)
 values (%(event_id)s, %(channel)s, clock_timestamp() + %(claim_s)s * interval '1 s')
 on conflict (event_id, channel) do update set claimed_until = excluded.claimed_until
@@ -7,19 +7,19 @@ where n.sent_at is null and n.claimed_until < clock_timestamp()
 returning true
 
 -- name: was_notified
--- Whether the message is out; null where nobody has begun.
+-- Whether the message was sent; no row where no notifier has claimed it.
 select sent_at is not null from notification where event_id = %(event_id)s and channel = %(channel)s
 
 -- name: notification_sent
 update notification set sent_at = clock_timestamp() where event_id = %(event_id)s and channel = %(channel)s
 
 -- name: give_up_notification
--- The next one may send it at once.
+-- The next notifier may send it at once.
 update notification set claimed_until = clock_timestamp() - interval '1 s'
 where event_id = %(event_id)s and channel = %(channel)s and sent_at is null
 
 -- name: unsent_notifications
--- Events of these types that nobody was told of, the oldest first; not those that are older than anybody waits for.
+-- Events of these types that were not notified yet, the oldest first; without those that are too old to matter.
 select e.campaign_id, e.event_no, e.event_id::text, e.type, e.version, e.run_no, e.occurred_at, e.actor, e.data
 from outbox_event e
 where e.type = any(%(types)s) and e.occurred_at > clock_timestamp() - %(age_s)s * interval '1 s'

@@ -1,5 +1,5 @@
 -- name: write_campaign_event
--- Numbers the event under its campaign's row lock and stores it.
+-- Numbers the event under its campaign's row lock, and stores it.
 with numbered as (
     update campaign set last_event_no = last_event_no + 1 where campaign_id = %(campaign_id)s returning last_event_no
 )

@@ -4,9 +4,9 @@
  where campaign_id = {campaign_id} and seq between {first} and {last} and state in ('PENDING', 'PROCESSING')) as wave
 
 -- name: claim_payments
--- PROCESSING, before any call: only for a live share of a running run, and only rows that nobody alive holds. A row
--- taken from a dead holder may have been credited, just now. A claim whose answer was lost may be asked again.
--- The array is a sub-select, here and below, so that the planner does not weigh each number in it: that saves 2 % of
+-- PROCESSING, before any call: only for a live share of a running run, and only rows without a live holder. A row taken
+-- from a dead holder (an orphan) may have been credited just now. A claim whose answer was lost may be repeated.
+-- The array is a sub-select, here and below, so that the planner does not examine each number in it: that saves 2 % of
 -- the statement, and gives the same plan for every size of campaign.
 with alive as (
     select from live_share s, live_run r
@@ -33,7 +33,7 @@ with alive as (
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
     returning p.seq, p.tries, p.maybe_credited, p.amount, p.failure_code, p.last_sent_at, c.old_state, c.first_sent_at
 ), changed as (
-    -- Constants, not what the row has: they are worth 4 % of the statement.
+    -- Constants instead of the row's columns: that saves 4 % of the statement.
     select amount, old_state, null::failure_kind as old_kind,
            'PROCESSING'::payment_state as state, null::failure_kind as failure_kind
     from claimed
@@ -45,9 +45,9 @@ select seq, tries, maybe_credited, failure_code,
 from claimed
 
 -- name: record_results
--- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are known by their id,
--- and a payment changes only under its claim's token, or to SUCCESS, which is terminal. Returns the payments of which
--- money has given two transaction ids.
+-- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are identified by id,
+-- and a payment changes only under its claim's fencing token, or to SUCCESS, which is final. Returns the payments to
+-- which the money API gave two transaction ids.
 with
 -- include: insert_attempts,
 change as (
@@ -91,7 +91,7 @@ select l.seq from locked l join change c using (seq)
 where l.old_state = 'SUCCESS' and c.state = 'SUCCESS' and c.transaction_id <> l.transaction_id
 
 -- name: open_payments
--- What is left for a sweep: how many rows, the ends of their range, and how long until the first can be claimed.
+-- What is left for a sweep: how many rows, their first and last seq, and how long until the first can be claimed.
 select count(*), min(p.seq) as first, max(p.seq) as last,
        extract(epoch from min(greatest(p.next_try_at, s.leased_until)) - clock_timestamp())::float8 as due_in_s
 from payment p

@@ -1,5 +1,5 @@
 -- name: find_payments
--- Every payment of a member; one campaign's partition alone where it is named.
+-- Every payment of a member; reads only one partition where a campaign is named.
 select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
        p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
        p.next_try_at, p.first_sent_at, p.finished_at
@@ -7,8 +7,8 @@ from payment p join campaign_overview c using (campaign_id)
 where p.member_id = %(member_id)s and (%(campaign_id)s::bigint is null or p.campaign_id = %(campaign_id)s)
 
 -- name: find_targets
--- The same in campaigns that have no payments yet. One look into the primary key for each of them (`offset 0` keeps it
--- so): by the member alone the whole table would be read.
+-- The same in campaigns that have no payments yet. One primary-key look-up for each of them, which `offset 0` enforces:
+-- by the member alone the whole table would be read.
 select c.campaign_id, c.name as campaign_name, c.state as campaign_state, t.member_id, t.amount, t.reason
 from campaign_overview c
 cross join lateral (
@@ -18,8 +18,8 @@ cross join lateral (
 where c.frozen_at is null and (%(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s)
 
 -- name: find_attempts
--- The calls of one payment. Their ids are in order of time, so the primary key serves as an index on it; an index on
--- seq would cost every recorded call.
+-- The calls of one payment. Their ids are in order of time, so the primary key serves as an index on time; an index on
+-- seq would make every recorded call slower.
 select r.run_no, a.sent_at, a.answered_at, a.method, a.http_status, a.outcome, a.code, a.transaction_id
 from payment_attempt a join campaign_run r using (run_id)
 where a.campaign_id = %(campaign_id)s and a.seq = %(seq)s and a.attempt_id between %(first)s and %(last)s

@@ -15,7 +15,7 @@ select width_bucket(amount, %(edges)s::bigint[]) as bucket, count(*)
 from campaign_target where campaign_id = %(campaign_id)s group by bucket
 
 -- name: get_pace
--- The limit as it is now, without bringing back what a temporary one stood in for: a look writes nothing.
+-- The limit in force now, computed without restoring the figure after a temporary one: a preview writes nothing.
 select case when over then tps_afterwards else tps end as tps, case when over then null else until end as until,
        case when over then null else tps_afterwards end as tps_afterwards
 from (select *, coalesce(until <= clock_timestamp(), false) as over from money_limit) l

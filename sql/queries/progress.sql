@@ -11,7 +11,7 @@ from campaign_overview o
 left join campaign_count c using (campaign_id)
 left join money_limit l on true
 left join lateral (
-    -- What money lets through of the limit, by those shares that it holds back; and since when it answers nothing.
+    -- What the money API lets through of the limit, by the shares that it slows; and since when it answers nothing.
     select sum(coalesce((s.pressure->>'rate')::float8,
                         l.tps / l.shares + (s.share < mod(l.tps, l.shares))::int))::int as slowed_to,
            to_timestamp(min((s.pressure->>'trouble_since')::float8)
@@ -21,8 +21,8 @@ left join lateral (
 where o.campaign_id = %(campaign_id)s
 
 -- name: count_failed
--- FAILED payments and their points by kind and code, whether they are of the choice, and whether they had all the RETRY
--- runs they may have. One scan.
+-- FAILED payments and their points by kind and code, whether the selection includes them, and whether they had their
+-- maximum of RETRY runs. One scan.
 select failure_kind::text as kind, failure_code as code, count(*)::bigint as count, sum(amount)::bigint as amount,
        failure_kind = any(%(kinds)s::failure_kind[]) and (%(code)s::text is null or failure_code = %(code)s) as chosen,
        %(retry_runs_max)s::int is not null and retry_runs >= %(retry_runs_max)s as spent
@@ -54,7 +54,7 @@ where r.run_id = %(run_id)s
 
 -- name: last_call
 -- When the latest call of a campaign left. Attempt ids are made in order of time, before sending, so it is among the
--- last thousand of them, whatever the campaign's size.
+-- last thousand of them, for every size of campaign.
 select max(sent_at) from (
     select sent_at from payment_attempt where campaign_id = %(campaign_id)s order by attempt_id desc limit 1000
 ) latest
@@ -63,7 +63,7 @@ select max(sent_at) from (
 select run_id from campaign_run where campaign_id = %(campaign_id)s and run_no = %(run_no)s
 
 -- name: recent_rate
--- Payments that ended a second in the last minute of a run's samples; null until there are two.
+-- Payments that ended per second in the last minute of a run's samples; null until there are two.
 select (max(success + failed) - min(success + failed))
        / nullif(extract(epoch from max(sampled_at) - min(sampled_at)), 0)::float8
 from campaign_progress p

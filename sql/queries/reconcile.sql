@@ -1,17 +1,17 @@
 -- name: run_to_reconcile
--- The latest run: look-ups are recorded under it, and after its end nothing of it was sent.
+-- The latest run: look-ups are recorded under it, and after its end it sent nothing.
 select r.run_id, r.run_no, r.state::text, c.key_namespace
 from campaign c join campaign_run r using (campaign_id)
 where c.campaign_id = %(campaign_id)s order by r.run_no desc limit 1
 
 -- name: keep_from_starting
--- Until the transaction ends: a start or a resume takes this row first.
+-- Until the transaction ends: a start or a resume locks this row first.
 select campaign_id from campaign where campaign_id = %(campaign_id)s for no key update
 
 -- name: list_in_doubt
--- Payments that are not SUCCESS and may have been credited, those from %(after)s on, or those with the given numbers.
--- A worker's death leaves its rows PROCESSING: their last call, of which it may have told nobody, left before the run's
--- end. alive_s: how long the claim's holder may still be at work; none where it is gone.
+-- Payments in doubt (not SUCCESS, may have been credited) after %(after)s, or only those with the given numbers.
+-- A dead worker leaves its rows PROCESSING: it may not have recorded their last call, which left before the run's end.
+-- alive_s: how long the claim's holder may still be at work; null where it is gone.
 select p.seq, p.member_id, p.amount, p.state::text, p.failure_kind::text, p.failure_code, p.claim_share, p.claim_epoch,
        extract(epoch from p.last_sent_at)::float8 as last_sent_at,
        extract(epoch from clock_timestamp() - p.first_sent_at)::float8 as since_first_sent_s,
@@ -29,7 +29,7 @@ where p.campaign_id = %(campaign_id)s and p.seq > %(after)s
 order by p.seq limit %(rows_max)s
 
 -- name: apply_findings
--- What look-ups, or a settlement, say of payments: the calls, the rows, the driver's counters, in one statement.
+-- Writes the findings of look-ups or a settlement: attempts, payments and the driver's counters in one statement.
 -- SUCCESS always applies; "not credited" only to a row that is still as it was when it was read, and whose claim's
 -- holder is gone. Returns the rows that changed.
 with
@@ -74,7 +74,7 @@ finding as (
 select seq from changed
 
 -- name: create_settlement
--- Money's own list of credits, for the length of one transaction.
+-- The money API's own list of credits, until the transaction ends.
 create temporary table settlement (
     line           bigint not null,
     member_id      text collate "C" not null,
@@ -89,8 +89,8 @@ copy settlement (line, member_id, amount, transaction_id) from stdin
 analyze settlement
 
 -- name: compare_settlement
--- Every payment beside money's list, each difference a row. Of a member's several lines the one that agrees with us is
--- laid beside its payment, and that there are several is a difference of its own.
+-- Compares every payment with the list; each difference is a row. Of several lines for a member, the one that agrees
+-- with us is compared with the payment; that there are several is a difference of its own.
 create temporary table difference on commit drop as
 with credit as (
     select distinct on (s.member_id)
@@ -133,10 +133,10 @@ select (select count(*) from payment where campaign_id = %(campaign_id)s) as pay
        (select count(*) from settlement) as credits
 
 -- name: list_repairs
--- What money credited as it should, and we did not know.
+-- What the API credited correctly, and our record did not have.
 select seq, transaction_id from difference where kind = 'NOT_SUCCESS' order by seq
 
 -- name: list_differences
--- In the order of the given kinds.
+-- In the given order of kinds.
 select kind, member_id, state, failure_kind, our_amount, our_transaction_id, amount, transaction_id, credits, line
 from difference order by array_position(%(kinds)s::text[], kind), member_id

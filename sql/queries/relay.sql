@@ -8,7 +8,7 @@ select 0 from money_limit where last_event_no > 0 and not exists (select from ou
 on conflict do nothing
 
 -- name: take_cursor
--- A campaign with events to publish that no other relay has; the row lock is the turn.
+-- A campaign with events to publish that no other relay has locked.
 select o.campaign_id, o.published_no, o.tries
 from outbox_cursor o
 left join campaign c using (campaign_id)
@@ -48,7 +48,7 @@ update outbox_event set parked_at = null, trouble = null, published_at = clock_t
 where campaign_id = %(campaign_id)s and event_no = %(event_no)s and parked_at is not null
 
 -- name: outbox_status
--- Campaigns with events that wait, and how long the oldest has.
+-- Campaigns with events that wait, and since when the oldest waits.
 select x.campaign_id, coalesce(o.published_no, 0) as published_no, x.last_event_no, e.occurred_at as waits_since,
        e.trouble
 from (select campaign_id, last_event_no from campaign union all select 0, last_event_no from money_limit) x

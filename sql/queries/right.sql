@@ -1,5 +1,5 @@
 -- name: has_right
--- By the login that opened the session, whatever role it has taken since.
+-- For the login that opened the session, whatever role it has set since.
 select session_user::text as login, exists (
     select from operator_right where login = session_user and permission = %(permission)s) as has_it
 

@@ -17,14 +17,14 @@ returning run_id, run_no, driver_epoch
 select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
 
 -- name: reset_tries
--- A run of its own has tries of its own: what an earlier one left open is sent again, at once.
+-- Each run counts its own tries: payments that an earlier run left open are sent again, at once.
 update payment set tries = 0, failure_code = null, next_try_at = null
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
   and (tries > 0 or failure_code is not null or next_try_at is not null)
 
 -- name: reopen_failed
--- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had all the RETRY
--- runs they may have; returns how many, and their points.
+-- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had their
+-- maximum of RETRY runs; returns how many, and their points.
 with chosen as (
     select seq, state, failure_kind from payment
     where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_kind = any(%(kinds)s::failure_kind[])
@@ -54,21 +54,22 @@ where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(dr
 returning state::text, halt
 
 -- name: halt_run
--- A partition met trouble that concerns the whole run. The first trouble's reason stays, in the place of the reason why
--- the run was begun.
+-- A partition met trouble that concerns the whole run. The first reason stays; it replaces the reason why the run was
+-- started.
 update campaign_run set halt = %(halt)s, reason = %(reason)s
 where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
 -- name: end_run_without_driver
--- RUNNING -> FAILED, by whoever resumes it: only when the driver's own lease has ended. The epoch tells that driver,
--- should it wake, that the run is no longer its own.
+-- RUNNING -> FAILED, by the process that resumes it: only when the driver's own lease has expired. The new epoch fences
+-- that driver off, should it return.
 update campaign_run
 set state = 'FAILED', driver_epoch = driver_epoch + 1, reason = %(reason)s, finished_at = clock_timestamp()
 where run_id = %(run_id)s and state = 'RUNNING' and driver_until <= clock_timestamp()
 returning run_no
 
 -- name: end_run
--- RUNNING -> a terminal state, by its own driver, or by hand (stop), never twice. Why it was begun is not why it ended.
+-- RUNNING -> a final state, by its own driver or a person (stop), never twice. The reason of its start is not kept as
+-- the reason of its end.
 update campaign_run set state = %(state)s::run_state, finished_at = clock_timestamp(),
     reason = coalesce(%(reason)s, case when halt is not null or %(state)s::run_state = 'COMPLETED' then reason end)
 where run_id = %(run_id)s and state = 'RUNNING'

@@ -1,10 +1,10 @@
 -- name: allocate_shares
--- Make exactly the shares 0..N-1; the caller holds the limit's row and knows that nothing is leased.
+-- Make exactly the shares 0..N-1; the caller has locked the limit's row and knows that nothing is leased.
 with gone as (delete from money_share where share >= %(shares)s)
 insert into money_share (share) select generate_series(0, %(shares)s - 1) on conflict do nothing
 
 -- name: shares_in_the_way
--- How many shares there are, and how many are leased, or were released so lately that their sends still count.
+-- How many shares there are, and how many are leased, or were released so recently that their sends still count.
 select count(*) as shares, count(*) filter (
     where leased_until > clock_timestamp() or released_at > clock_timestamp() - interval '2 s') as in_the_way
 from money_share
@@ -13,8 +13,8 @@ from money_share
 update money_limit set shares = %(shares)s
 
 -- name: reset_breakers
--- A new run has a patience of its own: how long an earlier one waited for the money API no longer counts, nor does a
--- rate that was lowered more than a minute ago.
+-- A new run has its full patience: how long an earlier run waited for the money API no longer counts, nor does a rate
+-- that was lowered more than a minute ago.
 update money_share set pressure = case
     when coalesce(released_at, leased_until) > clock_timestamp() - interval '1 min'
         then pressure || '{"open_since": null, "trouble_since": null}' end
@@ -35,7 +35,7 @@ where share = (
 returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8 as database_now
 
 -- name: renew_share
--- One answer to all a holder must know: is the share still mine, is the run still running, how many permits.
+-- All that a holder must know in one answer: is the share still its own, is the run still running, how many permits.
 with renewed as (
     update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s
     where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
