@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
+from pydantic import WithJsonSchema
+
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind, RunState
 from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
 from bulkpoint.text import escaped
@@ -28,6 +30,14 @@ class RunView(View):
         return cls.model_validate(vars(run) | {"run": run.run_no})
 
 
+# The database may know a kind that this version does not: `db migrate --before` comes before the new code.
+_BY_KIND = {
+    "type": "object",
+    "propertyNames": {"type": "string", "enum": list(FailureKind)},
+    "additionalProperties": {"type": "integer"},
+}
+
+
 class CampaignView(View):
     """A campaign. Targets are counted as frozen, before that as expected.
 
@@ -41,7 +51,7 @@ class CampaignView(View):
     target_amount: int
     counts: dict[PaymentState, int]
     amounts: dict[PaymentState, int]
-    failure_kinds: dict[FailureKind, int]
+    failure_kinds: Annotated[dict[str, int], WithJsonSchema(_BY_KIND)]
     note: Annotated[str, NOT_IN_JSON]
     run_reason: Annotated[str | None, NOT_IN_JSON]
     creator: Annotated[str, NOT_IN_JSON]

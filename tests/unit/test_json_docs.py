@@ -11,6 +11,7 @@ from bulkpoint.cli.main import bulkpoint
 from bulkpoint.errors import RefusedError
 from bulkpoint.views.json_docs import DOCS, ErrorView, document, printed, schema, schema_text
 from bulkpoint.views.sentences import error_fields
+from bulkpoint.views.view import Line, View
 
 # These print no result: they stay, or what they write is itself a file or a page.
 WITHOUT = {"demo", "notify", "report", "sandbox serve"}
@@ -34,6 +35,13 @@ def test_every_command_that_has_a_result_prints_it_as_json() -> None:
     with_json = {name for name, command in commands(bulkpoint) if any("--json" in one.opts for one in command.params)}
     assert with_json == printed().keys()
     assert {name for name, _ in commands(bulkpoint)} - with_json == WITHOUT
+
+
+def test_every_view_that_a_command_prints_has_lines_for_people() -> None:
+    for command, views in printed().items():
+        for view in views if command != "campaign watch" else ():  # its text is drawn over the last one
+            missing = view.as_line is Line.as_line if issubclass(view, Line) else view.as_text is View.as_text
+            assert not missing, f"{command}: {view.__name__} has no text"
 
 
 def test_there_is_one_option_json_and_no_command_takes_an_argument_for_it() -> None:
