@@ -148,8 +148,10 @@ def _type(kind: dict[str, Any], kinds: dict[str, Any], inside: list[str]) -> str
     match kind:
         case {"anyOf": each_of}:
             said = " or ".join(_type(each, kinds, inside) for each in each_of)
+        case {"enum": values}:
+            said = ", ".join(f"`{value}`" for value in values)
         case {"$ref": ref} if "enum" in (named := kinds[ref.rpartition("/")[2]]):
-            said = ", ".join(f"`{value}`" for value in named["enum"])
+            said = _type(named, kinds, inside)
         case {"$ref": ref}:
             inside.append(ref.rpartition("/")[2])
             said = f"object: {inside[-1]}"
