@@ -4,13 +4,12 @@ Columns: member_id, amount, transaction_id, in any order; others are ignored. Wi
 campaigns are skipped, unread.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.intake.target_file import Problems, refuse_other_encodings, shorten, text_lines
+from bulkpoint.intake.target_file import Problems, open_csv, refuse_other_encodings, shorten
 from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
@@ -43,21 +42,10 @@ def _read(path: Path, stream: IO[bytes], campaign_id: int, problems: Problems) -
         raise RefusedError("FILE_EMPTY", "first_line_names_columns", file=path.name, columns=",".join(COLUMNS))
     refuse_other_encodings(path, start)
     stream.seek(0)
-    reader = csv.reader(text_lines(path, stream, problems), strict=True)
-    try:
-        header = next(reader, [])
-    except csv.Error as error:
-        raise RefusedError("HEADER_UNREADABLE", file=path.name, why=str(error)) from error
+    names, numbered = open_csv(path, stream, problems)
+    header = names or []
     member, amount, transaction, campaign = _places(path, header)
-    line = reader.line_num + 1
-    while True:
-        try:
-            values = next(reader, None)
-        except csv.Error as error:
-            problems.add(line, "", f"The row cannot be read as CSV: {error}.")
-            values = []
-        if values is None:
-            return
+    for line, values in numbered:
         if values and len(values) != len(header):
             problems.add(line, "", f"The row has {len(values)} values, the header {len(header)}.")
         elif values and (campaign is None or _is_of(values[campaign], campaign_id, line, problems)):
@@ -65,7 +53,6 @@ def _read(path: Path, stream: IO[bytes], campaign_id: int, problems: Problems) -
             _check(values[member], values[amount], values[transaction], line, problems)
             if problems.count == found:
                 yield line, values[member], int(values[amount]), values[transaction]
-        line = reader.line_num + 1
 
 
 def _places(path: Path, header: list[str]) -> tuple[int, int, int, int | None]:

@@ -145,13 +145,35 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
     with path.open("rb") as stream:
         refuse_other_encodings(path, stream.read(4))
         stream.seek(0)
-        reader = csv.reader(text_lines(path, stream, problems), strict=True)
-        try:
-            header = next(reader, None)
-        except csv.Error as error:
-            raise RefusedError("HEADER_UNREADABLE", file=path.name, why=str(error)) from error
+        header, numbered = open_csv(path, stream, problems)
         order = _order_of_columns(path, header)
         rows = 0
+        for row, values in numbered:
+            if len(values) == len(COLUMNS):
+                rows += 1
+                yield row, values[order[0]], values[order[1]], values[order[2]]
+            elif values:  # an empty line has no target
+                rows += 1
+                problems.add(row, "", f"The row has {len(values)} values, not {len(COLUMNS)}.", ",".join(values))
+        if not rows and not problems.count:
+            raise RefusedError("FILE_WITHOUT_ROWS", file=path.name)
+
+
+def open_csv(
+    path: Path, stream: IO[bytes], problems: Problems
+) -> tuple[list[str] | None, Iterator[tuple[int, list[str]]]]:
+    """The header of a CSV file, None without one, and its rows, each with the number of its first line.
+
+    A row that cannot be read goes to `problems` and is empty, as an empty line is. Raises RefusedError for a header
+    that cannot be read, and what text_lines raises.
+    """
+    reader = csv.reader(text_lines(path, stream, problems), strict=True)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise RefusedError("HEADER_UNREADABLE", file=path.name, why=str(error)) from error
+
+    def numbered() -> Iterator[tuple[int, list[str]]]:
         row = reader.line_num + 1
         while True:
             try:
@@ -160,16 +182,11 @@ def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
                 problems.add(row, "", f"The row cannot be read as CSV: {error}.")
                 values = []
             if values is None:
-                break
-            if len(values) == len(COLUMNS):
-                rows += 1
-                yield row, values[order[0]], values[order[1]], values[order[2]]
-            elif values:  # an empty line has no target
-                rows += 1
-                problems.add(row, "", f"The row has {len(values)} values, not {len(COLUMNS)}.", ",".join(values))
+                return
+            yield row, values
             row = reader.line_num + 1
-        if not rows and not problems.count:
-            raise RefusedError("FILE_WITHOUT_ROWS", file=path.name)
+
+    return header, numbered()
 
 
 def text_lines(path: Path, stream: IO[bytes], problems: Problems) -> Iterator[str]:
