@@ -4,13 +4,58 @@ In a checkout they are the top-level folders next to the package; in a built whe
 executors (launch/py_files.py), they are inside it, in bulkpoint/_files. Nothing else in the project knows which it is.
 """
 
+import errno
 import importlib.util
 import os
+import stat
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bulkpoint.errors import UnreachableError, UsageError
+
+# What a path may lead to although a file was meant, by its code of the language files.
+_OTHER_KINDS = {
+    stat.S_IFDIR: "IS_A_FOLDER",
+    stat.S_IFIFO: "IS_A_PIPE",
+    stat.S_IFSOCK: "IS_A_SOCKET",
+    stat.S_IFCHR: "IS_A_DEVICE",
+    stat.S_IFBLK: "IS_A_DEVICE",
+}
+
+
+class NotAFileError(OSError):
+    """A path leads to something that is no file; `kind` is its code of the language files."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(errno.EINVAL, "not a regular file")
+        self.kind = kind
+
+
+def read_bounded(path: Path, bytes_max: int) -> bytes:
+    """The first `bytes_max` bytes of a file. Never waits: opening a named pipe would, until someone writes into it.
+
+    Raises NotAFileError for what is no file (each process reads a setting's file again, so a pipe cannot be one),
+    FileNotFoundError also where no file can have such a name, else OSError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a NUL in the name
+        raise FileNotFoundError(errno.ENOENT, "no such file") from error
+    except OSError as error:
+        if error.errno in {errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP}:
+            raise FileNotFoundError(errno.ENOENT, "no such file") from error
+        if error.errno == errno.ENXIO:
+            raise NotAFileError("IS_A_SOCKET") from error
+        raise
+    try:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind != stat.S_IFREG:
+            raise NotAFileError(_OTHER_KINDS.get(kind, "IS_A_DEVICE"))
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(bytes_max)
+    finally:
+        os.close(descriptor)
 
 
 def read_text(relative: str) -> str:

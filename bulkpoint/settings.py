@@ -51,6 +51,8 @@ _BROKEN_TYPES = {
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "SETTING_NOT_A_NUMBER"),
     **dict.fromkeys(("bool_parsing", "bool_type"), "SETTING_NOT_TRUE_OR_FALSE"),
 }
+# At the beginning of a file that an editor or a shell has encoded, and of which encoding.
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 _SECRET_BYTES_MAX = 16_384  # the longest token in use is a signed one of a few kB; a larger file is the wrong file
 
 
@@ -321,26 +323,39 @@ def read_secret(path: Path, name: str) -> str:
             file's content, nor its own name where there is no such file: it may be the secret, put there by mistake.
     """
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_SECRET_BYTES_MAX + 1)
+        content = files.read_bounded(path, _SECRET_BYTES_MAX + 1)
     except FileNotFoundError:
         raise UsageError("SECRET_FILE_MISSING", "write_secret_to_file", setting=name) from None
+    except files.NotAFileError as error:
+        raise UsageError(
+            "SECRET_FILE_IS_NO_FILE", "write_secret_to_file", setting=name, file=str(path), kind=Refusal(error.kind)
+        ) from None
     except OSError as error:
         raise UsageError(
             "SECRET_FILE_UNREADABLE", "make_readable", setting=name, file=str(path), why=error.strerror
         ) from None
-    secret = content.removesuffix(b"\n").removesuffix(b"\r")
-    if not secret.strip():
+    if not content.strip():
         raise UsageError("SECRET_FILE_EMPTY", "write_secret", setting=name, file=str(path))
-    if len(content) > _SECRET_BYTES_MAX or any(not 0x21 <= byte <= 0x7E for byte in secret):
-        raise UsageError(
-            "SECRET_FILE_HOLDS_NO_SECRET",
-            "write_only_secret",
-            setting=name,
-            file=str(path),
-            bytes_max=_SECRET_BYTES_MAX,
-        )
+    secret = content.removesuffix(b"\n").removesuffix(b"\r")
+    wrong = _wrong_with_secret(secret)
+    if wrong is not None:
+        raise UsageError("SECRET_FILE_HOLDS_NO_SECRET", "write_only_secret", setting=name, file=str(path), why=wrong)
     return secret.decode("ascii")
+
+
+def _wrong_with_secret(secret: bytes) -> Refusal | None:
+    """Why these bytes are not one line of printable ASCII; None where they are. Shows none of them but a wrong one."""
+    if len(secret) > _SECRET_BYTES_MAX:
+        return Refusal("SECRET_TOO_LONG", {"bytes_max": _SECRET_BYTES_MAX})
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if secret.startswith(mark):
+            return Refusal("SECRET_BEGINS_WITH_BOM", {"encoding": encoding})
+    if line_ends := secret.count(b"\n"):
+        return Refusal("SECRET_OF_SEVERAL_LINES", {"lines": line_ends + 1})
+    for place, byte in enumerate(secret, start=1):
+        if not 0x21 <= byte <= 0x7E:
+            return Refusal("SECRET_HAS_BYTE", {"place": place, "byte": f"0x{byte:02X}"})
+    return None
 
 
 def _settings_file(environ: Mapping[str, str]) -> Path | Traversable:
@@ -441,7 +456,7 @@ def _shown(name: str, value: object) -> str:
 
 def _shown_secret_file(path: Path) -> str:
     """The path, if there is such a file: a token that was set instead of a path must not be shown."""
-    return str(path) if path.exists() else "(no such file)"
+    return str(path) if os.path.exists(path) else "(no such file)"  # noqa: PTH110 (Path's raises for a name too long)
 
 
 if __name__ == "__main__":

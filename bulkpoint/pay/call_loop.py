@@ -49,7 +49,9 @@ class CallTerms:
     @classmethod
     def of(cls, campaign_id: int, settings: Settings) -> "CallTerms":
         """As the settings say. Raises UsageError where the token file or the adapter cannot be used."""
-        token = read_secret(settings.money_token_file, "MONEY_TOKEN_FILE") if settings.money_token_file else None
+        token = (
+            read_secret(settings.money_token_file, "BULKPOINT_MONEY_TOKEN_FILE") if settings.money_token_file else None
+        )
         return cls(
             campaign_id,
             load_adapter(settings.money_adapter, token),

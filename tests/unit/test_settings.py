@@ -1,5 +1,8 @@
 """Where a setting comes from, what a bad one is answered with, and that no secret is shown."""
 
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,11 @@ CANARY = "canary-5up3r-s3cret"
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def bind(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
 
 
 def refusal(environ: dict[str, str]) -> str:
@@ -194,14 +202,44 @@ def test_a_secret_is_read_without_its_line_end(tmp_path: Path) -> None:
         assert read_secret(tmp_path / "token", "NAME") == "t0ken"
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"a\nb\n", b"a\x00b", b"a b", "비밀".encode(), b"x" * 20_000])
-def test_a_file_that_holds_no_secret_is_refused_without_showing_it(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b" \r\n\n", "is empty"),
+        (b"a\nb\n", "has 2 lines"),
+        (b"abc\n\n", "has 2 lines, empty ones included"),
+        (b"\xef\xbb\xbfabc\n", "byte order mark of UTF-8"),
+        ("\ufeffabc".encode("utf-16-le"), "byte order mark of UTF-16"),
+        (b"a\x00b", "byte 2 is 0x00"),
+        (b"a b", "byte 2 is 0x20"),
+        (b"abc \n", "byte 4 is 0x20"),
+        ("비밀".encode(), "byte 1 is 0xEB"),
+        (b"x" * 20_000, "more than 16,384 bytes"),
+    ],
+)
+def test_a_file_that_has_no_secret_is_refused_with_why_and_without_showing_it(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
     (tmp_path / "token").write_bytes(content)
-    with refused("NAME names", UsageError) as caught:
+    with refused(f"NAME names .*token, .*{why}", UsageError) as caught:
         read_secret(tmp_path / "token", "NAME")
     assert not content.strip() or content.decode(errors="replace") not in str(error_fields(caught.value))
 
 
-def test_a_folder_in_the_place_of_a_secret_is_refused(tmp_path: Path) -> None:
-    with refused("cannot be read", UsageError):
-        read_secret(tmp_path, "NAME")
+@pytest.mark.parametrize(("kind", "make"), [("a folder", os.mkdir), ("a named pipe", os.mkfifo), ("a socket", bind)])
+def test_what_is_no_file_in_the_place_of_a_secret_is_refused_without_waiting(
+    tmp_path: Path, kind: str, make: Callable[[str], object]
+) -> None:
+    make(str(tmp_path / "token"))
+    with refused(f"{kind} and no file", UsageError):
+        read_secret(tmp_path / "token", "NAME")
+
+
+@pytest.mark.parametrize("token", [CANARY + "x" * 300, f"/dev/null/{CANARY}", CANARY + "\0"])
+def test_a_token_that_can_be_no_path_is_not_shown(token: str) -> None:
+    with refused("names a file that is not there", UsageError) as caught:
+        read_secret(Path(token), "NAME")
+    assert CANARY not in str(error_fields(caught.value))
+    assert CANARY not in str(describe(load_settings({"BULKPOINT_MONEY_TOKEN_FILE": token})))
