@@ -37,7 +37,16 @@ QUARTERS = (25, 50, 75)
 _OPENED_BY = {row.opens: command for command, row in TRANSITIONS.items() if row.opens is not None}
 
 # What both the event and the audit row say of a run's end; the event has the whole summary.
-_AUDITED_OF_AN_END = ("success", "failed", "unknown", "open", "success_amount", "failed_amount", "reason")
+_AUDITED_OF_AN_END = (
+    "success",
+    "failed",
+    "unknown",
+    "open",
+    "success_amount",
+    "failed_amount",
+    "unknown_amount",
+    "reason",
+)
 
 
 def begin_run(connection: Connection, request: RunRequest, *, shares: int, policy: Policy = NO_POLICY) -> Run:

@@ -92,6 +92,9 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
             counts = get_counts(session.connection, campaign)
             open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
             figures = [f"{open_payments:,} payments are open, {points:,} points"]
+            if counts.unknown:
+                unknown = f"{counts.unknown:,} payments are UNKNOWN, {counts.unknown_amount:,} points"
+                figures.append(f"{unknown}: not resumed, look them up with `bulkpoint reconcile {campaign_id}`")
             _confirm(session, campaign, figures, open_payments, question="Resume it?")
         job = start_job(session.settings, campaign, request)
         say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")

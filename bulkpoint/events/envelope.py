@@ -31,7 +31,10 @@ class Envelope(BaseModel):
 
 
 class Ended(BaseModel):
-    """A run ended: completed, failed or stopped. Counts and amounts are those of the whole campaign at that time."""
+    """A run ended: completed, failed or stopped. Counts and amounts are those of the whole campaign at that time.
+
+    failed includes unknown: payments that may have been credited.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,6 +50,7 @@ class Ended(BaseModel):
     open: int
     success_amount: int
     failed_amount: int
+    unknown_amount: int
     open_amount: int
     done_before: int | None
 

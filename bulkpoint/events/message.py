@@ -3,7 +3,7 @@
 Messages contain counts and sums of a campaign, never a member id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,11 +63,16 @@ def _plain(title: str, *, body: list[str], small: list[str]) -> Message:
 def build_message(summary: RunSummary, *, language: str) -> Message:
     """The closing message of a run that ended; `language` is ko or en."""
     say = words(language)["message"]
-    values = asdict(summary) | {"run": summary.run_no, "unpaid_amount": summary.failed_amount + summary.open_amount}
+    values = asdict(summary) | {
+        "run": summary.run_no,
+        "not_paid": summary.not_paid,
+        "not_paid_amount": summary.not_paid_amount,
+    }
     name = " ".join(summary.name.split())
     title = say[summary.state]
     where = say["campaign"].format(**values)
-    figures = [line.format(**values) for count, line in say["figures"].items() if values.get(count, "always") != 0]
+    figures = _shown(say["figures"], values)
+    figures.append(" / ".join(_shown(say["points"], values)))
     reason = _reason(summary, say["reason"])
     timing = _timing(summary, language)
     steps = [say["next"][step].format(**values) for step in _next_steps(summary)]
@@ -91,6 +96,11 @@ def _blocks(title: str, *, body: Iterable[str], small: Iterable[str]) -> list[di
     if context := "\n".join(small):
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": context}]})
     return blocks
+
+
+def _shown(lines: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
+    """The lines with their values; one that is named after UNKNOWN or open payments only where there are any."""
+    return [line.format(**values) for name, line in lines.items() if name not in ("unknown", "open") or values[name]]
 
 
 def _reason(summary: RunSummary, line: str) -> list[str]:

@@ -58,6 +58,28 @@ class FailureKind(StrEnum):
     UNKNOWN = "UNKNOWN"  # in doubt: may have been credited; a look-up finds out
 
 
+class FailedApart:
+    """A campaign's figures: FAILED without UNKNOWN are the only ones that people see as failed, or not paid.
+
+    The columns and JSON fields `failed` include UNKNOWN; a payment that may have been credited is never shown so.
+    """
+
+    failed: int
+    unknown: int
+    failed_amount: int
+    unknown_amount: int
+
+    @property
+    def not_paid(self) -> int:
+        """Payments that FAILED and certainly were not credited."""
+        return self.failed - self.unknown
+
+    @property
+    def not_paid_amount(self) -> int:
+        """Their points."""
+        return self.failed_amount - self.unknown_amount
+
+
 class Command(StrEnum):
     """What changes a campaign or the limit: people's commands, then what a run's driver and the clock do."""
 

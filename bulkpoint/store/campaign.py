@@ -6,7 +6,7 @@ from datetime import datetime
 import psycopg
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import CampaignState, FailureKind, RunKind, RunState
+from bulkpoint.rules.lifecycle import CampaignState, FailedApart, FailureKind, RunKind, RunState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
@@ -61,17 +61,19 @@ class QueuedCampaign:
 
 
 @dataclass(frozen=True)
-class Counts:
+class Counts(FailedApart):
     """Payments and points by state. FAILED includes UNKNOWN; failure_kinds: FAILED payments for every kind there is."""
 
     pending: int
     processing: int
     success: int
     failed: int
+    unknown: int
     pending_amount: int
     processing_amount: int
     success_amount: int
     failed_amount: int
+    unknown_amount: int
     failure_kinds: dict[str, int]
 
 
@@ -170,7 +172,7 @@ def get_counts(connection: Connection, campaign: Campaign) -> Counts:
     counts = _COUNTS.first(connection, campaign_id=campaign.campaign_id)
     if counts is None:
         none_failed: dict[str, int] = dict.fromkeys(FailureKind, 0)
-        return Counts(campaign.expected_count, 0, 0, 0, campaign.expected_amount, 0, 0, 0, none_failed)
+        return Counts(campaign.expected_count, 0, 0, 0, 0, campaign.expected_amount, 0, 0, 0, 0, none_failed)
     return counts
 
 

@@ -78,6 +78,7 @@ class AmountCount(NamedTuple):
     edge: int
     success: int
     failed: int
+    unknown: int
     open: int
 
 

@@ -5,14 +5,22 @@ from datetime import datetime
 from typing import Any
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.lifecycle import RETRIED_KINDS, RETRY_RUNS_MAX, CampaignState, FailureKind, RunKind, RunState
+from bulkpoint.rules.lifecycle import (
+    RETRIED_KINDS,
+    RETRY_RUNS_MAX,
+    CampaignState,
+    FailedApart,
+    FailureKind,
+    RunKind,
+    RunState,
+)
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(FailedApart):
     """One look at a campaign. `at` is the database's time; amounts are points; FAILED includes UNKNOWN.
 
     tps is None where no limit was ever set; tps_reason and tps_until were given with it. slowed_to: calls a second that
@@ -37,6 +45,7 @@ class Sample:
     slowed_to: int | None = None
     out_since: datetime | None = None
     driver_is_gone: bool = False
+    unknown_amount: int = 0
 
     @property
     def done(self) -> int:
@@ -80,7 +89,7 @@ class FailedKind:
 
 
 @dataclass(frozen=True)
-class RunSummary:
+class RunSummary(FailedApart):
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
     done_before: payments that earlier runs had ended, None where that was not kept. refused: FAILED payments of kinds
@@ -104,6 +113,7 @@ class RunSummary:
     failed_amount: int
     done_before: int | None
     refused: int = 0
+    unknown_amount: int = 0
 
 
 _SAMPLE = Query("sample_progress", Sample)

@@ -42,6 +42,12 @@ class _Detail:
         except (TypeError, ValueError, OverflowError):
             return [form.format(_plain(value))]
 
+    def take_out(self, part: str, *, of: str) -> None:
+        """Make the count `of` one without `part`, which it includes."""
+        whole, included = self._left.get(of), self._left.get(part)
+        if isinstance(whole, int) and isinstance(included, int):
+            self._left[of] = whole - included
+
     def drop(self, *keys: str) -> None:
         """Remove what other words say already."""
         for key in keys:
@@ -113,12 +119,14 @@ def _begin(detail: _Detail) -> list[str]:
 
 
 def _end(detail: _Detail) -> list[str]:
-    success = detail.words("success", "success {}") + [
-        f"({points})" for points in detail.number("success_amount", "point")
-    ]
-    failed = detail.words("failed", "failed {}") + [f"({points})" for points in detail.number("failed_amount", "point")]
-    unknown = detail.words("unknown", "of these unknown {}")
-    figures = [" ".join(success), " ".join(failed), *(unknown if unknown != ["of these unknown 0"] else [])]
+    detail.take_out("unknown", of="failed")
+    detail.take_out("unknown_amount", of="failed_amount")
+    figures = []
+    for name in ("success", "failed", "unknown"):
+        points = [f"({points})" for points in detail.number(f"{name}_amount", "point")]
+        count = detail.words(name, f"{name} {{}}")
+        if count != ["unknown 0"]:
+            figures.append(" ".join(count + points))
     return [", ".join(figure for figure in [*figures, *detail.words("open", "not processed {}")] if figure)]
 
 

@@ -1,6 +1,6 @@
 """A campaign as people and programs see it: its counts, its runs, and its place among the others."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -63,6 +63,10 @@ class CampaignView(View):
     frozen_at: Annotated[datetime | None, NOT_IN_JSON]
     digest: Annotated[bytes | None, NOT_IN_JSON]
     driver_is_gone: Annotated[bool, NOT_IN_JSON]
+    not_paid: Annotated[int, NOT_IN_JSON]
+    not_paid_amount: Annotated[int, NOT_IN_JSON]
+    unknown: Annotated[int, NOT_IN_JSON]
+    unknown_amount: Annotated[int, NOT_IN_JSON]
 
     @classmethod
     def of(cls, campaign: Campaign, counts: Counts, **more: Any) -> Self:
@@ -74,6 +78,10 @@ class CampaignView(View):
             "counts": {state: getattr(counts, state.lower()) for state in PaymentState},
             "amounts": {state: getattr(counts, f"{state.lower()}_amount") for state in PaymentState},
             "failure_kinds": counts.failure_kinds,
+            "not_paid": counts.not_paid,
+            "not_paid_amount": counts.not_paid_amount,
+            "unknown": counts.unknown,
+            "unknown_amount": counts.unknown_amount,
         }
         return cls.model_validate(fields | more)
 
@@ -97,10 +105,11 @@ class CampaignList(View):
     def as_text(self, screen: Screen) -> Iterable[str]:
         if not self.campaigns:
             return []
-        rows = [("ID", "STATE", "TARGETS", "POINTS", "SUCCESS", "FAILED", "CREATED", "NAME")]
+        rows = [("ID", "STATE", "TARGETS", "POINTS", "SUCCESS", "FAILED", "UNKNOWN", "CREATED", "NAME")]
         for campaign in self.campaigns:
             size = (f"{campaign.target_count:,}", f"{campaign.target_amount:,}")
-            ended = (f"{campaign.counts[PaymentState.SUCCESS]:,}", f"{campaign.counts[PaymentState.FAILED]:,}")
+            success = campaign.counts[PaymentState.SUCCESS]
+            ended = (f"{success:,}", f"{campaign.not_paid:,}", f"{campaign.unknown:,}")
             created = local_time(campaign.created_at, screen.timezone)
             what = (str(campaign.campaign_id), state_words(campaign.state))
             rows.append((*what, *size, *ended, created, escaped(campaign.name)))
@@ -127,9 +136,15 @@ class CampaignDetail(CampaignView):
         yield from self._about(screen.timezone)
         yield ""
         rows = [("PAYMENTS", "COUNT", "POINTS")]
-        rows += [(state, f"{count:,}", f"{self.amounts[state]:,}") for state, count in self.counts.items()]
+        for state, count in self.counts.items():
+            if state == PaymentState.FAILED:
+                rows.append((state, f"{self.not_paid:,}", f"{self.not_paid_amount:,}"))
+                if self.unknown:
+                    rows.append((FailureKind.UNKNOWN, f"{self.unknown:,}", f"{self.unknown_amount:,}"))
+            else:
+                rows.append((state, f"{count:,}", f"{self.amounts[state]:,}"))
         yield from aligned(rows, left=("PAYMENTS",))
-        if kinds := ", ".join(f"{kind} {count:,}" for kind, count in self.failure_kinds.items() if count):
+        if kinds := ", ".join(_kinds(self.failure_kinds)):
             yield f"failed by kind: {kinds}"
         if self.runs:
             yield ""
@@ -163,6 +178,12 @@ def campaign_list(campaigns: Iterable[tuple[Campaign, Counts]]) -> CampaignList:
 def campaign_detail(campaign: Campaign, counts: Counts, runs: Sequence[CampaignRun]) -> CampaignDetail:
     """The view of `campaign show`."""
     return CampaignDetail.of(campaign, counts, runs=[RunView.of(run) for run in runs])
+
+
+def _kinds(failure_kinds: Mapping[str, int]) -> list[str]:
+    """The kinds of the FAILED payments that were not paid; UNKNOWN ones have a line of their own."""
+    kinds = {kind: count for kind, count in failure_kinds.items() if count and kind != FailureKind.UNKNOWN}
+    return [f"{kind} {count:,}" for kind, count in kinds.items()]
 
 
 def _table_of_runs(runs: Sequence[RunView], timezone: str) -> list[str]:

@@ -79,8 +79,8 @@ class CampaignStopped(View):
     def as_text(self, screen: Screen) -> Iterable[str]:
         last = "never" if self.last_call_at is None else local_time(self.last_call_at, screen.timezone)
         return [
-            f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,}, failed {self.failed:,},"
-            f" unpaid {self.unpaid:,}; last call {last}"
+            f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,},"
+            f" {_failed_words(self.failed, self.unknown)}, unpaid {self.unpaid:,}; last call {last}"
         ]
 
 
@@ -118,6 +118,7 @@ class RunEnded(Line):
     open: int
     success_amount: int
     failed_amount: int
+    unknown_amount: int
     open_amount: int
 
     @classmethod
@@ -129,8 +130,13 @@ class RunEnded(Line):
         why = f" ({escaped(self.reason)})" if self.reason else ""
         return (
             f"campaign {self.campaign_id} {state_words(self.state)}{why}: success {self.success:,},"
-            f" failed {self.failed:,}, not processed {self.open:,}"
+            f" {_failed_words(self.failed, self.unknown)}, not processed {self.open:,}"
         )
+
+
+def _failed_words(failed: int, unknown: int) -> str:
+    """Counts of FAILED payments, and apart from them of those that may have been credited."""
+    return f"failed {failed - unknown:,}" + (f", unknown {unknown:,}" if unknown else "")
 
 
 class RightsChanged(Line):

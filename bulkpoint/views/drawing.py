@@ -65,11 +65,12 @@ class Bar(NamedTuple):
     label: str
     success: int
     failed: int
+    unknown: int
     open: int
 
     @property
     def total(self) -> int:
-        return self.success + self.failed + self.open
+        return self.success + self.failed + self.unknown + self.open
 
 
 class Label(NamedTuple):
@@ -292,8 +293,8 @@ def draw_bars(bars: Sequence[Bar]) -> BarsDrawing:
     drawn = []
     for number, bar in enumerate(bars):
         y, x, parts = number * BAR_HEIGHT + 3, left, []
-        for state, count in (("success", bar.success), ("failed", bar.failed), ("open", bar.open)):
-            if count:
+        for state in ("success", "failed", "unknown", "open"):
+            if count := getattr(bar, state):
                 width = max(1.0, room * count / longest)
                 parts.append(BarPart(state, round(x, 1), y, round(width, 1), BAR_HEIGHT - 6))
                 x += width

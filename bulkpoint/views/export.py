@@ -16,7 +16,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, get_args, get_type_hints
 
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.lifecycle import CampaignState, FailureKind
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.export import PaymentRow
 from bulkpoint.text import defused
@@ -52,7 +52,7 @@ ROW_GROUP_ROWS = 100_000
 
 @dataclass
 class Totals:
-    """Payments and points written so far, by state."""
+    """Payments and points written so far, by state; UNKNOWN ones apart from the FAILED ones."""
 
     counts: Counter[str] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
@@ -60,12 +60,15 @@ class Totals:
     def add(self, batch: list[PaymentRow]) -> None:
         counts, amounts = self.counts, self.amounts
         for row in batch:
-            counts[row.state] += 1
-            amounts[row.state] += row.amount
+            state = FailureKind.UNKNOWN if row.failure_kind == FailureKind.UNKNOWN else row.state
+            counts[state] += 1
+            amounts[state] += row.amount
 
     def __str__(self) -> str:
         parts = [f"success {self.counts['SUCCESS']:,} ({self.amounts['SUCCESS']:,} points)"]
         parts += [f"failed {self.counts['FAILED']:,} ({self.amounts['FAILED']:,} points)"]
+        if unknown := self.counts["UNKNOWN"]:
+            parts += [f"unknown {unknown:,} ({self.amounts['UNKNOWN']:,} points)"]
         if still_open := self.counts["PENDING"] + self.counts["PROCESSING"]:
             parts += [f"open {still_open:,} ({self.amounts['PENDING'] + self.amounts['PROCESSING']:,} points)"]
         payments, points = sum(self.counts.values()), sum(self.amounts.values())

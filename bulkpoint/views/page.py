@@ -37,7 +37,6 @@ from bulkpoint.views.drawing import (
 from bulkpoint.views.export import refuse_unstarted
 from bulkpoint.views.templates import render
 
-STATES = (PaymentState.SUCCESS, PaymentState.FAILED, PaymentState.PROCESSING, PaymentState.PENDING)
 FAILURES_SHOWN = 20
 SAMPLES_SHOWN = 600
 # A run whose driver died is closed when it is resumed, possibly hours later: those hours are not drawn.
@@ -78,12 +77,23 @@ def read_figures(connection: Connection, campaign_id: int) -> Figures:
 
 @dataclass(frozen=True)
 class Counted:
-    """Payments of one state, with their points; unknown: those of them that may have been credited."""
+    """Payments of one state, or FAILED ones of one kind, with their points."""
 
     name: str
     count: int
     amount: int
-    unknown: int = 0
+
+
+@dataclass(frozen=True)
+class FailureTable:
+    """FAILED payments by kind and code: those that were not paid, or the UNKNOWN ones, which are never among them.
+
+    others: those whose codes are not shown one by one.
+    """
+
+    whole: Counted
+    shown: list[Failures]
+    others: Counted
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,13 @@ class RunLine:
 def page_of(figures: Figures, *, language: str, timezone: str) -> str:
     """The whole page; `language` is ko or en, times are of `timezone`."""
     campaign, view = figures.campaign, CampaignView.of(figures.campaign, figures.counts)
-    states = [Counted(state, view.counts[state], view.amounts[state]) for state in STATES]
-    success, failed, processing, pending = states
+    counts = figures.counts
+    success = Counted(PaymentState.SUCCESS, counts.success, counts.success_amount)
+    failed = Counted(PaymentState.FAILED, counts.not_paid, counts.not_paid_amount)
+    unknown = Counted(FailureKind.UNKNOWN, counts.unknown, counts.unknown_amount)
+    processing = Counted(PaymentState.PROCESSING, counts.processing, counts.processing_amount)
+    pending = Counted(PaymentState.PENDING, counts.pending, counts.pending_amount)
+    states = [success, failed, *([unknown] if unknown.count else []), processing, pending]
     return render(
         "report.html.j2",
         language=language,
@@ -115,16 +130,15 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         tiles=[
             Counted("targets", view.target_count, view.target_amount),
             replace(success, name="success"),
-            replace(failed, name="failed", unknown=view.failure_kinds[FailureKind.UNKNOWN]),
+            replace(failed, name="failed"),
+            *([replace(unknown, name="unknown")] if unknown.count else []),
             Counted("open", processing.count + pending.count, processing.amount + pending.amount),
         ],
         states=states,
         total=_sum_of(states),
         rates=_rates(figures, timezone),
         runs=[_run_line(run, figures.samples) for run in figures.runs],
-        failed=failed,
-        failures=figures.failures,
-        other_failures=_rest(failed, figures.failures),
+        failures=[_listed(of, figures.failures) for of in (failed, unknown) if of.count],
         failure_kinds=view.failure_kinds,
         amounts=_amounts(figures),
     )
@@ -134,10 +148,12 @@ def _sum_of(parts: Sequence[Counted | Failures]) -> Counted:
     return Counted("total", sum(part.count for part in parts), sum(part.amount for part in parts))
 
 
-def _rest(failed: Counted, shown: Sequence[Failures]) -> Counted:
-    """Failures whose codes are not shown one by one."""
+def _listed(whole: Counted, failures: Sequence[Failures]) -> FailureTable:
+    """The codes of the payments that failed, or of those that may have been credited."""
+    shown = [each for each in failures if (each.kind == FailureKind.UNKNOWN) == (whole.name == FailureKind.UNKNOWN)]
     listed = _sum_of(shown)
-    return Counted("others", max(0, failed.count - listed.count), max(0, failed.amount - listed.amount))
+    others = Counted("others", max(0, whole.count - listed.count), max(0, whole.amount - listed.amount))
+    return FailureTable(whole, shown, others)
 
 
 def _run_line(run: ReportedRun, samples: Sequence[ReportedSample]) -> RunLine:
@@ -188,7 +204,7 @@ def _amounts(figures: Figures) -> BarsDrawing:
     of_edge = {counted.edge: counted for counted in figures.amounts}
     bars = []
     for number, (begin, end) in enumerate(pairwise(figures.edges)):
-        counted = of_edge.get(number, AmountCount(number, 0, 0, 0))
+        counted = of_edge.get(number, AmountCount(number, 0, 0, 0, 0))
         label = f"{begin:,}" if end - begin == 1 else f"{begin:,} – {end - 1:,}"
-        bars.append(Bar(f"{label} P", counted.success, counted.failed, counted.open))
+        bars.append(Bar(f"{label} P", counted.success, counted.failed, counted.unknown, counted.open))
     return draw_bars(bars)

@@ -236,7 +236,7 @@ def _percent(sample: Sample) -> float:
 
 
 def _failed_words(sample: Sample) -> str:
-    return f"failed {sample.failed:,}" + (f" (unknown {sample.unknown:,})" if sample.unknown else "")
+    return f"failed {sample.not_paid:,}" + (f"  unknown {sample.unknown:,}" if sample.unknown else "")
 
 
 def _left_words(progress: Progress) -> str:

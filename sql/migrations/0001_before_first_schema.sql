@@ -253,7 +253,7 @@ create table campaign_counter (
     constraint only_failed_has_a_kind check ((state = 'FAILED') = (failure_kind is not null))
 ) with (fillfactor = 50);
 
--- The sums by state; FAILED includes UNKNOWN.
+-- The sums by state. FAILED includes UNKNOWN, which is counted apart too: such a payment may have been credited.
 create view campaign_count as
 select campaign_id,
        coalesce(sum(count) filter (where state = 'PENDING'), 0)::bigint as pending,
@@ -264,7 +264,8 @@ select campaign_id,
        coalesce(sum(amount) filter (where state = 'PENDING'), 0)::bigint as pending_amount,
        coalesce(sum(amount) filter (where state = 'PROCESSING'), 0)::bigint as processing_amount,
        coalesce(sum(amount) filter (where state = 'SUCCESS'), 0)::bigint as success_amount,
-       coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint as failed_amount
+       coalesce(sum(amount) filter (where state = 'FAILED'), 0)::bigint as failed_amount,
+       coalesce(sum(amount) filter (where failure_kind = 'UNKNOWN'), 0)::bigint as unknown_amount
 from campaign_counter group by campaign_id;
 
 -- FAILED payments by kind.

@@ -24,7 +24,8 @@ select campaign_id from campaign_run where state = 'RUNNING'
 
 -- name: get_campaign_counts
 -- A sum over the shares' counters: as cheap for a hundred million payments as for ten. No row before the freeze.
-select pending, processing, success, failed, pending_amount, processing_amount, success_amount, failed_amount,
+select pending, processing, success, failed, unknown, pending_amount, processing_amount, success_amount, failed_amount,
+       unknown_amount,
        (select json_object_agg(kind, coalesce(f.count, 0) order by kind)
         from unnest(enum_range(null::failure_kind)) as kind
         left join campaign_failed_count f on f.campaign_id = c.campaign_id and f.failure_kind = kind) as failure_kinds

@@ -47,7 +47,8 @@ select min(amount) as lowest, max(amount) as highest from payment where campaign
 -- How many payments have an amount from edge number i to below the next one, by how they ended.
 select width_bucket(amount, %(edges)s::bigint[]) - 1 as edge,
        count(*) filter (where state = 'SUCCESS') as success,
-       count(*) filter (where state = 'FAILED') as failed,
+       count(*) filter (where state = 'FAILED' and failure_kind <> 'UNKNOWN') as failed,
+       count(*) filter (where failure_kind = 'UNKNOWN') as unknown,
        count(*) filter (where state in ('PENDING', 'PROCESSING')) as open
 from payment where campaign_id = %(campaign_id)s
 group by 1 order by 1

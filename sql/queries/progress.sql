@@ -4,7 +4,7 @@ select clock_timestamp() as at, o.state, o.run_no, o.run_reason,
        coalesce(o.target_count, o.expected_count) as total,
        coalesce(c.processing, 0) as processing, coalesce(c.success, 0) as success, coalesce(c.failed, 0) as failed,
        coalesce(c.unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
-       coalesce(c.failed_amount, 0) as failed_amount,
+       coalesce(c.failed_amount, 0) as failed_amount, coalesce(c.unknown_amount, 0) as unknown_amount,
        l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
        o.driver_is_gone
 from campaign_overview o
@@ -44,6 +44,7 @@ select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.
        (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f
         where f.campaign_id = r.campaign_id and f.failure_kind <> all(%(retried_kinds)s::failure_kind[])) as refused,
        c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
+       c.unknown_amount,
        case when r.kind = 'INITIAL' then 0 else (
            select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1
        ) end as done_before

@@ -282,8 +282,8 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
         (
             "fail",
             {"success": 1200, "failed": 3, "unknown": 1, "open": 5, "success_amount": 12000, "failed_amount": 30,
-             "reason": "UNAUTHORIZED: token"},
-            "success 1,200 (12,000 points), failed 3 (30 points), of these unknown 1, not processed 5;"
+             "unknown_amount": 10, "reason": "UNAUTHORIZED: token"},
+            "success 1,200 (12,000 points), failed 2 (20 points), unknown 1 (10 points), not processed 5;"
             " reason: UNAUTHORIZED: token",
         ),
         (

@@ -57,10 +57,12 @@ FIGURES = Figures(
         processing=10,
         success=860,
         failed=40,
+        unknown=10,
         pending_amount=45_000,
         processing_amount=5_000,
         success_amount=430_000,
         failed_amount=20_000,
+        unknown_amount=5_000,
         failure_kinds={**dict.fromkeys(FailureKind, 0), "REJECTED": 30, "UNKNOWN": 10},
     ),
     failures=[Failures(FailureKind.REJECTED, HOSTILE, 20, 10_000), Failures(FailureKind.UNKNOWN, None, 10, 5_000)],
@@ -73,7 +75,7 @@ FIGURES = Figures(
     samples=[ReportedSample(1, BEGAN + timedelta(seconds=5 * n), 50 * n, 10) for n in range(13)]
     + [ReportedSample(2, BEGAN + timedelta(seconds=90 + 5 * n), 600 + 50 * n, 10) for n in range(7)],
     edges=[100, 200, 500, 1_000],
-    amounts=[AmountCount(0, 400, 20, 50), AmountCount(2, 460, 20, 50)],
+    amounts=[AmountCount(0, 400, 15, 5, 50), AmountCount(2, 460, 15, 5, 50)],
 )
 
 
@@ -162,14 +164,17 @@ def test_a_name_that_a_template_does_not_have_is_an_error() -> None:
 
 def test_unknown_payments_are_shown_apart_from_the_failed_ones() -> None:
     texts = Page(page_of(FIGURES, language="ko", timezone="Asia/Seoul")).texts
-    assert texts[texts.index("40건") + 2] == "그중 확인 필요 10건"
-    sure = replace(FIGURES, counts=replace(FIGURES.counts, failure_kinds=dict.fromkeys(FailureKind, 0)))
-    assert "그중 확인 필요" not in page_of(sure, language="ko", timezone="Asia/Seoul")
+    assert texts[texts.index("30건") - 1 :][:3] == ["실패", "30건", "15,000P"]
+    assert texts[texts.index("10건") - 1 :][:3] == ["확인 필요", "10건", "5,000P"]
+    assert not {"40건", "40", "20,000", "20,000P"} & set(texts), "no sum includes both"
+    surely = replace(FIGURES.counts, failed=30, unknown=0, failed_amount=15_000, unknown_amount=0)
+    sure = replace(FIGURES, counts=surely, failures=FIGURES.failures[:1], amounts=[])
+    assert "확인 필요" not in Page(page_of(sure, language="ko", timezone="Asia/Seoul")).texts
 
 
 def test_codes_beyond_those_that_are_listed_are_summed_up_in_one_line() -> None:
     texts = Page(page_of(FIGURES, language="en", timezone="UTC")).texts
-    assert [found for found in texts[texts.index("other codes") :] if found][1:4] == ["10", "25.0 %", "5,000"]
+    assert [found for found in texts[texts.index("other codes") :] if found][1:4] == ["10", "33.3 %", "5,000"]
 
 
 def test_every_class_of_the_page_has_a_rule_in_the_stylesheet(text: str) -> None:

@@ -69,7 +69,7 @@ def test_the_line_has_counts_rate_and_time_left() -> None:
     ticker.tick(sample(0, success=10_000))
     progress = ticker.tick(sample(5, success=14_000, failed=990, unknown=2))
     assert progress_line(progress, "Asia/Seoul") == (
-        "2026-01-31 18:00:05  RUNNING 진행  14,990/100,000 (14.9 %)  success 14,000  failed 990 (unknown 2)"
+        "2026-01-31 18:00:05  RUNNING 진행  14,990/100,000 (14.9 %)  success 14,000  failed 988  unknown 2"
         "  998 of 1,000 TPS  1 min 25 s left"
     )
 

@@ -79,8 +79,9 @@ def test_a_stopped_campaign_says_why_and_how_to_go_on() -> None:
 
 
 def test_unknown_payments_are_shown_apart_and_are_looked_up_not_retried() -> None:
-    text = build_message(replace(COMPLETED, failed=3, unknown=3), language="ko").text
-    assert "그중 확인 필요(UNKNOWN): 3건" in text
+    text = build_message(replace(COMPLETED, failed=3, unknown=3, failed_amount=9, unknown_amount=9), language="ko").text
+    assert "실패: 0건\n확인 필요(UNKNOWN): 3건\n" in text
+    assert "/ 미지급 0P / 확인 필요 9P\n" in text
     assert "`bulkpoint reconcile 12`" in text
     assert "retry" not in text
 
