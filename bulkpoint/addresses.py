@@ -39,9 +39,10 @@ def slack_url(url: str) -> str:
 def database_url(url: str) -> str:
     """The address as it is; InvalidSettingError names the rule it breaks."""
     parts = _split(url)
-    if parts.scheme != "postgresql" or not parts.netloc:
-        raise InvalidSettingError("SETTING_NOT_A_DATABASE_ADDRESS")
     options = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    named = parts.netloc or options & {"host", "hostaddr", "service"}
+    if parts.scheme != "postgresql" or not named:
+        raise InvalidSettingError("SETTING_NOT_A_DATABASE_ADDRESS")
     if ":" in parts.netloc.rpartition("@")[0] or options & {"password", "sslpassword"}:
         raise InvalidSettingError("SETTING_CARRIES_A_PASSWORD")
     if any(character.isspace() or not character.isprintable() for character in url):

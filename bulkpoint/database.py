@@ -3,10 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Database
+from bulkpoint.store.database_address import passfile_of
 
 
 @contextmanager
@@ -18,9 +18,10 @@ def connection_target(settings: Settings) -> Iterator[Database]:
 
     Raises:
         UnreachableError: the embedded server does not start. An external one is not tried here.
+        UsageError: the address is one that libpq does not understand.
     """
     if settings.database_url is not None:
-        yield Database(settings.database_url, Path(os.environ.get("PGPASSFILE", "~/.pgpass")).expanduser())
+        yield Database(settings.database_url, passfile_of(settings.database_url))
         return
     # Not even imported if the database is an external one.
     from bulkpoint.embedded.postgres import embedded_postgres

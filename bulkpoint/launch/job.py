@@ -20,6 +20,8 @@ from bulkpoint.launch.spark_session import count_shares, start_spark
 from bulkpoint.pay.driver import JobEnvironment, pay_campaign
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.connect import Connection, Database, connect, with_passfile
+from bulkpoint.store.database_address import explicit
+from bulkpoint.store.jdbc import check_jdbc_address
 from bulkpoint.store.migrate import migrate
 from bulkpoint.views.sentences import sentence
 
@@ -73,10 +75,12 @@ def find_campaign(connection: Connection, settings: Settings, request: RunReques
 
 def pay_with_spark(request: RunRequest, settings: Settings, database: Database) -> ExitCode:
     """Start Spark, pay, and stop Spark; the run's events are delivered as its last step."""
-    conninfo = database.url
+    # Workers have neither our environment nor our service file: they get what these say.
+    conninfo = explicit(database.url)
     if settings.database_url is None:
-        # With the embedded database, workers run on this machine but do not get all of this process's environment.
+        # The embedded database's is in the data folder, wherever a worker's own environment looks.
         conninfo = with_passfile(database.url, database.passfile)
+    check_jdbc_address(conninfo)
     spark = start_spark(request.campaign_id, database)
     try:
         shares = count_shares(spark, settings)

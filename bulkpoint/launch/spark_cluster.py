@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import Settings
+from bulkpoint.store.database_address import passfile_of
 
 # Spark tries a standalone master for a minute, which cannot be changed; our own try before takes at most this.
 _MASTER_ANSWERS_S_MAX = 5.0
@@ -92,11 +93,9 @@ def _own_address(master: str, hosts: list[tuple[str, int]]) -> str:
 def _passfile(settings: Settings) -> Path | None:
     if settings.database_url is None:
         return settings.data_dir / "pgpass"
-    named = os.environ.get("PGPASSFILE")
-    if named:
-        return Path(named).absolute()
-    usual = Path.home() / ".pgpass"  # libpq looks there by itself, but in the home of the executor's account
-    return usual if usual.is_file() else None
+    passfile = passfile_of(settings.database_url)
+    # Without a name libpq looks into a home by itself, but into the one of the executor's account.
+    return passfile if passfile != Path.home() / ".pgpass" or passfile.is_file() else None
 
 
 def _defaults_file(spark_home: Path) -> Path:

@@ -37,7 +37,8 @@ from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, Link, connect, jdbc_url
+from bulkpoint.store.connect import Connection, Link, connect
+from bulkpoint.store.jdbc import reader_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
@@ -199,7 +200,7 @@ class Driver:
         payments = (
             self._job.spark.read.format("jdbc")
             .option("driver", "org.postgresql.Driver")
-            .option("url", jdbc_url(self._job.conninfo))
+            .option("url", reader_url(self._job.conninfo))
             .option("dbtable", wave_query(self._run.token.campaign_id, wave.first_seq, wave.last_seq))
             .option("partitionColumn", "seq")
             .option("lowerBound", wave.first_seq)

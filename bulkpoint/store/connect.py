@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
-from bulkpoint.errors import RefusedError, UnreachableError
+from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+from bulkpoint.store.database_address import where
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -39,7 +39,7 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     """Open an autocommit connection; `name` is what pg_stat_activity shows.
 
     Keeps no session state and prepares no statement, so it works behind a transaction pooler.
-    Raises UnreachableError, with the server's own message.
+    Raises UnreachableError, with the server's own message; UsageError for an address that is none.
     """
     try:
         return psycopg.connect(
@@ -54,6 +54,8 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
         raise UnreachableError(
             "DATABASE_UNREACHABLE", "check_database", database=where(conninfo), why=_first_line(error)
         ) from error
+    except psycopg.ProgrammingError as error:
+        raise UsageError("DATABASE_ADDRESS_NOT_UNDERSTOOD", why=_first_line(error)) from error
 
 
 @contextmanager
@@ -162,12 +164,6 @@ def _break(connection: Connection) -> None:
         link.shutdown(socket.SHUT_RDWR)
 
 
-def where(conninfo: str) -> str:
-    """Host, port and database for people; never a password."""
-    parts = conninfo_to_dict(conninfo)
-    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
-
-
 def refused_row(error: psycopg.Error) -> dict[str, str]:
     """What the database says about a row that it refuses: why, and which row."""
     return {"why": error.diag.message_primary or _first_line(error), "row": error.diag.context or "?"}
@@ -181,11 +177,3 @@ def _first_line(error: Exception) -> str:
 def with_passfile(conninfo: str, passfile: Path) -> str:
     """The same database, with the path of its password file: for processes without our environment."""
     return make_conninfo(conninfo, passfile=str(passfile))
-
-
-def jdbc_url(conninfo: str) -> str:
-    """The same database for Spark's reader; the password comes from PGPASSFILE there too."""
-    parts = conninfo_to_dict(conninfo)
-    passed_on = {"user": "user", "sslmode": "sslmode", "sslrootcert": "sslrootcert"}
-    options = urlencode({name: str(parts[key]) for key, name in passed_on.items() if key in parts})
-    return f"jdbc:postgresql://{where(conninfo)}?{options}"
