@@ -11,14 +11,32 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, HttpRequest, OnWire, Reply, ca_bundle
+from bulkpoint.money.causes import cause_of_os_error, cause_of_tls_error, cause_of_verification
+from bulkpoint.money.transport import (
+    ANSWER_BYTES_MAX,
+    IDLE_S_MAX,
+    USER_AGENT,
+    Headers,
+    HttpRequest,
+    OnWire,
+    Reply,
+    ca_bundle,
+)
 from bulkpoint.rules.answers import CallTrouble
+from bulkpoint.rules.causes import Cause
 
 # For calls that have left. Any other error then counts as a reset.
 _TROUBLES = {
     pycurl.E_OPERATION_TIMEDOUT: CallTrouble.TIMED_OUT,
     pycurl.E_UNSUPPORTED_PROTOCOL: CallTrouble.GARBLED,  # HTTP/0.9: libcurl assumes it when there is no status line
     pycurl.E_FTP_WEIRD_SERVER_REPLY: CallTrouble.GARBLED,  # for HTTP too, despite its name
+}
+
+# Why there is no answer, for calls that have left.
+_ANSWER_CAUSES = {
+    pycurl.E_OPERATION_TIMEDOUT: Cause.TIMED_OUT,
+    pycurl.E_GOT_NOTHING: Cause.CLOSED,
+    pycurl.E_PARTIAL_FILE: Cause.CUT,
 }
 
 
@@ -54,6 +72,7 @@ class CurlTransport:
         self._call = _Call(lambda: False)
         self._socket = -1  # of the idle connection
         self._idle = select.poll()
+        self._head: list[bytes] = []  # of the answer: its lines; libcurl gives up after 300 kB of them
         self._fresh = False  # whether the handle is set to use no idle connection
         self._curl = curl = pycurl.Curl()
         curl.setopt(pycurl.NOSIGNAL, 1)  # signals and threads do not mix
@@ -75,6 +94,7 @@ class CurlTransport:
         curl.setopt(pycurl.MAXCONNECTS, 1)  # a new connection replaces the dead one
         curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
         curl.setopt(pycurl.WRITEFUNCTION, self._read_body)
+        curl.setopt(pycurl.HEADERFUNCTION, self._head.append)  # None, which it returns, means "taken"
 
     def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
         """Send one call and wait for its answer; see Transport.send."""
@@ -96,6 +116,7 @@ class CurlTransport:
         """The handle, ready to perform this call; for CurlCalls, which performs many at once."""
         self._prepare(request)
         self._call = _Call(on_wire)
+        self._head.clear()
         return self._curl
 
     def end(self, error: tuple[int, str] | None) -> Reply:
@@ -105,10 +126,19 @@ class CurlTransport:
             raise call.raised from None
         status = self._curl.getinfo(pycurl.RESPONSE_CODE)
         if error is None:
-            return Reply(status, b"".join(call.body), self._retry_after() if status >= 400 else None)
+            retry_after = self._retry_after() if status >= 400 else None
+            return Reply(status, b"".join(call.body), retry_after, headers=Headers(self._head.copy()))
         code, detail = error
         status = None if call.twice else status or None
-        return Reply(status, retry_after=self._retry_after(), trouble=_trouble(call, code), detail=detail)
+        trouble = _trouble(call, code)
+        return Reply(
+            status,
+            retry_after=self._retry_after(),
+            trouble=trouble,
+            detail=detail,
+            cause=self._cause(trouble, code, detail),
+            headers=Headers(self._head.copy()),
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -134,6 +164,29 @@ class CurlTransport:
             if now_idle != -1:
                 self._idle.register(now_idle, select.POLLIN)
             self._socket = now_idle
+
+    def _cause(self, trouble: CallTrouble, code: int, detail: str) -> Cause | None:
+        """Why there is no whole answer; libcurl's code is exact for few things, so the system's error is asked too."""
+        if trouble is CallTrouble.NOT_SENT:
+            return None
+        if trouble is CallTrouble.NOT_CONNECTED:
+            return self._connect_cause(code, detail)
+        if trouble is CallTrouble.TOO_LARGE:
+            return Cause.TOO_LARGE
+        return Cause.GARBLED if trouble is CallTrouble.GARBLED else _ANSWER_CAUSES.get(code, Cause.RESET)
+
+    def _connect_cause(self, code: int, detail: str) -> Cause:
+        match code:
+            case pycurl.E_COULDNT_RESOLVE_HOST:
+                return Cause.NAME_NOT_RESOLVED
+            case pycurl.E_OPERATION_TIMEDOUT:
+                resolved = self._curl.getinfo(pycurl.NAMELOOKUP_TIME) > 0
+                return Cause.CONNECT_TIMED_OUT if resolved else Cause.NAME_NOT_RESOLVED
+            case pycurl.E_PEER_FAILED_VERIFICATION:
+                return cause_of_verification(self._curl.getinfo(pycurl.SSL_VERIFYRESULT))
+            case pycurl.E_SSL_CONNECT_ERROR:
+                return cause_of_tls_error(detail)
+        return cause_of_os_error(self._curl.getinfo(pycurl.OS_ERRNO))
 
     def _retry_after(self) -> str | None:
         """As libcurl read it, in seconds; it gives up by itself when the headers exceed 300 kB."""

@@ -8,6 +8,7 @@ limit.
 import http.client
 import io
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,20 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from bulkpoint.money.transport import ANSWER_BYTES_MAX, IDLE_S_MAX, USER_AGENT, HttpRequest, OnWire, Reply, ca_bundle
+from bulkpoint.money.causes import cause_of_os_error, cause_of_tls_error, cause_of_verification
+from bulkpoint.money.transport import (
+    ANSWER_BYTES_MAX,
+    IDLE_S_MAX,
+    NO_HEADERS,
+    USER_AGENT,
+    Headers,
+    HttpRequest,
+    OnWire,
+    Reply,
+    ca_bundle,
+)
 from bulkpoint.rules.answers import CallTrouble
+from bulkpoint.rules.causes import Cause
 
 # Sent with every call: what libcurl sends, and that the answer must not be compressed.
 _STATIC_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -74,6 +87,8 @@ class RequestsTransport:
                 _retry_after(response),
                 CallTrouble.TOO_LARGE if too_large else None,
                 f"the answer is larger than {ANSWER_BYTES_MAX} bytes" if too_large else None,
+                Cause.TOO_LARGE if too_large else None,
+                _headers(response),
             )
         self._idle_since = time.monotonic()
         return reply
@@ -106,9 +121,49 @@ def _troubled(departure: "_Departure", response: requests.Response | None, error
         trouble = CallTrouble.GARBLED
     else:
         trouble = CallTrouble.RESET
+    detail, cause = str(causes[-1]), _cause(trouble, causes)
     if response is None:
-        return Reply(None, trouble=trouble, detail=str(causes[-1]))
-    return Reply(response.status_code, b"", _retry_after(response), trouble, str(causes[-1]))
+        return Reply(None, trouble=trouble, detail=detail, cause=cause)
+    return Reply(response.status_code, b"", _retry_after(response), trouble, detail, cause, _headers(response))
+
+
+def _cause(trouble: CallTrouble, causes: list[BaseException]) -> Cause | None:
+    """Why there is no whole answer: what the errors of the chain say, the socket's own first."""
+    match trouble:
+        case CallTrouble.NOT_SENT:
+            return None
+        case CallTrouble.NOT_CONNECTED:
+            return next(filter(None, map(_connect_cause, reversed(causes))), Cause.NOT_CONNECTED)
+        case CallTrouble.TIMED_OUT:
+            return Cause.TIMED_OUT
+        case CallTrouble.GARBLED:
+            return Cause.GARBLED
+    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
+        return Cause.CUT
+    closed = any(isinstance(cause, http.client.RemoteDisconnected) for cause in causes)
+    return Cause.CLOSED if closed else Cause.RESET
+
+
+def _connect_cause(error: BaseException) -> Cause | None:
+    """Why there is no connection, as far as this error of the chain says it."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return cause_of_verification(error.verify_code)
+        case ssl.SSLError():
+            return cause_of_tls_error(str(error))
+        case socket.gaierror():
+            return Cause.NAME_NOT_RESOLVED
+        case TimeoutError():
+            return Cause.CONNECT_TIMED_OUT
+        case OSError() if error.errno:
+            return cause_of_os_error(error.errno)
+    return None
+
+
+def _headers(response: requests.Response) -> Headers:
+    fields = response.raw.headers if response.raw is not None else {}
+    lines = [f"{name}: {value}".encode("latin-1", "replace") for name, value in fields.items()]
+    return Headers(lines) if lines else NO_HEADERS
 
 
 def _retry_after(response: requests.Response) -> str | None:

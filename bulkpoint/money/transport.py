@@ -5,7 +5,7 @@ than its limits. Any failure on the way is a Reply with trouble, not an exceptio
 """
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ import certifi
 from bulkpoint import __version__
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.answers import CallTrouble
+from bulkpoint.rules.causes import Cause
 
 # The contract's answers are a few hundred bytes; an error page of a gateway is a few kB.
 ANSWER_BYTES_MAX = 65_536
@@ -37,8 +38,62 @@ class HttpRequest(NamedTuple):
         return f"Request({self.method} {self.path})"
 
 
+class Headers(Mapping[str, str]):
+    """The headers of an answer, by name in any case; one that comes several times is joined by ", ".
+
+    Made for each answer and hardly ever read, so it keeps the lines as they came and parses them when it is asked.
+    """
+
+    __slots__ = ("_fields", "_lines")
+
+    def __init__(self, lines: Sequence[bytes] = ()) -> None:
+        """lines: as they came, also the status line, and the lines of interim answers (1xx) before it."""
+        self._lines = lines
+        self._fields: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        return self._parsed()[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed())
+
+    def __len__(self) -> int:
+        return len(self._parsed())
+
+    def __repr__(self) -> str:
+        return f"Headers({self._parsed()})"
+
+    def __reduce__(self) -> tuple[type["Headers"], tuple[Sequence[bytes]]]:
+        return Headers, (self._lines,)
+
+    def _parsed(self) -> dict[str, str]:
+        if self._fields is None:
+            self._fields = _parse_headers(self._lines)
+        return self._fields
+
+
+NO_HEADERS = Headers()
+
+
+def _parse_headers(lines: Sequence[bytes]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        text = line.decode("latin-1").rstrip("\r\n")
+        if line.startswith(b"HTTP/"):  # what came before belongs to an interim answer
+            fields, name = {}, ""
+        elif text[:1] in (" ", "\t"):  # a value that goes on, as older servers write it
+            if name:
+                fields[name] = f"{fields[name]} {text.strip()}"
+        elif ":" in text:
+            before, _, value = text.partition(":")
+            name = before.strip().lower()
+            fields[name] = f"{fields[name]}, {value.strip()}" if name in fields else value.strip()
+    return fields
+
+
 class Reply(NamedTuple):
-    """What came back. `detail` is the client's own sentence about `trouble`.
+    """What came back. `detail` is the client's own sentence about `trouble`, and `cause` the name of its reason.
 
     status without trouble: a complete answer. status with trouble: the headers arrived, the rest did not. No status:
     nothing arrived.
@@ -49,6 +104,8 @@ class Reply(NamedTuple):
     retry_after: str | None = None
     trouble: CallTrouble | None = None
     detail: str | None = None
+    cause: Cause | None = None
+    headers: Headers = NO_HEADERS
 
 
 class Transport(Protocol):

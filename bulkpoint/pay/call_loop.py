@@ -19,7 +19,17 @@ from bulkpoint.money.transport import Calls, Reply
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.task import Payment
-from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Outcome, Verdict, classify, classify_look_up
+from bulkpoint.rules.answers import (
+    CallResult,
+    CallTrouble,
+    Credit,
+    Outcome,
+    Overload,
+    Verdict,
+    classify,
+    classify_look_up,
+)
+from bulkpoint.rules.causes import cause_of_answer
 from bulkpoint.rules.retry import absence_proven_in_s
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.payment import Attempt
@@ -193,6 +203,8 @@ class CallLoop(Generic[P]):
         else:
             call.result = result = self._terms.adapter.read_pay(reply, datetime.now(UTC))
             verdict = classify(result)
+        if verdict.code is None:
+            verdict = _with_cause(verdict, reply)
         if call.sent_at is None:
             call.attempt = None
         else:
@@ -254,3 +266,14 @@ class CallLoop(Generic[P]):
             for call in self.under_way
             if call.sent_at is not None
         ]
+
+
+def _with_cause(verdict: Verdict, reply: Reply) -> Verdict:
+    """The verdict with the name of its cause as its code, where the API gave none and the call failed.
+
+    After the answer is classified: no cause of ours is ever taken for a code of the API's.
+    """
+    cause = reply.cause
+    if cause is None and verdict.overload is Overload.FAILING and (reply.status or 0) < 500 and not reply.trouble:
+        cause = cause_of_answer(reply.status, reply.body)
+    return verdict if cause is None else verdict._replace(code=cause.value)

@@ -29,11 +29,16 @@ def error_fields(error: BulkpointError, *, timezone: str = "UTC") -> dict[str, A
     return {"error": {"code": refusal.code, "message": sentence(error, timezone=timezone), "facts": json.loads(facts)}}
 
 
+def cause_words(code: str | None, *, language: str = "en") -> str | None:
+    """A code in words where it is the name of one of our causes; the money API's own code stays as it is."""
+    return code if code is None else words(language)["causes"].get(code, code)
+
+
 def _words_of(facts: Mapping[str, Any], language: str) -> dict[str, str]:
-    """How a language says what was asked for, a right, and certain numbers: `{asked_words}` for the fact `asked`."""
+    """How a language says what was asked for, a right, a cause, and numbers: `{asked_words}` for the fact `asked`."""
     table = words(language)
-    tables = {"asked": table["commands"], "right": table["rights"]}
-    said = {f"{name}_words": texts[facts[name]] for name, texts in tables.items() if name in facts}
+    tables = {"asked": table["commands"], "right": table["rights"], "cause": table["causes"]}
+    said = {f"{name}_words": texts.get(facts[name], facts[name]) for name, texts in tables.items() if name in facts}
     if "left_s" in facts:
         said["left_s_words"] = duration(facts["left_s"], language)
     for name, forms in table["numbers"].items():

@@ -40,7 +40,7 @@ def test_not_found_is_proof_only_when_money_must_know(database_url: str, money: 
         its.hire()
         its.finish()
         ended = its.query(b"select distinct failure_kind::text, failure_code, maybe_credited from payment")
-        assert ended == [("UNAVAILABLE", "LOST", False)]
+        assert ended == [("UNAVAILABLE", "RESET", False)]
         ((soonest_s,),) = its.query(
             b"select min(extract(epoch from g.sent_at - p.sent_at))::float8 from payment_attempt g"
             b" join payment_attempt p using (seq) where g.outcome = 'NOT_FOUND' and p.method = 'POST'"

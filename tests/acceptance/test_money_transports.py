@@ -21,8 +21,9 @@ from bulkpoint.money.clients import make_transport
 from bulkpoint.money.contract import MoneyV1, PointsCall
 from bulkpoint.money.curl_transport import CurlTransport
 from bulkpoint.money.requests_transport import RequestsTransport
-from bulkpoint.money.transport import Reply, Transport
+from bulkpoint.money.transport import NO_HEADERS, Reply, Transport
 from bulkpoint.rules.answers import CallTrouble
+from bulkpoint.rules.causes import Cause
 from bulkpoint.settings import load_settings
 from tests.world.refusals import refused
 
@@ -64,10 +65,10 @@ class Server:
         self.sends: list[bytes] = []
         self.connections = 0
         self._answer = answer
-        self._tls: ssl.SSLContext | None = None
+        self.tls: ssl.SSLContext | None = None
         if certificate is not None:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            certificate.configure_cert(self._tls)
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(self.tls)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -75,7 +76,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
         # Both wake a thread that waits in accept or recv; close alone does not.
@@ -94,8 +95,8 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client went away, or the test is over
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
                 self._open.append(connection)
             with connection:
                 while request := _read_request(connection):
@@ -140,6 +141,8 @@ class Client:
         self.asked = 0
         self.granted = 0
         self.open = True
+        self.headers = NO_HEADERS
+        self.cause: Cause | None = None
 
     def on_wire(self) -> bool:
         self.asked += 1
@@ -147,7 +150,10 @@ class Client:
         return self.open
 
     def pay(self) -> Reply:
-        return self.transport.send(MONEY.pay(CALL), on_wire=self.on_wire)
+        """The reply without its headers and its cause, which have tests of their own."""
+        reply = self.transport.send(MONEY.pay(CALL), on_wire=self.on_wire)
+        self.headers, self.cause = reply.headers, reply.cause
+        return reply._replace(headers=NO_HEADERS, cause=None)
 
     def look_up(self) -> Reply:
         return self.transport.send(MONEY.look_up(KEY), on_wire=self.on_wire)

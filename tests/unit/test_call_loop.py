@@ -20,6 +20,7 @@ from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import CallTrouble, Outcome, Verdict
+from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.clocks import DatabaseClock
 
 RETENTION_S = 86_400.0
@@ -183,6 +184,27 @@ def test_a_call_that_could_not_connect_is_no_attempt_and_no_send() -> None:
     loop.turn(money)
     assert payments.ends == [("NOT_CONNECTED", 1)]
     assert (payments.calls[0].attempt, loop.sent) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply(None, trouble=CallTrouble.RESET, cause=Cause.CLOSED), "CLOSED"),
+        (Reply(404, trouble=CallTrouble.RESET, cause=Cause.CUT), "CUT"),
+        (Reply(301, b""), "REDIRECTED"),
+        (Reply(200, b"<html>"), "PAGE"),
+        (Reply(500, b"<html>"), None),
+        (Reply(429, b"<html>"), None),
+        (Reply(503, b'{"code":"BUSY"}'), "BUSY"),
+        (CREDITED, None),
+    ],
+)
+def test_a_call_that_failed_without_a_code_has_its_cause_as_code(reply: Reply, code: str | None) -> None:
+    payments = Payments(1)
+    loop_of(payments, open_gate()).turn(Money(lambda _: reply))
+    attempt = payments.calls[0].attempt
+    assert attempt is not None
+    assert attempt.code == code
 
 
 def test_the_sink_hears_of_the_end_of_the_patience_before_the_answer_that_ended_it() -> None:

@@ -14,6 +14,7 @@ import pytest
 from bulkpoint import files
 from bulkpoint.events.message import NOTIFIED_TYPES
 from bulkpoint.launch.py_files import build_py_files
+from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.lifecycle import RUN_ENDS, CampaignState, FailureKind, PaymentState, RunKind
 from bulkpoint.store.alert import Alert
 from bulkpoint.store.reconcile import Kind
@@ -82,6 +83,7 @@ def test_every_state_and_kind_has_its_words(language: str) -> None:
     assert {kind.removeprefix("campaign.").upper() for kind in NOTIFIED_TYPES} <= told["message"].keys()
     assert set(get_args(get_type_hints(Alert)["kind"])) <= told["alerts"].keys()
     assert told["differences"].keys() == set(Kind)
+    assert told["causes"].keys() == set(Cause)
 
 
 def test_a_state_is_shown_with_its_korean_word() -> None:
