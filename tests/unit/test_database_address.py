@@ -1,6 +1,5 @@
 """One address for two drivers: what libpq makes of it, and what Spark's JDBC reader is given."""
 
-import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -11,6 +10,7 @@ from bulkpoint.store.connect import connect
 from bulkpoint.store.database_address import explicit, passfile_of, resolved, where
 from bulkpoint.store.jdbc import check_jdbc_address, jdbc_url, reader_url
 from tests.world.refusals import refused
+from tests.world.tls import Algorithm, make_key
 
 MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
@@ -72,7 +72,7 @@ def test_certificates_in_libpqs_own_places_are_named_for_jdbc_too(tmp_path: Path
     folder.mkdir()
     (folder / "root.crt").write_text("certificates")
     (folder / "postgresql.crt").write_text("certificate")
-    (folder / "postgresql.key").write_text(key(tmp_path, "-algorithm", "ed25519").read_text())
+    make_key(folder / "postgresql.key", "ED25519")
     given = options(jdbc_url("postgresql://h/db?sslmode=verify-full"))
     assert given["sslrootcert"] == str(folder / "root.crt")
     assert (given["sslcert"], given["sslkey"]) == (str(folder / "postgresql.crt"), str(folder / "postgresql.key"))
@@ -86,30 +86,19 @@ def test_the_systems_certificates_are_openssls_or_javas(root: Path, monkeypatch:
     assert options(jdbc_url(address))["sslrootcert"] == str(root)
 
 
-def key(folder: Path, *how: str) -> Path:
-    file = folder / "client.key"
-    subprocess.run(["openssl", "genpkey", *how, "-out", file], check=True, capture_output=True)
-    return file
-
-
-@pytest.mark.parametrize(
-    ("how", "algorithm"),
-    [(["-algorithm", "RSA"], "RSA"), (["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "EC")],
-)
-def test_jdbc_learns_the_algorithm_of_a_key_from_the_key(how: list[str], algorithm: str, tmp_path: Path) -> None:
-    file = key(tmp_path, *how)
+@pytest.mark.parametrize("algorithm", ["RSA", "EC"])
+def test_jdbc_learns_the_algorithm_of_a_key_from_the_key(algorithm: Algorithm, tmp_path: Path) -> None:
+    file = make_key(tmp_path / "client.key", algorithm)
     given = options(jdbc_url(f"postgresql://h/db?sslcert={file}&sslkey={file}"))
     assert (given["sslkey"], given["pemKeyAlgorithm"]) == (str(file), algorithm)
 
 
-def test_a_key_that_jdbc_cannot_read_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
-    old = tmp_path / "old.key"
-    subprocess.run(
-        ["openssl", "rsa", "-traditional", "-in", key(tmp_path, "-algorithm", "RSA"), "-out", old],
-        check=True,
-        capture_output=True,
-    )
-    with refused(rf"it is a RSA PRIVATE KEY.*openssl pkcs8 -topk8 -nocrypt -in {old}", UsageError):
+@pytest.mark.parametrize("algorithm", ["RSA", "EC"])
+def test_a_key_that_jdbc_cannot_read_is_refused_with_the_command_that_converts_it(
+    algorithm: Algorithm, tmp_path: Path
+) -> None:
+    old = make_key(tmp_path / "old.key", algorithm, traditional=True)
+    with refused(rf"it is a {algorithm} PRIVATE KEY.*openssl pkcs8 -topk8 -nocrypt -in {old}", UsageError):
         jdbc_url(f"postgresql://h/db?sslcert={old}&sslkey={old}")
 
 
