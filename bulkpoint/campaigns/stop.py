@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from bulkpoint.campaigns.promises import show_promises
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, last_call, sample_progress
@@ -24,7 +25,8 @@ class Stopped:
 
 def wait_until_settled(connection: Connection, settings: Settings, campaign_id: int) -> Stopped:
     """Wait until no call is under way, for the time a call may take and 5 s at most; then say how it stands."""
-    deadline = time.monotonic() + settings.money_timeout_s + SETTLE_S
+    timeout_s = show_promises(connection, settings).promises.timeout_s
+    deadline = time.monotonic() + timeout_s + SETTLE_S
     while True:
         sample = sample_progress(connection, campaign_id)
         settled = sample.processing == 0

@@ -1,8 +1,14 @@
 """`bulkpoint db`, `bulkpoint settings`, `bulkpoint demo`: what this installation is, and a first look at it."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bulkpoint.cli.output import emit, json_option
+
+if TYPE_CHECKING:
+    from bulkpoint.settings import Settings
+    from bulkpoint.store.promise import PromisesInForce
 
 
 @click.group("db", short_help="The database's tables and roles.")
@@ -59,14 +65,36 @@ def roles() -> None:
 def settings() -> None:
     """Show every setting, its value and where it comes from. Never shows secrets.
 
+    What the money API promises is stored in the database, where it can be reached: the value that counts here is shown,
+    the safer one of the two (`bulkpoint money show`).
+
     \b
     Example:
       BULKPOINT_TPS=500 bulkpoint settings
     """
     from bulkpoint.settings import describe, load_settings
     from bulkpoint.views.deployment import SettingsView
+    from bulkpoint.views.promises import with_promises
 
-    emit(SettingsView.of(describe(load_settings())))
+    loaded = load_settings()
+    emit(SettingsView.of(with_promises(describe(loaded), _promises_of(loaded))))
+
+
+def _promises_of(loaded: "Settings") -> "PromisesInForce | None":
+    """What the database has of it; None, with a word to people, where it cannot be asked."""
+    from bulkpoint.campaigns.promises import show_promises
+    from bulkpoint.cli.session import open_session, say
+    from bulkpoint.errors import BulkpointError
+    from bulkpoint.views.sentences import sentence
+
+    if loaded.database_url is None and not (loaded.data_dir / "postgres").exists():
+        return None  # a look makes no database
+    try:
+        with open_session() as session:
+            return show_promises(session.connection, session.settings)
+    except BulkpointError as error:
+        say(f"What the database has of these is not known: {sentence(error, timezone=loaded.timezone)}")
+        return None
 
 
 @click.command(short_help="Pay a made-up campaign on this machine, and prove it.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkpoint.cli.following import exit_as_the_run, run_to_the_end, show_samples
+from bulkpoint.cli.money import say_promises
 from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
@@ -60,6 +61,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
         plan = plan_start(session.connection, session.settings, request)
         if not yes:
             _ask(session, plan)
+        say_promises(session)
         job = start_job(session.settings, plan.campaign, plan.request)
         say(f"Starting campaign {request.campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, plan.campaign, detach=detach)
@@ -96,6 +98,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
                 unknown = f"{counts.unknown:,} payments are UNKNOWN, {counts.unknown_amount:,} points"
                 figures.append(f"{unknown}: not resumed, look them up with `bulkpoint reconcile {campaign_id}`")
             _confirm(session, campaign, figures, open_payments, question="Resume it?")
+        say_promises(session)
         job = start_job(session.settings, campaign, request)
         say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, campaign, detach=detach)
@@ -147,6 +150,7 @@ def retry(
         plan = plan_retry(session.connection, request)
         if not yes:
             _ask_retry(session, plan)
+        say_promises(session)
         job = start_job(session.settings, plan.campaign, request)
         say(f"Retrying campaign {campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, plan.campaign, detach=detach)

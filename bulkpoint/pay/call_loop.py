@@ -42,10 +42,9 @@ P = TypeVar("P", bound=Payment)
 
 @dataclass(frozen=True, slots=True)
 class CallTerms:
-    """What is the same for all calls of one command: the campaign, how to call the money API, what the API promises.
+    """What is the same for all calls of one command: the campaign, and how to call the money API.
 
-    http_timeout_s: of one call; settle_s: the visibility delay after the last send, until "not found" is proof;
-    retention_s: how long the API remembers a key.
+    http_timeout_s: of one call. What the API promises may change during a run: Lease.promises has it.
     """
 
     campaign_id: int
@@ -53,8 +52,6 @@ class CallTerms:
     open_calls: Callable[[], Calls]
     make_gate: Callable[[], LeasedGate]
     http_timeout_s: float
-    settle_s: float
-    retention_s: float
 
     @classmethod
     def of(cls, campaign_id: int, settings: Settings) -> "CallTerms":
@@ -73,8 +70,6 @@ class CallTerms:
                 patience_s=settings.breaker_patience_s,
             ),
             http_timeout_s=settings.money_timeout_s,
-            settle_s=settings.money_settle_s,
-            retention_s=settings.money_key_retention_h * 3600,
         )
 
 
@@ -233,6 +228,7 @@ class CallLoop(Generic[P]):
 
     def _read_look_up(self, call: Call[P], reply: Reply) -> Verdict:
         terms, payment, sent_at = self._terms, call.payment, call.sent_at
+        promises = self._lease.promises
         proof_s: float | None = None
         if sent_at is not None:
             # If "not found" is true, it was true at some moment between the send and the answer.
@@ -240,8 +236,8 @@ class CallLoop(Generic[P]):
             proof_s = absence_proven_in_s(
                 since_last_sent_s=0.0 if last is None else sent_at - last,
                 since_first_sent_s=0.0 if first is None else call.answered_at - first,
-                retention_s=terms.retention_s,
-                after_s=terms.settle_s,
+                retention_s=promises.retention_s,
+                after_s=promises.settle_s,
                 failure_code=payment.failure_code,
             )
         call.absence_proven_in_s = proof_s

@@ -19,13 +19,14 @@ is.
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from bulkpoint.campaigns.promises import apply_promises, keep_promises
 from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
@@ -78,6 +79,7 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
     unchanged.
     """
     with StopSignals() as signals:
+        job = with_promises(request, job)
         summary = pay_run(begin(request, job), job, signals)
         for again in automatic_retries(request, job.settings):
             if summary is None or not retry_is_due(summary) or signals.asked_within(job.settings.backoff_s):
@@ -89,6 +91,15 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
                 break
             summary = pay_run(run, job, signals)
     return ExitCode.RUN_FAILED if summary is None else RUN_EXIT_CODES[summary.state]
+
+
+def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
+    """The job with what the money API promises this deployment, the same for driver, partitions and later runs."""
+    with connect(job.conninfo, name="bulkpoint driver") as connection:
+        in_force = keep_promises(connection, job.settings, actor=request.actor)
+    for remark in in_force.remarks:
+        say(sentence(remark, timezone=job.settings.timezone))
+    return replace(job, settings=apply_promises(in_force, job.settings))
 
 
 def begin(request: RunRequest, job: JobEnvironment) -> Run:

@@ -11,12 +11,13 @@ and either ends them or returns them by `again` and `unsent`; one thread writes 
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bulkpoint.pay.call_loop import Call
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.task import Payment
 from bulkpoint.rules.invariants import invariant
+from bulkpoint.rules.promises import MoneyPromises
 from bulkpoint.rules.retry import may_send
 
 
@@ -24,16 +25,16 @@ class PaymentsInHand:
     """The payments of one partition under one lease, and the source of its calls.
 
     seqs: of all of them, in whichever queue. ready: to be sent now. again: (due at, payment), to be sent or looked up
-    again. unsent: the gate closed before they left. Instants by boot_clock.
+    again. unsent: the gate closed before they left. promises: what may be relied on now. Instants by boot_clock.
     """
 
-    def __init__(self, *, retention_s: float) -> None:
+    def __init__(self, *, promises: Callable[[], MoneyPromises]) -> None:
         self.seqs: set[int] = set()
         self.ready: deque[Payment] = deque()
         self.again: deque[tuple[float, Payment]] = deque()
         self.unsent: deque[Payment] = deque()
         self._waiting: list[tuple[float, int, Payment]] = []  # heap: due at, seq
-        self._retention_s = retention_s
+        self._promises = promises
 
     # The main thread's
 
@@ -105,5 +106,5 @@ class PaymentsInHand:
             return None
         look_up, first = payment.failure_code is not None, payment.first_sent_at
         if first is not None and not look_up:
-            look_up = not may_send(since_first_sent_s=boot_clock() - first, retention_s=self._retention_s)
+            look_up = not may_send(since_first_sent_s=boot_clock() - first, promises=self._promises())
         return Call(payment, gate, look_up=look_up)

@@ -11,6 +11,7 @@ from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom
 from bulkpoint.rules.pressure import PressureSnapshot
+from bulkpoint.rules.promises import GRACE_AFTER_TIMEOUT_S, MoneyPromises, changed, safer
 from bulkpoint.rules.shares import permits
 from bulkpoint.store.connect import Connection, Link, PeriodicLink
 from bulkpoint.store.share import (
@@ -30,13 +31,11 @@ FRESH_S = 0.9
 OWN_S = 3.0
 # A renewal that takes longer would be too late to send by; a new connection may be faster.
 ANSWER_S_MAX = 2.0
-# A call that passed the gate at the last moment of the lease is answered, or given up, within timeout + 1 s.
-GRACE_AFTER_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """What the leases of one worker have in common: database, run, and the HTTP timeout that they must outlast.
+    """What the leases of one worker have in common: database, run, and what it relies on of the money API.
 
     name: of the worker, for pg_stat_activity. Without a run: for look-ups, which count against the limit as all calls.
     """
@@ -44,7 +43,7 @@ class LeaseTerms:
     conninfo: str
     name: str
     run: RunToken | None
-    http_timeout_s: float
+    promises: MoneyPromises
     counts_from: CountsFrom = "send"
 
     @property
@@ -54,7 +53,7 @@ class LeaseTerms:
         With calls counted from the answer, a call that timed out may reach the money API one more timeout later.
         """
         timeouts = 2 if self.counts_from == "answer" else 1
-        return OWN_S + timeouts * self.http_timeout_s + GRACE_AFTER_TIMEOUT_S
+        return OWN_S + timeouts * self.promises.timeout_s + GRACE_AFTER_TIMEOUT_S
 
 
 class Lease:
@@ -63,6 +62,7 @@ class Lease:
     Deadlines use this machine's clock, from the moment *before* a renewal was requested, so a slow answer can only
     shorten them.
 
+    promises: what to rely on now; a change in the database that makes it stricter arrives with the next renewal.
     clock: converts an instant of this worker's clock to the database's seconds since 1970. The offset is measured
     before the first send, so that the stamps of one share never jump.
     """
@@ -80,6 +80,7 @@ class Lease:
         self.run_over = False
         self.lost = False
         self.moved_away = False  # the share has no permits, but other shares do: give it back
+        self.promises = terms.promises
         self._terms = terms
         self._owned_until = clock.asked_at + OWN_S
         self.clock = clock
@@ -141,6 +142,8 @@ class Lease:
             self.run_over = True
             self.gate.close()
             return
+        stored = {"key_retention_h": renewal.key_retention_h, "settle_s": renewal.settle_s}
+        self.promises = safer(self._terms.promises, changed(self._terms.promises, stored))
         rate = permits(renewal.tps, renewal.shares, self.token.share)
         if rate == 0 and renewal.tps > 0:
             self.moved_away = True

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from bulkpoint.campaigns.promises import promises_of
 from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import boot_clock
@@ -66,9 +67,7 @@ class Partition:
         self.sent = 0
         self._job = job
         name = f"bulkpoint worker of run {job.run.run_id}"
-        self._lease_terms = LeaseTerms(
-            job.conninfo, name, job.run, settings.money_timeout_s, settings.limit_counts_from
-        )
+        self._lease_terms = LeaseTerms(job.conninfo, name, job.run, promises_of(settings), settings.limit_counts_from)
         self._call_terms = CallTerms.of(job.run.campaign_id, settings)
         self._retry = RetryPolicy(settings.retries, settings.backoff_s, random.random)
         self._link = Link(job.conninfo, name=name, answer_s_max=ANSWER_S_MAX)
@@ -148,7 +147,7 @@ class LeaseWork:
         self.taken = 0
         self._job = job
         self._recorder = recorder
-        self.in_hand = PaymentsInHand(retention_s=terms.retention_s)
+        self.in_hand = PaymentsInHand(promises=lambda: lease.promises)
         self.sink = PaymentSink(self.in_hand, lease, recorder, retry)
         in_flight_max = job.settings.in_flight or IN_FLIGHT_MAX
         self._sender = Sender(terms, lease, self.in_hand, self.sink, in_flight_max=in_flight_max)

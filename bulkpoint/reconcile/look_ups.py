@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 
+from bulkpoint.campaigns.promises import apply_promises, keep_promises, promises_of
 from bulkpoint.errors import RefusedError
 from bulkpoint.money.transport import Calls
 from bulkpoint.pay.call_loop import CallLoop, CallTerms
@@ -55,6 +56,10 @@ def look_up_in_doubt(
     token; UnreachableError where the API is out of reach.
     """
     run = check_reconcilable(connection, campaign_id)
+    in_force = keep_promises(connection, settings, actor=actor)
+    settings = apply_promises(in_force, settings)
+    for remark in in_force.remarks:
+        say(sentence(remark, timezone=settings.timezone))
     terms, payments = CallTerms.of(campaign_id, settings), PaymentsInDoubt()
     findings = Findings(connection, run, payments, report, patience_s=settings.breaker_patience_s)
     with closing(terms.open_calls()) as calls:
@@ -119,7 +124,7 @@ class LookUpRun:
         self._actor = actor
         self._say = say
         name = f"bulkpoint reconcile of campaign {run.campaign_id}"
-        self._lease_terms = LeaseTerms(database_url, name, None, settings.money_timeout_s, settings.limit_counts_from)
+        self._lease_terms = LeaseTerms(database_url, name, None, promises_of(settings), settings.limit_counts_from)
         self._loop: CallLoop[PaymentInDoubt] | None = None
         self._said_at = self._moved_at = boot_clock()
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bulkpoint.rules.answers import Action, Credited, Halt, Outcome, Verdict
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.rules.promises import MoneyPromises
 
 # The money API cannot make a payment or a share wait longer: one absurd header must not keep a run from ending.
 RETRY_AFTER_S_MAX = 60.0
@@ -172,9 +173,12 @@ def absence_proven_in_s(
     return wait_s if since_first_sent_s + wait_s < retention_s else None
 
 
-def may_send(*, since_first_sent_s: float | None, retention_s: float) -> bool:
-    """Whether the money API still remembers the key, so a repeated send cannot pay twice; True for a first send."""
-    return since_first_sent_s is None or since_first_sent_s < retention_s
+def may_send(*, since_first_sent_s: float | None, promises: MoneyPromises) -> bool:
+    """Whether the money API still remembers the key when the call arrives, which may be as late as its timeout.
+
+    Then a repeated send cannot pay twice; True for a first send.
+    """
+    return since_first_sent_s is None or since_first_sent_s < promises.send_again_s_max
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:

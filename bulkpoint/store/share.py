@@ -51,13 +51,15 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What one renewal brings back."""
+    """What one renewal brings back. key_retention_h, settle_s: what the money API promises, where that is stored."""
 
     held: bool
     run_live: bool
     tps: int
     shares: int
     database_now: float
+    key_retention_h: float | None
+    settle_s: float | None
 
 
 class _AcquiredRow(NamedTuple):

@@ -10,6 +10,13 @@ from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time
 
+# How a promise of the money API reads.
+_PROMISES = {
+    "key_retention_h": "to {} h for which it remembers keys",
+    "settle_s": "to {} s of settle time",
+    "connect_timeout_s": "to {} s for a connection",
+    "timeout_s": "to {} s for a call",
+}
 # What is nested deeper is shown as "..."; --json has it all.
 NESTED_MAX = 3
 
@@ -137,6 +144,15 @@ def _limit(detail: _Detail) -> list[str]:
     return ["".join(before + now) + hold, ", ".join(until + afterwards)]
 
 
+def _promises(detail: _Detail) -> list[str]:
+    changes = []
+    for name, form in _PROMISES.items():
+        before, now = detail.words(f"{name}_before", "from {} "), detail.words(name, form)
+        if before:
+            changes.append("".join(before + now))
+    return changes
+
+
 def _reconcile(detail: _Detail) -> list[str]:
     unfinished = ["broken off before the end"] if detail.words("finished") == ["no"] else []
     return [
@@ -170,6 +186,7 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "complete": _end,
     "fail": _end,
     "tps.set": _limit,
+    "money.set": _promises,
     "reconcile": _reconcile,
     "right.grant": _right,
     "right.revoke": _right,
@@ -197,6 +214,7 @@ _HAPPENED = {
     "complete": "run {run} completed",
     "fail": "run {run} failed",
     "tps.set": "{who} changed the limit",
+    "money.set": "{who} changed what the money API promises",
     "reconcile": "{who} reconciled it with money",
 }
 

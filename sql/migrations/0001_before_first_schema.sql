@@ -339,6 +339,20 @@ create table money_limit (
     constraint until_has_its_afterwards check ((until is null) = (tps_afterwards is null))
 );
 
+-- What the money API promises, and how long a call to it may take. Whether a payment may be sent again rests on it,
+-- so it belongs to the deployment: processes whose settings differ use the safer value of the two.
+create table money_promise (
+    only_row          boolean primary key default true check (only_row),
+    key_retention_h   double precision not null check (key_retention_h > 0 and key_retention_h < 'infinity'),
+    settle_s          double precision not null check (settle_s between 0 and 86400),
+    connect_timeout_s double precision not null check (connect_timeout_s > 0),
+    timeout_s         double precision not null check (timeout_s > 0 and timeout_s <= 60),
+    set_by            text not null,
+    set_at            timestamptz not null default clock_timestamp(),
+    reason            text not null,
+    constraint connecting_is_part_of_the_call check (connect_timeout_s <= timeout_s)
+);
+
 create table money_share (
     share        smallint primary key check (share >= 0),
     epoch        bigint not null default 0,                -- the fencing token: it grows with every holder

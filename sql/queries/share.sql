@@ -35,7 +35,8 @@ where share = (
 returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8 as database_now
 
 -- name: renew_share
--- All that a holder must know in one answer: is the share still its own, is the run still running, how many permits.
+-- All that a holder must know in one answer: is the share still its own, is the run still running, how many permits,
+-- what the money API promises.
 with renewed as (
     update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s
     where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
@@ -44,8 +45,9 @@ with renewed as (
 select exists (select from renewed) as held,
        %(run_id)s::bigint is null or exists (
            select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s) as run_live,
-       l.tps, l.shares, extract(epoch from clock_timestamp())::float8 as database_now
-from money_limit l
+       l.tps, l.shares, extract(epoch from clock_timestamp())::float8 as database_now,
+       p.key_retention_h, p.settle_s
+from money_limit l left join money_promise p on true
 
 -- name: release_share
 -- Give the share back at once, with what its next holder must know.

@@ -22,9 +22,11 @@ from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import CallTrouble, Outcome, Verdict
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.clocks import DatabaseClock
+from bulkpoint.rules.promises import MoneyPromises
 
 RETENTION_S = 86_400.0
 SETTLE_S = 60.0
+PROMISES = MoneyPromises(RETENTION_S / 3600, SETTLE_S, connect_timeout_s=1.0, timeout_s=1.0)
 CREDITED = Reply(201, b'{"transaction_id":"t-1"}')
 NOT_FOUND = Reply(404, b'{"code":"KEY_NOT_FOUND","message":"no such key"}')
 
@@ -105,11 +107,9 @@ def loop_of(payments: Payments, gate: LeasedGate, *, in_flight_max: int = 100) -
         open_calls=Money,
         make_gate=open_gate,
         http_timeout_s=1.0,
-        settle_s=SETTLE_S,
-        retention_s=RETENTION_S,
     )
     now = boot_clock()
-    lease = cast("Lease", SimpleNamespace(gate=gate, clock=DatabaseClock(now, now, 1_700_000_000.0)))
+    lease = cast("Lease", SimpleNamespace(gate=gate, clock=DatabaseClock(now, now, 1_700_000_000.0), promises=PROMISES))
     return CallLoop(terms, lease, payments, payments, in_flight_max=in_flight_max)
 
 

@@ -9,8 +9,10 @@ from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.in_hand import PaymentsInHand
 from bulkpoint.pay.task import Payment
 from bulkpoint.rules.invariants import DefectError
+from bulkpoint.rules.promises import MoneyPromises
 
 RETENTION_S = 3_600.0
+PROMISES = MoneyPromises(RETENTION_S / 3600, settle_s=60.0, connect_timeout_s=1.0, timeout_s=5.0)
 GATE = LeasedGate(guard_s=0.0, counts_from="send")
 
 
@@ -19,7 +21,7 @@ def payment(seq: int, *, first_sent_at: float | None = None, failure_code: str |
 
 
 def holding(*payments: Payment) -> PaymentsInHand:
-    in_hand = PaymentsInHand(retention_s=RETENTION_S)
+    in_hand = PaymentsInHand(promises=lambda: PROMISES)
     in_hand.add(list(payments))
     return in_hand
 
@@ -97,7 +99,13 @@ def test_no_payment_is_in_hand_twice() -> None:
 
 @pytest.mark.parametrize(
     ("failure_code", "first_sent_ago_s", "look_up"),
-    [(None, None, False), (None, RETENTION_S - 5, False), (None, RETENTION_S, True), ("TIMED_OUT", 1.0, True)],
+    [
+        (None, None, False),
+        (None, RETENTION_S - 7, False),
+        (None, RETENTION_S - 5, True),  # it would arrive after the retention, if it takes the whole timeout
+        (None, RETENTION_S, True),
+        ("TIMED_OUT", 1.0, True),
+    ],
 )
 def test_a_payment_is_looked_up_when_its_tries_are_spent_or_its_key_is_old(
     failure_code: str | None, first_sent_ago_s: float | None, look_up: bool

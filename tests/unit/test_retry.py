@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Halt, classify, classify_look_up
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.rules.promises import MoneyPromises
 from bulkpoint.rules.retry import (
     JITTER_S,
     LOOK_UPS_MAX,
@@ -232,9 +233,11 @@ def test_absence_is_proof_only_between_the_last_send_and_moneys_forgetting() -> 
 
 
 def test_a_key_that_money_may_have_forgotten_is_never_sent_again() -> None:
-    assert may_send(since_first_sent_s=None, retention_s=86_400)
-    assert may_send(since_first_sent_s=86_399.9, retention_s=86_400)
-    assert not may_send(since_first_sent_s=86_400, retention_s=86_400)
+    promises = MoneyPromises(key_retention_h=24, settle_s=60, connect_timeout_s=1, timeout_s=5)
+    assert may_send(since_first_sent_s=None, promises=promises)
+    assert may_send(since_first_sent_s=86_393, promises=promises)
+    assert not may_send(since_first_sent_s=86_394, promises=promises), "its call may arrive 6 s later"
+    assert not may_send(since_first_sent_s=86_400, promises=promises)
 
 
 @pytest.mark.parametrize(
