@@ -17,6 +17,7 @@ from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import DEPLOYMENT, write_event
 from bulkpoint.store.right import require_right
+from bulkpoint.store.session import settle_transaction
 
 
 class WrongStateError(RefusedError):
@@ -70,6 +71,7 @@ def recorded(
     """
     row = TRANSITIONS[command]
     with connection.transaction():
+        settle_transaction(connection)
         if row.right is not None:
             require_right(connection, row.right)
         change = Change(actor, campaign_id, run_no)

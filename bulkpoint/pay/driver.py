@@ -24,26 +24,28 @@ from functools import partial
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from bulkpoint.campaigns.promises import apply_promises, keep_promises
 from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
-from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode
-from bulkpoint.pay.heartbeat import Heartbeat
+from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode, RefusedError, UnreachableError
+from bulkpoint.pay.heartbeat import Heartbeat, reason_of
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
+from bulkpoint.rules.connections import readers
 from bulkpoint.rules.lifecycle import RunKind, RunState
+from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, Link, connect
+from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, connect
 from bulkpoint.store.jdbc import reader_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
-from bulkpoint.store.run import Run, open_buckets
+from bulkpoint.store.run import Run, RunStanding, open_buckets, renew_driver
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
@@ -53,6 +55,10 @@ FAILED_WAVES_MAX = 3
 ANSWER_S_MAX = 600.0
 # Into how many ranges per wave the open payments of a later run are counted before its waves are cut.
 BUCKETS_A_WAVE = 20
+# Before another wave is read after the database had no connection for the last one.
+DATABASE_PAUSE_S = 5.0
+# When the database has been away for longer than the patience, it is asked for the end of the run for so long.
+END_S_MAX = 5.0
 # Rows per JDBC fetch.
 FETCH_ROWS = 10_000
 
@@ -144,6 +150,7 @@ class Driver:
         self._run = run
         self._job = job
         self._link = Link(job.conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
+        self._failure: str | None = None  # of the last wave that was not paid to its end
         self._task = PartitionTask(run.token, run.key_namespace, job.conninfo, job.settings)
         self._heartbeat = Heartbeat(
             job.conninfo,
@@ -154,13 +161,29 @@ class Driver:
         )
 
     def pay(self) -> RunSummary | None:
-        """Pay everything that is open and end the run; None when another driver took it over."""
+        """Pay everything that is open and end the run; None when another driver took it over.
+
+        Raises UnreachableError when the database stays away: the run then stays as it is, for `resume`.
+        """
         try:
-            trouble = self._pay_waves() or self._sweep()
+            trouble = self._work()
             self._heartbeat.stop()
             return None if self._heartbeat.lost else self._end(trouble)
+        except DatabaseAwayError as error:
+            raise UnreachableError(
+                "RUN_LEFT_WITHOUT_DATABASE", "resume", campaign_id=self._run.token.campaign_id, why=error.refusal
+            ) from error
         finally:
+            self._heartbeat.stop()
             self._link.close()
+
+    def _work(self) -> str | None:
+        """Pay what is open; the reason to fail the run, or None."""
+        try:
+            trouble = self._pay_waves() or self._sweep()
+        except RefusedError as error:
+            trouble = sentence(error)
+        return trouble if self._heartbeat.trouble is None else reason_of(self._heartbeat.trouble)
 
     def _pay_waves(self) -> str | None:
         """The campaign in ranges of seq; the reason to fail the run, or None."""
@@ -170,7 +193,7 @@ class Driver:
             for paid in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
                 if failed.too_many(paid=paid):
                     self._heartbeat.over.set()  # the waves still planned are not begun
-                    return f"{FAILED_WAVES_MAX} waves in a row failed in Spark; the job's log has the cause"
+                    return self._failed_in_a_row("waves")
         return None
 
     def _plan(self) -> list[Wave]:
@@ -196,8 +219,12 @@ class Driver:
             say(f"sweep {number}: {left.count:,} payments that came back")
             paid = self._pay_wave(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
             if failed.too_many(paid=paid):
-                return f"{FAILED_WAVES_MAX} sweeps in a row failed in Spark; the job's log has the cause"
+                return self._failed_in_a_row("sweeps")
         return None
+
+    def _failed_in_a_row(self, waves: str) -> str:
+        why = self._failure or "the job's log has the cause"
+        return f"{FAILED_WAVES_MAX} {waves} in a row failed in Spark; {why}"
 
     def _pay_wave_if_running(self, wave: Wave, *, of: int) -> bool:
         if self._heartbeat.over.is_set():
@@ -208,7 +235,27 @@ class Driver:
         """One Spark job; False when Spark gave it up. What it paid is recorded even then."""
         context = self._job.spark.sparkContext
         context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run_no}", name)
-        payments = (
+        try:
+            partitions = self._read(wave).repartition(self._job.shares)
+            reports = partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
+        except (Py4JError, PySparkException) as error:
+            if self._heartbeat.over.is_set():
+                return False
+            why = trouble_of_spark(str(error))
+            self._failure = None if why is None else sentence(why)
+            say(f"{name} failed: {self._failure or str(error).strip().splitlines()[0]}")
+            if is_of_database(why):  # asked again at once, it would only be refused again
+                self._heartbeat.over.wait(DATABASE_PAUSE_S)
+            return False
+        troubles = [report.trouble for report in reports if report.trouble is not None]
+        if troubles:
+            self._failure = troubles[0]
+            say(f"{name} is not paid to its end: {self._failure}")
+        return not troubles
+
+    def _read(self, wave: Wave) -> DataFrame:
+        """The payments of one wave that are open."""
+        return (
             self._job.spark.read.format("jdbc")
             .option("driver", "org.postgresql.Driver")
             .option("url", reader_url(self._job.conninfo))
@@ -216,29 +263,31 @@ class Driver:
             .option("partitionColumn", "seq")
             .option("lowerBound", wave.first_seq)
             .option("upperBound", wave.last_seq + 1)
-            .option("numPartitions", self._job.shares)
+            # Never more ranges than numbers: Spark would warn with a page.
+            .option("numPartitions", min(readers(self._job.shares), wave.last_seq + 1 - wave.first_seq))
             .option("fetchsize", FETCH_ROWS)
             .load()
         )
-        try:
-            partitions = payments.repartition(self._job.shares)
-            partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
-        except (Py4JError, PySparkException) as error:
-            if not self._heartbeat.over.is_set():
-                say(f"{name} failed: {str(error).strip().splitlines()[0]}")
-            return False
-        return True
 
     def _end(self, trouble: str | None) -> RunSummary | None:
         """End the run, unless a stop has ended it; None when it is now another driver's."""
+        if self._heartbeat.database_is_away:  # it was waited for; who waits now is the person who resumes
+            self._link.close()
+            self._link = Link(self._job.conninfo, name="bulkpoint driver", answer_s_max=END_S_MAX, patience_s=END_S_MAX)
+            if self._link.ask(self._renew_after_absence) is None:
+                return None
         if self._heartbeat.state == RunState.RUNNING:
             state = RunState.FAILED if self._heartbeat.halt or trouble else RunState.COMPLETED
-            ended = self._link.ask(lambda connection: end_run(connection, self._run, state, trouble))
+            why = None if self._heartbeat.halt else trouble  # the reason of a halt is on the run already
+            ended = self._link.ask(lambda connection: end_run(connection, self._run, state, why))
             if ended is not None:
                 return ended
         # A stop has ended it, maybe just now; or we have, and the reply to the commit was lost.
         summary = self._link.ask(lambda connection: summarize_run(connection, self._run.token.run_id))
         return None if summary.state == RunState.RUNNING else summary
+
+    def _renew_after_absence(self, connection: Connection) -> RunStanding | None:
+        return renew_driver(connection, self._run, after_absence=True)
 
     def _ended_payments(self) -> int:
         return self._link.ask(lambda connection: sample_progress(connection, self._run.token.campaign_id)).done

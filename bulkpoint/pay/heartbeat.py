@@ -7,13 +7,14 @@ from contextlib import suppress
 
 from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
 from bulkpoint.campaigns.tps import restore_tps_if_due
-from bulkpoint.errors import RefusedError, UnreachableError
+from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, Link, PeriodicLink
+from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, PeriodicLink, first_line
 from bulkpoint.store.progress import Sample, keep_progress, sample_progress
 from bulkpoint.store.run import Run, halt_run, renew_driver
+from bulkpoint.views.sentences import sentence
 
 BEAT_S = 1.0
 ANSWER_S_MAX = 5.0
@@ -27,7 +28,9 @@ class Heartbeat:
     """Beats every second from its own thread until `stop`.
 
     `state` is the run's state as last seen; `lost`: the run is no longer this driver's, which then must not write.
-    `over` is set as soon as no new work may begin.
+    `over` is set as soon as no new work may begin. `trouble`: why the driver cannot go on though the run is its own:
+    the database stayed away for longer than the patience, refuses what a beat must write, or a beat met a defect. Then
+    only the lease is renewed, so that the driver can end the run.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Heartbeat:
         self.state = RunState.RUNNING
         self.halt: str | None = None
         self.lost = False
+        self.trouble: Exception | None = None
         self.over = threading.Event()
         self._run = run
         self._settings = settings
@@ -49,6 +53,7 @@ class Heartbeat:
         self._early_check_due = run.kind == RunKind.INITIAL and settings.max_failed_ratio < 1
         self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
+        self._absent_since: float | None = None
         self._next_sample_at = 0.0
         self._quarters = 0  # quarters of the payments done at the last look
         self._beats = PeriodicLink(
@@ -58,30 +63,54 @@ class Heartbeat:
             thread_name="heartbeat",
             every_s=BEAT_S,
             answer_s_max=ANSWER_S_MAX,
+            on_trouble=self._end_work,
         )
 
     def stop(self) -> None:
         """Stop the heartbeat."""
         self._beats.stop()
 
+    @property
+    def database_is_away(self) -> bool:
+        """Whether the last beat did not reach the database, or could not write to it."""
+        return self._absent_since is not None
+
     def _turn(self, link: Link) -> bool:
         try:
-            # The lease bounds how long a silence may last: the next beat that gets through learns whether it expired.
-            with suppress(UnreachableError):
-                link.ask(self._beat)
-        except BaseException:
-            self.lost = True  # without a heartbeat the driver loses its lease, and so the run
-            self.over.set()
-            raise
+            link.ask(self._beat if self.trouble is None else self._only_renew)
+            self._absent_since = None
+        except DatabaseAwayError as error:
+            # The lease bounds how long others wait for this driver; the patience, how long it waits itself.
+            now = time.monotonic()
+            self._absent_since = self._absent_since or now
+            if now > self._absent_since + PATIENCE_S:
+                self._end_work(error)
+        except Exception as error:  # noqa: BLE001 (the driver ends the run for it)
+            if self.trouble is None:
+                self._halt(link, error)
+                self._end_work(error)
         self._cancel_what_will_not_end()
         return True
+
+    def _end_work(self, error: Exception) -> None:
+        self.trouble = self.trouble or error
+        self.over.set()
+
+    def _halt(self, link: Link, error: Exception) -> None:
+        """Close every gate at once; where even that is refused, the workers see the lease expire."""
+        halt = Halt.DATABASE_REFUSED if isinstance(error, RefusedError) else Halt.DEFECT
+        with suppress(Exception):
+            link.ask(lambda connection: halt_run(connection, self._run.token, halt, reason_of(error)))
+
+    def _only_renew(self, connection: Connection) -> None:
+        self.lost = renew_driver(connection, self._run, after_absence=self.database_is_away) is None
 
     def _beat(self, connection: Connection) -> None:
         reason = self._asked_to_stop()
         if reason is not None and self.state == RunState.RUNNING:
             with suppress(RefusedError):  # it ended by itself just now
                 stop_run(connection, self._run.token.campaign_id, actor=self._run.actor, reason=reason)
-        renewed = renew_driver(connection, self._run)
+        renewed = renew_driver(connection, self._run, after_absence=self.database_is_away)
         if renewed is None:
             self.lost = True
             self.over.set()
@@ -121,5 +150,14 @@ class Heartbeat:
             return
         now = time.monotonic()
         self._over_since = self._over_since or now
-        if now > self._over_since + self._settings.money_timeout_s + DRAIN_S:
+        # Results that the database refuses are kept for as long as a person may put that right (pay/recorder.py).
+        refused = self.halt == Halt.DATABASE_REFUSED or isinstance(self.trouble, RefusedError)
+        if now > self._over_since + self._settings.money_timeout_s + DRAIN_S + (PATIENCE_S if refused else 0):
             self._cancel()
+
+
+def reason_of(error: Exception) -> str:
+    """Why a run cannot go on, for people."""
+    if isinstance(error, BulkpointError):
+        return sentence(error)
+    return f"the driver's heartbeat broke: {type(error).__name__}: {first_line(error)}"

@@ -6,14 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from bulkpoint.errors import UnreachableError
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom
 from bulkpoint.rules.pressure import PressureSnapshot
 from bulkpoint.rules.promises import GRACE_AFTER_TIMEOUT_S, MoneyPromises, changed, safer
 from bulkpoint.rules.shares import permits
-from bulkpoint.store.connect import Connection, Link, PeriodicLink
+from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, PeriodicLink
 from bulkpoint.store.share import (
     Renewal,
     RunToken,
@@ -64,7 +63,8 @@ class Lease:
 
     promises: what to rely on now; a change in the database that makes it stricter arrives with the next renewal.
     clock: converts an instant of this worker's clock to the database's seconds since 1970. The offset is measured
-    before the first send, so that the stamps of one share never jump.
+    before the first send, so that the stamps of one share never jump. trouble: what ended the renewals though nobody
+    asked for it; the gate is closed then, and the share expires by itself where it cannot be released.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Lease:
         self.gate = gate
         self.run_over = False
         self.lost = False
+        self.trouble: Exception | None = None
         self.moved_away = False  # the share has no permits, but other shares do: give it back
         self.promises = terms.promises
         self._terms = terms
@@ -92,13 +93,15 @@ class Lease:
             thread_name=f"renew-{token.share}",
             every_s=RENEW_EVERY_S,
             answer_s_max=ANSWER_S_MAX,
+            on_trouble=self._renewals_ended,
         )
         self._first_answer.wait(OWN_S)
 
     @property
     def over(self) -> bool:
         """Whether no more calls may be sent under this lease."""
-        return self.lost or self.run_over or self.moved_away or boot_clock() >= self._owned_until
+        ended = self.lost or self.run_over or self.moved_away or self.trouble is not None
+        return ended or boot_clock() >= self._owned_until
 
     def stop(self) -> None:
         """Close the gate and stop renewing."""
@@ -121,7 +124,7 @@ class Lease:
             return False
         asked_at = boot_clock()
         # Without an answer the gate closes by itself 0.9 s after the last one, and the lease is `over` after 3 s.
-        with suppress(UnreachableError):
+        with suppress(DatabaseAwayError):
             self._learn(link.ask(self._renew), asked_at)
             self._first_answer.set()
         return True
@@ -150,6 +153,11 @@ class Lease:
             self.gate.close()
             return
         self.gate.learn(rate=rate, fresh_until=asked_at + FRESH_S)
+
+    def _renewals_ended(self, error: Exception) -> None:
+        self.trouble = error
+        self.gate.close()
+        self._first_answer.set()
 
     def _lose(self) -> None:
         self.lost = True

@@ -6,16 +6,20 @@
     renewer        keeps the share and closes the gate when the run ends or the link stalls (lease.py)
 
 Every thread is joined before pay_partition returns, also on error. Trouble that concerns the whole run is written to
-the run's row, and the partition returns normally: the driver ends the run.
+the run's row, and the partition returns normally: the driver ends the run. So it does where the database stays away
+or refuses: it reports why, and Spark does not repeat it.
 """
 
 import random
+import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from bulkpoint.campaigns.promises import promises_of
+from bulkpoint.errors import RefusedError
 from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import boot_clock
@@ -28,10 +32,11 @@ from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.retry import RetryPolicy
-from bulkpoint.store.connect import Connection, Link
+from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, first_line
 from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
+from bulkpoint.views.sentences import sentence
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,10 +57,17 @@ def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> It
     """Pay the rows of one partition; yields one report row."""
     import pyarrow as pa
 
-    with Partition(job) as partition:
-        partition.pay(Rows(batches))
-        report = {"taken": [partition.taken], "sent": [partition.sent]}
-    yield pa.RecordBatch.from_pydict(report)
+    trouble: str | None = None
+    partition = Partition(job)
+    try:
+        with partition:
+            partition.pay(Rows(batches))
+    except (DatabaseAwayError, RefusedError) as error:
+        trouble = sentence(error, timezone=job.settings.timezone)
+        sys.stderr.write(f"bulkpoint: a partition ends: {trouble}\n")
+    report = {"taken": [partition.taken], "sent": [partition.sent], "trouble": [trouble]}
+    schema = pa.schema([("taken", pa.int64()), ("sent", pa.int64()), ("trouble", pa.string())])
+    yield pa.RecordBatch.from_pydict(report, schema=schema)
 
 
 class Partition:
@@ -94,6 +106,8 @@ class Partition:
             except DefectError as error:
                 work.sink.halt_run(Halt.DEFECT, str(error))
                 raise
+            except RefusedError as error:
+                work.sink.halt_run(Halt.DATABASE_REFUSED, sentence(error))
             finally:
                 self._give_up(work, rows)
             if lease.run_over or work.halted:
@@ -119,10 +133,13 @@ class Partition:
         try:
             rows.give_back(work.close())
             self.sent += work.sent
+            self._halt_where_a_thread_ended(work.lease.trouble, "renewer", sink)
             try:
                 recorder.flush()
-            except DefectError as error:  # raised again when the recorder is closed
-                sink.halt_run(Halt.DEFECT, str(error))
+            except DatabaseAwayError:
+                raise
+            except Exception as error:  # noqa: BLE001 (raised again when the recorder is closed)
+                self._halt_where_a_thread_ended(error, "recorder", sink)
             for seq in work.in_hand.seqs:
                 sink.halt_run(Halt.DEFECT, f"payment {seq} was claimed, and nothing became of it")
             for seq in recorder.paid_twice[:1]:
@@ -134,7 +151,20 @@ class Partition:
                 self._link.ask(lambda connection: halt_run(connection, run, halt, reason))
         finally:
             work.lease.stop()
-        self._link.ask(work.lease.release)
+        with suppress(RefusedError):  # it expires by itself
+            self._link.ask(work.lease.release)
+
+    @staticmethod
+    def _halt_where_a_thread_ended(error: Exception | None, thread: str, sink: PaymentSink) -> None:
+        match error:
+            case None:
+                return
+            case RefusedError():
+                sink.halt_run(Halt.DATABASE_REFUSED, sentence(error))
+            case DefectError():
+                sink.halt_run(Halt.DEFECT, str(error))
+            case _:
+                sink.halt_run(Halt.DEFECT, f"a {thread} broke: {type(error).__name__}: {first_line(error)}")
 
 
 class LeaseWork:
@@ -157,7 +187,8 @@ class LeaseWork:
     def halted(self) -> bool:
         """Whether nothing more may be sent, under any lease."""
         recorder = self._recorder
-        return self.sink.halt is not None or bool(recorder.paid_twice) or recorder.trouble is not None
+        prevented = recorder.trouble or recorder.refused
+        return self.sink.halt is not None or bool(recorder.paid_twice) or prevented is not None
 
     @property
     def sent(self) -> int:

@@ -1,11 +1,13 @@
 """Writes the results of calls: in batches, at most half a second late, repeated until they are stored."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 
+from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import PaymentState
-from bulkpoint.store.connect import Connection, Link
+from bulkpoint.store.connect import PATIENCE_S, Connection, Link
 from bulkpoint.store.payment import Attempt, Change, UnwritableError, record_results
 from bulkpoint.store.share import RunToken
 
@@ -13,6 +15,8 @@ FLUSH_EVERY_S = 0.25
 # One statement: large enough to be cheap, small enough that its locks are short.
 BATCH_ROWS_MAX = 1_000
 ANSWER_S_MAX = 10.0
+# A refusal ends when a person changes it, so it is enough to look this often.
+REFUSED_AGAIN_S = 1.0
 
 Result = tuple[Attempt | None, Change]
 
@@ -22,8 +26,9 @@ class Recorder:
 
     While the database is away nothing is sent, so the queue is bounded by the calls in flight. When it stays away the
     worker gives up, and another takes over its rows (orphans) as possibly credited. `paid_twice`: payments with two
-    transaction ids from the money API; `unwritable`: those whose result the database refuses, and why. `trouble`: what
-    keeps results out of the database; nothing more may be sent then, and `flush` raises it.
+    transaction ids from the money API; `unwritable`: those whose result the database refuses, and why. `refused`: only
+    a person can let results into the database again; nothing more may be sent then, `flush` raises it, and `close`
+    waits until they are written or the patience has passed. `trouble`: nothing helps any more; both raise it.
     """
 
     def __init__(self, conninfo: str, name: str, run: RunToken) -> None:
@@ -35,6 +40,8 @@ class Recorder:
         self._writing = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
+        self.refused: RefusedError | None = None
+        self._refused_since = 0.0
         self.trouble: Exception | None = None
         self._thread = threading.Thread(target=self._write_for_ever, name="recorder", daemon=True)
         self._thread.start()
@@ -46,19 +53,24 @@ class Recorder:
             self._wake.set()
 
     def flush(self) -> None:
-        """Return when everything added so far is in the database; raises what prevented it."""
+        """Return when everything added so far is in the database; raises what prevents it."""
         self._write_batch()  # at least once: it waits for a batch that is being written now
-        while self._waiting and self.trouble is None:
+        while self._waiting and self.trouble is None and self.refused is None:
             self._write_batch()
-        if self.trouble is not None:
-            raise self.trouble
+        if (prevented := self.trouble or self.refused) is not None:
+            raise prevented
 
     def close(self) -> None:
-        """Write the rest and end; raises what prevented it."""
+        """Write the rest and end; raises what prevented it.
+
+        What a person can still allow within the patience is waited for: no row becomes an orphan by a mistake that is
+        put right.
+        """
         self._closing = True
         self._wake.set()
         self._thread.join()
         try:
+            self._write_all()
             self.flush()
         finally:
             self._link.close()
@@ -67,8 +79,16 @@ class Recorder:
         while not self._closing and self.trouble is None:
             self._wake.wait(FLUSH_EVERY_S)
             self._wake.clear()
-            while self._waiting and self.trouble is None:
-                self._write_batch()
+            self._write_all()
+
+    def _write_all(self) -> None:
+        while self._waiting and self.trouble is None:
+            self._write_batch()
+            if self.refused is not None:
+                if time.monotonic() > self._refused_since + PATIENCE_S:
+                    self.trouble = self.refused
+                    return
+                time.sleep(REFUSED_AGAIN_S)
 
     def _write_batch(self) -> None:
         with self._writing:
@@ -77,6 +97,12 @@ class Recorder:
                 return
             try:
                 self._write(batch)
+                self.refused = None
+            except RefusedError as error:
+                self._waiting.extendleft(reversed(batch))
+                if self.refused is None:
+                    self._refused_since = time.monotonic()
+                self.refused = error
             except Exception as error:  # noqa: BLE001 (raised by flush, in the thread that waits for the write)
                 self._waiting.extendleft(reversed(batch))
                 self.trouble = error

@@ -6,8 +6,9 @@ from uuid import UUID
 from bulkpoint.settings import Settings
 from bulkpoint.store.share import RunToken
 
-# What a partition reports when it ends, for the log; the results are in the database.
-REPORT_SCHEMA = "taken bigint, sent bigint"
+# What a partition reports when it ends; the results are in the database. trouble: why it ended before its rows, for
+# people; null where it did not, or where the reason is written on the run (a halt, a stop).
+REPORT_SCHEMA = "taken bigint, sent bigint, trouble string"
 
 
 @dataclass(frozen=True, slots=True)

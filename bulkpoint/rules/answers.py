@@ -83,6 +83,7 @@ class Halt(StrEnum):
     DEFECT = "DEFECT"
     MONEY_UNAVAILABLE = "MONEY_UNAVAILABLE"
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
+    DATABASE_REFUSED = "DATABASE_REFUSED"  # a permission is missing, or data are damaged: only a person can help
 
 
 class Overload(StrEnum):

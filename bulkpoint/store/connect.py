@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, and the one place where its errors become refusals."""
 
 import os
+import random
 import socket
 import threading
 import time
@@ -14,7 +15,10 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+from bulkpoint.rules.causes import Cause
+from bulkpoint.rules.sqlstates import DEFECT, Decision, Ruling, ruling_of, ruling_of_refusal
 from bulkpoint.store.database_address import where
+from bulkpoint.store.session import settle_session
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -24,7 +28,15 @@ CONNECT_TIMEOUT_S = 5
 TCP_USER_TIMEOUT_MS = 3_000
 # A database that restarts or fails over is back within this time; no call is sent meanwhile.
 PATIENCE_S = 120.0
+# The pause before a question is asked again. Where connections are scarce, many workers wait for the same few.
 ASK_AGAIN_S = 0.5
+WAIT_S = 2.0
+
+
+class DatabaseAwayError(UnreachableError):
+    """The database cannot be used now; a question that is asked again may be answered (rules/sqlstates.py)."""
+
+    ruling: Ruling
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     Raises UnreachableError, with the server's own message; UsageError for an address that is none.
     """
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             conninfo,
             autocommit=True,
             application_name=name,
@@ -51,24 +63,57 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
             prepare_threshold=None,
         )
     except psycopg.OperationalError as error:
-        raise UnreachableError(
-            "DATABASE_UNREACHABLE", "check_database", database=where(conninfo), why=_first_line(error)
-        ) from error
+        ruling = ruling_of_refusal(str(error))
+        facts = {"database": where(conninfo), "why": first_line(error), "cause": ruling.cause}
+        away = DatabaseAwayError("DATABASE_UNREACHABLE", "check_database", **facts)
+        away.ruling = ruling
+        raise away from error
     except psycopg.ProgrammingError as error:
-        raise UsageError("DATABASE_ADDRESS_NOT_UNDERSTOOD", why=_first_line(error)) from error
+        raise UsageError("DATABASE_ADDRESS_NOT_UNDERSTOOD", why=first_line(error)) from error
+    # Of transactions; a single statement gets it by settle_session, or is asked again (SQLSTATE 40001).
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    try:
+        with reachable(conninfo), answered_within(connection, CONNECT_TIMEOUT_S):
+            settle_session(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager
 def reachable(conninfo: str) -> Iterator[None]:
-    """Turn a connection that breaks inside the block into an UnreachableError, a missing permission into a refusal."""
+    """Turn an error of the database inside the block into what its SQLSTATE means (rules/sqlstates.py).
+
+    Raises DatabaseAwayError where asking again may help, RefusedError where only a person can help; a DEFECT is raised
+    as it is.
+    """
     try:
         yield
-    except psycopg.OperationalError as error:
-        raise UnreachableError("DATABASE_WENT_AWAY", database=where(conninfo), why=_first_line(error)) from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise RefusedError(
-            "DATABASE_REFUSES_LOGIN", "grant_group_role", database=where(conninfo), why=_first_line(error)
-        ) from error
+    except psycopg.Error as error:
+        ruling = _ruling_of(error)
+        if ruling.decision is Decision.DEFECT:
+            raise
+        facts = {"database": where(conninfo), "why": first_line(error), "cause": ruling.cause}
+        if ruling.cause is Cause.PERMISSION_DENIED:
+            raise RefusedError("DATABASE_REFUSES_LOGIN", "grant_group_role", **facts) from error
+        if ruling.decision is Decision.HALT:
+            raise RefusedError("DATABASE_DAMAGED", "repair_database", **facts) from error
+        lost = ruling.cause is Cause.DATABASE_WENT_AWAY
+        away = DatabaseAwayError("DATABASE_WENT_AWAY" if lost else "DATABASE_NOT_USABLE", **facts)
+        away.ruling = ruling
+        raise away from error
+
+
+def is_defect(error: psycopg.Error) -> bool:
+    """Whether the statement or its values are at fault, so that it fails the same way every time."""
+    return _ruling_of(error).decision is Decision.DEFECT
+
+
+def _ruling_of(error: psycopg.Error) -> Ruling:
+    if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
+        return DEFECT  # psycopg's own: a value that it cannot convert, a closed cursor
+    return ruling_of(error.sqlstate)
 
 
 @contextmanager
@@ -102,18 +147,29 @@ class Link:
         self._connection: Connection | None = None
 
     def ask(self, question: Callable[[Connection], T]) -> T:
-        """The answer. Raises UnreachableError when the database stays away for longer than the patience."""
+        """The answer.
+
+        Raises DatabaseAwayError when the database stays away for longer than the patience; at once what only a person
+        or another statement can change: RefusedError, or psycopg's error for a DEFECT.
+        """
         gives_up_at = time.monotonic() + self._patience_s
         while True:
             try:
-                connection = self._connection = self._connection or connect(self._conninfo, name=self._name)
+                connection = self.open()
                 with reachable(self._conninfo), answered_within(connection, self._answer_s_max):
                     return question(connection)
-            except UnreachableError:
-                self.close()
+            except DatabaseAwayError as error:
+                if error.ruling.decision is not Decision.AGAIN:
+                    self.close()
                 if time.monotonic() >= gives_up_at:
                     raise
-                time.sleep(ASK_AGAIN_S)
+                scarce = error.ruling.decision is Decision.WAIT
+                time.sleep(WAIT_S * (0.5 + random.random()) if scarce else ASK_AGAIN_S)  # noqa: S311 (spreads workers)
+
+    def open(self) -> Connection:
+        """The connection, made where there is none. Raises DatabaseAwayError at once."""
+        self._connection = self._connection or connect(self._conninfo, name=self._name)
+        return self._connection
 
     def close(self) -> None:
         """Close the connection, if there is one; the next question opens a new one."""
@@ -125,8 +181,9 @@ class Link:
 class PeriodicLink:
     """A turn every `every_s` seconds, in a thread of its own with a link of its own, until `stop`.
 
-    `turn` returns whether to go on. Its link asks each question once: `turn` itself handles UnreachableError, and may
-    wait for the next turn. Any other error ends the thread.
+    `turn` returns whether to go on. Its link asks each question once: `turn` itself handles DatabaseAwayError, and may
+    wait for the next turn. Any other error ends the turns: it is kept as `trouble`, and `on_trouble` is called with it,
+    in this thread, so that the owner does not go on as if the turns went on.
     """
 
     def __init__(
@@ -138,9 +195,12 @@ class PeriodicLink:
         thread_name: str,
         every_s: float,
         answer_s_max: float,
+        on_trouble: Callable[[Exception], None],
     ) -> None:
+        self.trouble: Exception | None = None
         self._turn = turn
         self._every_s = every_s
+        self._on_trouble = on_trouble
         self._link = Link(conninfo, name=name, answer_s_max=answer_s_max, patience_s=0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
@@ -155,6 +215,9 @@ class PeriodicLink:
         try:
             while not self._stopping.is_set() and self._turn(self._link):
                 self._stopping.wait(self._every_s)
+        except Exception as error:  # noqa: BLE001 (its owner learns it: nothing goes on as if the turns went on)
+            self.trouble = error
+            self._on_trouble(error)
         finally:
             self._link.close()
 
@@ -166,10 +229,11 @@ def _break(connection: Connection) -> None:
 
 def refused_row(error: psycopg.Error) -> dict[str, str]:
     """What the database says about a row that it refuses: why, and which row."""
-    return {"why": error.diag.message_primary or _first_line(error), "row": error.diag.context or "?"}
+    return {"why": error.diag.message_primary or first_line(error), "row": error.diag.context or "?"}
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without its details."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 

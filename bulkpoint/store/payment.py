@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psycopg
 
 from bulkpoint.rules.invariants import invariant
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, is_defect
 from bulkpoint.store.rows import Query
 from bulkpoint.store.share import RunToken, ShareToken
 from bulkpoint.store.sql import sql
@@ -143,9 +143,9 @@ def record_results(
     }
     try:
         return _RECORD.all(connection, **parameters)
-    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
-        raise  # the link or the login is at fault, not the results
     except (psycopg.Error, ValueError) as error:
+        if isinstance(error, psycopg.Error) and not is_defect(error):
+            raise  # the link, the server or the login is at fault, not the results
         raise UnwritableError(f"{type(error).__name__}: {error}") from error
 
 

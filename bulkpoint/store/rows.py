@@ -9,13 +9,15 @@ A test prepares every Query of this package and compares the statement's columns
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import is_dataclass
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
 from psycopg import Cursor
 
 from bulkpoint.rules.invariants import invariant
-from bulkpoint.store.connect import Connection
 from bulkpoint.store.sql import sql
+
+if TYPE_CHECKING:
+    from bulkpoint.store.connect import Connection
 
 T = TypeVar("T")
 
@@ -34,28 +36,28 @@ class Query(Generic[T]):
         self.row = row
         self._make_maker = _maker_of(row)
 
-    def all(self, connection: Connection, /, **parameters: Any) -> list[T]:
+    def all(self, connection: "Connection", /, **parameters: Any) -> list[T]:
         """Every row, in the statement's order."""
         return self._execute(connection, parameters).fetchall()
 
-    def first(self, connection: Connection, /, **parameters: Any) -> T | None:
+    def first(self, connection: "Connection", /, **parameters: Any) -> T | None:
         """The first row, or None where there is none."""
         return self._execute(connection, parameters).fetchone()
 
-    def one(self, connection: Connection, /, **parameters: Any) -> T:
+    def one(self, connection: "Connection", /, **parameters: Any) -> T:
         """The row of a statement that always has one; DefectError where it does not."""
         rows = self._execute(connection, parameters).fetchall()
         invariant(len(rows) == 1, f"the statement {self.name} returned {len(rows)} rows")
         return rows[0]
 
-    def batches(self, connection: Connection, rows_max: int, /, **parameters: Any) -> Iterator[list[T]]:
+    def batches(self, connection: "Connection", rows_max: int, /, **parameters: Any) -> Iterator[list[T]]:
         """Every row, at most `rows_max` at a time, read on demand; inside a transaction."""
         with connection.cursor(name=self.name, row_factory=self._make_maker) as cursor:
             cursor.execute(sql(self.name), parameters)
             while batch := cursor.fetchmany(rows_max):
                 yield batch
 
-    def _execute(self, connection: Connection, parameters: dict[str, Any]) -> Cursor[T]:
+    def _execute(self, connection: "Connection", parameters: dict[str, Any]) -> Cursor[T]:
         return connection.cursor(row_factory=self._make_maker).execute(sql(self.name), parameters)
 
 

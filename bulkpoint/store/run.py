@@ -132,9 +132,13 @@ def open_rows_exist(connection: Connection, campaign_id: int) -> bool:
     return _OPEN_ROWS_EXIST.one(connection, campaign_id=campaign_id)
 
 
-def renew_driver(connection: Connection, run: Run) -> RunStanding | None:
-    """Renew the driver's lease; the run's state and halt, or None when the run is no longer this driver's."""
-    return _RENEW.first(connection, **driver_parameters(run))
+def renew_driver(connection: Connection, run: Run, *, after_absence: bool = False) -> RunStanding | None:
+    """Renew the driver's lease; the run's state and halt, or None when the run is no longer this driver's.
+
+    after_absence: the database was away, and the lease ran out meanwhile. It is still this driver's as long as no other
+    one took the run over, which ends it in one statement and fences this driver off.
+    """
+    return _RENEW.first(connection, **driver_parameters(run), after_absence=after_absence)
 
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:

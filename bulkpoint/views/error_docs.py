@@ -24,6 +24,7 @@ EXITS = {
     "StoppedError": ExitCode.STOPPED,
     "FailedError": ExitCode.RUN_FAILED,
     "UnreachableError": ExitCode.UNREACHABLE,
+    "DatabaseAwayError": ExitCode.UNREACHABLE,
     "Refusal": None,
 }
 # Facts that the catcher of such an error adds to its own.

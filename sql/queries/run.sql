@@ -47,10 +47,11 @@ update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interva
 where run_id = %(run_id)s and driver_holder = %(holder)s
 
 -- name: renew_driver
--- The driver's own lease; no row means that the run ended or another driver took it.
+-- The driver's own lease; no row means that the run ended or another driver took it. A driver that was frozen for
+-- longer than its lease has lost the run; one that beat all the time, and found no database, has not.
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s'
 where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(driver_epoch)s
-  and (state <> 'RUNNING' or driver_until > clock_timestamp())
+  and (state <> 'RUNNING' or driver_until > clock_timestamp() or %(after_absence)s)
 returning state::text, halt
 
 -- name: halt_run

@@ -157,9 +157,8 @@ def test_samples_of_the_progress_are_kept(database_url: str, connection: Connect
         wait_for(lambda: connection.execute(samples).fetchone() == (True,), "three samples")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_heart_that_breaks_ends_the_work_and_writes_nothing_more(
-    database_url: str, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+def test_a_heart_that_breaks_halts_the_run_with_its_reason_and_keeps_the_lease_for_its_end(
+    database_url: str, connection: Connection, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise DefectError("the limit has two rows")
@@ -167,4 +166,10 @@ def test_a_heart_that_breaks_ends_the_work_and_writes_nothing_more(
     monkeypatch.setattr(heartbeat, "restore_tps_if_due", broken)
     with beating(database_url, campaign.run) as one:
         wait_for(one.heart.over.is_set, "the end of the work")
-        assert one.heart.lost
+        assert str(one.heart.trouble) == "the limit has two rows"
+        assert halt_of(connection) == "DEFECT", "every gate is closed at once"
+        campaign.driver_ends(in_s=0.5)
+        sleep(1)
+        assert not one.heart.lost, "the driver can still end the run"
+    row = connection.execute("select reason from campaign_run").fetchone()
+    assert row == ("DEFECT: the driver's heartbeat broke: DefectError: the limit has two rows",)

@@ -1,14 +1,26 @@
 """Connections that outlast their loss: a thread's turns on a link of its own, each question asked once a turn."""
 
+import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from bulkpoint.errors import UnreachableError
-from bulkpoint.store.connect import Connection, Link, PeriodicLink, connect
+from bulkpoint.rules.causes import Cause
+from bulkpoint.rules.invariants import DefectError
+from bulkpoint.store import connect as connect_module
+from bulkpoint.store import session
+from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, PeriodicLink, connect
+from tests.world.refusals import refused
 from tests.world.waiting import wait_for
 
 
@@ -19,8 +31,19 @@ def ask_backend(connection: Connection) -> int:
 
 
 @contextmanager
-def turning(database_url: str, turn: Callable[[Link], bool]) -> Iterator[PeriodicLink]:
-    link = PeriodicLink(database_url, turn, name="turns", thread_name="turns", every_s=0.02, answer_s_max=0.5)
+def turning(
+    database_url: str, turn: Callable[[Link], bool], heard: list[Exception] | None = None
+) -> Iterator[PeriodicLink]:
+    heard = [] if heard is None else heard
+    link = PeriodicLink(
+        database_url,
+        turn,
+        name="turns",
+        thread_name="turns",
+        every_s=0.02,
+        answer_s_max=0.5,
+        on_trouble=heard.append,
+    )
     try:
         yield link
     finally:
@@ -94,3 +117,228 @@ def test_a_turn_may_be_the_last_by_its_own_word(database_url: str) -> None:
         wait_for(lambda: not threads_named("turns"), "the end of the turns")
         time.sleep(0.1)
     assert turns == [1]
+
+
+def test_a_turn_that_raises_ends_the_turns_and_its_owner_hears_why(
+    database_url: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    heard: list[Exception] = []
+
+    def turn(_link: Link) -> bool:
+        raise DefectError("the sums do not hold")
+
+    with turning(database_url, turn, heard) as link:
+        wait_for(lambda: heard, "the owner to hear of it")
+        wait_for(lambda: not threads_named("turns"), "the end of the turns")
+    assert link.trouble is heard[0]
+    assert str(heard[0]) == "the sums do not hold"
+    assert not recwarn.list, "no thread ends with a traceback"
+
+
+# What a DBA does to the server, the database or the login
+
+
+class Login:
+    """A login of its own for a test, which a DBA changes in mid-run."""
+
+    def __init__(self, owner: Connection, database_url: str) -> None:
+        self.name = f"payer_{next(NUMBERS)}"
+        self._owner = owner
+        address = urlsplit(database_url)
+        password = passfile_password(database_url)
+        owner.execute(f"create role {self.name} login superuser password '{password}'".encode())
+        self.passfile_line = f"{address.hostname}:{address.port}:*:{self.name}:{password}\n"
+        self.without_password = make_conninfo(database_url, user=self.name)
+        self.url = make_conninfo(self.without_password, password=password)
+
+    def alter(self, what: str) -> None:
+        self._owner.execute(f"alter role {self.name} {what}".encode())
+
+    def drop(self) -> None:
+        sessions = "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s"
+        self._owner.execute(sessions, (self.name,))
+        self._owner.execute(f"drop owned by {self.name}; drop role {self.name}".encode())
+
+
+NUMBERS = itertools.count(1)
+
+
+def passfile_password(database_url: str) -> str:
+    return Path(os.environ["PGPASSFILE"]).read_text().strip().splitlines()[0].rpartition(":")[2]
+
+
+@pytest.fixture
+def login(connection: Connection, database_url: str) -> Iterator[Login]:
+    login = Login(connection, database_url)
+    yield login
+    login.drop()
+
+
+def soon(link: Link, statement: str) -> list[tuple[Any, ...]]:
+    """What the statement returns when it is asked until there is an answer."""
+    with closing(link):
+        return link.ask(lambda connection: connection.execute(statement.encode()).fetchall())
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect_module, "ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr(connect_module, "WAIT_S", 0.1)
+
+
+def later(do: Callable[[], object], seconds: float) -> threading.Timer:
+    timer = threading.Timer(seconds, do)
+    timer.start()
+    return timer
+
+
+def test_a_database_that_turns_read_only_is_waited_for_on_a_new_connection(
+    connection: Connection, login: Login
+) -> None:
+    connection.execute("create table t (at int, backend int default pg_backend_pid())")
+    link = Link(login.url, name="the test", answer_s_max=5, patience_s=20)
+    first = link.ask(ask_backend)
+    login.alter("set default_transaction_read_only = on")
+    connection.execute("select pg_terminate_backend(%s)", (first,))
+    timer = later(lambda: login.alter("reset default_transaction_read_only"), 0.5)
+    rows = soon(link, "insert into t values (1) returning backend")
+    timer.join()
+    assert len(rows) == 1
+    assert connection.execute("select count(*) from t").fetchone() == (1,), "once"
+
+
+def test_a_database_that_stays_read_only_is_named_so(login: Login) -> None:
+    login.alter("set default_transaction_read_only = on")
+    link = Link(login.url, name="the test", answer_s_max=5, patience_s=0.3)
+    words = r"cannot be used now: it is read-only, so it accepts no writes \(cannot execute CREATE TABLE in a read-only"
+    with refused(words, DatabaseAwayError):
+        soon(link, "create table t ()")
+
+
+def test_a_login_without_a_free_connection_waits_for_one(connection: Connection, login: Login) -> None:
+    login.alter("nosuperuser connection limit 1")
+    taken = connect(login.url)
+    link = Link(login.url, name="the test", answer_s_max=5, patience_s=20)
+    with pytest.raises(DatabaseAwayError) as away:
+        link.open()
+    assert away.value.ruling.cause is Cause.TOO_MANY_CONNECTIONS
+    timer = later(taken.close, 0.5)
+    assert soon(link, "select 1") == [(1,)]
+    timer.join()
+
+
+def test_a_permission_that_is_missing_is_said_at_once(connection: Connection, login: Login) -> None:
+    connection.execute("create table t ()")
+    login.alter("nosuperuser")
+    link = Link(login.url, name="the test", answer_s_max=5, patience_s=600)
+    with refused(r"refuses this login: permission denied for table t\. Its administrator grants"):
+        soon(link, "select from t")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "statement_timeout = '20ms'",
+        "lock_timeout = '20ms'",
+        "idle_in_transaction_session_timeout = '20ms'",
+        "idle_session_timeout = '20ms'",
+        pytest.param("transaction_timeout = '20ms'", id="transaction_timeout"),
+    ],
+)
+def test_a_time_out_of_the_login_ends_none_of_our_sessions(connection: Connection, login: Login, setting: str) -> None:
+    if connection.info.server_version < 170000 and "transaction_timeout" in setting:
+        setting = "statement_timeout = '20ms'"  # this one came with PostgreSQL 17
+    connection.execute("create table t ()")
+    login.alter(f"set {setting}")
+    with connect(login.url) as theirs:
+        locked = threading.Thread(target=lock_for, args=(connection, 0.2))
+        locked.start()
+        time.sleep(0.05)
+        with theirs.transaction():
+            theirs.execute("select from t")
+            time.sleep(0.05)
+            theirs.execute("select pg_sleep(0.05)")
+        locked.join()
+        time.sleep(0.1)
+        assert theirs.execute("select 1").fetchone() == (1,)
+
+
+def lock_for(connection: Connection, seconds: float) -> None:
+    with connection.transaction():
+        connection.execute("lock table t")
+        time.sleep(seconds)
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read"])
+def test_an_isolation_that_the_login_has_by_default_is_not_ours(login: Login, isolation: str) -> None:
+    login.alter(f"set default_transaction_isolation = '{isolation}'")
+    with connect(login.url) as theirs:
+        shown = "select current_setting('transaction_isolation')"
+        assert theirs.execute(shown.encode()).fetchone() == ("read committed",)
+        with theirs.transaction():
+            assert theirs.execute(shown.encode()).fetchone() == ("read committed",)
+
+
+def test_behind_a_pooler_the_session_is_left_alone_and_a_conflict_is_asked_again(
+    connection: Connection, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session of a transaction pooler has another process id than the one that we are given."""
+    monkeypatch.setattr(session, "settle_session", lambda theirs: session._SESSION.all(theirs, pid=1))
+    monkeypatch.setattr(connect_module, "settle_session", session.settle_session)
+    connection.execute("create table t as select 0 as n")
+    login.alter("set default_transaction_isolation = 'repeatable read'")
+    link = Link(login.url, name="the test", answer_s_max=5, patience_s=20)
+    asked = []
+
+    def question(theirs: Connection) -> None:
+        asked.append(theirs)
+        assert theirs.execute("select current_setting('transaction_isolation')").fetchone() == ("repeatable read",)
+        theirs.execute("update t set n = n + 1 where pg_sleep(0.3) is not null")
+
+    timer = later(lambda: connection.execute("update t set n = n + 10"), 0.1)
+    link.ask(question)
+    timer.join()
+    link.close()
+    assert connection.execute("select n from t").fetchone() == (11,)
+    assert len(asked) == 2, "the first one met the other's change"
+    assert asked[0] is asked[1], "on the same connection"
+
+
+def test_a_transition_is_not_ended_by_the_time_outs_of_the_login_even_behind_a_pooler(
+    connection: Connection, login: Login
+) -> None:
+    login.alter("set statement_timeout = '50ms'")
+    with psycopg.connect(login.url, autocommit=True) as theirs, theirs.transaction():
+        session.settle_transaction(theirs)
+        theirs.execute("select pg_sleep(0.2)")
+
+
+def test_a_statement_cancelled_by_hand_is_asked_again(connection: Connection, database_url: str) -> None:
+    asked: list[int] = []
+
+    def question(theirs: Connection) -> None:
+        asked.append(theirs.info.backend_pid)
+        theirs.execute("select pg_sleep(%s)", (30 if len(asked) == 1 else 0,))
+
+    timer = later(lambda: connection.execute("select pg_cancel_backend(%s)", (asked[0],)), 0.3)
+    with closing(Link(database_url, name="the test", answer_s_max=20, patience_s=20)) as link:
+        link.ask(question)
+    timer.join()
+    assert len(asked) == 2
+
+
+def test_a_password_that_changed_is_read_anew_for_the_next_connection(
+    connection: Connection, login: Login, tmp_path: Path
+) -> None:
+    passfile = tmp_path / "pgpass"
+    passfile.write_text(login.passfile_line)
+    passfile.chmod(0o600)
+    url = make_conninfo(login.without_password, passfile=str(passfile))
+    link = Link(url, name="the test", answer_s_max=5, patience_s=20)
+    backend = link.ask(ask_backend)
+    login.alter("password 'another'")
+    connection.execute("select pg_terminate_backend(%s)", (backend,))
+    new = login.passfile_line.rpartition(":")[0] + ":another\n"
+    timer = later(lambda: passfile.write_text(new), 0.5)
+    assert soon(link, "select 1") == [(1,)]
+    timer.join()

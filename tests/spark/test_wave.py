@@ -102,7 +102,7 @@ def test_every_payment_of_a_wave_is_in_exactly_one_of_n_even_partitions(paid: Pa
 def test_the_workers_of_a_run_that_is_over_report_that_they_took_and_sent_nothing(
     spark: SparkSession, paid: Paid, connection: Connection
 ) -> None:
-    expected = spark.createDataFrame([(0, 0)] * SHARES, REPORT_SCHEMA)
+    expected = spark.createDataFrame([(0, 0, None)] * SHARES, REPORT_SCHEMA)
     assert_df_equality(paid.reports, expected)
     states = connection.execute("select count(*) from payment where state = 'PROCESSING'").fetchone()
     assert states == (len(PROCESSING),), "a worker claimed a payment"
