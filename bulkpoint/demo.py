@@ -242,7 +242,7 @@ def _pay(connection: Connection, url: str, campaign_id: int, *, settings: Settin
     """Run the job to its end; however this function ends, no process of the job is left."""
     ensure_limit(connection, tps=settings.tps, shares=1, actor=os_user())
     plan = plan_start(connection, settings, RunRequest(campaign=campaign_id, actor=os_user()))
-    job = start_job(settings, plan.campaign, plan.request, environ=environ)
+    job = start_job(connection, settings, plan.campaign, plan.request, environ=environ)
     try:
         job.wait_until_run(connection)
         show_progress(

@@ -28,6 +28,10 @@ grant update (last_event_no, approved_by, approved_login, approved_at, approved_
 grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, duplicate_list
     to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
+-- Asks for a run by its own name; everyone who runs campaigns may take one, or call one back.
+grant insert (request_id, campaign_id, kind, options, digest, reason, actor, state, taken_by, alive_until)
+    on run_request to bulkpoint_operator;
+grant update (state, taken_by, alive_until, refusal, ended_at) on run_request to bulkpoint_operator;
 -- At its end the job publishes its events and notifies people.
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_operator;
 grant insert, update on outbox_cursor, notification to bulkpoint_operator;

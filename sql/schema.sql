@@ -487,3 +487,49 @@ end $$;
 
 create trigger append_only before update or delete on audit_event for each row execute function refuse_audit_change();
 create trigger never_truncated before truncate on audit_event for each statement execute function refuse_audit_change();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Starts that are asked for
+-- ---------------------------------------------------------------------------------------------------------------------
+
+-- A run that someone asked for, from the question to the run: Spark needs some 20 s to start, and until then it can be
+-- called back. Whoever runs the job takes the request; the transaction that makes the run ends it as DONE.
+create table run_request (
+    request_id   uuid primary key,
+    campaign_id  bigint not null references campaign,
+    kind         run_kind not null,
+    options      jsonb not null default '{}',              -- what else was asked for: force, same_as, selection
+    digest       text,
+    reason       text,
+    actor        text not null,                            -- a claimed name
+    requested_by name not null default session_user,       -- what the database knows
+    requested_at timestamptz not null default clock_timestamp(),
+    state        text not null default 'WAITING' check (state in ('WAITING', 'TAKEN', 'DONE', 'REFUSED')),
+    taken_by     text,                                     -- host and process of the job
+    -- Renewed by the job: after it, the program that asked or the job is gone.
+    alive_until  timestamptz not null,
+    refusal      jsonb,                                    -- code and facts; its sentence is made where it is shown
+    ended_at     timestamptz,
+    constraint refused_has_its_refusal check ((state = 'REFUSED') = (refusal is not null)),
+    constraint ended_once_over check ((state in ('DONE', 'REFUSED')) = (ended_at is not null)),
+    constraint taken_has_its_taker check (state <> 'TAKEN' or taken_by is not null)
+);
+
+create index run_request_open on run_request (campaign_id) where state in ('WAITING', 'TAKEN');
+
+-- Nobody asks in another login's name, or without the right.
+create function check_run_request() returns trigger language plpgsql as $$
+begin
+    if new.requested_by <> session_user then
+        raise exception 'login % asks for a run in the name of %', session_user, new.requested_by
+            using errcode = 'insufficient_privilege';
+    end if;
+    if not exists (select from operator_right where login = new.requested_by and permission = 'start')
+       or (new.options->>'force')::boolean
+          and not exists (select from operator_right where login = new.requested_by and permission = 'force') then
+        raise exception 'login % may not start campaigns', new.requested_by using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+
+create trigger asked_with_the_right before insert on run_request for each row execute function check_run_request();

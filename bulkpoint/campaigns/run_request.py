@@ -29,9 +29,10 @@ class StartOption:
 class RunRequest(BaseModel):
     """One run, as it was requested.
 
-    campaign: its id, or `next`: the oldest one that is ready. holder: the driver's name for itself, by which the caller
-    recognises its run. followed: a command has checked the request and follows the job, which therefore need not plan
-    again; the run itself checks everything. selection: of a RETRY. same_as: an earlier campaign's id.
+    campaign: its id, or `next`: the oldest one that is ready. request_id: of its row in the table run_request. holder:
+    the driver's name for itself, by which the caller recognises its run. followed: a command has checked the request
+    and follows the job, which therefore need not plan again; the run itself checks everything. selection: of a RETRY.
+    same_as: an earlier campaign's id.
 
     Making one raises UsageError for an impossible value, or an impossible combination.
     """
@@ -41,6 +42,7 @@ class RunRequest(BaseModel):
     campaign: int | Literal["next"]
     actor: str
     kind: RunKind = RunKind.INITIAL
+    request_id: UUID = Field(default_factory=uuid4)
     holder: UUID = Field(default_factory=uuid4)
     followed: bool = False
     selection: RetrySelection = RetrySelection()

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
 from bulkpoint.campaigns.digest import refuse_another_digest
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.retry import describe_choice
@@ -57,8 +58,9 @@ def begin_run(connection: Connection, request: RunRequest, *, shares: int, polic
 
     Raises RefusedError when the login has no right, the campaign is unknown, or its state does not allow it, when its
     targets do not meet what is expected, approved and looked at, nothing is selected, or another run is RUNNING;
-    nothing is changed then.
+    nothing is changed then. Raises StoppedError when the request was called back.
     """
+    refuse_if_called_back(connection, request)
     match request.kind:
         case RunKind.INITIAL:
             return _start(connection, request, shares, policy)
@@ -152,6 +154,7 @@ def _hand_over(connection: Connection, change: Change, token: RunToken, request:
         frozen.key_namespace,
         frozen.target_count,
     )
+    finish_request(connection, request)  # last: the freeze may take minutes, and can be called back meanwhile
     begin_driver_lease(connection, run)
     return run
 

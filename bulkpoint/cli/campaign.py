@@ -126,13 +126,15 @@ def show(*, campaign_id: int) -> None:
       bulkpoint campaign show 3
     """
     from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs
+    from bulkpoint.store.run_request import live_run_requests
     from bulkpoint.views.campaign import campaign_detail
 
     with open_session() as session:
         one = get_campaign(session.connection, campaign_id)
         counts = get_counts(session.connection, one)
         runs = list_campaign_runs(session.connection, campaign_id)
-    emit(campaign_detail(one, counts, runs), timezone=session.settings.timezone)
+        on_its_way = live_run_requests(session.connection, campaign_id)
+    emit(campaign_detail(one, counts, runs, on_its_way), timezone=session.settings.timezone)
 
 
 @campaign.command()

@@ -14,7 +14,7 @@ from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.launch.command_line import IdOrNext, StartCommand
 from bulkpoint.launch.signals import Terminated
-from bulkpoint.rules.lifecycle import RETRIED_KINDS, FailureKind
+from bulkpoint.rules.lifecycle import RETRIED_KINDS, CampaignState, FailureKind
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.retry import RetryPlan
@@ -62,7 +62,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
         if not yes:
             _ask(session, plan)
         say_promises(session)
-        job = start_job(session.settings, plan.campaign, plan.request)
+        job = start_job(session.connection, session.settings, plan.campaign, plan.request)
         say(f"Starting campaign {request.campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, plan.campaign, detach=detach)
 
@@ -99,7 +99,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
                 figures.append(f"{unknown}: not resumed, look them up with `bulkpoint reconcile {campaign_id}`")
             _confirm(session, campaign, figures, open_payments, question="Resume it?")
         say_promises(session)
-        job = start_job(session.settings, campaign, request)
+        job = start_job(session.connection, session.settings, campaign, request)
         say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, campaign, detach=detach)
 
@@ -151,30 +151,38 @@ def retry(
         if not yes:
             _ask_retry(session, plan)
         say_promises(session)
-        job = start_job(session.settings, plan.campaign, request)
+        job = start_job(session.connection, session.settings, plan.campaign, request)
         say(f"Retrying campaign {campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, plan.campaign, detach=detach)
 
 
-@click.command(short_help="Stop a running campaign, within a second.")
+@click.command(short_help="Stop a running campaign, within a second, or a start that is on its way.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--reason", metavar="T", help="Why; kept in the audit log and in the message.")
 @json_option()
 def stop(*, campaign_id: int, reason: str | None) -> None:
     """Stop a running campaign: no call leaves more than a second later; late answers are recorded.
 
+    A start, resume or retry that is still on its way (Spark takes some 20 s) is called back: its run is not made, and
+    the campaign stays as it is.
+
     \b
     Example:
       bulkpoint campaign stop 3 --reason "wrong list"
     """
     from bulkpoint.campaigns.runs import stop_run
-    from bulkpoint.campaigns.stop import wait_until_settled
-    from bulkpoint.views.changes import CampaignStopped
+    from bulkpoint.campaigns.stop import call_back_starts, wait_until_settled
+    from bulkpoint.views.changes import CampaignStopped, StartCalledBack
 
     with open_session() as session:
-        stop_run(session.connection, campaign_id, actor=session.actor, reason=reason)
+        connection = session.connection
+        state, called_back = call_back_starts(connection, campaign_id, actor=session.actor, reason=reason)
+        if called_back and state != CampaignState.RUNNING:
+            emit(StartCalledBack.of(campaign_id, state, called_back), timezone=session.settings.timezone)
+            return
+        stop_run(connection, campaign_id, actor=session.actor, reason=reason)
         say(f"Campaign {campaign_id} is stopped; waiting for the answers to calls under way ...")
-        stopped = wait_until_settled(session.connection, session.settings, campaign_id)
+        stopped = wait_until_settled(connection, session.settings, campaign_id)
     sample = stopped.sample
     if not stopped.settled:
         say(f"{sample.processing:,} payments are still under way; their answers are recorded when they come.")

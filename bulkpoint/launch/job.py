@@ -7,6 +7,7 @@ import signal
 import sys
 from functools import partial
 
+from bulkpoint.campaigns.asked_run import RequestInHand
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import check_startable
 from bulkpoint.campaigns.start import find_next, plan_start
@@ -18,6 +19,7 @@ from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.launch.spark_session import count_shares, start_spark
 from bulkpoint.pay.driver import JobEnvironment, pay_campaign
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.connect import Connection, Database, connect, with_passfile
 from bulkpoint.store.database_address import explicit
@@ -36,7 +38,7 @@ def main() -> int:
         followed = request.followed
         return run_job(request, load_settings())
     except (KeyboardInterrupt, Terminated):
-        return end_of_job(StoppedError("STOPPED_BEFORE_RUN"), followed=followed)
+        return end_of_job(StoppedError("STOPPED_BEFORE_RUN", why=Refusal("BY_SIGNAL")), followed=followed)
     except Exception as error:  # noqa: BLE001 (a defect ends the job, with a documented code like any other end)
         return end_of_job(error_of(error), followed=followed)
     finally:
@@ -53,7 +55,10 @@ def run_job(request: RunRequest, settings: Settings) -> ExitCode:
             migrate(database.url)
         with connect(database.url) as connection:
             found = find_campaign(connection, settings, request)
-        return ExitCode.DONE if found is None else pay_with_spark(found, settings, database)
+        if found is None:
+            return ExitCode.DONE
+        with RequestInHand(database.url, found):
+            return pay_with_spark(found, settings, database)
 
 
 def find_campaign(connection: Connection, settings: Settings, request: RunRequest) -> RunRequest | None:

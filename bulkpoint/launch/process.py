@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bulkpoint import files
+from bulkpoint.campaigns.asked_run import ask_for_run, end_request
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import stop_run
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.launch.ends import handed_over
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection, connect
@@ -33,6 +35,7 @@ class Job:
     def __init__(self, request: RunRequest, *, run_no: int, environ: Mapping[str, str], log: Path) -> None:
         self.run_no = run_no  # the number that its run will have
         self.log = log
+        self._request = request
         self._holder = request.holder  # by which its run is known: another start may make the same campaign's run
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,9 @@ class Job:
             if self.has_run(connection):
                 return
             if not alive:
-                raise self.failure()
+                failure = self.failure()
+                self.call_back(connection, failure.refusal)
+                raise failure
             if time.monotonic() > deadline:
                 self.terminate()
                 raise UnreachableError(
@@ -95,6 +100,10 @@ class Job:
                 time.sleep(0.2)
         return None
 
+    def call_back(self, connection: Connection, why: Refusal) -> None:
+        """End the job's request: it makes no run, unless it has made one already."""
+        end_request(connection, self._request, why)
+
     def terminate(self) -> None:
         """Ask the job to end."""
         if self.alive():
@@ -120,9 +129,14 @@ class Job:
 
 
 def start_job(
-    settings: Settings, campaign: Campaign, request: RunRequest, *, environ: Mapping[str, str] = os.environ
+    connection: Connection,
+    settings: Settings,
+    campaign: Campaign,
+    request: RunRequest,
+    *,
+    environ: Mapping[str, str] = os.environ,
 ) -> Job:
-    """Run scripts/submit.sh for a campaign's next run, which the caller follows.
+    """Run scripts/submit.sh for a campaign's next run, which the caller follows; the request is written before.
 
     The job reads its settings from `environ` as this process did, and starts and stops an embedded database by itself.
     """
@@ -131,7 +145,12 @@ def start_job(
     started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     log = settings.data_dir / "logs" / f"campaign-{campaign.campaign_id}-run-{run_no}-{started}-{os.getpid()}.log"
     followed = request.model_copy(update={"followed": True})
-    return Job(followed, run_no=run_no, environ={**environ, "PYSPARK_PYTHON": python}, log=log)
+    ask_for_run(connection, request)
+    try:
+        return Job(followed, run_no=run_no, environ={**environ, "PYSPARK_PYTHON": python}, log=log)
+    except UnreachableError as error:
+        end_request(connection, request, error.refusal)
+        raise
 
 
 def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason: str) -> bool:
@@ -152,6 +171,7 @@ def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason
         if stopped():
             job.wait()
             return True
+        job.call_back(connection, Refusal("BY_SIGNAL"))
         job.terminate()
         job.wait()
         return stopped()  # it made its run at the last moment

@@ -26,6 +26,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from bulkpoint.campaigns.asked_run import ask_for_run, end_request
 from bulkpoint.campaigns.promises import apply_promises, keep_promises
 from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.run_request import RunRequest
@@ -37,6 +38,7 @@ from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
 from bulkpoint.rules.connections import readers
 from bulkpoint.rules.lifecycle import RunKind, RunState
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
@@ -88,9 +90,14 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
         job = with_promises(request, job)
         summary = pay_run(begin(request, job), job, signals)
         for again in automatic_retries(request, job.settings):
-            if summary is None or not retry_is_due(summary) or signals.asked_within(job.settings.backoff_s):
+            if summary is None or not retry_is_due(summary):
                 break
             try:
+                with connect(job.conninfo, name="bulkpoint driver") as connection:
+                    ask_for_run(connection, again, taken=True)  # so that a stop finds it before it begins
+                    if signals.asked_within(job.settings.backoff_s):
+                        end_request(connection, again, Refusal("BY_SIGNAL"))
+                        break
                 run = begin(again, job)
             except BulkpointError as error:
                 say(f"no automatic retry: {sentence(error, timezone=job.settings.timezone)}")

@@ -137,6 +137,11 @@ def _end(detail: _Detail) -> list[str]:
     return [", ".join(figure for figure in [*figures, *detail.words("open", "not processed {}")] if figure)]
 
 
+def _call_back(detail: _Detail) -> list[str]:
+    login = detail.words("asked_login", " (login {})")
+    return [*detail.words("kind", "{} run"), "".join([*detail.words("asked_by", "asked for by {}"), *login])]
+
+
 def _limit(detail: _Detail) -> list[str]:
     before, now = detail.words("tps_before", "from {} "), detail.words("tps", "to {} TPS")
     until, afterwards = detail.moment("until", "until {}"), detail.words("tps_afterwards", "then {} TPS")
@@ -183,6 +188,7 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "resume": _begin,
     "retry": _begin,
     "stop": _end,
+    "call_back": _call_back,
     "complete": _end,
     "fail": _end,
     "tps.set": _limit,
@@ -209,6 +215,7 @@ _HAPPENED = {
     "start": "{who} started it, run {run}",
     "force": "{who} let it jump the queue",
     "stop": "{who} stopped run {run}",
+    "call_back": "{who} called back a run that was asked for",
     "resume": "{who} resumed it, run {run}",
     "retry": "{who} had failed payments retried, run {run}",
     "complete": "run {run} completed",

@@ -8,6 +8,7 @@ from pydantic import WithJsonSchema
 
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind, RunState
 from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
+from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, state_words
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
@@ -105,11 +106,14 @@ class CampaignList(View):
     def as_text(self, screen: Screen) -> Iterable[str]:
         if not self.campaigns:
             return []
-        rows = [("ID", "STATE", "TARGETS", "POINTS", "SUCCESS", "FAILED", "UNKNOWN", "CREATED", "NAME")]
+        in_doubt = any(campaign.unknown for campaign in self.campaigns)
+        unknown_head = ("UNKNOWN",) if in_doubt else ()
+        rows: list[tuple[str, ...]]
+        rows = [("ID", "STATE", "TARGETS", "POINTS", "SUCCESS", "FAILED", *unknown_head, "CREATED", "NAME")]
         for campaign in self.campaigns:
             size = (f"{campaign.target_count:,}", f"{campaign.target_amount:,}")
             success = campaign.counts[PaymentState.SUCCESS]
-            ended = (f"{success:,}", f"{campaign.not_paid:,}", f"{campaign.unknown:,}")
+            ended = (f"{success:,}", f"{campaign.not_paid:,}", *([f"{campaign.unknown:,}"] if in_doubt else []))
             created = local_time(campaign.created_at, screen.timezone)
             what = (str(campaign.campaign_id), state_words(campaign.state))
             rows.append((*what, *size, *ended, created, escaped(campaign.name)))
@@ -130,6 +134,7 @@ class CampaignDetail(CampaignView):
     printed_by = ("campaign show",)
 
     runs: list[RunView]
+    on_its_way: Annotated[tuple[AskedRun, ...], NOT_IN_JSON] = ()
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         yield f"campaign {self.campaign_id}  {escaped(self.name)}"
@@ -155,6 +160,10 @@ class CampaignDetail(CampaignView):
         yield f"state       {state_words(self.state)}{reason}"
         if warning := self.warning():
             yield f"            {warning}"
+        for asked in self.on_its_way:
+            since = local_time(asked.requested_at, timezone)
+            yield f"            A run ({asked.kind}) is on its way, asked for by {escaped(asked.actor)} at {since}."
+            yield f"            `bulkpoint campaign stop {self.campaign_id}` calls it back."
         yield f"created     {local_time(self.created_at, timezone)} by {escaped(self.creator)}"
         if self.approved_at is not None:
             yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
@@ -175,9 +184,11 @@ def campaign_list(campaigns: Iterable[tuple[Campaign, Counts]]) -> CampaignList:
     return CampaignList(campaigns=[CampaignView.of(campaign, counts) for campaign, counts in campaigns])
 
 
-def campaign_detail(campaign: Campaign, counts: Counts, runs: Sequence[CampaignRun]) -> CampaignDetail:
+def campaign_detail(
+    campaign: Campaign, counts: Counts, runs: Sequence[CampaignRun], on_its_way: Sequence[AskedRun] = ()
+) -> CampaignDetail:
     """The view of `campaign show`."""
-    return CampaignDetail.of(campaign, counts, runs=[RunView.of(run) for run in runs])
+    return CampaignDetail.of(campaign, counts, runs=[RunView.of(run) for run in runs], on_its_way=tuple(on_its_way))
 
 
 def _kinds(failure_kinds: Mapping[str, int]) -> list[str]:

@@ -1,10 +1,12 @@
 """What a command that changes something prints: which thing, and how it is now."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 from bulkpoint.rules.lifecycle import CampaignState, RunKind, RunState
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.progress import RunSummary, Sample
+from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time, state_words
 from bulkpoint.views.view import Line, Moment, Screen, View
@@ -82,6 +84,39 @@ class CampaignStopped(View):
             f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,},"
             f" {_failed_words(self.failed, self.unknown)}, unpaid {self.unpaid:,}; last call {last}"
         ]
+
+
+class AskedRunView(View):
+    """A run that was asked for: by whom (login: the database's own word), and when."""
+
+    kind: RunKind
+    actor: str
+    login: str
+    requested_at: Moment
+
+
+class StartCalledBack(View):
+    """A start, resume or retry that was on its way was called back: its run is not made, the campaign is as it was."""
+
+    printed_by = ("campaign stop",)
+
+    campaign_id: int
+    state: CampaignState
+    called_back: list[AskedRunView]
+
+    @classmethod
+    def of(cls, campaign_id: int, state: CampaignState, asked: Sequence[AskedRun]) -> "StartCalledBack":
+        """The view of what a stop found on its way."""
+        views = [AskedRunView.model_validate(asdict(each) | {"login": each.requested_by}) for each in asked]
+        return cls(campaign_id=campaign_id, state=state, called_back=views)
+
+    def as_text(self, screen: Screen) -> Iterator[str]:
+        for each in self.called_back:
+            at = local_time(each.requested_at, screen.timezone)
+            yield (
+                f"campaign {self.campaign_id} {state_words(self.state)}: the {each.kind} run that"
+                f" {escaped(each.actor)} asked for at {at} is called back; nothing is paid"
+            )
 
 
 class RunBegun(Line):

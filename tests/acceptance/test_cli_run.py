@@ -62,6 +62,28 @@ def test_sigterm_on_start_stops_the_run_and_ends_with_4(bulkpoint: CommandLine, 
     assert_nothing_left_behind(bulkpoint)
 
 
+def test_a_stop_while_spark_is_starting_calls_the_start_back(
+    bulkpoint: CommandLine, money: Money, tmp_path: Path
+) -> None:
+    bulkpoint.environment |= {"BULKPOINT_MONEY_URL": money.url, "BULKPOINT_TPS": "100"}
+    targets = tmp_path / "targets.csv"
+    targets.write_text("member_id,amount,reason\n" + "".join(f"m{n},{100 + n},선물\n" for n in range(100)))
+
+    bulkpoint("campaign", "create", "--name", "T", "--targets", str(targets))
+    with bulkpoint.begin("campaign", "start", "1", "--yes") as starting:
+        assert starting.stderr is not None
+        read_until(starting.stderr, r"Starting campaign 1;")
+        assert "A run (INITIAL) is on its way, asked for by" in bulkpoint("campaign", "show", "1").stdout
+        stopped = bulkpoint("campaign", "stop", "1", "--reason", "wrong list")
+        assert stopped.stdout.startswith("campaign 1 WAITING 대기: the INITIAL run that ")
+        _, said = starting.communicate(timeout=60)
+    assert starting.returncode == 4
+    assert re.search(r"Stopped before the run began \(called back by .*: wrong list\); nothing was changed\.", said)
+    shown = bulkpoint("campaign", "show", "1", "--json").json
+    assert (shown["state"], shown["runs"], money.ledger()) == ("WAITING", [], [])
+    assert_nothing_left_behind(bulkpoint)
+
+
 def test_the_demo_pays_and_proves_and_leaves_no_process(bulkpoint: CommandLine) -> None:
     done = bulkpoint("demo", "--targets", "600", "--tps", "200")
     assert done.returncode == 0, done.stdout + done.stderr
