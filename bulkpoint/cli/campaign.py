@@ -134,7 +134,8 @@ def show(*, campaign_id: int) -> None:
         counts = get_counts(session.connection, one)
         runs = list_campaign_runs(session.connection, campaign_id)
         on_its_way = live_run_requests(session.connection, campaign_id)
-    emit(campaign_detail(one, counts, runs, on_its_way), timezone=session.settings.timezone)
+    zone = session.settings.timezone
+    emit(campaign_detail(one, counts, runs, on_its_way, timezone=zone), timezone=zone)
 
 
 @campaign.command()

@@ -1,5 +1,7 @@
 """`bulkpoint check`: does anything need a person? For a scheduler, every minute."""
 
+from datetime import UTC, datetime
+
 import click
 
 from bulkpoint.cli.output import emit, end_with, json_option
@@ -13,7 +15,8 @@ def check() -> None:
     """Say whether anything needs a person: exit code 0 and one line, or 5 and one line for each problem.
 
     Problems are: a campaign whose job is gone; a limit of 0 for more than 10 minutes; a running campaign without a
-    finished payment for as long; an event that Kafka refuses. Changes nothing.
+    finished payment for as long, or one that has waited for the money API for half a minute; an event that Kafka
+    refuses. Changes nothing.
 
     \b
     Examples:
@@ -27,7 +30,7 @@ def check() -> None:
     with open_session() as session:
         alerts = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
-    found = CheckView.of(alerts, None if running is None else running.campaign_id, session.settings.timezone)
+    found = CheckView.of(alerts, running, session.settings.timezone, datetime.now(UTC))
     if not found.ok:
         end_with(found, FailedError("PERSON_NEEDED", findings=len(found.findings)))
     emit(found)

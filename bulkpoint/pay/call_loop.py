@@ -30,6 +30,7 @@ from bulkpoint.rules.answers import (
     classify_look_up,
 )
 from bulkpoint.rules.causes import cause_of_answer
+from bulkpoint.rules.patience import Trouble
 from bulkpoint.rules.retry import absence_proven_in_s
 from bulkpoint.settings import Settings, read_secret
 from bulkpoint.store.payment import Attempt
@@ -67,7 +68,6 @@ class CallTerms:
                 LeasedGate,
                 guard_s=settings.guard_ms / 1000,
                 counts_from=settings.limit_counts_from,
-                patience_s=settings.breaker_patience_s,
             ),
             http_timeout_s=settings.money_timeout_s,
         )
@@ -130,9 +130,6 @@ class Sink(Protocol[P]):
 
     def not_sent(self, call: Call[P]) -> None:
         """The gate did not let it out: nothing happened."""
-
-    def out_of_patience(self, verdict: Verdict) -> None:
-        """The API gave only trouble for longer than BULKPOINT_BREAKER_PATIENCE_S; this verdict is the last."""
 
     def answered(self, call: Call[P], verdict: Verdict) -> None:
         """It was answered, or given up after its timeout; or the API could not be reached, and it never left."""
@@ -221,8 +218,12 @@ class CallLoop(Generic[P]):
         if verdict.outcome is Outcome.NOT_SENT:
             sink.not_sent(call)
         else:
-            if gate.observe(verdict.overload, verdict.retry_after_s):
-                sink.out_of_patience(verdict)
+            trouble = None
+            if verdict.overload is not Overload.NONE:
+                reached = result.trouble is not CallTrouble.NOT_CONNECTED  # a look-up's outcome does not say that
+                outcome = verdict.outcome if reached else Outcome.NOT_CONNECTED
+                trouble = Trouble(outcome, verdict.code, result.status, verdict.retry_after_s)
+            gate.observe(verdict.overload, trouble)
             sink.answered(call, verdict)
         self.under_way.remove(call)
 

@@ -17,10 +17,12 @@ is.
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -33,9 +35,11 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.pay.heartbeat import Heartbeat, reason_of
+from bulkpoint.pay.lease import LeaseTerms
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
+from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.connections import readers
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.rules.refusals import Refusal
@@ -53,6 +57,8 @@ from bulkpoint.views.sentences import sentence
 WAVES_IN_FLIGHT = 2
 # Waves that fail in a row, with nothing recorded in between, before the run is given up.
 FAILED_WAVES_MAX = 3
+# Between sweeps that move nothing: 1, 2, 4 and then this many seconds.
+STANDSTILL_WAIT_S_MAX = 5.0
 # Enough for one scan of a campaign of a hundred million payments.
 ANSWER_S_MAX = 600.0
 # Into how many ranges per wave the open payments of a later run are counted before its waves are cut.
@@ -197,8 +203,8 @@ class Driver:
         plan = self._plan()
         failed = FailedInARow(self._ended_payments)
         with ThreadPoolExecutor(WAVES_IN_FLIGHT, thread_name_prefix="wave") as in_flight:
-            for paid in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
-                if failed.too_many(paid=paid):
+            for wave in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
+                if failed.too_many(paid=wave.paid):
                     self._heartbeat.over.set()  # the waves still planned are not begun
                     return self._failed_in_a_row("waves")
         return None
@@ -216,49 +222,69 @@ class Driver:
     def _sweep(self) -> str | None:
         """Rows that came back, until none is open; the reason to fail the run, or None."""
         failed, number = FailedInARow(self._ended_payments), 0
+        settings = self._job.settings
+        in_database_s = LeaseTerms.of(self._task).in_database_s
+        standstill = Standstill(max(settings.breaker_patience_s, 2 * in_database_s))
         while not self._heartbeat.over.is_set():
             left = self._link.ask(self._what_is_open)
             if left is None:
                 return None
-            if self._heartbeat.over.wait(left.due_in_s):
+            if self._wait(max(left.due_in_s, standstill.wait_s)):
                 return None
             number += 1
             say(f"sweep {number}: {left.count:,} payments that came back")
-            paid = self._pay_wave(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
-            if failed.too_many(paid=paid):
+            ended, began_at = self._ended_payments(), time.monotonic()
+            wave = self._pay_wave(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
+            if failed.too_many(paid=wave.paid):
                 return self._failed_in_a_row("sweeps")
+            moved = wave.sent > 0 or self._ended_payments() > ended
+            if standstill.too_long(moved=moved, lasted_s=time.monotonic() - began_at):
+                return self._why_nothing_moves(standstill)
         return None
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait until payments are due; True when the run is over."""
+        waits = self._heartbeat.waits
+        waits.due_at = time.monotonic() + seconds
+        over = self._heartbeat.over.wait(seconds)
+        waits.due_at = None
+        return over
 
     def _failed_in_a_row(self, waves: str) -> str:
         why = self._failure or "the job's log has the cause"
         return f"{FAILED_WAVES_MAX} {waves} in a row failed in Spark; {why}"
 
-    def _pay_wave_if_running(self, wave: Wave, *, of: int) -> bool:
+    def _why_nothing_moves(self, standstill: "Standstill") -> str:
+        why = self._heartbeat.waits.reason() or "its payments are still claimed by another worker"
+        return f"{Halt.STALLED.value}: {standstill.sweeps} sweeps in {standstill.spent_s:.0f} s sent nothing: {why}"
+
+    def _pay_wave_if_running(self, wave: Wave, *, of: int) -> "WaveEnd":
         if self._heartbeat.over.is_set():
-            return True
+            return WaveEnd(paid=True)
         return self._pay_wave(wave, f"wave {wave.number} of {of}: payments {wave.first_seq:,} to {wave.last_seq:,}")
 
-    def _pay_wave(self, wave: Wave, name: str) -> bool:
-        """One Spark job; False when Spark gave it up. What it paid is recorded even then."""
+    def _pay_wave(self, wave: Wave, name: str) -> "WaveEnd":
+        """One Spark job. What it paid is recorded even where Spark gave it up."""
         context = self._job.spark.sparkContext
         context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run_no}", name)
         try:
             partitions = self._read(wave).repartition(self._job.shares)
-            reports = partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
+            with self._heartbeat.waits.tasks():
+                reports = partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
         except (Py4JError, PySparkException) as error:
             if self._heartbeat.over.is_set():
-                return False
+                return WaveEnd(paid=False)
             why = trouble_of_spark(str(error))
             self._failure = None if why is None else sentence(why)
             say(f"{name} failed: {self._failure or str(error).strip().splitlines()[0]}")
             if is_of_database(why):  # asked again at once, it would only be refused again
                 self._heartbeat.over.wait(DATABASE_PAUSE_S)
-            return False
+            return WaveEnd(paid=False)
         troubles = [report.trouble for report in reports if report.trouble is not None]
         if troubles:
             self._failure = troubles[0]
             say(f"{name} is not paid to its end: {self._failure}")
-        return not troubles
+        return WaveEnd(paid=not troubles, sent=sum(report.sent for report in reports))
 
     def _read(self, wave: Wave) -> DataFrame:
         """The payments of one wave that are open."""
@@ -301,6 +327,36 @@ class Driver:
 
     def _what_is_open(self, connection: Connection) -> OpenPayments | None:
         return open_payments(connection, self._run.token.campaign_id)
+
+
+class WaveEnd(NamedTuple):
+    """How one Spark job ended. paid: False where Spark gave it up. sent: wire sends that its partitions reported."""
+
+    paid: bool
+    sent: int = 0
+
+
+class Standstill:
+    """Counts consecutive sweeps that sent nothing and ended no payment, and the time that they took.
+
+    longest_s: after so much time the run is given up. wait_s: before the next sweep, longer after each one.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self.sweeps = 0
+        self.spent_s = 0.0
+        self.wait_s = 0.0
+        self._longest_s = longest_s
+
+    def too_long(self, *, moved: bool, lasted_s: float) -> bool:
+        """Count one sweep; True when the run must be given up."""
+        if moved:
+            self.sweeps, self.spent_s, self.wait_s = 0, 0.0, 0.0
+            return False
+        self.sweeps += 1
+        self.spent_s += lasted_s + self.wait_s
+        self.wait_s = min(STANDSTILL_WAIT_S_MAX, max(1.0, 2 * self.wait_s))
+        return self.spent_s > self._longest_s
 
 
 class FailedInARow:

@@ -8,6 +8,7 @@ from functools import partial
 
 from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import CountsFrom, Gate
+from bulkpoint.rules.patience import Heard, Trouble
 from bulkpoint.rules.pressure import PROBE_EVERY_S, Backpressure, PressureSnapshot
 
 # How long a call may wait inside, its connection ready: short compared with the HTTP timeout, which keeps running.
@@ -34,12 +35,13 @@ class LeasedGate:
         *,
         guard_s: float,
         counts_from: CountsFrom,
-        patience_s: float = math.inf,
         clock: Callable[[], float] = boot_clock,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
-        self._pressure = Backpressure(patience_s=patience_s)
+        self._pressure = Backpressure()
+        self._heard = Heard()
+        self._permits = 0
         self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
@@ -55,12 +57,26 @@ class LeasedGate:
         """Take in a successful renewal: the present permits, and until when they are valid."""
         with self._state:
             self._fresh_until = fresh_until
+            self._permits = rate
             self._pressure.permit(rate)
 
-    def observe(self, overload: Overload, retry_after_s: float | None = None) -> bool:
-        """Count an answer of the money API; True when there has been only trouble for longer than the patience."""
+    def observe(self, overload: Overload, trouble: Trouble | None = None) -> None:
+        """Count a call that ended; `trouble`: what it was, where the answer was not usable."""
         with self._state:
-            return self._pressure.observe(overload, self._clock(), retry_after_s)
+            now = self._clock()
+            self._pressure.observe(overload, now, None if trouble is None else trouble.retry_after_s)
+            self._heard = self._heard.after_answer(now) if trouble is None else self._heard.after_trouble(trouble, now)
+
+    @property
+    def heard(self) -> Heard:
+        """What was last heard of the money API under this lease."""
+        with self._state:
+            return self._heard
+
+    @property
+    def permits(self) -> int:
+        """Calls a second by the limit, whatever the money API allows; 0 while it is paused."""
+        return self._permits
 
     def pressure(self) -> PressureSnapshot | None:
         """How far the money API slows this share down; None where it does not."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
 from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import BulkpointError, RefusedError
+from bulkpoint.pay.waits import Waits
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import Settings
@@ -27,10 +28,10 @@ EARLY_CHECK_ROWS = 500
 class Heartbeat:
     """Beats every second from its own thread until `stop`.
 
-    `state` is the run's state as last seen; `lost`: the run is no longer this driver's, which then must not write.
-    `over` is set as soon as no new work may begin. `trouble`: why the driver cannot go on though the run is its own:
-    the database stayed away for longer than the patience, refuses what a beat must write, or a beat met a defect. Then
-    only the lease is renewed, so that the driver can end the run.
+    `waits`: what the run waits for. `state`: the run's state as last seen; `lost`: the run is no longer this driver's,
+    which then must not write. `over` is set as soon as no new work may begin. `trouble`: why the driver cannot go on
+    though the run is its own: the database stayed away for longer than the patience, refuses what a beat must write, or
+    a beat met a defect. Then only the lease is renewed, so that the driver can end the run.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Heartbeat:
         cancel: Callable[[], None],
         asked_to_stop: Callable[[], str | None],
     ) -> None:
+        self.waits = Waits(run, settings)
         self.state = RunState.RUNNING
         self.halt: str | None = None
         self.lost = False
@@ -120,6 +122,7 @@ class Heartbeat:
             self.over.set()
             return
         restore_tps_if_due(connection)
+        self.waits.look(connection)
         if time.monotonic() >= self._next_sample_at:
             self._next_sample_at = time.monotonic() + self._settings.progress_seconds
             keep_progress(connection, self._run.token.run_id)

@@ -6,9 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
+from bulkpoint.campaigns.promises import promises_of
 from bulkpoint.pay.gate import LeasedGate, boot_clock
+from bulkpoint.pay.task import PartitionTask
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom
+from bulkpoint.rules.patience import Heard
 from bulkpoint.rules.pressure import PressureSnapshot
 from bulkpoint.rules.promises import GRACE_AFTER_TIMEOUT_S, MoneyPromises, changed, safer
 from bulkpoint.rules.shares import permits
@@ -44,6 +47,12 @@ class LeaseTerms:
     run: RunToken | None
     promises: MoneyPromises
     counts_from: CountsFrom = "send"
+
+    @classmethod
+    def of(cls, job: PartitionTask) -> "LeaseTerms":
+        """Of the workers of one run."""
+        settings, name = job.settings, f"bulkpoint worker of run {job.run.run_id}"
+        return cls(job.conninfo, name, job.run, promises_of(settings), settings.limit_counts_from)
 
     @property
     def in_database_s(self) -> float:
@@ -112,12 +121,21 @@ class Lease:
         """Give the share back with the sends of the last second, so that its next holder counts each once."""
         if self.lost or boot_clock() >= self._owned_until:
             return
-        release_share(connection, self.token, [self.clock.stamp(at) for at in self.gate.remembered()], self._pressure())
+        sent_at = [self.clock.stamp(at) for at in self.gate.remembered()]
+        release_share(connection, self.token, sent_at, self._pressure(), self._heard())
 
     def _pressure(self) -> dict[str, float | None] | None:
         """How far the money API slows this share down, by the database's clock."""
         pressure = self.gate.pressure()
         return None if pressure is None else _shifted(pressure, self.clock.stamp)._asdict()
+
+    def _heard(self) -> dict[str, float | str | None] | None:
+        """What was heard of the money API under this lease, by the database's clock; None for nothing yet."""
+        heard = self.gate.heard
+        if heard == Heard():
+            return None
+        instants = {name: getattr(heard, name) for name in ("usable_at", "trouble_at", "asked_until")}
+        return heard._asdict() | {name: at and self.clock.stamp(at) for name, at in instants.items()}
 
     def _turn(self, link: Link) -> bool:
         if self.over:
@@ -131,7 +149,14 @@ class Lease:
 
     def _renew(self, connection: Connection) -> Renewal:
         terms = self._terms
-        return renew_share(connection, terms.run, self.token, lease_s=terms.in_database_s, pressure=self._pressure())
+        return renew_share(
+            connection,
+            terms.run,
+            self.token,
+            lease_s=terms.in_database_s,
+            pressure=self._pressure(),
+            heard=self._heard(),
+        )
 
     def _learn(self, renewal: Renewal, asked_at: float) -> None:
         if not renewal.held or boot_clock() >= self._owned_until:

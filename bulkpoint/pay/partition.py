@@ -18,7 +18,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from bulkpoint.campaigns.promises import promises_of
 from bulkpoint.errors import RefusedError
 from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
@@ -78,8 +77,8 @@ class Partition:
         self.taken = 0
         self.sent = 0
         self._job = job
-        name = f"bulkpoint worker of run {job.run.run_id}"
-        self._lease_terms = LeaseTerms(job.conninfo, name, job.run, promises_of(settings), settings.limit_counts_from)
+        self._lease_terms = LeaseTerms.of(job)
+        name = self._lease_terms.name
         self._call_terms = CallTerms.of(job.run.campaign_id, settings)
         self._retry = RetryPolicy(settings.retries, settings.backoff_s, random.random)
         self._link = Link(job.conninfo, name=name, answer_s_max=ANSWER_S_MAX)

@@ -45,14 +45,6 @@ class PaymentSink:
         else:
             self._in_hand.again.append((boot_clock(), call.payment))
 
-    def out_of_patience(self, verdict: Verdict) -> None:
-        """The run has waited long enough for the money API."""
-        self.halt_run(
-            Halt.MONEY_UNAVAILABLE,
-            f"money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
-            f" (last: {verdict.outcome.value})",
-        )
-
     def answered(self, call: Call[Payment], verdict: Verdict) -> None:
         """Record the attempt and the payment's new values; a payment that comes again here stays claimed."""
         payment, in_hand = call.payment, self._in_hand

@@ -9,6 +9,7 @@ from bulkpoint.pay.call_loop import Call
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
 from bulkpoint.rules.answers import Credited, Outcome, Overload, Verdict
+from bulkpoint.rules.patience import Heard
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
 from bulkpoint.store.reconcile import (
@@ -73,14 +74,14 @@ class Findings:
         """It waits for another permit."""
         self._payments.ready.append(call.payment)
 
-    def out_of_patience(self, verdict: Verdict) -> None:
-        """The command has waited long enough for the money API."""
+    def out_of_patience(self, heard: Heard) -> None:
+        """The command has waited long enough for the money API; `heard`: what it heard last."""
         self.trouble = UnreachableError(
             "LOOK_UP_WITHOUT_ANSWER",
             "reconcile_when_money_answers",
             campaign_id=self._run.campaign_id,
             seconds=self._patience_s,
-            last=verdict.outcome.value,
+            last=heard.code or heard.outcome,
         )
 
     def answered(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:

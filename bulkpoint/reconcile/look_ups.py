@@ -17,8 +17,9 @@ from bulkpoint.pay.call_loop import CallLoop, CallTerms
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
 from bulkpoint.reconcile.ended_run import check_reconcilable
-from bulkpoint.reconcile.findings import Findings, LookedUp, Report
+from bulkpoint.reconcile.findings import AGAIN_AFTER_S, Findings, LookedUp, Report
 from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
+from bulkpoint.rules.patience import Patience
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
 from bulkpoint.store.audit import write_audit
@@ -125,6 +126,8 @@ class LookUpRun:
         self._say = say
         name = f"bulkpoint reconcile of campaign {run.campaign_id}"
         self._lease_terms = LeaseTerms(database_url, name, None, promises_of(settings), settings.limit_counts_from)
+        # Its own, from now on: what an earlier run or command waited for does not count.
+        self._patience = Patience(limit_s=settings.breaker_patience_s, backoff_s=AGAIN_AFTER_S)
         self._loop: CallLoop[PaymentInDoubt] | None = None
         self._said_at = self._moved_at = boot_clock()
 
@@ -210,16 +213,19 @@ class LookUpRun:
                     break
             payments.bring_back_due()
             loop.turn(self._calls)
-            self._look_round()
+            self._look_round(lease)
         findings.flush()
 
-    def _look_round(self) -> None:
+    def _look_round(self, lease: Lease) -> None:
         """What the clock makes due: writing, a line of progress, giving up."""
         now, findings = boot_clock(), self._findings
         findings.flush_if_due(now)
         if now - self._said_at >= self._settings.progress_seconds:
             self._said_at = now
             self._say(f"looked up {findings.figures.looked_up:,} ...")
+        heard = lease.gate.heard
+        if self._patience.look(heard, tps=lease.gate.permits, now=now) and findings.trouble is None:
+            findings.out_of_patience(heard)
         if not self._payments.ready:
             self._moved_at = now
         if now - max(self._moved_at, findings.answered_at) > STALLED_S_MAX:

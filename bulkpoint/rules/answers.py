@@ -84,6 +84,7 @@ class Halt(StrEnum):
     MONEY_UNAVAILABLE = "MONEY_UNAVAILABLE"
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
     DATABASE_REFUSED = "DATABASE_REFUSED"  # a permission is missing, or data are damaged: only a person can help
+    STALLED = "STALLED"  # nothing could be sent for too long, and the money API is not the cause
 
 
 class Overload(StrEnum):

@@ -88,8 +88,7 @@ class CircuitBreaker:
 class Backpressure:
     """One share's view of the money API. Times are seconds of any clock that never goes back; it reads no clock."""
 
-    def __init__(self, *, patience_s: float = math.inf) -> None:
-        self._patience_s = patience_s
+    def __init__(self) -> None:
         self._permits = 0.0
         self._rate = math.inf  # what the API lets us send, at most the permits
         self._ceiling: float | None = None
@@ -110,7 +109,7 @@ class Backpressure:
         return self._breaker.open_since is not None
 
     def permit(self, permits: float) -> None:
-        """Set the share's permits. While the limit is paused (0), no patience is used up."""
+        """Set the share's permits; what happened before a pause (0) is no trouble of the time after it."""
         self._permits = permits
         if permits == 0:
             self._trouble_since = None
@@ -127,8 +126,8 @@ class Backpressure:
         self._grow(now)
         return min(self._permits, self._rate)
 
-    def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> bool:
-        """Count one answer; True when there has been nothing but trouble for longer than the patience."""
+    def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> None:
+        """Count one answer."""
         self._round.add(overload, now)
         breaker_moved = self._breaker.observe(overload, now)
         self._last.append(overload is not Overload.NONE)
@@ -139,14 +138,13 @@ class Backpressure:
             self._begin_again(now)
         if overload is Overload.NONE:
             self._trouble_since = None
-            return False
+            return
         if self._trouble_since is None or silence_s > SILENCE_S:
             self._trouble_since = now
         if retry_after_s is not None and 2 * sum(self._last) > len(self._last) == LAST_ANSWERS:
             self._held_until = max(self._held_until, now + min(retry_after_s, RETRY_AFTER_S_MAX))
         if not breaker_moved and not self.breaker_open and now >= self._no_cut_until:
             self._cut(overload, now)
-        return now - self._trouble_since > self._patience_s
 
     def snapshot(self, now: float) -> PressureSnapshot | None:
         """What the next holder must know; None where the API does not slow this share down."""

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, FailedApart, FailureKind, RunKind, RunState
+from bulkpoint.rules.patience import Waiting
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
@@ -16,9 +18,10 @@ from bulkpoint.store.sql import sql
 class Campaign:
     """A campaign and its latest run (`run_no` and all fields named run_*: None before the first start).
 
-    driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive. creator
-    and approved_by are claimed names, creator_login and approved_login the database's own. same_as: the earlier
-    campaign whose list this one repeats on purpose.
+    driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive.
+    run_waiting: what its driver waits for (rules.patience.Waiting). creator and approved_by are claimed names,
+    creator_login and approved_login the database's own. same_as: the earlier campaign whose list this one repeats on
+    purpose.
 
     Amounts are points. target_count, target_amount and digest are None before the freeze.
     """
@@ -50,6 +53,12 @@ class Campaign:
     run_finished_at: datetime | None
     driver_until: datetime | None
     driver_is_gone: bool
+    run_waiting: dict[str, Any] | None = None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What its run waits for; None also where the driver is gone, which knew it."""
+        return None if self.run_waiting is None or self.driver_is_gone else Waiting.of(self.run_waiting)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bulkpoint.rules.lifecycle import (
     RunKind,
     RunState,
 )
+from bulkpoint.rules.patience import Waiting
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
@@ -25,7 +26,8 @@ class Sample(FailedApart):
 
     tps is None where no limit was ever set; tps_reason and tps_until were given with it. slowed_to: calls a second that
     the money API lets through, None where it does not slow us down; out_since: when it stopped answering (the breaker
-    is open). driver_is_gone: the run says RUNNING, but no driver is alive.
+    is open). driver_is_gone: the run says RUNNING, but no driver is alive. run_waiting: what its driver waits for, as
+    rules.patience.Waiting; None while payments are paid.
     """
 
     at: datetime
@@ -46,6 +48,12 @@ class Sample(FailedApart):
     out_since: datetime | None = None
     driver_is_gone: bool = False
     unknown_amount: int = 0
+    run_waiting: dict[str, Any] | None = None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What the run waits for; None also where its driver is gone, which knew it."""
+        return None if self.run_waiting is None or self.driver_is_gone else Waiting.of(self.run_waiting)
 
     @property
     def done(self) -> int:

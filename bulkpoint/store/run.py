@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from bulkpoint.rules.lifecycle import RunKind, RunState
+from bulkpoint.rules.patience import Waiting
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import RetrySelection
 from bulkpoint.store.rows import Query
@@ -144,6 +146,12 @@ def renew_driver(connection: Connection, run: Run, *, after_absence: bool = Fals
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:
     """Close every gate of the run; its driver ends it FAILED, for `halt: reason`. The first reason stays."""
     connection.execute(sql("halt_run"), {"run_id": token.run_id, "halt": halt, "reason": f"{halt}: {reason}"})
+
+
+def note_waiting(connection: Connection, run: Run, waiting: Waiting | None) -> None:
+    """Keep what the run waits for on its row; None while payments are paid."""
+    stored = None if waiting is None else Jsonb(waiting._asdict())
+    connection.execute(sql("note_waiting"), {"run_id": run.token.run_id, "holder": run.holder, "waiting": stored})
 
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:

@@ -62,6 +62,18 @@ class Renewal:
     settle_s: float | None
 
 
+class SharesOfRun(NamedTuple):
+    """A look at the shares. now: seconds since 1970 by the database's clock. leased: shares leased for this run;
+    free: those with permits that nobody leases. heard: a list of rules.patience.Heard as dicts.
+    """
+
+    now: float
+    tps: int
+    leased: int
+    free: int
+    heard: Any
+
+
 class _AcquiredRow(NamedTuple):
     share: int
     epoch: int
@@ -77,6 +89,7 @@ class _SharesInTheWay(NamedTuple):
 
 _ACQUIRE = Query("acquire_share", _AcquiredRow)
 _RENEW = Query("renew_share", Renewal)
+_SHARES_OF_RUN = Query("shares_of_run", SharesOfRun)
 _RUN_IS_LIVE = Query("run_is_live", bool)
 _IN_THE_WAY = Query("shares_in_the_way", _SharesInTheWay)
 
@@ -100,19 +113,32 @@ def renew_share(
     *,
     lease_s: float,
     pressure: dict[str, Any] | None = None,
+    heard: dict[str, Any] | None = None,
 ) -> Renewal:
-    """Renew the lease for `lease_s` of database time, and read the state of the run and the limit."""
-    return _RENEW.one(connection, **_run(run), **_holder(token), lease_s=lease_s, pressure=_json(pressure))
+    """Renew the lease for `lease_s` of database time, and read the state of the run and the limit.
+
+    heard: what was heard of the money API under this lease, None for nothing yet.
+    """
+    told = {"pressure": _json(pressure), "heard": _json(heard)}
+    return _RENEW.one(connection, **_run(run), **_holder(token), lease_s=lease_s, **told)
 
 
 def release_share(
-    connection: Connection, token: ShareToken, sent_at: list[float], pressure: dict[str, Any] | None = None
+    connection: Connection,
+    token: ShareToken,
+    sent_at: list[float],
+    pressure: dict[str, Any] | None = None,
+    heard: dict[str, Any] | None = None,
 ) -> None:
     """Give a share back at once; changes nothing when it is no longer this holder's."""
     handover = {"sent_at": sent_at}
-    connection.execute(
-        sql("release_share"), {**_holder(token), "handover": _json(handover), "pressure": _json(pressure)}
-    )
+    told = {"handover": _json(handover), "pressure": _json(pressure), "heard": _json(heard)}
+    connection.execute(sql("release_share"), {**_holder(token), **told})
+
+
+def shares_of_run(connection: Connection, run: RunToken) -> SharesOfRun:
+    """What a run's shares have heard of the money API, who has shares now, and the limit."""
+    return _SHARES_OF_RUN.one(connection, run_id=run.run_id)
 
 
 def _run(run: RunToken | None) -> dict[str, int | None]:

@@ -12,6 +12,7 @@ from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, state_words
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
+from bulkpoint.views.waiting import WaitingView
 
 
 class RunView(View):
@@ -135,6 +136,7 @@ class CampaignDetail(CampaignView):
 
     runs: list[RunView]
     on_its_way: Annotated[tuple[AskedRun, ...], NOT_IN_JSON] = ()
+    waiting: Annotated[WaitingView | None, NOT_IN_JSON] = None
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         yield f"campaign {self.campaign_id}  {escaped(self.name)}"
@@ -164,6 +166,8 @@ class CampaignDetail(CampaignView):
             since = local_time(asked.requested_at, timezone)
             yield f"            A run ({asked.kind}) is on its way, asked for by {escaped(asked.actor)} at {since}."
             yield f"            `bulkpoint campaign stop {self.campaign_id}` calls it back."
+        if self.waiting is not None:
+            yield f"waits for   {self.waiting.sentence}"
         yield f"created     {local_time(self.created_at, timezone)} by {escaped(self.creator)}"
         if self.approved_at is not None:
             yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
@@ -185,10 +189,22 @@ def campaign_list(campaigns: Iterable[tuple[Campaign, Counts]]) -> CampaignList:
 
 
 def campaign_detail(
-    campaign: Campaign, counts: Counts, runs: Sequence[CampaignRun], on_its_way: Sequence[AskedRun] = ()
+    campaign: Campaign,
+    counts: Counts,
+    runs: Sequence[CampaignRun],
+    on_its_way: Sequence[AskedRun] = (),
+    *,
+    timezone: str = "UTC",
 ) -> CampaignDetail:
-    """The view of `campaign show`."""
-    return CampaignDetail.of(campaign, counts, runs=[RunView.of(run) for run in runs], on_its_way=tuple(on_its_way))
+    """The view of `campaign show`; `timezone` is of the times in a sentence."""
+    waiting = None if campaign.waiting is None else WaitingView.of(campaign.waiting, timezone=timezone)
+    return CampaignDetail.of(
+        campaign,
+        counts,
+        runs=[RunView.of(run) for run in runs],
+        on_its_way=tuple(on_its_way),
+        waiting=waiting,
+    )
 
 
 def _kinds(failure_kinds: Mapping[str, int]) -> list[str]:

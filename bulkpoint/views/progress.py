@@ -11,15 +11,19 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self, TextIO
 
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.patience import WaitsFor
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration, local_time, state_words
+from bulkpoint.views.languages import phrase
 from bulkpoint.views.view import Moment, View
+from bulkpoint.views.waiting import WaitingView, waiting_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 # Long enough to be steady, short enough to show a change of the limit during a watch.
 RATE_WINDOW = timedelta(seconds=10)
+_MONEY = (WaitsFor.MONEY_REACHED, WaitsFor.MONEY_ASKED, WaitsFor.MONEY_ANSWER)
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,10 @@ class Ticker:
         return Progress(sample, rate, left_s)
 
 
-def notes(progress: Progress, timezone: str, deadline: datetime | None = None) -> list[str]:
+def notes(progress: Progress, timezone: str, deadline: datetime | None = None, language: str = "en") -> list[str]:
     """What pauses or throttles the run, and a deadline that will be missed: for the line below the figures."""
-    lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample)]
-    lines = lines or _waiting_notes(progress)
+    lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample, timezone, language)]
+    lines = lines or _waiting_notes(progress, timezone, language)
     if deadline is not None and progress.left_s is not None:
         late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
         if late_s > 0:
@@ -75,9 +79,11 @@ def _limit_notes(sample: Sample, timezone: str) -> list[str]:
     return [f"limit {sample.tps:,} TPS{until}{why}"] if sample.tps_until is not None else []
 
 
-def _trouble_notes(sample: Sample) -> list[str]:
+def _trouble_notes(sample: Sample, timezone: str, language: str) -> list[str]:
     if sample.driver_is_gone:
         return ["its job is gone, nothing is paid: `bulkpoint campaign resume` takes it over"]
+    if sample.waiting is not None and sample.waiting.what in _MONEY:
+        return [waiting_words(sample.waiting, language=language, timezone=timezone)]
     if sample.out_since is not None:
         out_s = max(0.0, (sample.at - sample.out_since).total_seconds())
         return [f"money gives only errors for {duration(out_s)}: a few calls a second ask whether it is back"]
@@ -86,13 +92,15 @@ def _trouble_notes(sample: Sample) -> list[str]:
     return []
 
 
-def _waiting_notes(progress: Progress) -> list[str]:
+def _waiting_notes(progress: Progress, timezone: str, language: str) -> list[str]:
     """Why nothing happens, where neither the limit nor the money API is the cause."""
     sample = progress.sample
     if sample.state != CampaignState.RUNNING or progress.rate or progress.rate is None or sample.tps == 0:
         return []
+    if sample.waiting is not None:
+        return [waiting_words(sample.waiting, language=language, timezone=timezone)]
     if sample.done == 0:
-        return ["Spark is starting"]
+        return [phrase(language, "waiting.FIRST_ANSWERS")]
     return [f"{sample.total - sample.done:,} wait for their next try or look-up"]
 
 
@@ -116,6 +124,7 @@ class ProgressView(View):
     """How far a campaign is. FAILED includes UNKNOWN; rate: payments that end a second; left_s: seconds at that rate.
 
     tps: the limit; slowed_to: what the money API lets through of it; money_out_since: when it ceased to answer.
+    waiting: what the run waits for, null while payments are paid.
     """
 
     printed_by = ("campaign watch",)
@@ -135,9 +144,10 @@ class ProgressView(View):
     slowed_to: int | None
     money_out_since: Moment | None
     left_s: float | None
+    waiting: WaitingView | None
 
     @classmethod
-    def of(cls, progress: Progress, campaign_id: int) -> Self:
+    def of(cls, progress: Progress, campaign_id: int, *, timezone: str = "UTC") -> Self:
         """One line of `campaign watch --json`."""
         sample = progress.sample
         return cls.model_validate(
@@ -149,6 +159,7 @@ class ProgressView(View):
                 "rate": None if progress.rate is None else round(progress.rate, 1),
                 "money_out_since": sample.out_since,
                 "left_s": None if progress.left_s is None else round(progress.left_s, 1),
+                "waiting": None if sample.waiting is None else WaitingView.of(sample.waiting, timezone=timezone),
             }
         )
 
@@ -174,7 +185,7 @@ def show_progress(
         return _show_live(samples, title=title, timezone=timezone, stream=stream, deadline=deadline)
 
     def show(progress: Progress) -> None:
-        as_line = ProgressView.of(progress, campaign_id).as_json() if as_json else None
+        as_line = ProgressView.of(progress, campaign_id, timezone=timezone).as_json() if as_json else None
         print(as_line or progress_line(progress, timezone, deadline), file=stream, flush=True)
 
     ticker = Ticker()

@@ -149,6 +149,8 @@ create table campaign_run (
     driver_epoch  bigint not null default 1,
     driver_holder uuid not null,
     driver_until  timestamptz not null,
+    -- What a RUNNING run waits for, as its driver sees it; null while payments are paid.
+    waiting       jsonb,
     unique (campaign_id, run_no),
     constraint finished_once_ended check ((state = 'RUNNING') = (finished_at is null))
 );
@@ -176,6 +178,7 @@ select c.*,
        case when c.withdrawn_at is not null then 'WITHDRAWN' else coalesce(r.state::text, 'WAITING') end as state,
        r.run_id, r.run_no, r.kind as run_kind, r.reason as run_reason, r.halt as run_halt,
        r.started_at as run_started_at, r.finished_at as run_finished_at, r.driver_until,
+       case when r.state = 'RUNNING' then r.waiting end as run_waiting,
        coalesce(r.state = 'RUNNING' and r.driver_until <= clock_timestamp(), false) as driver_is_gone
 from campaign c
 left join lateral (
@@ -363,7 +366,9 @@ create table money_share (
     handover     jsonb,                                    -- the last second's sends, written at a clean release
     -- How far the money API slows the holder down; null where it does not. Stored at every renewal, so that it
     -- survives a crash.
-    pressure     jsonb
+    pressure     jsonb,
+    -- What the holder's run last heard of the money API: a usable answer, trouble, until when it asked us to wait.
+    heard        jsonb
 ) with (fillfactor = 50);
 
 -- The leased shares: their epoch is the fencing token of a live holder.

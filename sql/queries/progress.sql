@@ -6,7 +6,7 @@ select clock_timestamp() as at, o.state, o.run_no, o.run_reason,
        coalesce(c.unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
        coalesce(c.failed_amount, 0) as failed_amount, coalesce(c.unknown_amount, 0) as unknown_amount,
        l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
-       o.driver_is_gone
+       o.driver_is_gone, o.run_waiting
 from campaign_overview o
 left join campaign_count c using (campaign_id)
 left join money_limit l on true

@@ -60,6 +60,11 @@ returning state::text, halt
 update campaign_run set halt = %(halt)s, reason = %(reason)s
 where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
+-- name: note_waiting
+-- What the run waits for, as its driver sees it; null while payments are paid.
+update campaign_run set waiting = %(waiting)s
+where run_id = %(run_id)s and driver_holder = %(holder)s and state = 'RUNNING'
+
 -- name: end_run_without_driver
 -- RUNNING -> FAILED, by the process that resumes it: only when the driver's own lease has expired. The new epoch fences
 -- that driver off, should it return.

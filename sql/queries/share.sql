@@ -23,7 +23,7 @@ where pressure is not null
 -- name: acquire_share
 -- Take a free share that has permits; a new epoch fences every earlier holder. Without a run: for look-ups only.
 update money_share set
-    epoch = epoch + 1, holder = %(holder)s, run_id = %(run_id)s,
+    epoch = epoch + 1, holder = %(holder)s, run_id = %(run_id)s, heard = case when run_id = %(run_id)s then heard end,
     leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', released_at = null
 where share = (
     select s.share from money_share s, money_limit l
@@ -38,7 +38,8 @@ returning share, epoch, handover, pressure, extract(epoch from clock_timestamp()
 -- All that a holder must know in one answer: is the share still its own, is the run still running, how many permits,
 -- what the money API promises.
 with renewed as (
-    update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s
+    update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s,
+        heard = coalesce(%(heard)s, heard)
     where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
     returning share
 )
@@ -53,8 +54,17 @@ from money_limit l left join money_promise p on true
 -- Give the share back at once, with what its next holder must know.
 update money_share set
     holder = null, leased_until = null, released_at = clock_timestamp(),
-    handover = %(handover)s, pressure = %(pressure)s
+    handover = %(handover)s, pressure = %(pressure)s, heard = coalesce(%(heard)s, heard)
 where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
+
+-- name: shares_of_run
+-- What a run's shares have heard of the money API, how many it has now, and how many with permits are nobody's.
+select extract(epoch from clock_timestamp())::float8 as now, l.tps,
+       count(*) filter (where s.run_id = %(run_id)s and s.leased_until > clock_timestamp()) as leased,
+       count(*) filter (where s.share < least(l.tps, l.shares)
+                          and (s.leased_until is null or s.leased_until <= clock_timestamp())) as free,
+       coalesce(jsonb_agg(s.heard) filter (where s.run_id = %(run_id)s and s.heard is not null), '[]') as heard
+from money_limit l left join money_share s on true group by l.tps
 
 -- name: run_is_live
 select exists (select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s)

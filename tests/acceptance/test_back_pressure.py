@@ -100,3 +100,40 @@ def test_a_hold_uses_up_no_patience(database_url: str, money: Money, tmp_path: P
         money.change(unavailable=0)
         its.finish()
         assert its.count("SUCCESS") == 200
+
+
+def test_a_list_of_two_ends_like_a_list_of_a_million_and_says_what_it_waited_for(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    url, settings = "http://127.0.0.1:9", {"BULKPOINT_BREAKER_PATIENCE_S": "5", "BULKPOINT_BACKOFF_S": "0.5"}
+    with crew(database_url, money, tmp_path, members=2, tps=TPS, shares=4, BULKPOINT_MONEY_URL=url, **settings) as its:
+        began, sweeps = time.monotonic(), 0
+        while its.halt() is None and time.monotonic() - began < 30:
+            rows = its.open_rows()
+            for worker in (its.hire(rows[:1], money=url), its.hire(rows[1:], money=url)):
+                worker.assert_ends_well()
+            sweeps += 1
+            time.sleep(0.5)
+        assert sweeps > 2, "the patience counts over sweeps"
+        assert its.halt() == "MONEY_UNAVAILABLE"
+        said = sample_progress(its.connection, its.run.token.campaign_id).waiting
+        assert said is not None
+        assert (said.what, said.url, said.outcome) == ("MONEY_REACHED", url, "NOT_CONNECTED")
+        ((reason,),) = its.query(b"select reason from campaign_run")
+        assert f"money cannot be reached at {url} (connection refused)" in reason
+        assert its.query(b"select count(first_sent_at) from payment where state = 'PENDING'") == [(0,)]
+
+
+def test_a_request_to_wait_for_a_day_ends_the_run_after_its_patience(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=30, tps=TPS, shares=2, BULKPOINT_BREAKER_PATIENCE_S="4") as its:
+        money.change(tps_limit=0, retry_after=86_400)
+        its.hire_each(None, None)
+        its.wait_for(b"select waiting->>'what' = 'MONEY_ASKED' from campaign_run", seconds=8)
+        its.wait_for(b"select halt = 'MONEY_UNAVAILABLE' from campaign_run", seconds=10)
+        ((reason,),) = its.query(b"select reason from campaign_run")
+        assert "money asks to wait until " in reason
+        assert "HTTP 429" in reason
+        its.wait_for_workers()
+        assert its.count("PENDING") == 30

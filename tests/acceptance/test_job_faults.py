@@ -549,7 +549,7 @@ def test_retry_is_refused_where_nothing_matches(troubles: Troubles) -> None:
 def test_after_a_stop_an_outage_kills_and_failures_everybody_is_paid_once(troubles: Troubles) -> None:
     outage = (
         "MONEY_UNAVAILABLE: money has answered nothing usable for longer than BULKPOINT_BREAKER_PATIENCE_S"
-        " (last: TIMED_OUT)"
+        f" ({PATIENCE_S} s): money gives only errors at {troubles.in_the_end.money.url} (no answer in time)"
     )
     assert_runs(
         troubles.in_the_end,

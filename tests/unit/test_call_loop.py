@@ -82,9 +82,6 @@ class Payments:
     def not_sent(self, call: Call[Payment]) -> None:
         self.ends.append(("not sent", call.payment.seq))
 
-    def out_of_patience(self, verdict: Verdict) -> None:
-        self.ends.append(("out of patience", verdict.outcome))
-
     def answered(self, call: Call[Payment], verdict: Verdict) -> None:
         self.calls.append(call)
         self.ends.append((verdict.outcome.value, call.payment.seq))
@@ -94,8 +91,8 @@ def payment(seq: int, *, first_sent_at: float | None = None, last_sent_at: float
     return Payment(seq, f"m-{seq}", 100, "why", uuid.uuid4(), 0, False, None, first_sent_at, last_sent_at)
 
 
-def open_gate(*, rate: int = 10_000, patience_s: float = math.inf) -> LeasedGate:
-    gate = LeasedGate(guard_s=0.01, counts_from="send", patience_s=patience_s)
+def open_gate(*, rate: int = 10_000) -> LeasedGate:
+    gate = LeasedGate(guard_s=0.01, counts_from="send")
     gate.learn(rate=rate, fresh_until=math.inf)
     return gate
 
@@ -207,10 +204,15 @@ def test_a_call_that_failed_without_a_code_has_its_cause_as_code(reply: Reply, c
     assert attempt.code == code
 
 
-def test_the_sink_hears_of_the_end_of_the_patience_before_the_answer_that_ended_it() -> None:
-    payments = Payments(1)
-    loop_of(payments, open_gate(patience_s=-1.0)).turn(Money(lambda _: Reply(500)))
-    assert payments.ends == [("out of patience", Outcome.SERVER_ERROR), ("SERVER_ERROR", 1)]
+def test_the_gate_hears_of_trouble_and_of_usable_answers() -> None:
+    gate = open_gate()
+    loop_of(Payments(1), gate).turn(Money(lambda _: Reply(500)))
+    heard = gate.heard
+    assert (heard.outcome, heard.status, heard.usable_at) == ("SERVER_ERROR", 500, None)
+    assert heard.trouble_at == pytest.approx(boot_clock(), abs=5)
+    loop_of(Payments(1), gate).turn(Money())
+    assert gate.heard.trouble_at is None
+    assert gate.heard.usable_at == pytest.approx(boot_clock(), abs=5)
 
 
 def looked_up(*, sent_ago_s: tuple[float, float], answer_takes_s: float = 0.0) -> Call[Payment]:

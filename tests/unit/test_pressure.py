@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bulkpoint.rules.answers import Overload
+from bulkpoint.rules.answers import Outcome, Overload
 from bulkpoint.rules.gate import Gate
+from bulkpoint.rules.patience import Heard, Patience, Trouble, heard_by_all
 from bulkpoint.rules.pressure import BREAKER_ANSWERS_MIN, BREAKER_WINDOW_S, LAST_ANSWERS, Backpressure, CircuitBreaker
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
 
@@ -41,7 +42,8 @@ def simulate(
     """Shares at full speed against money that lets `allowed` calls in a sliding second, or is `down`."""
     result = Simulated()
     gates = [Gate(guard_s=0.01) for _ in range(SHARES)]
-    pressures = [Backpressure(patience_s=patience_s) for _ in range(SHARES)]
+    pressures = [Backpressure() for _ in range(SHARES)]
+    patience, heard, looked_at = Patience(limit_s=patience_s, backoff_s=3.0), [Heard()] * SHARES, 0.0
     for pressure in pressures:
         pressure.permit(TPS / SHARES)
     handed_over_at = [0.0] * SHARES
@@ -57,13 +59,20 @@ def simulate(
         gate = gates[share]
         if answer is not None:
             result.answers[answer][int(now)] += 1
-            trouble = answer is not Overload.NONE
-            if pressures[share].observe(answer, now, retry_after_s if trouble else None):
-                result.patience_over_at = result.patience_over_at or now
+            if answer is Overload.NONE:
+                heard[share] = heard[share].after_answer(now)
+            else:
+                trouble = Trouble(Outcome.THROTTLED, retry_after_s=retry_after_s)
+                heard[share] = heard[share].after_trouble(trouble, now)
+            pressures[share].observe(answer, now, None if answer is Overload.NONE else retry_after_s)
             continue
+        if now - looked_at >= 1:
+            looked_at = now
+            if patience.look(heard_by_all(heard), tps=TPS, now=now):
+                result.patience_over_at = result.patience_over_at or now
         if now - handed_over_at[share] >= handed_over_every_s:
             handed_over_at[share] = now
-            snapshot, pressures[share] = pressures[share].snapshot(now), Backpressure(patience_s=patience_s)
+            snapshot, pressures[share] = pressures[share].snapshot(now), Backpressure()
             pressures[share].permit(TPS / SHARES)
             if snapshot is not None:
                 pressures[share].take_over(snapshot, now)
@@ -132,7 +141,7 @@ def test_an_outage_beyond_the_patience_is_told(handed_over_every_s: float) -> No
         handed_over_every_s=handed_over_every_s,
     )
     assert got.patience_over_at is not None
-    assert 40 <= got.patience_over_at <= 43
+    assert 40 <= got.patience_over_at <= 43.1
 
 
 def test_a_steady_part_of_failures_costs_no_rate_once_it_is_known() -> None:
@@ -168,25 +177,22 @@ def test_retry_after_of_single_answers_is_their_rows_own() -> None:
     assert pressure.rate(1.0) > 50
 
 
-def test_while_all_is_held_no_patience_is_used_up() -> None:
-    pressure = Backpressure(patience_s=30)
-    pressure.permit(100)
-    assert not pressure.observe(Overload.FAILING, 0.0)
-    pressure.permit(0)
-    pressure.permit(100)
-    assert not pressure.observe(Overload.FAILING, 40.0), "it was the limit that held, not money"
-    assert pressure.observe(Overload.FAILING, 71.0)
-
-
-def test_trouble_after_a_long_silence_is_new_trouble() -> None:
-    pressure = Backpressure(patience_s=30)
-    pressure.permit(100)
-    assert not pressure.observe(Overload.FAILING, 0.0)
-    assert not pressure.observe(Overload.FAILING, 1_000.0)
+def test_trouble_after_a_long_silence_or_a_pause_is_new_trouble() -> None:
+    pressure = pressed()
+    for paused, now in ((False, 1_000.0), (True, 1_040.0)):
+        pressure.observe(Overload.FAILING, now)
+        if paused:
+            pressure.permit(0)
+            pressure.permit(100)
+        for later in (now + 500, now + 502):
+            pressure.observe(Overload.FAILING, later)
+        snapshot = pressure.snapshot(now + 502)
+        assert snapshot is not None
+        assert snapshot.trouble_since == now + 500
 
 
 def test_trouble_that_was_handed_over_long_ago_is_no_trouble_now() -> None:
-    before, after = Backpressure(patience_s=30), Backpressure(patience_s=30)
+    before, after = Backpressure(), Backpressure()
     for pressure in (before, after):
         pressure.permit(100)
     for n in range(20):
@@ -195,7 +201,10 @@ def test_trouble_that_was_handed_over_long_ago_is_no_trouble_now() -> None:
     assert snapshot is not None
     assert snapshot.trouble_since == 1.0
     after.take_over(snapshot, 8_000.0)
-    assert not after.observe(Overload.FAILING, 8_000.5)
+    after.observe(Overload.FAILING, 8_000.5)
+    later = after.snapshot(8_010.0)
+    assert later is not None
+    assert later.trouble_since == 8_000.5
 
 
 def test_single_failures_are_not_handed_over() -> None:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.patience import Waiting, WaitsFor
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration
 from bulkpoint.views.progress import ProgressView, Ticker, live_display, progress_line, show_progress
+from bulkpoint.views.waiting import waiting_words
 
 START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -106,6 +108,7 @@ def test_the_object_has_times_in_utc() -> None:
         "slowed_to": None,
         "money_out_since": None,
         "left_s": None,
+        "waiting": None,
     }
 
 
@@ -161,13 +164,36 @@ def test_what_money_does_to_the_rate_is_said() -> None:
     assert "its job is gone" in said(driver_is_gone=True)
 
 
+def test_what_the_run_waits_for_is_said_with_its_cause_in_both_languages() -> None:
+    since, until = START.timestamp(), (START + timedelta(seconds=200)).timestamp()
+    url = "http://127.0.0.1:9"
+    refused = Waiting(WaitsFor.MONEY_REACHED, since, None, url, "NOT_CONNECTED", "CONNECTION_REFUSED", None)
+    asked = Waiting(WaitsFor.MONEY_ASKED, since, until, url, "THROTTLED", None, 429, 30.0)
+    failing = Waiting(WaitsFor.MONEY_ANSWER, since, None, url, "SERVER_ERROR", "SOMETHING", 503)
+    cases = [
+        (refused, "money cannot be reached at http://127.0.0.1:9 (connection refused)", "연결할 수 없습니다 ("),
+        (asked, "money asks to wait until 18:03:20 (Retry-After 30 s, HTTP 429, too many calls)", "18:03:20까지"),
+        (failing, "money gives only errors at http://127.0.0.1:9 (HTTP 503, SOMETHING)", "오류만"),
+        (Waiting(WaitsFor.SHARE, since), "every share of the limit is leased", "한도의 모든 몫"),
+    ]
+    for waiting, english, korean in cases:
+        ticker = Ticker()
+        ticker.tick(sample(0, run_waiting=waiting._asdict()))
+        progress = ticker.tick(sample(9, run_waiting=waiting._asdict()))
+        assert english in progress_line(progress, "Asia/Seoul")
+        assert korean in waiting_words(waiting, language="ko", timezone="Asia/Seoul")
+        assert english in ProgressView.of(progress, 3, timezone="Asia/Seoul").as_object()["waiting"]["sentence"]
+    gone = sample(9, run_waiting=refused._asdict(), driver_is_gone=True)
+    assert "its job is gone" in progress_line(Ticker().tick(gone), "UTC"), "what a dead driver waited for is old news"
+
+
 def test_a_standstill_says_what_it_waits_for() -> None:
     def said(success: int, **changes: Any) -> str:
         ticker = Ticker()
         ticker.tick(sample(0, success=success, **changes))
         return progress_line(ticker.tick(sample(12, success=success, **changes)), "UTC")
 
-    assert "Spark is starting" in said(0)
+    assert "the first calls are being made" in said(0), "Spark runs once there is a run"
     assert "5 wait for their next try or look-up" in said(99_995)
     assert "wait" not in said(99_995, tps=0), "the limit holds"
     assert "wait" not in said(100_000, state="COMPLETED")

@@ -23,8 +23,9 @@ from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay.claims import FrozenPayment
 from bulkpoint.pay.partition import pay_partition
 from bulkpoint.pay.task import PartitionTask
+from bulkpoint.pay.waits import Waits
 from bulkpoint.rules.lifecycle import RunState
-from bulkpoint.settings import load_settings
+from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import open_payments
 from bulkpoint.store.run import Run, renew_driver
@@ -200,19 +201,22 @@ class Crew:
 
 
 class _Driver(threading.Thread):
-    """Keeps the driver's lease alive, each second."""
+    """Keeps the driver's lease alive and looks at what the run waits for, each second."""
 
-    def __init__(self, database_url: str, run: Run) -> None:
+    def __init__(self, database_url: str, run: Run, settings: Settings) -> None:
         super().__init__(name="driver", daemon=True)
+        self._settings = settings
         self.lost = False
         self._database_url = database_url
         self._run = run
         self._ending = threading.Event()
 
     def run(self) -> None:
+        waits = Waits(self._run, self._settings)
         with connect(self._database_url, name="the test's driver") as connection:
             while not self._ending.wait(1.0):
                 self.lost = self.lost or renew_driver(connection, self._run) is None
+                waits.look(connection)
 
     def end(self) -> None:
         self._ending.set()
@@ -241,7 +245,7 @@ def crew(
     }
     with connect(database_url, name="the test") as connection:
         run = World(connection, tps=tps, shares=shares).campaign(targets).begun().run
-        driver = _Driver(database_url, run)
+        driver = _Driver(database_url, run, load_settings(ours | settings))
         driver.start()
         its = Crew(connection, database_url, money, run, folder, ours | settings, [(-math.inf, tps)])
         try:
