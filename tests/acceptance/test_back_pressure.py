@@ -128,7 +128,7 @@ def test_a_request_to_wait_for_a_day_ends_the_run_after_its_patience(
     database_url: str, money: Money, tmp_path: Path
 ) -> None:
     with crew(database_url, money, tmp_path, members=30, tps=TPS, shares=2, BULKPOINT_BREAKER_PATIENCE_S="4") as its:
-        money.change(tps_limit=0, retry_after=86_400)
+        money.change(too_many=1, retry_after="86400")
         its.hire_each(None, None)
         its.wait_for(b"select waiting->>'what' = 'MONEY_ASKED' from campaign_run", seconds=8)
         its.wait_for(b"select halt = 'MONEY_UNAVAILABLE' from campaign_run", seconds=10)
