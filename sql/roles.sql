@@ -12,8 +12,18 @@ begin
     end loop;
 end $$;
 
--- Looks at everything, changes nothing: the help desk, finance, audit.
-grant select on all tables in schema public to bulkpoint_reader;
+-- What a strict server has taken from PUBLIC. An owner of tables who does not own database and schema gets a warning.
+do $$
+declare
+    groups text := 'bulkpoint_reader, bulkpoint_loader, bulkpoint_operator, bulkpoint_relay';
+begin
+    execute format('grant connect on database %I to %s', current_database(), groups);
+    execute format('grant usage on schema %I to %s', current_schema(), groups);
+    -- `reconcile --settlement` compares in a temporary table.
+    execute format('grant temporary on database %I to bulkpoint_operator', current_database());
+    -- Looks at everything, changes nothing: the help desk, finance, audit.
+    execute format('grant select on all tables in schema %I to bulkpoint_reader', current_schema());
+end $$;
 
 -- Loads targets of campaigns that others created, until the freeze.
 grant select, insert, update, delete on campaign_target to bulkpoint_loader;

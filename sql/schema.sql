@@ -1,6 +1,10 @@
 -- The whole schema as it is now, to be read from top to bottom. Nothing runs this file: the migrations make the tables,
 -- and a test compares their result with this file.
 
+-- The functions below that run with the owner's rights keep this path: our schema, and temporary tables last. Otherwise
+-- a caller's temporary table of the same name would stand for ours, the audit log's head for one.
+select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Campaigns and their targets
 -- ---------------------------------------------------------------------------------------------------------------------

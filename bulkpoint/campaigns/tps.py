@@ -17,10 +17,15 @@ REASON_CHARACTERS_MAX = 500
 
 
 def show_limit(connection: Connection, settings: Settings, *, actor: str) -> Limit:
-    """The limit in force; the first call stores the settings' figure as the first limit."""
-    store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
-    restore_tps_if_due(connection)
-    return store.get_limit(connection)
+    """The limit in force; a look changes nothing, so every login may take it.
+
+    Where none is stored yet: what the settings would make the first one, in this actor's name.
+    """
+    stored = store.limit_in_force(connection)
+    if stored is not None:
+        return stored
+    reason, now = "from the settings, not stored yet", datetime.now(UTC)
+    return Limit(settings.tps, settings.partitions or 1, actor, now, reason, until=None, tps_afterwards=None, leased=[])
 
 
 def change_limit(
@@ -64,7 +69,7 @@ def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None,
 def restore_tps_if_due(connection: Connection) -> bool:
     """Restore the figure of before a temporary one, once its `until` has passed; the first caller after that does it.
 
-    A running job looks every second, and so does every command that shows the limit.
+    A running job looks every second; a command that only shows the limit counts with it, and writes nothing.
     """
     with connection.transaction():
         over = store.lock_limit_that_is_over(connection)

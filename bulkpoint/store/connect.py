@@ -61,6 +61,8 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
             connect_timeout=CONNECT_TIMEOUT_S,
             tcp_user_timeout=TCP_USER_TIMEOUT_MS,
             prepare_threshold=None,
+            # Texts are sent and read in it, whatever a role or PGCLIENTENCODING says.
+            client_encoding="utf8",
         )
     except psycopg.OperationalError as error:
         ruling = ruling_of_refusal(str(error))

@@ -51,6 +51,7 @@ class NewLimit:
 
 
 _LIMIT = Query("get_limit", Limit)
+_IN_FORCE = Query("limit_in_force", Limit)
 _LOCK = Query("lock_limit", LockedLimit)
 _LOCK_OVER = Query("lock_limit_that_is_over", LockedLimit)
 
@@ -63,6 +64,11 @@ def ensure_limit(connection: Connection, *, tps: int, shares: int, actor: str) -
 def get_limit(connection: Connection) -> Limit:
     """The limit as it is. Call ensure_limit first."""
     return _LIMIT.one(connection)
+
+
+def limit_in_force(connection: Connection) -> Limit | None:
+    """The limit that counts now, changing nothing; None where none was stored yet."""
+    return _IN_FORCE.first(connection)
 
 
 def lock_limit(connection: Connection) -> LockedLimit:

@@ -17,15 +17,13 @@ def migrate(conninfo: str, *, before_only: bool = False) -> list[str]:
     """Bring the database to this version's tables; safe to run twice and by two processes at once.
 
     before_only: only what the previous version, which may still be running, can work with. Returns the names of the
-    migrations applied now, in order. Raises RefusedError for a server older than PostgreSQL 15 and for a database that
-    a newer bulkpoint has already changed.
+    migrations applied now, in order. Raises what refuse_unsuitable_server raises, and RefusedError for a database that
+    a newer bulkpoint has already changed, or where this login may not make tables.
     """
     shipped = shipped_migrations()
     wanted = needed(shipped) if before_only else shipped
-    with connect(conninfo) as connection, connection.transaction():
-        if connection.info.server_version < OLDEST_SERVER:
-            version = connection.info.server_version // 10_000
-            raise RefusedError("SERVER_TOO_OLD", version=version, oldest=OLDEST_SERVER // 10_000)
+    with connect(conninfo) as connection, reachable(conninfo), connection.transaction():
+        refuse_unsuitable_server(connection)
         connection.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
         connection.execute(
             "create table if not exists migration"
@@ -39,6 +37,17 @@ def migrate(conninfo: str, *, before_only: bool = False) -> list[str]:
         for name in missing:
             _apply(connection, name)
     return missing
+
+
+def refuse_unsuitable_server(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Raise RefusedError for a server older than PostgreSQL 15, and for a database that cannot hold every member id."""
+    version = connection.info.server_version
+    if version < OLDEST_SERVER:
+        raise RefusedError("SERVER_TOO_OLD", version=version // 10_000, oldest=OLDEST_SERVER // 10_000)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        name = connection.info.dbname
+        raise RefusedError("DATABASE_NOT_UTF8", "make_utf8_database", encoding=encoding, name=name)
 
 
 def _apply(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:

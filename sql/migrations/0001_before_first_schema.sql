@@ -1,6 +1,10 @@
 -- The first schema. sql/schema.sql shows the present one, with the changes of later migrations. A released migration
 -- never changes; a change is a new migration (the rule for their names: bulkpoint/rules/migrations.py).
 
+-- The functions below that run with the owner's rights keep this path: our schema, and temporary tables last. Otherwise
+-- a caller's temporary table of the same name would stand for ours, the audit log's head for one.
+select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Campaigns and their targets
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,15 @@ select tps, shares, set_by, set_at, reason, until, tps_afterwards,
        array(select share::int from live_share where share < shares) as leased
 from money_limit
 
+-- name: limit_in_force
+-- The same, read only: a temporary figure whose time is over counts no more, also where nobody has written that yet.
+select case when over then tps_afterwards else tps end as tps, shares, set_by,
+       case when over then until else set_at end as set_at,
+       case when over then 'the temporary limit is over' else reason end as reason,
+       case when not over then until end as until, case when not over then tps_afterwards end as tps_afterwards,
+       array(select share::int from live_share where share < shares) as leased
+from money_limit, lateral (select coalesce(until <= clock_timestamp(), false) as over) as time
+
 -- name: lock_limit
 select tps, tps_afterwards, set_by from money_limit for update
 

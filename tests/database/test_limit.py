@@ -8,6 +8,7 @@ from bulkpoint.campaigns.tps import change_limit, restore_tps_if_due, show_limit
 from bulkpoint.errors import UsageError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.limit import ensure_limit
 from tests.world.refusals import refused
 
 SETTINGS = load_settings({"BULKPOINT_TPS": "800", "BULKPOINT_PARTITIONS": "3"})
@@ -19,10 +20,13 @@ def set_tps(connection: Connection, tps: int, reason: str | None = None, until: 
     return limit.tps, limit.until, limit.tps_afterwards
 
 
-def test_the_first_look_takes_the_settings_figure_and_later_ones_do_not(connection: Connection) -> None:
+def test_a_look_shows_the_settings_figure_until_one_is_stored_and_stores_nothing(connection: Connection) -> None:
     limit = show_limit(connection, SETTINGS, actor="alice")
     assert (limit.tps, limit.shares, limit.in_use, limit.set_by) == (800, 3, 0, "alice")
-    assert show_limit(connection, load_settings({"BULKPOINT_TPS": "5"}), actor="bob").tps == 800
+    others = load_settings({"BULKPOINT_TPS": "5"})
+    assert show_limit(connection, others, actor="bob").tps == 5
+    ensure_limit(connection, tps=800, shares=3, actor="alice")
+    assert show_limit(connection, others, actor="bob").tps == 800
 
 
 def test_a_change_has_its_audit_row_and_its_event(connection: Connection) -> None:
@@ -42,7 +46,7 @@ def test_a_temporary_figure_keeps_what_comes_back_also_over_a_second_one(connect
 
 
 def test_the_permits_of_shares_that_someone_holds_are_in_use(connection: Connection) -> None:
-    show_limit(connection, SETTINGS, actor="alice")
+    ensure_limit(connection, tps=800, shares=3, actor="alice")
     connection.execute(
         "insert into money_share (share, leased_until) values"
         " (0, clock_timestamp() + interval '3 s'), (1, null), (2, clock_timestamp() - interval '1 s')"
@@ -71,6 +75,7 @@ def test_a_temporary_figure_gives_way_to_the_former_one_when_its_time_is_over(co
     connection.execute("update money_limit set until = clock_timestamp() - interval '1 ms'")
     limit = show_limit(connection, SETTINGS, actor="bob")
     assert (limit.tps, limit.until, limit.tps_afterwards) == (800, None, None)
+    assert restore_tps_if_due(connection)
     last = connection.execute("select data from outbox_event order by event_no desc limit 1").fetchone()
     assert last is not None
     assert (last[0]["tps_before"], last[0]["tps"]) == (200, 800)

@@ -10,11 +10,9 @@ import pytest
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.rights import change_rights
 from bulkpoint.campaigns.runs import end_run
-from bulkpoint.campaigns.tps import show_limit
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
-from bulkpoint.settings import load_settings
 from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
@@ -178,4 +176,46 @@ def test_a_reader_reads_all_and_is_refused_in_a_sentence_where_it_would_write(
             refused(r"refuses this login: permission denied for .*docs/access\.md"),
             reachable(database_url),
         ):
-            show_limit(kim, load_settings({}), actor="Kim")
+            ensure_limit(kim, tps=5, shares=1, actor="Kim")
+
+
+# Tables in which an operator adds rows, and changes none of them whole.
+WRITTEN_ONCE = {"campaign", "payment_attempt", "campaign_progress", "audit_event", "audit_head", "outbox_event"}
+WRITTEN_ONCE |= {"operator_right", "migration"}
+GROUPS = ["bulkpoint_reader", "bulkpoint_loader", "bulkpoint_operator", "bulkpoint_relay"]
+
+
+@pytest.fixture
+def granted(owner: Connection) -> set[tuple[str, str, str]]:
+    """Group, table and privilege, of whole tables and views, whoever made them: also those that come later."""
+    World(owner).campaign().begun()  # with its partitions
+    found = owner.execute(
+        "select grantee, table_name, privilege_type from information_schema.role_table_grants"
+        " where grantee like 'bulkpoint%%' and grantee = any(%s)",
+        (GROUPS,),
+    ).fetchall()
+    return {(group, table, privilege) for group, table, privilege in found}
+
+
+def test_no_group_may_do_more_than_its_part_in_any_table(granted: set[tuple[str, str, str]]) -> None:
+    assert {privilege for _, _, privilege in granted} == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert {privilege for group, _, privilege in granted if group == "bulkpoint_reader"} == {"SELECT"}
+    assert {table for group, table, how in granted if group == "bulkpoint_loader" and how != "SELECT"} == {
+        "campaign_target"
+    }
+    deletes = {(group, table) for group, table, privilege in granted if privilege == "DELETE"}
+    assert deletes == {("bulkpoint_loader", "campaign_target"), ("bulkpoint_operator", "money_share")}
+    assert not {table for _, table, privilege in granted if privilege == "UPDATE"} & WRITTEN_ONCE
+
+
+def test_a_temporary_table_of_a_callers_never_stands_for_ours(owner: Connection, database_url: str) -> None:
+    """Functions that run with the owner's rights look for tables in our schema, and only then where all may write."""
+    with login(owner, database_url, "bulkpoint_operator") as kim:
+        kim.execute("create temporary table audit_head as select * from audit_head")
+        kim.execute("create temporary table campaign as select * from campaign")
+        kim.execute("grant all on audit_head, campaign to public")
+        kim.execute(
+            "insert into audit_event (os_user, host, actor, action) values ('kim', 'host', 'Kim', 'campaign.created')"
+        )
+        assert kim.execute("select audit_no from pg_temp.audit_head").fetchone() == (0,)
+    assert owner.execute("select audit_no from audit_head").fetchone() == (1,)
