@@ -46,7 +46,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, connect
+from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, connect
 from bulkpoint.store.jdbc import reader_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
@@ -255,7 +255,7 @@ class Driver:
         return f"{FAILED_WAVES_MAX} {waves} in a row failed in Spark; {why}"
 
     def _why_nothing_moves(self, standstill: "Standstill") -> str:
-        why = self._heartbeat.waits.reason() or "its payments are still claimed by another worker"
+        why = self._heartbeat.waits.reason() or self._failure or "its payments are still claimed by another worker"
         return f"{Halt.STALLED.value}: {standstill.sweeps} sweeps in {standstill.spent_s:.0f} s sent nothing: {why}"
 
     def _pay_wave_if_running(self, wave: Wave, *, of: int) -> "WaveEnd":
@@ -267,6 +267,14 @@ class Driver:
         """One Spark job. What it paid is recorded even where Spark gave it up."""
         context = self._job.spark.sparkContext
         context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run_no}", name)
+        gives_up_at = time.monotonic() + PATIENCE_S / FAILED_WAVES_MAX
+        while (ended := self._try_wave(wave, name)) is None:
+            if time.monotonic() > gives_up_at or self._heartbeat.over.wait(DATABASE_PAUSE_S):
+                return WaveEnd(paid=False)
+        return ended
+
+    def _try_wave(self, wave: Wave, name: str) -> "WaveEnd | None":
+        """The same; None where Spark could not read the payments, which waiting may help."""
         try:
             partitions = self._read(wave).repartition(self._job.shares)
             with self._heartbeat.waits.tasks():
@@ -277,12 +285,10 @@ class Driver:
             why = trouble_of_spark(str(error))
             self._failure = None if why is None else sentence(why)
             say(f"{name} failed: {self._failure or str(error).strip().splitlines()[0]}")
-            if is_of_database(why):  # asked again at once, it would only be refused again
-                self._heartbeat.over.wait(DATABASE_PAUSE_S)
-            return WaveEnd(paid=False)
+            return None if is_of_database(why) else WaveEnd(paid=False)
         troubles = [report.trouble for report in reports if report.trouble is not None]
+        self._failure = troubles[0] if troubles else None
         if troubles:
-            self._failure = troubles[0]
             say(f"{name} is not paid to its end: {self._failure}")
         return WaveEnd(paid=not troubles, sent=sum(report.sent for report in reports))
 

@@ -73,7 +73,8 @@ class Lease:
     promises: what to rely on now; a change in the database that makes it stricter arrives with the next renewal.
     clock: converts an instant of this worker's clock to the database's seconds since 1970. The offset is measured
     before the first send, so that the stamps of one share never jump. trouble: what ended the renewals though nobody
-    asked for it; the gate is closed then, and the share expires by itself where it cannot be released.
+    asked for it; the gate is closed then, and the share expires by itself where it cannot be released. link: connected
+    already, for the renewals.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Lease:
         gate: LeasedGate,
         *,
         clock: DatabaseClock,
+        link: Link | None = None,
     ) -> None:
         self.token = token
         self.gate = gate
@@ -103,6 +105,7 @@ class Lease:
             every_s=RENEW_EVERY_S,
             answer_s_max=ANSWER_S_MAX,
             on_trouble=self._renewals_ended,
+            link=link,
         )
         self._first_answer.wait(OWN_S)
 
@@ -189,8 +192,15 @@ class Lease:
         self.gate.close()
 
 
-def take_share(connection: Connection, terms: LeaseTerms, make_gate: Callable[[], LeasedGate]) -> Lease | None:
-    """Acquire a free share and begin renewing it; None while no share is free."""
+def renewing_link(terms: LeaseTerms) -> Link:
+    """A link for the renewals of a lease, not connected yet."""
+    return Link(terms.conninfo, name=terms.name, answer_s_max=ANSWER_S_MAX, patience_s=0)
+
+
+def take_share(
+    connection: Connection, terms: LeaseTerms, make_gate: Callable[[], LeasedGate], link: Link | None = None
+) -> Lease | None:
+    """Acquire a free share and begin renewing it, by `link` where it is given; None while no share is free."""
     asked_at = boot_clock()
     acquired = acquire_share(connection, terms.run, uuid4(), lease_s=terms.in_database_s)
     if acquired is None:
@@ -200,7 +210,7 @@ def take_share(connection: Connection, terms: LeaseTerms, make_gate: Callable[[]
     gate.remember([clock.instant(at) for at in acquired.sent_at])
     if acquired.pressure is not None:
         gate.take_over(_shifted(PressureSnapshot(**acquired.pressure), clock.instant))
-    return Lease(terms, acquired.token, gate, clock=clock)
+    return Lease(terms, acquired.token, gate, clock=clock, link=link)
 
 
 def _shifted(pressure: PressureSnapshot, to_other_clock: Callable[[float], float]) -> PressureSnapshot:

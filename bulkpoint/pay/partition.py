@@ -23,15 +23,16 @@ from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.in_hand import PaymentsInHand
-from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
+from bulkpoint.pay.lease import Lease, LeaseTerms, renewing_link, take_share
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import PaymentSink, Sender
 from bulkpoint.pay.task import PartitionTask, Payment
 from bulkpoint.rules.answers import Halt
+from bulkpoint.rules.connections import PARTITION_CONNECTIONS
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.retry import RetryPolicy
-from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, first_line
+from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, first_line
 from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 # The main thread checks its queues this often.
 TICK_S = 0.01
 SHARE_POLL_S = 0.3
+# A partition without connections looks about so often whether another one has given some back.
+CONNECT_AGAIN_S = 2.0
 ANSWER_S_MAX = 5.0
 # Claimed and not yet sent: about a second of permits, and never more than this.
 AHEAD_ROWS_MAX = 4_000
@@ -63,10 +66,15 @@ def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> It
             partition.pay(Rows(batches))
     except (DatabaseAwayError, RefusedError) as error:
         trouble = sentence(error, timezone=job.settings.timezone)
-        sys.stderr.write(f"bulkpoint: a partition ends: {trouble}\n")
+        say(f"a partition ends: {trouble}")
     report = {"taken": [partition.taken], "sent": [partition.sent], "trouble": [trouble]}
     schema = pa.schema([("taken", pa.int64()), ("sent", pa.int64()), ("trouble", pa.string())])
     yield pa.RecordBatch.from_pydict(report, schema=schema)
+
+
+def say(line: str) -> None:
+    """One line for the log of the job, or of the executor."""
+    sys.stderr.write(f"bulkpoint: {line}\n")
 
 
 class Partition:
@@ -82,6 +90,7 @@ class Partition:
         self._call_terms = CallTerms.of(job.run.campaign_id, settings)
         self._retry = RetryPolicy(settings.retries, settings.backoff_s, random.random)
         self._link = Link(job.conninfo, name=name, answer_s_max=ANSWER_S_MAX)
+        self._renewals = renewing_link(self._lease_terms)  # another one for each lease
         self._recorder = Recorder(job.conninfo, name, job.run)
 
     def __enter__(self) -> Self:
@@ -92,6 +101,7 @@ class Partition:
             self._recorder.close()
         finally:
             self._link.close()
+            self._renewals.close()  # a lease closes it by itself; it is still ours where no share was free
 
     def pay(self, rows: Rows) -> None:
         """Lease a share, and another when that one is lost or moved away, until the rows or the run have ended."""
@@ -114,6 +124,7 @@ class Partition:
 
     def _wait_for_share(self) -> Lease | None:
         """The next free share; None when the run is over."""
+        self._connect_all()
         while True:
             lease = self._link.ask(self._take_share)
             if lease is not None:
@@ -123,7 +134,36 @@ class Partition:
             time.sleep(SHARE_POLL_S)
 
     def _take_share(self, connection: Connection) -> Lease | None:
-        return take_share(connection, self._lease_terms, self._call_terms.make_gate)
+        return take_share(connection, self._lease_terms, self._call_terms.make_gate, self._renewals)
+
+    def _connect_all(self) -> None:
+        """Have every connection that sending takes, or none, so that partitions never wait for one another's.
+
+        Where the server has too few, some shares send and other partitions wait here for what they give back, for as
+        long as for a database that is away; their rows are left for a sweep. Raises DatabaseAwayError after that.
+        """
+        self._renewals = renewing_link(self._lease_terms)
+        gives_up_at: float | None = None
+        while True:
+            try:
+                self._link.open()
+                self._recorder.connect()
+                self._renewals.open()
+            except DatabaseAwayError as error:
+                self._disconnect_all()
+                if gives_up_at is None:
+                    gives_up_at = time.monotonic() + PATIENCE_S
+                    say(f"a partition waits for its {PARTITION_CONNECTIONS} connections: {sentence(error)}")
+                if time.monotonic() > gives_up_at:
+                    raise
+                time.sleep(CONNECT_AGAIN_S * (0.5 + random.random()))  # noqa: S311 (so that one of them is first)
+            else:
+                return
+
+    def _disconnect_all(self) -> None:
+        self._link.close()
+        self._recorder.disconnect()
+        self._renewals.close()
 
     def _give_up(self, work: "LeaseWork", rows: Rows) -> None:
         """Join the sender, write the results of its calls, and only then release the share."""

@@ -46,6 +46,16 @@ class Recorder:
         self._thread = threading.Thread(target=self._write_for_ever, name="recorder", daemon=True)
         self._thread.start()
 
+    def connect(self) -> None:
+        """Have a connection before there is a result to write. Raises DatabaseAwayError at once."""
+        with self._writing:
+            self._link.open()
+
+    def disconnect(self) -> None:
+        """Leave the connection to another partition; the next result takes one again."""
+        with self._writing:
+            self._link.close()
+
     def add(self, attempt: Attempt | None, change: Change) -> None:
         """Add one call's attempt, if it left, and its payment's new values."""
         self._waiting.append((attempt, change))

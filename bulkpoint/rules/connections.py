@@ -8,8 +8,6 @@ COMMAND_CONNECTIONS = 3
 PARTITION_CONNECTIONS = 3
 # Connections that Spark opens at the same time to read one wave; the next wave is read while one is paid.
 READERS_MAX = 4
-# Sending with fewer shares works: partitions without connections wait for one another's.
-SHARES_MIN = 1
 
 
 def readers(shares: int) -> int:
@@ -17,17 +15,17 @@ def readers(shares: int) -> int:
     return min(shares, READERS_MAX)
 
 
-def connections_needed(shares: int) -> int:
+def connections_needed(shares: int, slots: int | None = None) -> int:
     """At the same time, at most, for a run whose every share sends.
 
-    A partition that has no share yet keeps one connection: there is one such slot more than shares, or it reads.
+    slots: tasks that Spark runs at the same time, one more than shares by default. A task that waits for a share to be
+    free has its connections already; there are never more tasks than those of two waves. While Spark reads, the slot
+    of each reader pays nothing.
     """
-    return DRIVER_CONNECTIONS + COMMAND_CONNECTIONS + PARTITION_CONNECTIONS * shares + max(1, readers(shares))
+    tasks = min(shares + 1 if slots is None else max(slots, shares), 2 * shares)
+    return DRIVER_CONNECTIONS + COMMAND_CONNECTIONS + PARTITION_CONNECTIONS * tasks
 
 
 def shares_possible(connections: int) -> int:
     """How many shares can send with so many connections; 0 where not even one can."""
-    shares = 0
-    while connections_needed(shares + 1) <= connections:
-        shares += 1
-    return shares
+    return max(0, (connections - DRIVER_CONNECTIONS - COMMAND_CONNECTIONS) // PARTITION_CONNECTIONS - 1)

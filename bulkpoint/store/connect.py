@@ -186,6 +186,8 @@ class PeriodicLink:
     `turn` returns whether to go on. Its link asks each question once: `turn` itself handles DatabaseAwayError, and may
     wait for the next turn. Any other error ends the turns: it is kept as `trouble`, and `on_trouble` is called with it,
     in this thread, so that the owner does not go on as if the turns went on.
+
+    link: one that is connected already, without patience; it is this thread's from now on.
     """
 
     def __init__(
@@ -198,12 +200,13 @@ class PeriodicLink:
         every_s: float,
         answer_s_max: float,
         on_trouble: Callable[[Exception], None],
+        link: Link | None = None,
     ) -> None:
         self.trouble: Exception | None = None
         self._turn = turn
         self._every_s = every_s
         self._on_trouble = on_trouble
-        self._link = Link(conninfo, name=name, answer_s_max=answer_s_max, patience_s=0)
+        self._link = link or Link(conninfo, name=name, answer_s_max=answer_s_max, patience_s=0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
         self._thread.start()

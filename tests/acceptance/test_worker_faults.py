@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 
+from bulkpoint.store.connect import Connection
+from tests.world.logins import Login, new_login
 from tests.world.money import Money
 from tests.world.stalling_proxy import StallingProxy
 from tests.world.waiting import sleep_until
@@ -221,6 +223,82 @@ def test_while_the_database_stays_away_nothing_is_sent_and_when_it_is_back_the_w
         assert its.count("SUCCESS") > 600, "they went on by themselves"
         its.finish()
         assert its.count("SUCCESS") == 900
+
+
+@pytest.fixture
+def login(connection: Connection, database_url: str) -> Iterator[Login]:
+    """What the workers connect as."""
+    with new_login(connection, database_url) as login:
+        login.only_what_is_granted()
+        yield login
+
+
+def test_while_the_database_is_read_only_nothing_is_sent_and_then_the_workers_go_on(
+    database_url: str, money: Money, login: Login, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=900, tps=300, shares=2) as its:
+        first_two = its.hire_each(login.url, login.url)
+        wait_for_both(its)
+        login.read_only(True)
+        away_at = time.time()
+        sleep_until(away_at + 4.0)  # longer than a share is owned
+        assert money.last_arrival().timestamp() <= away_at + 1.0 + stalled_s(money)
+        login.read_only(False)
+        for worker in first_two:
+            worker.assert_ends_well()
+        assert its.count("SUCCESS") > 600, "they went on by themselves"
+        its.finish()
+        assert its.count("SUCCESS") == 900
+
+
+def test_a_permission_revoked_in_mid_run_halts_it_with_the_sentence_and_loses_no_result(
+    database_url: str, money: Money, login: Login, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=900, tps=300, shares=2) as its:
+        its.hire_each(login.url, login.url)
+        wait_for_both(its)
+        login.revoke("insert on payment_attempt")
+        revoked_at = time.time()
+        its.wait_for(b"select halt = 'DATABASE_REFUSED' from campaign_run", seconds=4)
+        ((reason,),) = its.query(b"select reason from campaign_run")
+        assert "permission denied for table payment_attempt" in reason
+        assert "docs/access.md" in reason, "what to do"
+        sleep_until(revoked_at + 3.0)
+        assert money.last_arrival().timestamp() <= revoked_at + 1.5 + stalled_s(money)
+        login.grant("insert on payment_attempt")
+        its.wait_for_workers()  # and the promises: each call that money saw is recorded
+        assert its.count("PROCESSING") == 0
+        assert its.count("PENDING") > 300
+
+
+@pytest.mark.parametrize("table", ["money_share", "payment"])
+def test_a_permission_that_renewals_or_claims_need_halts_the_run_in_the_same_way(
+    table: str, database_url: str, money: Money, login: Login, tmp_path: Path
+) -> None:
+    with crew(database_url, money, tmp_path, members=900, tps=300, shares=1) as its:
+        its.hire(database=login.url)
+        its.wait_for_sends(1)
+        login.revoke(f"update on {table}")
+        its.wait_for(b"select halt = 'DATABASE_REFUSED' from campaign_run", seconds=4)
+        login.grant(f"update on {table}")
+        its.wait_for_workers()
+        assert f"permission denied for table {table}" in its.query(b"select reason from campaign_run")[0][0]
+        assert its.count("PENDING") > 300
+
+
+def test_with_connections_for_one_worker_two_of_them_pay_one_after_the_other(
+    database_url: str, money: Money, login: Login, tmp_path: Path
+) -> None:
+    login.alter("connection limit 4")
+    with crew(database_url, money, tmp_path, members=400, tps=300, shares=2) as its:
+        both = its.hire_each(login.url, login.url)
+        for worker in both:
+            worker.assert_ends_well()
+        assert its.count("SUCCESS") == 400, "the other one waited, and then paid its rows"
+        its.finish()
+        said = "".join(log.read_text() for log in tmp_path.glob("worker-*.log"))
+        assert "a partition waits for its 3 connections" in said
+        assert "Traceback" not in said
 
 
 # Money

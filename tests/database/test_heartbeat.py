@@ -8,14 +8,16 @@ from time import monotonic, sleep
 import pytest
 
 from bulkpoint.campaigns.tps import set_tps
+from bulkpoint.errors import RefusedError
 from bulkpoint.pay import heartbeat
 from bulkpoint.pay.heartbeat import EARLY_CHECK_ROWS, Heartbeat
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.settings import load_settings
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, DatabaseAwayError
 from bulkpoint.store.limit import get_limit
 from bulkpoint.store.run import Run
 from tests.world.campaigns import Campaign, World
+from tests.world.logins import Login, new_login
 from tests.world.waiting import wait_for
 
 TARGETS = 2 * EARLY_CHECK_ROWS
@@ -173,3 +175,78 @@ def test_a_heart_that_breaks_halts_the_run_with_its_reason_and_keeps_the_lease_f
         assert not one.heart.lost, "the driver can still end the run"
     row = connection.execute("select reason from campaign_run").fetchone()
     assert row == ("DEFECT: the driver's heartbeat broke: DefectError: the limit has two rows",)
+
+
+# The database is away, or refuses
+
+
+@pytest.fixture
+def login(connection: Connection, database_url: str) -> Iterator[Login]:
+    with new_login(connection, database_url) as login:
+        login.only_what_is_granted()
+        yield login
+
+
+def renewed(connection: Connection) -> bool:
+    row = connection.execute("select driver_until > clock_timestamp() + interval '10 s' from campaign_run").fetchone()
+    return row == (True,)
+
+
+def test_a_driver_goes_on_when_its_database_was_away_for_longer_than_its_lease(
+    connection: Connection, campaign: Campaign, login: Login
+) -> None:
+    with beating(login.url, campaign.run) as one:
+        login.read_only(True)
+        wait_for(lambda: one.heart.database_is_away, "a beat that cannot write")
+        campaign.without_driver()
+        sleep(0.3)
+        login.read_only(False)
+        wait_for(lambda: renewed(connection), "the lease, taken up again")
+        wait_for(lambda: not one.heart.database_is_away, "a whole beat")
+        assert not one.heart.lost
+        assert not one.heart.over.is_set()
+        assert one.heart.trouble is None
+
+
+def test_a_driver_whose_run_was_taken_over_while_its_database_was_away_has_lost_it(
+    connection: Connection, campaign: Campaign, login: Login
+) -> None:
+    with beating(login.url, campaign.run) as one:
+        login.read_only(True)
+        wait_for(lambda: one.heart.database_is_away, "a beat that cannot write")
+        campaign.without_driver()
+        another = World(connection, shares=campaign.world.shares)
+        Campaign(another, campaign.id).begun("RESUME")
+        login.read_only(False)
+        wait_for(lambda: one.heart.lost, "the driver to learn it")
+        assert one.heart.over.is_set()
+    states = connection.execute("select state::text from campaign_run order by run_no").fetchall()
+    assert states == [("FAILED",), ("RUNNING",)]
+
+
+def test_a_database_that_stays_away_for_longer_than_the_patience_ends_the_work(
+    connection: Connection, campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "PATIENCE_S", 0.5)
+    with beating(login.url, campaign.run) as one:
+        login.read_only(True)
+        wait_for(one.heart.over.is_set, "the end of the patience")
+        assert isinstance(one.heart.trouble, DatabaseAwayError)
+        assert not one.heart.lost
+        wait_for(lambda: one.cancelled_at, "the end of what waits in Spark")
+
+
+def test_a_permission_that_a_beat_needs_ends_the_work_at_once_and_says_which(
+    connection: Connection, campaign: Campaign, login: Login
+) -> None:
+    with beating(login.url, campaign.run, BULKPOINT_PROGRESS_SECONDS="0.1") as one:
+        wait_for(lambda: connection.execute("select count(*) from campaign_progress").fetchone() != (0,), "a sample")
+        login.revoke("insert on campaign_progress")
+        wait_for(one.heart.over.is_set, "the end of the work")
+        assert isinstance(one.heart.trouble, RefusedError)
+        assert halt_of(connection) == "DATABASE_REFUSED"
+    row = connection.execute("select reason from campaign_run").fetchone()
+    assert row is not None
+    assert row[0].startswith("DATABASE_REFUSED: The database ")
+    assert "permission denied for table campaign_progress" in row[0]
+    assert "docs/access.md" in row[0], "what to do"

@@ -1,14 +1,11 @@
 """Connections that outlast their loss: a thread's turns on a link of its own, each question asked once a turn."""
 
-import itertools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -20,6 +17,7 @@ from bulkpoint.rules.invariants import DefectError
 from bulkpoint.store import connect as connect_module
 from bulkpoint.store import session
 from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, PeriodicLink, connect
+from tests.world.logins import Login, new_login
 from tests.world.refusals import refused
 from tests.world.waiting import wait_for
 
@@ -138,40 +136,10 @@ def test_a_turn_that_raises_ends_the_turns_and_its_owner_hears_why(
 # What a DBA does to the server, the database or the login
 
 
-class Login:
-    """A login of its own for a test, which a DBA changes in mid-run."""
-
-    def __init__(self, owner: Connection, database_url: str) -> None:
-        self.name = f"payer_{next(NUMBERS)}"
-        self._owner = owner
-        address = urlsplit(database_url)
-        password = passfile_password(database_url)
-        owner.execute(f"create role {self.name} login superuser password '{password}'".encode())
-        self.passfile_line = f"{address.hostname}:{address.port}:*:{self.name}:{password}\n"
-        self.without_password = make_conninfo(database_url, user=self.name)
-        self.url = make_conninfo(self.without_password, password=password)
-
-    def alter(self, what: str) -> None:
-        self._owner.execute(f"alter role {self.name} {what}".encode())
-
-    def drop(self) -> None:
-        sessions = "select pg_terminate_backend(pid) from pg_stat_activity where usename = %s"
-        self._owner.execute(sessions, (self.name,))
-        self._owner.execute(f"drop owned by {self.name}; drop role {self.name}".encode())
-
-
-NUMBERS = itertools.count(1)
-
-
-def passfile_password(database_url: str) -> str:
-    return Path(os.environ["PGPASSFILE"]).read_text().strip().splitlines()[0].rpartition(":")[2]
-
-
 @pytest.fixture
 def login(connection: Connection, database_url: str) -> Iterator[Login]:
-    login = Login(connection, database_url)
-    yield login
-    login.drop()
+    with new_login(connection, database_url) as login:
+        yield login
 
 
 def soon(link: Link, statement: str) -> list[tuple[Any, ...]]:
@@ -205,6 +173,14 @@ def test_a_database_that_turns_read_only_is_waited_for_on_a_new_connection(
     timer.join()
     assert len(rows) == 1
     assert connection.execute("select count(*) from t").fetchone() == (1,), "once"
+
+
+def test_a_session_that_turns_read_only_is_given_up_for_another_one(connection: Connection, database_url: str) -> None:
+    """As with a switch-over that leaves the old node readable: a new connection may reach the new primary."""
+    connection.execute("create table t ()")
+    link = Link(database_url, name="the test", answer_s_max=5, patience_s=20)
+    link.open().execute("set default_transaction_read_only = on")
+    assert soon(link, "insert into t default values returning 1") == [(1,)]
 
 
 def test_a_database_that_stays_read_only_is_named_so(login: Login) -> None:
@@ -333,7 +309,7 @@ def test_a_password_that_changed_is_read_anew_for_the_next_connection(
     passfile = tmp_path / "pgpass"
     passfile.write_text(login.passfile_line)
     passfile.chmod(0o600)
-    url = make_conninfo(login.without_password, passfile=str(passfile))
+    url = make_conninfo(login.address, passfile=str(passfile))
     link = Link(url, name="the test", answer_s_max=5, patience_s=20)
     backend = link.ask(ask_backend)
     login.alter("password 'another'")

@@ -1,5 +1,6 @@
 """The recorder: one result that the database will not have costs no other its record, whatever is wrong with it."""
 
+import threading
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,8 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt, Change
 from bulkpoint.store.share import ShareToken
 from tests.world.campaigns import Campaign, World
+from tests.world.logins import new_login
+from tests.world.refusals import refused
 
 TARGETS = 40
 
@@ -98,3 +101,39 @@ def test_a_defect_in_the_recorder_is_raised_where_its_results_are_waited_for_and
     recorder.trouble = None
     recorder.close()
     assert connection.execute("select count(*) from payment where state = 'FAILED'").fetchone() == (1,)
+
+
+def test_results_that_a_revoked_permission_keeps_out_are_kept_and_written_when_it_is_back(
+    database_url: str, connection: Connection, campaign: Campaign, token: ShareToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpoint.pay.recorder.REFUSED_AGAIN_S", 0.05)
+    with new_login(connection, database_url) as login:
+        login.only_what_is_granted()
+        recorder = Recorder(login.url, "the test", campaign.run.token)
+        login.revoke("insert on payment_attempt")
+        for seq in range(1, TARGETS + 1):
+            recorder.add(attempt(seq), failed(seq, token, "no"))
+        with refused("permission denied for table payment_attempt.*docs/access.md"):
+            recorder.flush()
+        assert connection.execute("select count(*) from payment where state = 'FAILED'").fetchone() == (0,)
+        timer = threading.Timer(0.3, login.grant, ("insert on payment_attempt",))
+        timer.start()
+        recorder.close()
+        timer.join()
+    assert connection.execute("select count(*) from payment_attempt").fetchone() == (TARGETS,)
+    campaign.assert_sums_hold()
+
+
+def test_results_that_nobody_lets_in_within_the_patience_end_the_recorder_with_the_reason(
+    database_url: str, connection: Connection, campaign: Campaign, token: ShareToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpoint.pay.recorder.REFUSED_AGAIN_S", 0.05)
+    monkeypatch.setattr("bulkpoint.pay.recorder.PATIENCE_S", 0.3)
+    with new_login(connection, database_url) as login:
+        login.only_what_is_granted()
+        recorder = Recorder(login.url, "the test", campaign.run.token)
+        login.revoke("insert on payment_attempt")
+        recorder.add(attempt(1), failed(1, token, "no"))
+        with refused("permission denied for table payment_attempt"):
+            recorder.close()
+    assert connection.execute("select state::text from payment where seq = 1").fetchone() == ("PROCESSING",)

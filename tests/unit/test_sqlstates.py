@@ -92,11 +92,12 @@ def test_every_cause_of_a_database_is_used() -> None:
 
 
 def test_what_a_run_needs_is_counted_and_fewer_connections_mean_fewer_shares() -> None:
-    assert connections_needed(1) == 6 + 3 + 1
-    assert connections_needed(4) == 6 + 3 * 4 + 4
-    assert connections_needed(64) == 6 + 3 * 64 + 4, "Spark's readers are few, however many shares there are"
+    assert connections_needed(1) == 6 + 3 * 2
+    assert connections_needed(4) == 6 + 3 * 5
+    assert connections_needed(4, slots=4) == 6 + 3 * 4
+    assert connections_needed(4, slots=64) == 6 + 3 * 8, "of two waves"
     for shares in range(1, 30):
         assert shares_possible(connections_needed(shares)) == shares
         assert shares_possible(connections_needed(shares) - 1) == shares - 1
-        assert readers(shares) <= shares
+        assert readers(shares) <= min(shares, 4)
     assert shares_possible(0) == 0

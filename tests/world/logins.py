@@ -1,0 +1,67 @@
+"""A database login of a test's own, with what a DBA does to it while it is used."""
+
+import itertools
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from psycopg.conninfo import make_conninfo
+
+from bulkpoint.store.connect import Connection
+
+_NUMBERS = itertools.count(os.getpid() * 1_000)
+
+
+class Login:
+    """A superuser, until a test alters that. url: with its password; address: without."""
+
+    def __init__(self, owner: Connection, database_url: str) -> None:
+        self.name = f"payer_{next(_NUMBERS)}"
+        self._owner = owner
+        password = secrets.token_hex(8)
+        self._do(f"create role {self.name} login superuser password '{password}'")
+        at = urlsplit(database_url)
+        self.passfile_line = f"{at.hostname}:{at.port}:*:{self.name}:{password}\n"
+        self.address = make_conninfo(database_url, user=self.name)
+        self.url = make_conninfo(self.address, password=password)
+
+    def alter(self, what: str) -> None:
+        """For its next sessions."""
+        self._do(f"alter role {self.name} {what}")
+
+    def only_what_is_granted(self) -> None:
+        """No superuser, but it may use every table as it is now."""
+        self.alter("nosuperuser")
+        self._do(f"grant select, insert, update, delete on all tables in schema public to {self.name}")
+        self._do(f"grant usage on all sequences in schema public to {self.name}")
+
+    def revoke(self, what: str) -> None:
+        self._do(f"revoke {what} from {self.name}")
+
+    def grant(self, what: str) -> None:
+        self._do(f"grant {what} to {self.name}")
+
+    def cut(self) -> None:
+        """End all its sessions, as a failover does."""
+        self._owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (self.name,))
+
+    def read_only(self, on: bool) -> None:
+        """As a primary that is one no more."""
+        self.alter(f"set default_transaction_read_only = {'on' if on else 'off'}")
+        self.cut()
+
+    def _do(self, statement: str) -> None:
+        self._owner.execute(statement.encode())
+
+
+@contextmanager
+def new_login(owner: Connection, database_url: str) -> Iterator[Login]:
+    """It goes with the block."""
+    login = Login(owner, database_url)
+    try:
+        yield login
+    finally:
+        login.cut()
+        owner.execute(f"drop owned by {login.name}; drop role {login.name}".encode())
