@@ -75,6 +75,19 @@ def _timezone(name: str) -> str:
     return name
 
 
+def _secret_files(value: str) -> str:
+    """The same files, with absolute paths."""
+    names = set[str]()
+    files = []
+    for part in value.split(","):
+        name, _, path = part.strip().partition("=")
+        if not (re.fullmatch(r"[A-Za-z_]\w*", name) and path.strip()) or name == "token" or name in names:
+            raise InvalidSettingError("SETTING_NOT_SECRET_FILES")
+        names.add(name)
+        files.append(f"{name}={_absolute(Path(path.strip()))}")
+    return ",".join(files)
+
+
 _Whole = Annotated[int, BeforeValidator(_not_a_boolean)]
 _Number = Annotated[float, BeforeValidator(_not_a_boolean)]
 _File = Annotated[Path, AfterValidator(_absolute)]
@@ -100,6 +113,9 @@ class Settings(BaseSettings):
         "http://127.0.0.1:9090", description="Address of the money API; https, except on this machine"
     )
     money_token_file: _File | None = Field(None, description="File with the bearer token for the money API")
+    money_secret_files: Annotated[str, AfterValidator(_secret_files)] | None = Field(
+        None, description="Files with more secrets for an adapter of one's own, as name=/path,name2=/path2"
+    )
     money_ca_file: _File | None = Field(
         None, description="File with the CA certificates to check the money API's by (PEM)"
     )
@@ -358,6 +374,20 @@ def _wrong_with_secret(secret: bytes) -> Refusal | None:
     return None
 
 
+def money_secrets(settings: Settings) -> dict[str, str]:
+    """What the adapter to the money API gets: `token`, and the secrets of money_secret_files by their names.
+
+    Raises UsageError where a file cannot be used.
+    """
+    secrets = {}
+    if settings.money_token_file:
+        secrets["token"] = read_secret(settings.money_token_file, "BULKPOINT_MONEY_TOKEN_FILE")
+    for part in settings.money_secret_files.split(",") if settings.money_secret_files else ():
+        name, _, path = part.partition("=")
+        secrets[name] = read_secret(Path(path), "BULKPOINT_MONEY_SECRET_FILES")
+    return secrets
+
+
 def _settings_file(environ: Mapping[str, str]) -> Path | Traversable:
     if named := environ.get("BULKPOINT_CONF"):
         file = _absolute(Path(named))
@@ -450,6 +480,8 @@ def _shown(name: str, value: object) -> str:
             return f"{value:g}"
     if name.endswith(("_token_file", "_password_file")):
         return _shown_secret_file(Path(str(value)))
+    if name == "money_secret_files":
+        return ",".join(_shown_secret_part(part) for part in str(value).split(","))
     text = addresses.shown(str(value)) if name.endswith("_url") else str(value)
     return text if text.isprintable() and len(text) <= _SHOWN_MAX else quoted(text, _SHOWN_MAX)
 
@@ -457,6 +489,13 @@ def _shown(name: str, value: object) -> str:
 def _shown_secret_file(path: Path) -> str:
     """The path, if there is such a file: a token that was set instead of a path must not be shown."""
     return str(path) if os.path.exists(path) else "(no such file)"  # noqa: PTH110 (Path's raises for a name too long)
+
+
+def _shown_secret_part(part: str) -> str:
+    """One of money_secret_files; neither its name where there is no such file: it may be a part of a secret."""
+    path = part.partition("=")[2].strip()
+    shown = _shown_secret_file(Path(path))
+    return part if path and shown == path else "(no such file)"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import IO
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake.target_file import Problems, open_csv, refuse_other_encodings, shorten
-from bulkpoint.money.contract import TRANSACTION_ID_CHARACTERS_MAX
+from bulkpoint.rules.answers import TRANSACTION_ID_CHARACTERS_MAX
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 

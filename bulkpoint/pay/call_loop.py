@@ -7,7 +7,6 @@ sinks of this loop. A payment is paid by POST, or looked up by GET: the source s
 
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -15,12 +14,13 @@ from bulkpoint.ids import new_id
 from bulkpoint.money.adapter import Adapter, load_adapter
 from bulkpoint.money.clients import make_calls
 from bulkpoint.money.contract import PointsCall
+from bulkpoint.money.reading import read
 from bulkpoint.money.transport import Calls, Reply
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import (
-    CallResult,
+    Answer,
     CallTrouble,
     Credit,
     Outcome,
@@ -32,7 +32,7 @@ from bulkpoint.rules.answers import (
 from bulkpoint.rules.causes import cause_of_answer
 from bulkpoint.rules.patience import Trouble
 from bulkpoint.rules.retry import absence_proven_in_s
-from bulkpoint.settings import Settings, read_secret
+from bulkpoint.settings import Settings, money_secrets
 from bulkpoint.store.payment import Attempt
 
 # With nothing to do and no answers, look for new payments this often.
@@ -56,13 +56,10 @@ class CallTerms:
 
     @classmethod
     def of(cls, campaign_id: int, settings: Settings) -> "CallTerms":
-        """As the settings say. Raises UsageError where the token file or the adapter cannot be used."""
-        token = (
-            read_secret(settings.money_token_file, "BULKPOINT_MONEY_TOKEN_FILE") if settings.money_token_file else None
-        )
+        """As the settings say. Raises UsageError where a file with a secret or the adapter cannot be used."""
         return cls(
             campaign_id,
-            load_adapter(settings.money_adapter, token),
+            load_adapter(settings.money_adapter, money_secrets(settings)),
             partial(make_calls, settings),
             partial(
                 LeasedGate,
@@ -76,26 +73,29 @@ class CallTerms:
 class Call(Generic[P]):
     """One call, from the gate to the meaning of its answer.
 
-    sent_at: when it passed the gate, just before its bytes could leave; None: it has not. The others are set when the
-    call has ended. attempt: its row, None where it never left. absence_proven_in_s: for a look-up, how many seconds
-    after it left "not found" would be proof; 0: it is, None: it never will be. Instants by boot_clock.
+    order: what is asked for, the same in every try. sent_at: when it passed the gate, just before its bytes could
+    leave; None: it has not. The others are set when the call has ended. attempt: its row, None where it never left.
+    absence_proven_in_s: for a look-up, how many seconds after it left "not found" would be proof; 0: it is, None: it
+    never will be. Instants by boot_clock.
     """
 
     __slots__ = (
         "absence_proven_in_s",
+        "answer",
         "answered_at",
         "attempt",
         "attempt_id",
         "gate",
         "inside",
         "look_up",
+        "order",
         "payment",
-        "result",
         "sent_at",
     )
 
+    order: PointsCall
     answered_at: float
-    result: CallResult
+    answer: Answer
     attempt: Attempt | None
     absence_proven_in_s: float | None
 
@@ -174,12 +174,10 @@ class CallLoop(Generic[P]):
                 break
             under_way.add(call)
             payment = call.payment
-            if call.look_up:
-                request = terms.adapter.look_up(payment.key)
-            else:
-                request = terms.adapter.pay(
-                    PointsCall(payment.key, terms.campaign_id, payment.member_id, payment.amount, payment.reason)
-                )
+            call.order = order = PointsCall(
+                payment.key, terms.campaign_id, payment.member_id, payment.amount, payment.reason
+            )
+            request = terms.adapter.look_up(order) if call.look_up else terms.adapter.pay(order)
             calls.begin(call, request, on_wire=call.on_wire)
         return LOOK_AGAIN_S
 
@@ -189,19 +187,21 @@ class CallLoop(Generic[P]):
         call.answered_at = answered_at = boot_clock()
         if call.inside:
             gate.abandon()
+        order = call.order
+        call.answer = answer = read(self._terms.adapter, order, reply, look_up=call.look_up)
         if call.look_up:
-            verdict = self._read_look_up(call, reply)
-            result = call.result
+            asked = Credit(order.campaign_id, order.member_id, order.amount)
+            call.absence_proven_in_s = proof_s = self._absence_proven_in_s(call)
+            verdict = classify_look_up(answer, asked=asked, absence_is_proof=proof_s == 0)
         else:
-            call.result = result = self._terms.adapter.read_pay(reply, datetime.now(UTC))
-            verdict = classify(result)
+            verdict = classify(answer)
         if verdict.code is None:
             verdict = _with_cause(verdict, reply)
         if call.sent_at is None:
             call.attempt = None
         else:
             self.sent += 1
-            timed_out = result.trouble is CallTrouble.TIMED_OUT
+            timed_out = reply.trouble is CallTrouble.TIMED_OUT
             gate.answered(unknown_for_s=self._terms.http_timeout_s if timed_out else 0.0)
             stamp = self._lease.clock.stamp
             call.attempt = Attempt(
@@ -210,7 +210,7 @@ class CallLoop(Generic[P]):
                 call.payment.seq,
                 stamp(call.sent_at),
                 None if reply.trouble else stamp(answered_at),
-                result.status,
+                reply.status,
                 verdict.outcome,
                 verdict.code,
                 verdict.transaction_id,
@@ -227,24 +227,19 @@ class CallLoop(Generic[P]):
             sink.answered(call, verdict)
         self.under_way.remove(call)
 
-    def _read_look_up(self, call: Call[P], reply: Reply) -> Verdict:
-        terms, payment, sent_at = self._terms, call.payment, call.sent_at
-        promises = self._lease.promises
-        proof_s: float | None = None
-        if sent_at is not None:
-            # If "not found" is true, it was true at some moment between the send and the answer.
-            last, first = payment.last_sent_at, payment.first_sent_at
-            proof_s = absence_proven_in_s(
-                since_last_sent_s=0.0 if last is None else sent_at - last,
-                since_first_sent_s=0.0 if first is None else call.answered_at - first,
-                retention_s=promises.retention_s,
-                after_s=promises.settle_s,
-                failure_code=payment.failure_code,
-            )
-        call.absence_proven_in_s = proof_s
-        call.result = terms.adapter.read_look_up(reply, datetime.now(UTC))
-        asked = Credit(terms.campaign_id, payment.member_id, payment.amount)
-        return classify_look_up(call.result, asked=asked, absence_is_proof=proof_s == 0)
+    def _absence_proven_in_s(self, call: Call[P]) -> float | None:
+        payment, sent_at = call.payment, call.sent_at
+        if sent_at is None:
+            return None
+        # If "not found" is true, it was true at some moment between the send and the answer.
+        last, first, promises = payment.last_sent_at, payment.first_sent_at, self._lease.promises
+        return absence_proven_in_s(
+            since_last_sent_s=0.0 if last is None else sent_at - last,
+            since_first_sent_s=0.0 if first is None else call.answered_at - first,
+            retention_s=promises.retention_s,
+            after_s=promises.settle_s,
+            failure_code=payment.failure_code,
+        )
 
     def attempts_given_up(self) -> list[Attempt]:
         """Attempts for the calls that left and whose answers are no longer awaited."""

@@ -8,7 +8,7 @@ from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError
 from bulkpoint.pay.call_loop import Call
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
-from bulkpoint.rules.answers import Credited, Outcome, Overload, Verdict
+from bulkpoint.rules.answers import Credited, Halt, Outcome, Overload, Verdict
 from bulkpoint.rules.patience import Heard
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
@@ -91,6 +91,8 @@ class Findings:
             self._attempts.append(call.attempt)
         if verdict.outcome is Outcome.UNAUTHORIZED:
             self.trouble = RefusedError("LOOK_UP_UNAUTHORIZED", "check_money_token")
+        elif verdict.halt is Halt.MONEY_STOPPED:
+            self.out_of_patience(verdict)
         elif not self._conclude(call, verdict):
             self._ask_again(call, verdict)
 
@@ -103,14 +105,17 @@ class Findings:
         row, proof_s = call.payment.row, call.absence_proven_in_s
         if verdict.credited is not Credited.PERHAPS:
             self._settled[row.seq] = (Finding(row.seq, verdict.transaction_id, row), row)
-        elif verdict.outcome is Outcome.FOUND_OTHER and call.result.credit is not None:
-            campaign_id, member_id, amount = call.result.credit
-            credit = Theirs(campaign_id, clean(member_id, CHARACTERS_SHOWN_MAX), amount, call.result.transaction_id)
+        elif verdict.outcome is Outcome.FOUND_OTHER and call.answer.credit is not None:
+            campaign_id, member_id, amount = call.answer.credit
+            credit = Theirs(campaign_id, clean(member_id, CHARACTERS_SHOWN_MAX), amount, call.answer.transaction_id)
             self.leave_open(row, Kind.OTHER_CREDIT, credit)
+        elif verdict.outcome is Outcome.ACCEPTED:
+            self.leave_open(row, Kind.IN_PROGRESS)
         elif verdict.outcome is not Outcome.NOT_FOUND_YET:
             return False
         elif proof_s is None:
-            self.leave_open(row, Kind.IN_PROGRESS if row.failure_code == Outcome.IN_PROGRESS else Kind.FORGOTTEN)
+            at_work = row.failure_code in (Outcome.IN_PROGRESS, Outcome.ACCEPTED)
+            self.leave_open(row, Kind.IN_PROGRESS if at_work else Kind.FORGOTTEN)
         elif self._last_round:
             self.leave_open(row, Kind.TOO_EARLY)
         else:

@@ -1,11 +1,14 @@
 """What an answer of the money API means for its payment: one table for calls, one for look-ups.
 
-The rule behind both: a payment is "not credited" only where the money API clearly refused it. Where the API may have
-credited it without our knowledge, the same key is sent again, and the payment never fails as anything but UNKNOWN.
+Three things are kept apart. The API's own answer, as its adapter reads it: only that can say that a payment is
+credited, refused, or not there. A reply of something in between, a gateway or a proxy (`foreign`). No reply at all
+(`unanswered`). After the last two the API may have credited it without our knowledge, so the same key is sent again,
+and the payment never fails as anything but UNKNOWN.
 
 These values are named tuples: a payment makes three of them, and a frozen dataclass costs three times as much to make.
 """
 
+import string
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -15,6 +18,7 @@ from bulkpoint.text import clean
 
 MESSAGE_CHARACTERS_MAX = 500
 CODE_CHARACTERS_MAX = 100
+TRANSACTION_ID_CHARACTERS_MAX = 200
 
 
 class CallTrouble(StrEnum):
@@ -34,26 +38,11 @@ _NO_HEAD = frozenset({CallTrouble.NOT_CONNECTED, CallTrouble.NOT_SENT, CallTroub
 
 
 class Credit(NamedTuple):
-    """What the money API says it credited, in the answer to a look-up."""
+    """What the money API says it credited; amount in points."""
 
     campaign_id: int
     member_id: str
     amount: int
-
-
-class CallResult(NamedTuple):
-    """What was seen of one wire call. A field is None where the answer has no readable value for it.
-
-    `status` may be set together with `trouble`: the headers of the answer arrived, the rest did not.
-    """
-
-    status: int | None
-    trouble: CallTrouble | None = None
-    retry_after_s: float | None = None
-    transaction_id: str | None = None
-    code: str | None = None
-    message: str | None = None
-    credit: Credit | None = None  # of a look-up
 
 
 class Credited(StrEnum):
@@ -72,6 +61,7 @@ class Action(StrEnum):
     RETRY = "RETRY"  # again with the same key, while tries are left
     WAIT = "WAIT"  # again with the same key, without limit: the answer is not about this payment; the patience ends it
     RETURN = "RETURN"  # back to PENDING as if it had not been claimed
+    LOOK_UP = "LOOK_UP"  # never sent again in this run: only looked up, while tries are left
 
 
 class Halt(StrEnum):
@@ -82,6 +72,7 @@ class Halt(StrEnum):
     NOT_DEDUPLICATED = "NOT_DEDUPLICATED"  # another transaction id for a payment that has one
     DEFECT = "DEFECT"
     MONEY_UNAVAILABLE = "MONEY_UNAVAILABLE"
+    MONEY_STOPPED = "MONEY_STOPPED"  # the adapter says that nothing more may be sent
     TOO_MANY_FAILURES = "TOO_MANY_FAILURES"
     DATABASE_REFUSED = "DATABASE_REFUSED"  # a permission is missing, or data are damaged: only a person can help
     STALLED = "STALLED"  # nothing could be sent for too long, and the money API is not the cause
@@ -98,25 +89,46 @@ class Overload(StrEnum):
 class Outcome(StrEnum):
     """The rows of the tables; an attempt is stored under this name."""
 
+    # The money API's own answers
     CREDITED = "CREDITED"
+    ACCEPTED = "ACCEPTED"
     IN_PROGRESS = "IN_PROGRESS"
     REJECTED = "REJECTED"
     UNAUTHORIZED = "UNAUTHORIZED"
     MISMATCH = "MISMATCH"
     THROTTLED = "THROTTLED"
     NOT_TAKEN = "NOT_TAKEN"
+    SERVER_ERROR = "SERVER_ERROR"
+    UNREADABLE = "UNREADABLE"
+    STOPPED = "STOPPED"
+    # of something in between
+    FOREIGN = "FOREIGN"
+    # none
     NOT_CONNECTED = "NOT_CONNECTED"
     NOT_SENT = "NOT_SENT"
     TIMED_OUT = "TIMED_OUT"
     LOST = "LOST"
-    UNREADABLE = "UNREADABLE"
-    SERVER_ERROR = "SERVER_ERROR"
     # of look-ups
     FOUND = "FOUND"
     FOUND_OTHER = "FOUND_OTHER"
     NOT_FOUND = "NOT_FOUND"
     NOT_FOUND_YET = "NOT_FOUND_YET"
     NO_ANSWER = "NO_ANSWER"
+
+
+class Answer(NamedTuple):
+    """What was understood of one call, by the adapter or without it. A field is None where there is no such value.
+
+    outcome: a row of CALL_OUTCOMES, also for a look-up; NOT_FOUND of a look-up only. credit: what the money API says it
+    credited, where it says so. retry_after_s: seconds to wait before this payment's next call, at least.
+    """
+
+    outcome: Outcome
+    transaction_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    retry_after_s: float | None = None
+    credit: Credit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,27 +163,31 @@ class Verdict(NamedTuple):
 _YES, _NO, _PERHAPS = Credited.YES, Credited.NO, Credited.PERHAPS
 
 CALL_OUTCOMES: dict[Outcome, OutcomeRule] = {
-    # 200 and 201 with a transaction id
+    # 200 and 201 with a transaction id, and nothing that contradicts it
     Outcome.CREDITED: OutcomeRule(
         _YES, Action.SUCCEED, "credited now, or earlier under this key: a replay gives the first id"
     ),
-    # 409
+    # of other APIs, as 202: it works on the payment, and must be asked, not sent to, until it is done
+    Outcome.ACCEPTED: OutcomeRule(
+        _PERHAPS, Action.LOOK_UP, "the payment is in the API's own queue and may be credited", FailureKind.UNKNOWN
+    ),
+    # 409 with a code
     Outcome.IN_PROGRESS: OutcomeRule(
         _PERHAPS, Action.RETRY, "an earlier call with this key is still at work and may credit", FailureKind.UNKNOWN
     ),
-    # every other 4xx
+    # every other 4xx with a code
     Outcome.REJECTED: OutcomeRule(
         _NO, Action.FAIL, "money refuses this payment, and would again", FailureKind.REJECTED
     ),
-    # 401, 403
+    # 401, 403 with a code
     Outcome.UNAUTHORIZED: OutcomeRule(
         _NO, Action.RETURN, "our right, not the payment, is wrong", counts_as_try=False, halt=Halt.UNAUTHORIZED
     ),
-    # 422
+    # 422 with a code
     Outcome.MISMATCH: OutcomeRule(
         _NO, Action.FAIL, "this key has another body at money: two truths", FailureKind.MISMATCH, halt=Halt.MISMATCH
     ),
-    # 429
+    # 429, whoever sends it
     Outcome.THROTTLED: OutcomeRule(
         _NO,
         Action.WAIT,
@@ -179,9 +195,21 @@ CALL_OUTCOMES: dict[Outcome, OutcomeRule] = {
         counts_as_try=False,
         overload=Overload.THROTTLED,
     ),
-    # 408, 425, 503 with Retry-After
+    # 408, 425, and 503 with Retry-After, with a code
     Outcome.NOT_TAKEN: OutcomeRule(
         _NO, Action.RETRY, "money says it did not begin", FailureKind.UNAVAILABLE, overload=Overload.FAILING
+    ),
+    # of other APIs: nothing more may be sent, as when the budget behind the campaign is used up
+    Outcome.STOPPED: OutcomeRule(
+        _PERHAPS, Action.RETURN, "the API wants no more calls", counts_as_try=False, halt=Halt.MONEY_STOPPED
+    ),
+    # any 4xx without a code: the page of a gateway, which is no answer of the API
+    Outcome.FOREIGN: OutcomeRule(
+        _PERHAPS,
+        Action.RETRY,
+        "something in between answered; whether the API was asked is not known",
+        FailureKind.UNKNOWN,
+        overload=Overload.FAILING,
     ),
     # connection refused, or none in time: not a try, because a payment that was never sent is never FAILED
     Outcome.NOT_CONNECTED: OutcomeRule(
@@ -195,7 +223,7 @@ CALL_OUTCOMES: dict[Outcome, OutcomeRule] = {
     Outcome.LOST: OutcomeRule(
         _PERHAPS, Action.RETRY, "it left, the answer was lost", FailureKind.UNKNOWN, overload=Overload.FAILING
     ),
-    # 1xx, 2xx without a transaction id or too large, 3xx, no HTTP
+    # 1xx, 2xx that cannot be believed or is too large, 3xx, no HTTP
     Outcome.UNREADABLE: OutcomeRule(
         _PERHAPS,
         Action.RETRY,
@@ -220,14 +248,23 @@ LOOK_UP_OUTCOMES: dict[Outcome, OutcomeRule] = {
     Outcome.FOUND_OTHER: OutcomeRule(
         _PERHAPS, Action.FAIL, "this key has another body at money: two truths", FailureKind.UNKNOWN, halt=Halt.MISMATCH
     ),
-    # 404, when it is proof
+    # of other APIs: it took the payment, and refused it later
+    Outcome.REJECTED: OutcomeRule(_NO, Action.FAIL, "money refused this payment in the end", FailureKind.REJECTED),
+    # of other APIs: it still works on the payment
+    Outcome.ACCEPTED: OutcomeRule(
+        _PERHAPS, Action.LOOK_UP, "the payment is still in the API's own queue", FailureKind.UNKNOWN
+    ),
+    # 404 with the code KEY_NOT_FOUND, when it is proof
     Outcome.NOT_FOUND: OutcomeRule(_NO, Action.FAIL, "money would know it by now", FailureKind.UNAVAILABLE),
-    # 404, when it is not
+    # the same, when it is not
     Outcome.NOT_FOUND_YET: OutcomeRule(
         _PERHAPS, Action.RETRY, "a call may still be on its way, or money has forgotten the key", FailureKind.UNKNOWN
     ),
     Outcome.UNAUTHORIZED: OutcomeRule(
         _PERHAPS, Action.RETURN, "our right is wrong", counts_as_try=False, halt=Halt.UNAUTHORIZED
+    ),
+    Outcome.STOPPED: OutcomeRule(
+        _PERHAPS, Action.RETURN, "the API wants no more calls", counts_as_try=False, halt=Halt.MONEY_STOPPED
     ),
     Outcome.THROTTLED: OutcomeRule(
         _PERHAPS, Action.WAIT, "too fast for money", counts_as_try=False, overload=Overload.THROTTLED
@@ -237,16 +274,6 @@ LOOK_UP_OUTCOMES: dict[Outcome, OutcomeRule] = {
     Outcome.NO_ANSWER: OutcomeRule(
         _PERHAPS, Action.RETRY, "nothing learnt", FailureKind.UNKNOWN, overload=Overload.FAILING
     ),
-}
-
-_STATUSES: dict[int, Outcome] = {
-    401: Outcome.UNAUTHORIZED,
-    403: Outcome.UNAUTHORIZED,
-    408: Outcome.NOT_TAKEN,
-    409: Outcome.IN_PROGRESS,
-    422: Outcome.MISMATCH,
-    425: Outcome.NOT_TAKEN,
-    429: Outcome.THROTTLED,
 }
 
 _TROUBLES: dict[CallTrouble, Outcome] = {
@@ -259,62 +286,98 @@ _TROUBLES: dict[CallTrouble, Outcome] = {
     CallTrouble.SENT_TWICE: Outcome.LOST,
 }
 
+# What programs print for an id that they do not have. With letters in lower case.
+_NO_IDS = frozenset(
+    {"null", "none", "nil", "undefined", "nan", "n/a", "na", "void", "empty", "unknown", "true", "false"}
+    | {"[object object]", "(null)", "<null>", "<nil>"}
+)
+# An id of nothing else is no name of anything: "-", "...", "0", "00000000-0000-0000-0000-000000000000".
+_SAYS_NOTHING = string.punctuation + string.whitespace + "0"
 
-def classify(observed: CallResult) -> Verdict:
+
+def classify(answer: Answer) -> Verdict:
     """What the answer to a POST means."""
-    answer = _outcome_of_call(observed)
-    return _verdict(answer, CALL_OUTCOMES[answer], observed)
+    outcome = answer.outcome
+    if outcome is Outcome.CREDITED:
+        if not is_transaction_id(answer.transaction_id):
+            outcome = Outcome.UNREADABLE
+    elif outcome not in CALL_OUTCOMES:
+        outcome = Outcome.UNREADABLE
+    return _verdict(outcome, CALL_OUTCOMES[outcome], answer)
 
 
-def classify_look_up(observed: CallResult, *, asked: Credit, absence_is_proof: bool) -> Verdict:
+def classify_look_up(answer: Answer, *, asked: Credit, absence_is_proof: bool) -> Verdict:
     """What the answer to a GET of a payment's key means.
 
-    asked: what the payment should have credited. absence_is_proof: whether a 404 means "not credited"; see
+    asked: what the payment should have credited. absence_is_proof: whether "not found" means "not credited"; see
     retry.absence_proven_in_s.
     """
-    answer = _outcome_of_look_up(observed, asked, absence_is_proof)
-    return _verdict(answer, LOOK_UP_OUTCOMES[answer], observed)
+    outcome = answer.outcome
+    match outcome:
+        case Outcome.CREDITED if is_transaction_id(answer.transaction_id):
+            outcome = Outcome.FOUND if answer.credit in (None, asked) else Outcome.FOUND_OTHER
+        case Outcome.NOT_FOUND if not absence_is_proof:
+            outcome = Outcome.NOT_FOUND_YET
+        case _ if outcome not in _ANSWERS_TO_LOOK_UPS:
+            outcome = Outcome.NO_ANSWER
+    return _verdict(outcome, LOOK_UP_OUTCOMES[outcome], answer)
 
 
-def _outcome_of_call(observed: CallResult) -> Outcome:
-    status, trouble = observed.status, observed.trouble
-    if trouble is not None and (status is None or status < 400 or trouble in _NO_HEAD):
-        return _TROUBLES[trouble]
-    if status in (200, 201) and observed.transaction_id:
-        return Outcome.CREDITED
-    if status is None or not 400 <= status <= 599:
-        return Outcome.UNREADABLE
-    if status < 500:
-        return _STATUSES.get(status, Outcome.REJECTED)
-    return Outcome.NOT_TAKEN if status == 503 and observed.retry_after_s is not None else Outcome.SERVER_ERROR
+# As an adapter or `unanswered` gives them.
+_ANSWERS_TO_LOOK_UPS = LOOK_UP_OUTCOMES.keys() - {Outcome.FOUND, Outcome.FOUND_OTHER, Outcome.NOT_FOUND_YET}
 
 
-def _outcome_of_look_up(observed: CallResult, asked: Credit, absence_is_proof: bool) -> Outcome:
-    if observed.trouble in _NO_HEAD:
-        return Outcome.NOT_SENT if observed.trouble is CallTrouble.NOT_SENT else Outcome.NO_ANSWER
-    match observed.status:
-        case 200 if observed.trouble is None and observed.transaction_id and observed.credit:
-            return Outcome.FOUND if observed.credit == asked else Outcome.FOUND_OTHER
-        case 404:
-            return Outcome.NOT_FOUND if absence_is_proof else Outcome.NOT_FOUND_YET
-        case 401 | 403:
-            return Outcome.UNAUTHORIZED
-        case 429:
-            return Outcome.THROTTLED
-    return Outcome.NO_ANSWER
+def foreign(status: int, *, retry_after_s: float | None) -> Answer:
+    """The meaning of a complete reply that is not the money API's own: a gateway's page, or nothing we know.
+
+    A 429 slows us down whoever sends it. Nothing else of it is believed.
+    """
+    if status == 429:
+        outcome = Outcome.THROTTLED
+    elif 400 <= status < 500:
+        outcome = Outcome.FOREIGN
+    else:
+        outcome = Outcome.SERVER_ERROR if 500 <= status < 600 else Outcome.UNREADABLE
+    return Answer(outcome, retry_after_s=retry_after_s)
 
 
-def _verdict(answer: Outcome, row: OutcomeRule, observed: CallResult) -> Verdict:
+def unanswered(trouble: CallTrouble, status: int | None, *, message: str | None, retry_after_s: float | None) -> Answer:
+    """The meaning of a call without a complete reply. status: where the headers of one arrived; they are believed as
+    little as a page. message: why there is no reply.
+    """
+    if status is not None and status >= 400 and trouble not in _NO_HEAD:
+        return foreign(status, retry_after_s=retry_after_s)._replace(message=message)
+    return Answer(_TROUBLES[trouble], message=message, retry_after_s=retry_after_s)
+
+
+def is_transaction_id(text: object) -> bool:
+    """Whether this can be the money API's name of one credit: printable text that says something."""
+    return (
+        type(text) is str
+        and 0 < len(text) <= TRANSACTION_ID_CHARACTERS_MAX
+        and text.isprintable()
+        and not (text[0].isspace() or text[-1].isspace())
+        and text.lower() not in _NO_IDS
+        and _says_something(text)
+    )
+
+
+def _says_something(text: str) -> bool:
+    rest = text.strip(_SAYS_NOTHING)
+    return rest != "" and (rest.isascii() or any(character.isalnum() for character in rest))
+
+
+def _verdict(outcome: Outcome, row: OutcomeRule, answer: Answer) -> Verdict:
     return Verdict(
-        answer,
+        outcome,
         row.credited,
         row.action,
         row.kind,
         row.counts_as_try,
         row.halt,
         row.overload,
-        observed.retry_after_s,
-        observed.transaction_id if row.credited is _YES else None,
-        None if observed.code is None else clean(observed.code, CODE_CHARACTERS_MAX),
-        None if observed.message is None else clean(observed.message, MESSAGE_CHARACTERS_MAX),
+        answer.retry_after_s,
+        answer.transaction_id if row.credited is _YES else None,
+        None if answer.code is None else clean(answer.code, CODE_CHARACTERS_MAX),
+        None if answer.message is None else clean(answer.message, MESSAGE_CHARACTERS_MAX),
     )

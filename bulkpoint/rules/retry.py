@@ -14,6 +14,9 @@ from bulkpoint.rules.promises import MoneyPromises
 RETRY_AFTER_S_MAX = 60.0
 # After a 429 without Retry-After, or without a connection: then a new second has begun at the money API, too.
 WAIT_S_MIN = 1.0
+# Between two look-ups of a payment that the API has accepted and not yet credited: 2 s, 4 s ... so that the tries of a
+# run last for a minute.
+ASK_AGAIN_FACTOR = 2.0
 # Look-ups of one payment in a run, in addition to the retries: one soon, one when "not found" is proof.
 LOOK_UPS_MAX = 2
 
@@ -88,14 +91,15 @@ def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: Next
         return Decision(PaymentState.PENDING, tries, maybe_credited, wait_s)
     if verdict.action is Action.RETURN:
         return Decision(PaymentState.PENDING, tries, maybe_credited, halt=verdict.halt)
-    if verdict.action is Action.RETRY:
-        backoff_s = next_try(tries)
-        if backoff_s is not None:
-            return Decision(PaymentState.PENDING, tries, maybe_credited, max(backoff_s, verdict.retry_after_s or 0.0))
-    # IN_PROGRESS is kept in place of the money API's own code: absence_proven_in_s depends on it.
-    code = verdict.outcome.value if verdict.outcome is Outcome.IN_PROGRESS else verdict.code or verdict.outcome.value
+    backoff_s = next_try(tries) if verdict.action is Action.RETRY else None
+    if backoff_s is not None:
+        return Decision(PaymentState.PENDING, tries, maybe_credited, max(backoff_s, verdict.retry_after_s or 0.0))
+    # These are kept in place of the money API's own code: absence_proven_in_s depends on it.
+    at_work = verdict.outcome in (Outcome.IN_PROGRESS, Outcome.ACCEPTED)
+    code = verdict.outcome.value if at_work else verdict.code or verdict.outcome.value
     if maybe_credited and verdict.halt is None:
-        soon_s = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
+        look_up = verdict.action is Action.LOOK_UP
+        soon_s = _ask_again_s(tries, verdict) if look_up else max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
         return Decision(PaymentState.PENDING, tries, maybe_credited, soon_s, failure_code=code)
     return Decision(
         PaymentState.FAILED,
@@ -126,8 +130,12 @@ def decide_look_up(
     tries += verdict.counts_as_try
     if verdict.credited is Credited.YES:
         return Decision(PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id)
+    if verdict.action is Action.LOOK_UP:
+        failure_code = verdict.outcome.value
     code = failure_code or verdict.outcome.value
     if verdict.credited is Credited.NO:
+        if verdict.outcome is Outcome.REJECTED:
+            code = verdict.code or verdict.outcome.value
         return Decision(
             PaymentState.FAILED,
             tries,
@@ -140,7 +148,9 @@ def decide_look_up(
     if verdict.action is Action.RETURN:
         return Decision(PaymentState.PENDING, tries, maybe_credited, failure_code=failure_code, halt=verdict.halt)
     wait_s: float | None = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
-    if verdict.outcome is Outcome.NOT_FOUND_YET:
+    if failure_code == Outcome.ACCEPTED:
+        wait_s = _ask_again_s(tries, verdict)
+    elif verdict.outcome is Outcome.NOT_FOUND_YET:
         wait_s = absence_proven_in_s
     if verdict.action is not Action.FAIL and wait_s is not None and tries < calls_max:
         return Decision(PaymentState.PENDING, tries, maybe_credited, wait_s, failure_code=failure_code)
@@ -155,6 +165,10 @@ def decide_look_up(
     )
 
 
+def _ask_again_s(tries: int, verdict: Verdict) -> float:
+    return min(RETRY_AFTER_S_MAX, max(ASK_AGAIN_FACTOR**tries, verdict.retry_after_s or 0.0))
+
+
 def absence_proven_in_s(
     *,
     since_last_sent_s: float,
@@ -165,9 +179,9 @@ def absence_proven_in_s(
 ) -> float | None:
     """Seconds until "not found" would mean "not credited"; None: in this run it never will.
 
-    If the last answer about a key was "in progress", a look-up that does not find it proves nothing.
+    If the last answer about a key was "in progress" or "accepted", a look-up that does not find it proves nothing.
     """
-    if failure_code == Outcome.IN_PROGRESS:
+    if failure_code in (Outcome.IN_PROGRESS, Outcome.ACCEPTED):
         return None
     wait_s = max(0.0, after_s - since_last_sent_s)
     return wait_s if since_first_sent_s + wait_s < retention_s else None

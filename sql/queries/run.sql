@@ -17,8 +17,10 @@ returning run_id, run_no, driver_epoch
 select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
 
 -- name: reset_tries
--- Each run counts its own tries: payments that an earlier run left open are sent again, at once.
-update payment set tries = 0, failure_code = null, next_try_at = null
+-- Each run counts its own tries: payments that an earlier run left open are sent again, at once. A payment that the API
+-- has accepted keeps that code: it is only looked up, here and in reopen_failed.
+update payment set tries = 0, next_try_at = null,
+    failure_code = case when failure_code = 'ACCEPTED' then failure_code end
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
   and (tries > 0 or failure_code is not null or next_try_at is not null)
 
@@ -34,7 +36,8 @@ with chosen as (
 ), changed as (
     update payment p set
         state = 'PENDING', tries = 0, retry_runs = p.retry_runs + 1, next_try_at = null, finished_at = null,
-        failure_kind = null, failure_code = null, failure_message = null
+        failure_kind = null, failure_message = null,
+        failure_code = case when p.failure_code = 'ACCEPTED' then p.failure_code end
     from chosen c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
     returning p.amount, c.state as old_state, c.failure_kind as old_kind, p.state, p.failure_kind

@@ -14,7 +14,7 @@ from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.settings import load_settings
 from tests.world.money import Money, sandbox
 
-MONEY = MoneyV1(None)
+MONEY = MoneyV1({})
 WAIT_S_MAX = 20
 
 

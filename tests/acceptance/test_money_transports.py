@@ -9,7 +9,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -32,7 +31,7 @@ TIMEOUT_S = 0.6
 LATE_S = 0.5  # what a loaded machine may add
 KEY = UUID("6f1a2b3c-0000-5000-8000-000000000001")
 CALL = PointsCall(KEY, 7, "member-1", 1500, "설 선물")
-MONEY = MoneyV1("canary-token")
+MONEY = MoneyV1({"token": "canary-token"})
 CREDITED = b'{"transaction_id":"t-1"}'
 
 # What a server does with the n-th request it has read (from 1); true: reads another one on this connection.
@@ -156,7 +155,7 @@ class Client:
         return reply._replace(headers=NO_HEADERS, cause=None)
 
     def look_up(self) -> Reply:
-        return self.transport.send(MONEY.look_up(KEY), on_wire=self.on_wire)
+        return self.transport.send(MONEY.look_up(CALL), on_wire=self.on_wire)
 
 
 MakeClient = Callable[..., Client]
@@ -392,7 +391,7 @@ def test_a_page_for_people_is_no_credit(client_of: MakeClient) -> None:
     with serve(always(http(200, b"<html>It works!</html>", "Content-Type: text/html"))) as server:
         reply = client_of(server.url).pay()
         assert reply == Reply(200, b"<html>It works!</html>")
-        assert MONEY.read_pay(reply, datetime.now(UTC)).transaction_id is None
+        assert MONEY.read_pay(CALL, reply) is None
 
 
 def test_an_answer_is_not_unpacked(client_of: MakeClient) -> None:
@@ -400,7 +399,7 @@ def test_an_answer_is_not_unpacked(client_of: MakeClient) -> None:
     with serve(always(http(200, packed, "Content-Encoding: gzip"))) as server:
         reply = client_of(server.url).pay()
         assert reply == Reply(200, packed)
-        assert MONEY.read_pay(reply, datetime.now(UTC)).transaction_id is None
+        assert MONEY.read_pay(CALL, reply) is None
 
 
 def test_an_answer_that_is_not_http_is_perhaps_a_credit(client_of: MakeClient) -> None:
@@ -490,7 +489,7 @@ def test_proxies_and_passwords_of_the_environment_are_ignored(
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         client = client_of(server.url)
-        assert client.transport.send(MoneyV1(None).pay(CALL), on_wire=client.on_wire).status == 200
+        assert client.transport.send(MoneyV1({}).pay(CALL), on_wire=client.on_wire).status == 200
         assert proxy.connections == 0
         assert b"uthorization" not in server.sends[0]
 

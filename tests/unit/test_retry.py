@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulkpoint.rules.answers import CallResult, CallTrouble, Credit, Halt, classify, classify_look_up
+from bulkpoint.rules.answers import Answer, CallTrouble, Halt, Outcome, classify, classify_look_up
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.promises import MoneyPromises
 from bulkpoint.rules.retry import (
@@ -23,17 +23,16 @@ from bulkpoint.rules.retry import (
     may_send,
     parse_retry_after,
 )
+from tests.world.answers import ASKED, PAGE, credited, lost, refused, understood
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-ASKED = Credit(7, "member-1", 1500)
 RETRIES = 3
 
 observations = st.builds(
-    CallResult,
-    status=st.none() | st.integers(100, 599),
-    trouble=st.none() | st.sampled_from(CallTrouble),
-    retry_after_s=st.none() | st.floats(0, RETRY_AFTER_S_MAX),
+    Answer,
+    outcome=st.sampled_from(Outcome),
     transaction_id=st.none() | st.just("t-1"),
+    retry_after_s=st.none() | st.floats(0, RETRY_AFTER_S_MAX),
 )
 
 
@@ -42,7 +41,7 @@ def three_retries(tries: int) -> float | None:
     return 3.0 if tries <= RETRIES else None
 
 
-def after(*observed: CallResult, maybe_credited: bool = False) -> Decision:
+def after(*observed: Answer, maybe_credited: bool = False) -> Decision:
     """The payment after these answers, one after another."""
     decision = Decision(PaymentState.PENDING, 0, maybe_credited)
     for one in observed:
@@ -71,20 +70,20 @@ def test_without_retries_the_first_call_is_the_only_try() -> None:
 
 
 def test_a_credit_is_a_success() -> None:
-    decision = after(CallResult(200, transaction_id="t-1"))
+    decision = after(credited())
     assert (decision.state, decision.tries, decision.transaction_id) == (PaymentState.SUCCESS, 1, "t-1")
 
 
 def test_a_payment_gets_one_call_and_three_retries() -> None:
-    down = CallResult(503, retry_after_s=0.0, code="BUSY", message="later")
+    down = refused(503, "BUSY", retry_after="0")
     assert [after(*[down] * n).wait_s for n in (1, 2, 3)] == [3.0, 3.0, 3.0]
     spent = after(*[down] * 4)
     assert (spent.state, spent.tries, spent.failure_kind) == (PaymentState.FAILED, 4, FailureKind.UNAVAILABLE)
-    assert (spent.failure_code, spent.failure_message) == ("BUSY", "later")
+    assert (spent.failure_code, spent.failure_message) == ("BUSY", "in words")
 
 
 def test_a_rejection_is_final_at_once() -> None:
-    decision = after(CallResult(400, code="NO_MEMBER"))
+    decision = after(refused(400, "NO_MEMBER"))
     assert (decision.state, decision.failure_kind, decision.tries) == (PaymentState.FAILED, FailureKind.REJECTED, 1)
     assert decision.failure_code == "NO_MEMBER"
 
@@ -97,46 +96,79 @@ def assert_waits_for_its_look_up(decision: Decision, failure_code: str) -> None:
 
 
 def test_a_rejection_after_a_timeout_is_looked_up() -> None:
-    decision = after(CallResult(None, CallTrouble.TIMED_OUT), CallResult(400))
-    assert_waits_for_its_look_up(decision, "REJECTED")
+    decision = after(lost(CallTrouble.TIMED_OUT), refused(400, "NO_MEMBER"))
+    assert_waits_for_its_look_up(decision, "NO_MEMBER")
 
 
 def test_a_mismatch_after_a_timeout_is_unknown_and_still_halts() -> None:
-    decision = after(CallResult(500), CallResult(422))
+    decision = after(refused(500), refused(422))
     assert (decision.failure_kind, decision.halt) == (FailureKind.UNKNOWN, Halt.MISMATCH)
     assert decision.state is PaymentState.FAILED, "a halted run sends nothing more"
-    assert after(CallResult(422)).failure_kind is FailureKind.MISMATCH
+    assert after(refused(422)).failure_kind is FailureKind.MISMATCH
 
 
 def test_a_conflict_for_ever_is_looked_up_as_that_whatever_money_calls_it() -> None:
-    assert_waits_for_its_look_up(after(*[CallResult(409, code="BUSY")] * 4), "IN_PROGRESS")
+    assert_waits_for_its_look_up(after(*[refused(409, "BUSY")] * 4), "IN_PROGRESS")
 
 
-@pytest.mark.parametrize("observed", [CallResult(429), CallResult(None, CallTrouble.NOT_CONNECTED)])
-def test_what_is_not_the_payments_fault_never_spends_its_tries(observed: CallResult) -> None:
+@pytest.mark.parametrize("observed", [refused(429), understood(429, PAGE), lost(CallTrouble.NOT_CONNECTED)])
+def test_what_is_not_the_payments_fault_never_spends_its_tries(observed: Answer) -> None:
     decision = after(*[observed] * 50)
     assert (decision.state, decision.tries, decision.wait_s) == (PaymentState.PENDING, 0, WAIT_S_MIN)
 
 
 def test_no_right_to_pay_gives_the_payment_back_and_halts() -> None:
-    decision = after(CallResult(500), CallResult(401))
+    decision = after(refused(500), refused(401))
     assert (decision.state, decision.wait_s, decision.halt) == (PaymentState.PENDING, None, Halt.UNAUTHORIZED)
     assert decision.maybe_credited
 
 
+def test_an_accepted_payment_is_only_asked_about_with_longer_and_longer_waits_until_its_tries_are_used_up() -> None:
+    accepted = Answer(Outcome.ACCEPTED)
+    decision = after(accepted)
+    waits = []
+    while decision.state is PaymentState.PENDING:
+        assert (decision.failure_code, decision.maybe_credited) == ("ACCEPTED", True), "it is never sent again"
+        waits.append(decision.wait_s)
+        decision = look_up(accepted, tries=decision.tries, failure_code=decision.failure_code)
+    assert waits == [2.0, 4.0, 8.0, 16.0, 32.0]
+    assert (decision.state, decision.failure_kind) == (PaymentState.FAILED, FailureKind.UNKNOWN)
+    assert decision.failure_code == "ACCEPTED"
+
+
+def test_an_accepted_payment_that_cannot_be_found_is_still_asked_about() -> None:
+    absent = look_up(Answer(Outcome.NOT_FOUND), absence_proven_in_s=None, tries=1, failure_code="ACCEPTED")
+    assert (absent.state, absent.wait_s, absent.failure_code) == (PaymentState.PENDING, 4.0, "ACCEPTED")
+
+
+def test_money_says_when_to_ask_about_an_accepted_payment() -> None:
+    assert after(Answer(Outcome.ACCEPTED, retry_after_s=20.0)).wait_s == 20.0
+
+
+def test_what_money_accepted_and_refused_later_is_rejected_by_its_code() -> None:
+    decision = look_up(Answer(Outcome.REJECTED, code="NO_MEMBER"), failure_code="ACCEPTED")
+    assert (decision.state, decision.failure_kind) == (PaymentState.FAILED, FailureKind.REJECTED)
+    assert (decision.failure_code, decision.not_credited) == ("NO_MEMBER", True)
+
+
+def test_a_page_for_everything_is_looked_up_and_never_a_refusal() -> None:
+    decision = after(*[understood(404, PAGE)] * 4)
+    assert_waits_for_its_look_up(decision, "FOREIGN")
+
+
 def test_a_call_that_never_left_gives_the_payment_back() -> None:
-    assert after(CallResult(None, CallTrouble.NOT_SENT)) == Decision(PaymentState.PENDING, 0, False)
+    assert after(lost(CallTrouble.NOT_SENT)) == Decision(PaymentState.PENDING, 0, False)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_money_may_ask_for_a_longer_wait(status: int) -> None:
-    assert after(CallResult(status, retry_after_s=20.0)).wait_s == 20.0
-    assert after(CallResult(status, retry_after_s=0.5)).wait_s in {3.0, WAIT_S_MIN}
+    assert after(refused(status, retry_after="20")).wait_s == 20.0
+    assert after(refused(status, retry_after="0")).wait_s in {3.0, WAIT_S_MIN}
 
 
 @given(st.lists(observations, min_size=1, max_size=60), st.booleans())
 def test_what_may_have_been_credited_never_ends_failed_but_unknown(
-    observed: list[CallResult], maybe_credited: bool
+    observed: list[Answer], maybe_credited: bool
 ) -> None:
     decision = Decision(PaymentState.PENDING, 0, maybe_credited)
     perhaps = maybe_credited
@@ -158,37 +190,49 @@ def test_what_may_have_been_credited_never_ends_failed_but_unknown(
 
 
 def look_up(
-    observed: CallResult, *, absence_proven_in_s: float | None = 0.0, tries: int = 4, maybe_credited: bool = True
+    observed: Answer,
+    *,
+    absence_proven_in_s: float | None = 0.0,
+    tries: int = 4,
+    maybe_credited: bool = True,
+    failure_code: str | None = "TIMED_OUT",
 ) -> Decision:
     verdict = classify_look_up(observed, asked=ASKED, absence_is_proof=absence_proven_in_s == 0)
     return decide_look_up(
         verdict,
         tries=tries,
         maybe_credited=maybe_credited,
-        failure_code="TIMED_OUT",
+        failure_code=failure_code,
         calls_max=6,
         absence_proven_in_s=absence_proven_in_s,
     )
 
 
 def test_a_look_up_turns_unknown_into_what_is_known() -> None:
-    found = look_up(CallResult(200, transaction_id="t-1", credit=ASKED))
+    found = look_up(credited(look_up=True, **ASKED._asdict()))
     assert (found.state, found.transaction_id, found.tries) == (PaymentState.SUCCESS, "t-1", 5)
-    absent = look_up(CallResult(404))
+    absent = look_up(refused(404, "KEY_NOT_FOUND", look_up=True))
     assert (absent.state, absent.failure_kind) == (PaymentState.FAILED, FailureKind.UNAVAILABLE)
     assert (absent.maybe_credited, absent.not_credited, absent.failure_code) == (False, True, "TIMED_OUT")
 
 
 def test_not_found_too_early_is_asked_again_when_it_is_proof() -> None:
-    early = look_up(CallResult(404), absence_proven_in_s=57.5)
+    early = look_up(refused(404, "KEY_NOT_FOUND", look_up=True), absence_proven_in_s=57.5)
     assert (early.state, early.wait_s, early.failure_code) == (PaymentState.PENDING, 57.5, "TIMED_OUT")
     assert (early.maybe_credited, early.not_credited) == (True, False)
 
 
 @pytest.mark.parametrize(
-    "observed", [CallResult(404), CallResult(500), CallResult(200), CallResult(None, CallTrouble.RESET)]
+    "observed",
+    [
+        refused(404, "KEY_NOT_FOUND", look_up=True),
+        understood(404, PAGE, look_up=True),
+        refused(500, look_up=True),
+        understood(200, look_up=True),
+        lost(CallTrouble.RESET, look_up=True),
+    ],
 )
-def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: CallResult) -> None:
+def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: Answer) -> None:
     spent = look_up(observed, absence_proven_in_s=5.0, tries=5)
     assert (spent.state, spent.failure_kind, spent.failure_code) == (
         PaymentState.FAILED,
@@ -199,21 +243,24 @@ def test_a_payment_of_which_nothing_can_be_learnt_ends_unknown(observed: CallRes
 
 
 def test_a_not_found_that_never_becomes_proof_ends_unknown_at_once() -> None:
-    assert look_up(CallResult(404), absence_proven_in_s=None).failure_kind is FailureKind.UNKNOWN
+    assert (
+        look_up(refused(404, "KEY_NOT_FOUND", look_up=True), absence_proven_in_s=None).failure_kind
+        is FailureKind.UNKNOWN
+    )
 
 
 def test_a_payment_that_was_only_refused_does_not_become_unknown_by_a_look_up() -> None:
-    absent = look_up(CallResult(404), absence_proven_in_s=None, maybe_credited=False)
+    absent = look_up(refused(404, "KEY_NOT_FOUND", look_up=True), absence_proven_in_s=None, maybe_credited=False)
     assert (absent.failure_kind, absent.maybe_credited) == (FailureKind.UNAVAILABLE, False)
 
 
 def test_a_throttled_look_up_is_no_try() -> None:
-    throttled = look_up(CallResult(429, retry_after_s=7.0), tries=5)
+    throttled = look_up(refused(429, look_up=True, retry_after="7"), tries=5)
     assert (throttled.state, throttled.tries, throttled.wait_s) == (PaymentState.PENDING, 5, 7.0)
 
 
 def test_a_credit_of_something_else_under_our_key_halts_the_run() -> None:
-    other = look_up(CallResult(200, transaction_id="t-1", credit=ASKED._replace(amount=ASKED.amount + 1)))
+    other = look_up(credited(look_up=True, **ASKED._replace(amount=ASKED.amount + 1)._asdict()))
     assert (other.state, other.failure_kind) == (PaymentState.FAILED, FailureKind.UNKNOWN)
     assert other.halt is Halt.MISMATCH
 
