@@ -126,7 +126,7 @@ class CurlTransport:
             raise call.raised from None
         status = self._curl.getinfo(pycurl.RESPONSE_CODE)
         if error is None:
-            retry_after = self._retry_after() if status >= 400 else None
+            retry_after = self._retry_after() if status > 201 else None
             return Reply(status, b"".join(call.body), retry_after, headers=Headers(self._head.copy()))
         code, detail = error
         status = None if call.twice else status or None
