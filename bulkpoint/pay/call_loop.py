@@ -220,9 +220,9 @@ class CallLoop(Generic[P]):
         else:
             trouble = None
             if verdict.overload is not Overload.NONE:
-                reached = result.trouble is not CallTrouble.NOT_CONNECTED  # a look-up's outcome does not say that
+                reached = reply.trouble is not CallTrouble.NOT_CONNECTED  # a look-up's outcome does not say that
                 outcome = verdict.outcome if reached else Outcome.NOT_CONNECTED
-                trouble = Trouble(outcome, verdict.code, result.status, verdict.retry_after_s)
+                trouble = Trouble(outcome, verdict.code, reply.status, verdict.retry_after_s)
             gate.observe(verdict.overload, trouble)
             sink.answered(call, verdict)
         self.under_way.remove(call)

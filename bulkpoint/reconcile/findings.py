@@ -76,12 +76,15 @@ class Findings:
 
     def out_of_patience(self, heard: Heard) -> None:
         """The command has waited long enough for the money API; `heard`: what it heard last."""
+        self._give_up(last=heard.code or heard.outcome)
+
+    def _give_up(self, *, last: str | None) -> None:
         self.trouble = UnreachableError(
             "LOOK_UP_WITHOUT_ANSWER",
             "reconcile_when_money_answers",
             campaign_id=self._run.campaign_id,
             seconds=self._patience_s,
-            last=heard.code or heard.outcome,
+            last=last,
         )
 
     def answered(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:
@@ -92,7 +95,7 @@ class Findings:
         if verdict.outcome is Outcome.UNAUTHORIZED:
             self.trouble = RefusedError("LOOK_UP_UNAUTHORIZED", "check_money_token")
         elif verdict.halt is Halt.MONEY_STOPPED:
-            self.out_of_patience(verdict)
+            self._give_up(last=verdict.message or verdict.outcome.value)
         elif not self._conclude(call, verdict):
             self._ask_again(call, verdict)
 
