@@ -379,13 +379,26 @@ def money_secrets(settings: Settings) -> dict[str, str]:
 
     Raises UsageError where a file cannot be used.
     """
-    secrets = {}
+    return {secret.name: read_secret(secret.file, secret.setting) for secret in money_secret_files(settings)}
+
+
+class SecretFile(NamedTuple):
+    """Where a secret is, and which setting says so."""
+
+    name: str
+    file: Path
+    setting: str
+
+
+def money_secret_files(settings: Settings) -> list[SecretFile]:
+    """The files of the secrets that the adapter gets."""
+    found = []
     if settings.money_token_file:
-        secrets["token"] = read_secret(settings.money_token_file, "BULKPOINT_MONEY_TOKEN_FILE")
+        found.append(SecretFile("token", settings.money_token_file, "BULKPOINT_MONEY_TOKEN_FILE"))
     for part in settings.money_secret_files.split(",") if settings.money_secret_files else ():
         name, _, path = part.partition("=")
-        secrets[name] = read_secret(Path(path), "BULKPOINT_MONEY_SECRET_FILES")
-    return secrets
+        found.append(SecretFile(name, Path(path), "BULKPOINT_MONEY_SECRET_FILES"))
+    return found
 
 
 def _settings_file(environ: Mapping[str, str]) -> Path | Traversable:

@@ -14,6 +14,7 @@ from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.check import check
 from bulkpoint.cli.deployment import database, demo, settings
+from bulkpoint.cli.doctor import doctor
 from bulkpoint.cli.money import money
 from bulkpoint.cli.notify import notify
 from bulkpoint.cli.outbox import outbox
@@ -50,8 +51,8 @@ def bulkpoint() -> None:
 
 
 for command in (
-    campaign, payment, reconcile, report, tps, money, check, audit, outbox, notify, right, settings, database, demo,
-    sandbox,
+    campaign, payment, reconcile, report, tps, money, check, doctor, audit, outbox, notify, right, settings, database,
+    demo, sandbox,
 ):  # fmt: skip
     bulkpoint.add_command(command)
 

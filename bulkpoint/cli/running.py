@@ -43,6 +43,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
     from bulkpoint.campaigns.start import find_next, plan_start
+    from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.views.changes import RunBegun
     from bulkpoint.views.sentences import sentence
@@ -59,6 +60,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
                 return
             request = request.model_copy(update={"campaign": found})
         plan = plan_start(session.connection, session.settings, request)
+        check_before_spark(session.settings)
         if not yes:
             _ask(session, plan)
         say_promises(session)
@@ -83,6 +85,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
       bulkpoint campaign resume 3
     """
     from bulkpoint.campaigns.resume import plan_resume
+    from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.campaign import get_counts
@@ -90,6 +93,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     request = _request(campaign_id, kind=RunKind.RESUME, reason=reason)
     with open_session() as session:
         campaign = plan_resume(session.connection, request, say=say)
+        check_before_spark(session.settings)
         if not yes:
             counts = get_counts(session.connection, campaign)
             open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
@@ -140,6 +144,7 @@ def retry(
       bulkpoint campaign retry 3 --kind REJECTED --code MEMBER_NOT_FOUND
     """
     from bulkpoint.campaigns.retry import plan_retry
+    from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.progress import RetrySelection
@@ -148,6 +153,7 @@ def retry(
     request = _request(campaign_id, kind=RunKind.RETRY, reason=reason, selection=selection)
     with open_session() as session:
         plan = plan_retry(session.connection, request)
+        check_before_spark(session.settings)
         if not yes:
             _ask_retry(session, plan)
         say_promises(session)

@@ -9,7 +9,8 @@ from bulkpoint import files
 from bulkpoint.embedded.kafka_home import find_kafka
 from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
-from bulkpoint.launch.spark_submit import LOCAL_JAVA_OPTIONS, SILENT_ARCHIVE, cached_jar, class_archive, ivy_folder
+from bulkpoint.launch.jdbc_driver import cached_jar, ivy_folder
+from bulkpoint.launch.spark_submit import LOCAL_JAVA_OPTIONS, SILENT_ARCHIVE, class_archive
 from bulkpoint.settings import load_settings
 from bulkpoint.views.sentences import sentence
 

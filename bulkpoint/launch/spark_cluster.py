@@ -12,6 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
+from bulkpoint import files
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import Settings
 from bulkpoint.store.database_address import passfile_of
@@ -56,7 +57,7 @@ def cluster_conf(settings: Settings, spark_home: Path, zip_name: str) -> dict[st
         if "SPARK_LOCAL_IP" not in os.environ:
             # The web UI stays on loopback (SPARK_LOCAL_IP, spark_submit.py); executors reach the driver by this.
             conf |= {"spark.driver.host": address, "spark.driver.bindAddress": address}
-    set_by_administrator = _names_in(_defaults_file(spark_home))
+    set_by_administrator = _conf_in(_read(_defaults_file(spark_home)))
     return {name: value for name, value in conf.items() if name not in set_by_administrator}
 
 
@@ -90,6 +91,17 @@ def _own_address(master: str, hosts: list[tuple[str, int]]) -> str:
     raise UnreachableError("SPARK_MASTER_OUT_OF_REACH", "check_spark_master", master=master, why=trouble)
 
 
+def own_and_administrators_conf() -> dict[str, str]:
+    """Spark's settings in the files that spark-submit gets: ours win over the administrator's."""
+    return _conf_in(_read(_defaults_file(files.spark_home()))) | _conf_in(files.read_text("conf/spark-defaults.conf"))
+
+
+def expected_shares(settings: Settings) -> int:
+    """The partitions that a run will have, as far as the settings say; the job counts the slots that it got."""
+    named = re.fullmatch(r"local\[(\d+).*", settings.spark_master)
+    return settings.partitions or (max(1, int(named[1]) - 1) if named else _PARTITIONS)
+
+
 def _passfile(settings: Settings) -> Path | None:
     if settings.database_url is None:
         return settings.data_dir / "pgpass"
@@ -102,11 +114,15 @@ def _defaults_file(spark_home: Path) -> Path:
     return Path(os.environ.get("SPARK_CONF_DIR") or spark_home / "conf") / "spark-defaults.conf"
 
 
-def _names_in(file: Path) -> set[str]:
+def _read(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return set()
+        return ""
     except OSError as error:
         raise UsageError("FILE_UNREADABLE", "make_readable", file=str(file), why=error.strerror) from error
-    return set(re.findall(r"^\s*(spark\.[^\s=:]+)", text, re.M))
+
+
+def _conf_in(text: str) -> dict[str, str]:
+    """As Java reads properties: name, then white space, = or :, then the value."""
+    return dict(re.findall(r"^\s*(spark\.[^\s=:]+)[ \t]*[=: \t][ \t]*(.*?)\s*$", text, re.MULTILINE))

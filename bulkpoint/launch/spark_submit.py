@@ -17,8 +17,10 @@ from pathlib import Path
 
 from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
+from bulkpoint.launch.before_spark import check_before_spark
 from bulkpoint.launch.command_line import read_request, usage
 from bulkpoint.launch.ends import end_of_job
+from bulkpoint.launch.jdbc_driver import cached_jar, ivy_folder
 from bulkpoint.launch.py_files import build_py_files
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
 from bulkpoint.settings import Settings, load_settings
@@ -42,6 +44,8 @@ def main(arguments: list[str]) -> int:
         request = read_request(arguments)
         followed = request.followed
         settings = load_settings()
+        if not followed:  # else our command has done it
+            check_before_spark(settings)
         command = submit_command(settings, ["--request", request.to_json()])
         environment = submit_environment(settings)
     except BulkpointError as error:
@@ -185,21 +189,6 @@ def _jdbc_options(settings: Settings) -> list[str]:
     if not jar.is_file():
         return ["--conf", f"spark.jars.ivy={ivy_folder()}"]
     return ["--jars", str(jar), "--conf", "spark.jars.packages="]  # resolving again would cost 0.5 s and 20 lines
-
-
-def cached_jar() -> Path:
-    """The JDBC driver in the user's cache; set_up.py fetches it."""
-    coordinates = re.search(
-        r"^spark\.jars\.packages\s+(\S+):(\S+):(\S+)$", files.read_text("conf/spark-defaults.conf"), re.M
-    )
-    assert coordinates, "conf/spark-defaults.conf names the JDBC driver"
-    group, artifact, version = coordinates.groups()
-    return ivy_folder() / "jars" / f"{group}_{artifact}-{version}.jar"
-
-
-def ivy_folder() -> Path:
-    """Where Spark's resolver keeps what it fetches for us."""
-    return files.cache_folder() / "ivy"
 
 
 if __name__ == "__main__":

@@ -13,13 +13,17 @@ import certifi
 
 from bulkpoint import __version__
 from bulkpoint.errors import UsageError
+from bulkpoint.files import NotAFileError, read_bounded
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
+from bulkpoint.rules.refusals import Refusal
 
 # The contract's answers are a few hundred bytes; an error page of a gateway is a few kB.
 ANSWER_BYTES_MAX = 65_536
 # Servers close a connection after 5 s of silence or more; if one closes while we reuse it, that call is in doubt.
 IDLE_S_MAX = 4
+# The public CAs together are 300 kB.
+CA_FILE_BYTES_MAX = 10_000_000
 USER_AGENT = f"bulkpoint/{__version__}"
 
 # Called when a call is about to leave, with its connection ready; False: it must not leave.
@@ -150,8 +154,17 @@ def ca_bundle(ca_file: Path | None) -> str:
     """
     if ca_file is None:
         return certifi.where()
+    why: str | Refusal | None = None
     try:
-        ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError("MONEY_CA_FILE_UNREADABLE", file=str(ca_file), why=str(error)) from error
+        content = read_bounded(ca_file, CA_FILE_BYTES_MAX)
+        if b"CERTIFICATE-----" not in content:
+            why = Refusal("HAS_NO_CERTIFICATE")
+        else:
+            ssl.create_default_context(cafile=str(ca_file))
+    except NotAFileError as error:
+        why = Refusal("IT_IS", {"kind": Refusal(error.kind)})
+    except OSError as error:  # OpenSSL's are OSErrors too
+        why = error.strerror or str(error)
+    if why is not None:
+        raise UsageError("MONEY_CA_FILE_UNREADABLE", file=str(ca_file), why=why)
     return str(ca_file)

@@ -229,5 +229,6 @@ def test_a_master_that_is_away_is_said_at_once(tmp_path: Path) -> None:
         [str(SUBMIT), "next"], env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert asked.returncode == 6
-    assert asked.stderr.startswith(f"bulkpoint: Spark's master {master} cannot be reached: Connection refused.")
-    assert len(asked.stderr.splitlines()) == 1
+    assert f"Spark's master {master} cannot be reached: Connection refused." in asked.stderr
+    assert "The database 127.0.0.1:1/none cannot be reached" in asked.stderr, "whatever is wrong is said at once"
+    assert len(asked.stderr.splitlines()) == 4, "with the money API, which is away too, under one head"

@@ -13,6 +13,7 @@ import pytest
 
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.launch import spark_submit
+from bulkpoint.launch.jdbc_driver import cached_jar
 from bulkpoint.settings import load_settings
 from tests.world.refusals import refused
 
@@ -145,7 +146,7 @@ def test_the_jdbc_driver_is_the_named_jar_else_the_cached_one_else_fetched(tmp_p
     assert f"spark.jars.ivy={tmp_path}/cache/bulkpoint/ivy" in fetched
     assert "--jars" not in fetched
 
-    jar = spark_submit.cached_jar()
+    jar = cached_jar()
     jar.parent.mkdir(parents=True)
     jar.touch()
     cached = spark_submit.submit_command(load_settings({}), [])
