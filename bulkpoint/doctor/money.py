@@ -9,7 +9,7 @@ from bulkpoint.doctor.questions import Question, problem
 from bulkpoint.errors import BulkpointError, UnreachableError, UsageError
 from bulkpoint.money.adapter import load_adapter
 from bulkpoint.money.reach import NotReached, try_to_reach
-from bulkpoint.money.transport import ca_bundle
+from bulkpoint.money.trust import ca_bundle
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.checks import Check, ok, warning
 from bulkpoint.rules.refusals import Refusal

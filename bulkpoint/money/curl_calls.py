@@ -8,32 +8,33 @@ import pycurl
 
 from bulkpoint.money.curl_transport import CurlTransport
 from bulkpoint.money.transport import HttpRequest, OnWire, Reply
+from bulkpoint.money.trust import Trust
 
 # While libcurl has no socket to wait for (it connects, or resolves a name in a thread of its own).
 NO_SOCKET_WAIT_S = 0.002
-# Connections kept open for the next calls; libcurl's own default is four per handle.
-CONNECTIONS_MAX = 256
 
 
 class CurlCalls:
-    """Calls over one pool of connections; see transport.Calls. A handle is made when all others are in use."""
+    """Calls over handles with a connection each; see transport.Calls. One is made when all others are in use."""
 
-    def __init__(self, make_transport: Callable[[], CurlTransport]) -> None:
+    def __init__(self, make_transport: Callable[[], CurlTransport], trust: Trust) -> None:
+        """trust: what the transports are made with."""
         self._make_transport = make_transport
+        self._trust = trust
         self._idle: list[CurlTransport] = []
         self._busy: dict[pycurl.Curl, tuple[object, CurlTransport]] = {}
+        self._renewed_under_way: set[CurlTransport] = set()  # they end with their call
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, CONNECTIONS_MAX)
 
     @property
     def under_way(self) -> int:
         """Calls begun and not yet ended."""
         return len(self._busy)
 
-    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> None:
         """Begin a call; it is sent while `ended` runs."""
         transport = self._idle.pop() if self._idle else self._make_transport()
-        curl = transport.begin(request, on_wire=on_wire)
+        curl = transport.begin(request, on_wire=on_wire, fresh=fresh)
         self._multi.add_handle(curl)
         self._busy[curl] = (tag, transport)
 
@@ -50,6 +51,14 @@ class CurlCalls:
             self._multi.perform()
             replies = self._collect()
         return replies
+
+    def renew(self) -> None:
+        """Close the kept connections and read the CA file again; see transport.Calls."""
+        self._trust.renew()
+        for transport in self._idle:
+            transport.close()
+        self._idle.clear()
+        self._renewed_under_way.update(transport for _, transport in self._busy.values())
 
     def close(self) -> None:
         """Close every connection; calls under way are given up."""
@@ -74,6 +83,13 @@ class CurlCalls:
 
     def _end(self, curl: "pycurl.Curl", error: tuple[int, str] | None) -> tuple[Any, Reply]:
         tag, transport = self._busy.pop(curl)
-        self._multi.remove_handle(curl)
-        self._idle.append(transport)
-        return tag, transport.end(error)
+        try:
+            reply = transport.end(error)
+        finally:
+            self._multi.remove_handle(curl)
+        if self._renewed_under_way and transport in self._renewed_under_way:
+            self._renewed_under_way.remove(transport)
+            transport.close()
+        else:
+            self._idle.append(transport)
+        return tag, reply

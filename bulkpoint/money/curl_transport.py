@@ -2,28 +2,44 @@
 
 libcurl sends a POST again by itself when a reused connection dies before any answer. No option prevents it. But
 PREREQFUNCTION is called before every wire send, also the second: it is refused there, and the first counts as lost.
-To keep this rare, an idle connection is checked before it is used: libcurl checks only once a second.
+
+libcurl looks at an idle connection once a second at most, and takes bytes that it finds there for the next answer. So
+each handle has a pool of its own with one connection, which is looked at before each use, and once more after the gate
+has let the call out. A connection with anything to read is closed or out of step: it is thrown away with its handle.
 """
 
+import math
 import select
-from pathlib import Path
+import socket
+import time
 from urllib.parse import urlsplit
 
+import certifi
 import pycurl
 
 from bulkpoint.money.causes import cause_of_os_error, cause_of_tls_error, cause_of_verification
+from bulkpoint.money.idle import IdleLimit
 from bulkpoint.money.transport import (
     ANSWER_BYTES_MAX,
-    IDLE_S_MAX,
     USER_AGENT,
     Headers,
     HttpRequest,
     OnWire,
     Reply,
-    ca_bundle,
+    body_of,
+    header_lines,
+    retry_after,
+    target_of,
 )
+from bulkpoint.money.trust import Trust
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
+
+# The name is resolved again for a connection that is made later than this: an API that moves is found where it is now.
+RESOLVED_S_MAX = 1
+
+# Without a socket to wait for, libcurl resolves a name in a thread of its own.
+SELECT_S = 0.01
 
 # For calls that have left. Any other error then counts as a reset.
 _TROUBLES = {
@@ -32,145 +48,287 @@ _TROUBLES = {
     pycurl.E_FTP_WEIRD_SERVER_REPLY: CallTrouble.GARBLED,  # for HTTP too, despite its name
 }
 
-# Why there is no answer, for calls that have left.
+# Why there is no answer, for calls that have left. Any other error then is a reset.
 _ANSWER_CAUSES = {
     pycurl.E_OPERATION_TIMEDOUT: Cause.TIMED_OUT,
     pycurl.E_GOT_NOTHING: Cause.CLOSED,
     pycurl.E_PARTIAL_FILE: Cause.CUT,
 }
 
+_EMPTY_LINES = ([b"\r\n"], [b"\n"])
+
+# What poll says of an idle connection that is closed, or has something to read.
+_NOT_IDLE = select.POLLIN | select.POLLHUP | select.POLLERR
+
 
 class _Call:
-    """What is known about the call under way."""
+    """What is known about the call under way. spoke_first: something came in before the request was sent."""
 
     __slots__ = (
         "asked",
         "body",
         "body_bytes",
+        "idle_s",
         "left",
         "on_wire",
         "raised",
+        "spoke_first",
         "too_large",
         "twice",
     )
 
-    def __init__(self, on_wire: OnWire) -> None:
+    def __init__(self, on_wire: OnWire, idle_s: float | None) -> None:
+        """idle_s: how long its connection was idle; None: it needs a new one."""
         self.on_wire = on_wire
-        self.asked = self.left = self.twice = self.too_large = False
+        self.idle_s = idle_s
+        self.asked = self.left = self.twice = self.too_large = self.spoke_first = False
         self.raised: BaseException | None = None
         self.body: list[bytes] = []
         self.body_bytes = 0
 
 
 class CurlTransport:
-    """A Transport over one libcurl handle; see transport.Transport."""
+    """A Transport over one libcurl handle with one connection; see transport.Transport."""
 
-    def __init__(self, url: str, *, ca_file: Path | None, connect_timeout_s: float, timeout_s: float) -> None:
-        """url: the address that a request's path comes after. Raises UsageError for a CA file that cannot be used."""
+    def __init__(
+        self, url: str, trust: Trust, idle_limit: IdleLimit, *, connect_timeout_s: float, timeout_s: float
+    ) -> None:
+        """url: the address that a request's path comes after. idle_limit: learned from all connections to it."""
         self._url = url
-        self._method = self._path = ""  # the handle's present settings
-        self._call = _Call(lambda: False)
-        self._socket = -1  # of the idle connection
+        self._secure = urlsplit(url).scheme == "https"
+        self._trust = trust
+        self._idle_limit = idle_limit
+        self._timeouts_ms = round(connect_timeout_s * 1000), round(timeout_s * 1000)
+        self._multi: pycurl.CurlMulti | None = None  # of `send`
+        self._call = _Call(lambda: False, None)
+        self._head: list[bytes] = []  # lines of the answer's head; libcurl gives up after 300 kB of them
+        self._made: list[int] = []  # sockets that libcurl made for the call under way
         self._idle = select.poll()
-        self._head: list[bytes] = []  # of the answer: its lines; libcurl gives up after 300 kB of them
-        self._fresh = False  # whether the handle is set to use no idle connection
-        self._curl = curl = pycurl.Curl()
-        curl.setopt(pycurl.NOSIGNAL, 1)  # signals and threads do not mix
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # HTTP/2 has its own re-sends
-        curl.setopt(pycurl.TCP_NODELAY, 1)
-        curl.setopt(pycurl.USERAGENT, USER_AGENT)
-        curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        curl.setopt(pycurl.PROXY, "")  # an empty value also keeps libcurl from reading the environment
-        curl.setopt(pycurl.NOPROXY, "*")
-        curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if urlsplit(url).scheme == "https" else pycurl.PROTO_HTTP)
-        curl.setopt(pycurl.CAINFO, ca_bundle(ca_file))
-        curl.setopt(pycurl.SSL_VERIFYPEER, 1)
-        curl.setopt(pycurl.SSL_VERIFYHOST, 2)
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, round(connect_timeout_s * 1000))
-        curl.setopt(pycurl.TIMEOUT_MS, round(timeout_s * 1000))
-        curl.setopt(pycurl.MAXAGE_CONN, IDLE_S_MAX)
-        curl.setopt(pycurl.MAXCONNECTS, 1)  # a new connection replaces the dead one
-        curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
-        curl.setopt(pycurl.WRITEFUNCTION, self._read_body)
-        curl.setopt(pycurl.HEADERFUNCTION, self._head.append)  # None, which it returns, means "taken"
+        self._socket = -1  # of the idle connection
+        self._idle_since = 0.0
+        self._open()
 
-    def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
+    def send(self, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> Reply:
         """Send one call and wait for its answer; see Transport.send."""
-        # An idle connection receives no data: if there is something to read, it was closed.
-        dead = self._socket != -1 and bool(self._idle.poll(0))
-        if dead != self._fresh:
-            self._curl.setopt(pycurl.FRESH_CONNECT, dead)
-            self._fresh = dead
-        curl = self.begin(request, on_wire=on_wire)
-        error: tuple[int, str] | None = None
+        curl = self.begin(request, on_wire=on_wire, fresh=fresh)
+        multi = self._multi = self._multi or pycurl.CurlMulti()
+        multi.add_handle(curl)
         try:
-            curl.perform()
-        except pycurl.error as failure:
-            error = failure.args
-        self._watch_idle()
-        return self.end(error)
+            while multi.perform()[1]:
+                multi.select(SELECT_S)
+            _, _, failed = multi.info_read()
+            return self.end(failed[0][1:] if failed else None)
+        finally:
+            multi.remove_handle(curl)
 
-    def begin(self, request: HttpRequest, *, on_wire: OnWire) -> "pycurl.Curl":
-        """The handle, ready to perform this call; for CurlCalls, which performs many at once."""
+    def begin(self, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> "pycurl.Curl":
+        """The handle, ready to perform this call; for CurlCalls, which performs many at once. fresh: see Calls."""
+        idle_s = None if self._socket == -1 else self._usable_after(fresh=fresh)
+        if idle_s is None and self._socket != -1:
+            self._close()
+            self._open()
         self._prepare(request)
-        self._call = _Call(on_wire)
+        self._call = _Call(on_wire, idle_s)
         self._head.clear()
         return self._curl
 
     def end(self, error: tuple[int, str] | None) -> Reply:
-        """The result of the call that was begun; `error` is libcurl's code and sentence, None where it has none."""
+        """The result of the call that was begun; `error` is libcurl's code and sentence, None where it has none.
+
+        Call it before the handle leaves its loop.
+        """
         call = self._call
         if call.raised is not None:
             raise call.raised from None
-        status = self._curl.getinfo(pycurl.RESPONSE_CODE)
-        if error is None:
-            retry_after = self._retry_after() if status > 201 else None
-            return Reply(status, b"".join(call.body), retry_after, headers=Headers(self._head.copy()))
-        code, detail = error
-        status = None if call.twice else status or None
-        trouble = _trouble(call, code)
+        curl = self._curl
+        status = curl.getinfo(pycurl.RESPONSE_CODE)
+        headers = Headers(self._head.copy())
+        self._watch_idle(headers)
+        if self._secure and self._socket != -1 and not self._nothing_decrypted():
+            self._idle_since = -math.inf
+        if curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0 and "content-length" in headers:
+            self._idle_since = -math.inf  # both a length and chunks: somebody on the way may have read it differently
+        if error is None and self._head[-1:] not in _EMPTY_LINES and not headers.complete:
+            error = pycurl.E_PARTIAL_FILE, "the answer ended in its head"  # for libcurl this is a whole answer
+        if error is None and status != 101:
+            return Reply(status, b"".join(call.body), retry_after(status, headers), headers=headers)
+        code, detail = error or (pycurl.E_FTP_WEIRD_SERVER_REPLY, "switched to another protocol, unasked")
+        trouble = CallTrouble.GARBLED if status == 101 else _trouble(call, code, detail)
+        if call.idle_s is not None and trouble in (CallTrouble.RESET, CallTrouble.SENT_TWICE):
+            self._idle_limit.saw_close(call.idle_s)
+        twice_or_none = trouble in (CallTrouble.SENT_TWICE, CallTrouble.GARBLED)
+        arrived = status if status >= 200 and headers.complete and not twice_or_none else None
         return Reply(
-            status,
-            retry_after=self._retry_after(),
+            arrived,
+            retry_after=None if arrived is None else retry_after(arrived, headers),
             trouble=trouble,
             detail=detail,
             cause=self._cause(trouble, code, detail),
-            headers=Headers(self._head.copy()),
+            headers=headers,
         )
 
     def close(self) -> None:
         """Close the connection."""
+        self._close()
+        if self._multi is not None:
+            self._multi.close()
+            self._multi = None
+
+    def _close(self) -> None:
         self._curl.close()
+        self._pool.close()
+        if self._socket != -1:
+            self._idle.unregister(self._socket)
+            self._socket = -1
+
+    def _open(self) -> None:
+        """A new handle, with an empty pool of connections."""
+        self._how = ("", False)  # the handle's present method, and whether it sends a body
+        self._path = ""
+        self._pool = pycurl.CurlShare()
+        self._pool.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
+        self._curl = curl = pycurl.Curl()
+        curl.setopt(pycurl.SHARE, self._pool)
+        curl.setopt(pycurl.NOSIGNAL, 1)  # signals and threads do not mix
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # HTTP/2 has its own re-sends
+        curl.setopt(pycurl.TCP_NODELAY, 1)
+        curl.setopt(pycurl.USERAGENT, USER_AGENT)
+        curl.setopt(pycurl.PATH_AS_IS, 1)
+        curl.setopt(pycurl.FOLLOWLOCATION, 0)
+        curl.setopt(pycurl.PROXY, "")  # an empty value also keeps libcurl from reading the environment
+        curl.setopt(pycurl.NOPROXY, "*")
+        curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if self._secure else pycurl.PROTO_HTTP)
+        if self._trust.pem is None:
+            curl.setopt(pycurl.CAINFO, certifi.where())
+        else:
+            curl.setopt(pycurl.CAINFO_BLOB, self._trust.pem)
+        curl.setopt(pycurl.SSL_VERIFYPEER, 1)
+        curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+        curl.setopt(pycurl.DNS_CACHE_TIMEOUT, RESOLVED_S_MAX)
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, self._timeouts_ms[0])
+        curl.setopt(pycurl.TIMEOUT_MS, self._timeouts_ms[1])
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._made_socket)
+        curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
+        curl.setopt(pycurl.WRITEFUNCTION, self._read_body)
+        curl.setopt(pycurl.HEADERFUNCTION, self._head.append)  # None, which it returns, means "taken"
 
     def _prepare(self, request: HttpRequest) -> None:
-        if request.method != self._method:
-            self._curl.setopt(pycurl.HTTPGET if request.body is None else pycurl.POST, 1)
-            self._curl.setopt(pycurl.CUSTOMREQUEST, request.method)
-            self._method = request.method
+        """Set everything that is sent: whatever the handle has sent before, none of it is left."""
+        curl, body = self._curl, body_of(request)
+        how = (request.method, body is not None)
+        if how != self._how:
+            self._how = ("", False)  # in case one of these raises
+            if body is not None:
+                curl.setopt(pycurl.POST, 1)
+            elif request.method == "HEAD":
+                curl.setopt(pycurl.NOBODY, 1)
+            else:
+                curl.setopt(pycurl.HTTPGET, 1)
+            curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+            self._how = how
         if request.path != self._path:
-            self._curl.setopt(pycurl.URL, self._url + request.path)
+            curl.setopt(pycurl.URL, self._url + target_of(request))
             self._path = request.path
-        if request.body is not None:
-            self._curl.setopt(pycurl.POSTFIELDS, request.body)
-        self._curl.setopt(pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in request.headers.items()])
+        lines = header_lines(request.headers)
+        if body is not None:
+            curl.setopt(pycurl.POSTFIELDS, body)
+            if "Content-Type" not in request.headers and not _has_content_type(lines):
+                lines.append("Content-Type:")  # else libcurl sends that of a form
+        lines.append("Expect:")  # never ask before a body is sent. Also: pycurl ignores an empty list
+        for place, line in enumerate(lines[:-1]):
+            if line.endswith(": "):  # for libcurl this would mean "do not send it"
+                lines[place] = line[:-2] + ";"
+        curl.setopt(pycurl.HTTPHEADER, lines)
 
-    def _watch_idle(self) -> None:
-        now_idle = self._curl.getinfo(pycurl.ACTIVESOCKET)
-        if now_idle != self._socket:
+    def _usable_after(self, *, fresh: bool) -> float | None:
+        """How long the kept connection has been idle; None where it must not be used again."""
+        idle_s = time.monotonic() - self._idle_since
+        if self._idle.poll(0):
+            self._idle_limit.saw_close(idle_s)
+            return None
+        return None if fresh or idle_s > self._idle_limit.seconds else idle_s
+
+    def _watch_idle(self, headers: Headers) -> None:
+        curl = self._curl
+        now_idle = curl.getinfo(pycurl.ACTIVESOCKET)
+        if now_idle != self._socket or self._made:
             if self._socket != -1:
                 self._idle.unregister(self._socket)
             if now_idle != -1:
                 self._idle.register(now_idle, select.POLLIN)
+                self._idle_limit.read_keep_alive(headers.get("keep-alive"))
             self._socket = now_idle
+            self._made.clear()
+        self._idle_since = time.monotonic()
+
+    def _nothing_decrypted(self) -> bool:
+        """Whether TLS has nothing more to read: it reads ahead of the answer, and poll does not see what it has.
+
+        libcurl's raw read is for handles that only connect. It binds the connection to the handle again, until the
+        handle leaves the loop that it is in.
+        """
+        curl = self._curl
+        curl.setopt(pycurl.CONNECT_ONLY, 1)
+        try:
+            curl.recv(1)
+        except BlockingIOError:
+            return True
+        except pycurl.error:  # closed
+            return False
+        finally:
+            curl.setopt(pycurl.CONNECT_ONLY, 0)
+        return False
+
+    def _made_socket(self, number: int, _purpose: int) -> int:
+        """libcurl's SOCKOPTFUNCTION: it has made a socket, and will connect it."""
+        self._made.append(number)
+        return int(pycurl.SOCKOPT_OK)
+
+    def _before_sending(self, _remote: str, _local: str, _remote_port: int, local_port: int) -> int:
+        """libcurl's PREREQFUNCTION: the connection is ready, and the request leaves when this returns OK."""
+        call = self._call
+        if call.asked:
+            call.twice = True
+            return int(pycurl.PREREQFUNC_ABORT)
+        call.asked = True
+        try:
+            call.left = call.on_wire()
+        except BaseException as error:  # noqa: BLE001 (libcurl cannot carry it; send raises it)
+            call.raised = error
+        if call.left and self._speaks_first(local_port):
+            call.spoke_first = True
+            call.left = False
+        return int(pycurl.PREREQFUNC_OK if call.left else pycurl.PREREQFUNC_ABORT)
+
+    def _speaks_first(self, local_port: int) -> bool:
+        """Whether something came in before the request leaves: it would be taken for the answer to it."""
+        if not self._made:
+            return self._socket != -1 and any(event & _NOT_IDLE for _, event in self._idle.poll(0))
+        if self._secure:  # tickets of the handshake come at any time, and are no answer
+            return False
+        just_made = select.poll()
+        for number in self._made:
+            if _local_port(number) == local_port:
+                just_made.register(number, select.POLLIN)
+        return any(event & _NOT_IDLE for _, event in just_made.poll(0))
+
+    def _read_body(self, chunk: bytes) -> int:
+        call = self._call
+        call.body.append(chunk)
+        call.body_bytes += len(chunk)
+        if call.body_bytes > ANSWER_BYTES_MAX:
+            call.too_large = True
+            return 0
+        return len(chunk)
 
     def _cause(self, trouble: CallTrouble, code: int, detail: str) -> Cause | None:
         """Why there is no whole answer; libcurl's code is exact for few things, so the system's error is asked too."""
         if trouble is CallTrouble.NOT_SENT:
             return None
         if trouble is CallTrouble.NOT_CONNECTED:
-            return self._connect_cause(code, detail)
+            return Cause.SPOKE_FIRST if self._call.spoke_first else self._connect_cause(code, detail)
         if trouble is CallTrouble.TOO_LARGE:
             return Cause.TOO_LARGE
         return Cause.GARBLED if trouble is CallTrouble.GARBLED else _ANSWER_CAUSES.get(code, Cause.RESET)
@@ -188,37 +346,34 @@ class CurlTransport:
                 return cause_of_tls_error(detail)
         return cause_of_os_error(self._curl.getinfo(pycurl.OS_ERRNO))
 
-    def _retry_after(self) -> str | None:
-        """As libcurl read it, in seconds; it gives up by itself when the headers exceed 300 kB."""
-        seconds = self._curl.getinfo(pycurl.RETRY_AFTER)
-        return str(seconds) if seconds > 0 else None
 
-    def _before_sending(self, *_addresses: object) -> int:
-        """libcurl's PREREQFUNCTION: the connection is ready, and the request leaves when this returns OK."""
-        call = self._call
-        if call.asked:
-            call.twice = True
-            return int(pycurl.PREREQFUNC_ABORT)
-        call.asked = True
-        try:
-            call.left = call.on_wire()
-        except BaseException as error:  # noqa: BLE001 (libcurl cannot carry it; send raises it)
-            call.raised = error
-        return int(pycurl.PREREQFUNC_OK if call.left else pycurl.PREREQFUNC_ABORT)
-
-    def _read_body(self, chunk: bytes) -> int:
-        call = self._call
-        call.body.append(chunk)
-        call.body_bytes += len(chunk)
-        if call.body_bytes > ANSWER_BYTES_MAX:
-            call.too_large = True
-            return 0
-        return len(chunk)
-
-
-def _trouble(call: _Call, code: int) -> CallTrouble:
+def _trouble(call: _Call, code: int, detail: str) -> CallTrouble:
+    if call.spoke_first:  # nothing was sent; a kept connection is just closed, a new one is not the money API's
+        return CallTrouble.NOT_CONNECTED if call.idle_s is None else CallTrouble.NOT_SENT
     if not call.left:
         return CallTrouble.NOT_SENT if call.asked else CallTrouble.NOT_CONNECTED
     if call.twice:
         return CallTrouble.SENT_TWICE
-    return CallTrouble.TOO_LARGE if call.too_large else _TROUBLES.get(code, CallTrouble.RESET)
+    if call.too_large:
+        return CallTrouble.TOO_LARGE
+    if code == pycurl.E_RECV_ERROR and "chunk" in detail:  # it has no code of its own for chunks that are none
+        return CallTrouble.GARBLED
+    return _TROUBLES.get(code, CallTrouble.RESET)
+
+
+def _has_content_type(lines: list[str]) -> bool:
+    return any(line.lower().startswith("content-type:") for line in lines)
+
+
+def _local_port(number: int) -> int | None:
+    """The port of a socket of libcurl's, which stays open; None where libcurl has closed it."""
+    try:
+        borrowed = socket.socket(fileno=number)
+    except OSError:
+        return None
+    try:
+        return int(borrowed.getsockname()[1])
+    except (OSError, IndexError):
+        return None
+    finally:
+        borrowed.detach()

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bulkpoint.money.causes import cause_of_os_error, cause_of_tls_error, cause_of_verification
-from bulkpoint.money.transport import ca_bundle
+from bulkpoint.money.trust import ca_bundle
 from bulkpoint.rules.causes import Cause
 
 _PORTS = {"http": 80, "https": 443}

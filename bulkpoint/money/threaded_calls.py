@@ -7,14 +7,18 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from bulkpoint.money.transport import HttpRequest, OnWire, Reply, Transport
+from bulkpoint.money.trust import Trust
 
 
 class ThreadedCalls:
     """Calls over blocking transports; see transport.Calls. A thread is started when all others are in use."""
 
-    def __init__(self, make_transport: Callable[[], Transport]) -> None:
+    def __init__(self, make_transport: Callable[[], Transport], trust: Trust) -> None:
+        """trust: what the transports are made with."""
         self._make_transport = make_transport
-        self._begun: SimpleQueue[tuple[object, HttpRequest, OnWire] | None] = SimpleQueue()
+        self._trust = trust
+        self._renewals = 0
+        self._begun: SimpleQueue[tuple[object, HttpRequest, OnWire, bool] | None] = SimpleQueue()
         self._ended: SimpleQueue[tuple[object, Reply | BaseException]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._under_way = 0
@@ -24,14 +28,14 @@ class ThreadedCalls:
         """Calls begun and not yet ended."""
         return self._under_way
 
-    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> None:
         """Begin a call."""
         self._under_way += 1
         if self._under_way > len(self._threads):
             thread = threading.Thread(target=self._work, name="call", daemon=True)
             thread.start()
             self._threads.append(thread)
-        self._begun.put((tag, request, on_wire))
+        self._begun.put((tag, request, on_wire, fresh))
 
     def ended(self, wait_s: float) -> list[tuple[Any, Reply]]:
         """The calls that ended since the last time; waits up to `wait_s` for one."""
@@ -46,6 +50,11 @@ class ThreadedCalls:
         except Empty:
             return replies
 
+    def renew(self) -> None:
+        """Read the CA file again; each thread makes its connection anew before its next call; see transport.Calls."""
+        self._trust.renew()
+        self._renewals += 1
+
     def close(self) -> None:
         """Join the threads: calls under way end first, by their time limit at the latest."""
         for _ in self._threads:
@@ -54,10 +63,16 @@ class ThreadedCalls:
             thread.join()
 
     def _work(self) -> None:
-        with closing(self._make_transport()) as transport:
-            while (call := self._begun.get()) is not None:
-                tag, request, on_wire = call
-                try:
-                    self._ended.put((tag, transport.send(request, on_wire=on_wire)))
-                except BaseException as error:  # noqa: BLE001 (raised again in the thread that asks for what ended)
-                    self._ended.put((tag, error))
+        call = self._begun.get()
+        while call is not None:
+            renewals = self._renewals
+            with closing(self._make_transport()) as transport:
+                while call is not None and renewals == self._renewals:
+                    self._send(transport, *call)
+                    call = self._begun.get()
+
+    def _send(self, transport: Transport, tag: object, request: HttpRequest, on_wire: OnWire, fresh: bool) -> None:
+        try:
+            self._ended.put((tag, transport.send(request, on_wire=on_wire, fresh=fresh)))
+        except BaseException as error:  # noqa: BLE001 (raised again in the thread that asks for what ended)
+            self._ended.put((tag, error))

@@ -4,26 +4,16 @@ Neither follows a redirect, asks a proxy, reads a .netrc, keeps a cookie, repeat
 than its limits. Any failure on the way is a Reply with trouble, not an exception.
 """
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import certifi
-
 from bulkpoint import __version__
-from bulkpoint.errors import UsageError
-from bulkpoint.files import NotAFileError, read_bounded
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
-from bulkpoint.rules.refusals import Refusal
+from bulkpoint.rules.invariants import invariant
 
 # The contract's answers are a few hundred bytes; an error page of a gateway is a few kB.
 ANSWER_BYTES_MAX = 65_536
-# Servers close a connection after 5 s of silence or more; if one closes while we reuse it, that call is in doubt.
-IDLE_S_MAX = 4
-# The public CAs together are 300 kB.
-CA_FILE_BYTES_MAX = 10_000_000
 USER_AGENT = f"bulkpoint/{__version__}"
 
 # Called when a call is about to leave, with its connection ready; False: it must not leave.
@@ -48,12 +38,19 @@ class Headers(Mapping[str, str]):
     Made for each answer and hardly ever read, so it keeps the lines as they came and parses them when it is asked.
     """
 
-    __slots__ = ("_fields", "_lines")
+    __slots__ = ("_complete", "_fields", "_lines")
 
     def __init__(self, lines: Sequence[bytes] = ()) -> None:
         """lines: as they came, also the status line, and the lines of interim answers (1xx) before it."""
         self._lines = lines
         self._fields: dict[str, str] | None = None
+        self._complete = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the empty line after the last header came."""
+        self._parsed()
+        return self._complete
 
     def __getitem__(self, name: str) -> str:
         return self._parsed()[name.lower()]
@@ -72,20 +69,24 @@ class Headers(Mapping[str, str]):
 
     def _parsed(self) -> dict[str, str]:
         if self._fields is None:
-            self._fields = _parse_headers(self._lines)
+            self._fields, self._complete = _parse_headers(self._lines)
         return self._fields
 
 
 NO_HEADERS = Headers()
 
 
-def _parse_headers(lines: Sequence[bytes]) -> dict[str, str]:
+def _parse_headers(lines: Sequence[bytes]) -> tuple[dict[str, str], bool]:
     fields: dict[str, str] = {}
-    name = ""
+    name, ended = "", False
     for line in lines:
         text = line.decode("latin-1").rstrip("\r\n")
         if line.startswith(b"HTTP/"):  # what came before belongs to an interim answer
-            fields, name = {}, ""
+            fields, name, ended = {}, "", False
+        elif ended:  # trailers, after a chunked body, are no headers
+            continue
+        elif not text:
+            ended = True
         elif text[:1] in (" ", "\t"):  # a value that goes on, as older servers write it
             if name:
                 fields[name] = f"{fields[name]} {text.strip()}"
@@ -93,7 +94,7 @@ def _parse_headers(lines: Sequence[bytes]) -> dict[str, str]:
             before, _, value = text.partition(":")
             name = before.strip().lower()
             fields[name] = f"{fields[name]}, {value.strip()}" if name in fields else value.strip()
-    return fields
+    return fields, ended
 
 
 class Reply(NamedTuple):
@@ -115,11 +116,12 @@ class Reply(NamedTuple):
 class Transport(Protocol):
     """One connection to the money API, kept open between calls. For one thread; closed by the thread that made it."""
 
-    def send(self, request: HttpRequest, *, on_wire: OnWire) -> Reply:
-        """Send one call and wait for its answer.
+    def send(self, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> Reply:
+        """Send one call and wait for its answer. fresh: on a new connection, not on the one that is kept open.
 
         on_wire is called once, right before the call leaves; what it raises is raised here, and the call stays.
-        The call's time limit includes the time in on_wire. Nothing else is raised.
+        The call's time limit includes the time in on_wire. DefectError: the adapter made a request that cannot be
+        sent as it is. Nothing else is raised.
         """
 
     def close(self) -> None:
@@ -137,34 +139,51 @@ class Calls(Protocol):
     def under_way(self) -> int:
         """Calls begun and not yet ended."""
 
-    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
-        """Begin a call; `tag` comes back with its reply. on_wire as in Transport.send."""
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> None:
+        """Begin a call; `tag` comes back with its reply. on_wire as in Transport.send.
+
+        fresh: on a connection of its own, because the last call of this payment was lost on one that was kept open.
+        """
 
     def ended(self, wait_s: float) -> list[tuple[Any, Reply]]:
         """The calls that ended since the last time; waits up to `wait_s` for one. Raises what an on_wire raised."""
+
+    def renew(self) -> None:
+        """Close the kept connections and read the CA file again: the next calls resolve the name and connect anew.
+
+        Calls under way end as they are; their connections are not used again.
+        """
 
     def close(self) -> None:
         """Close every connection; calls under way are given up."""
 
 
-def ca_bundle(ca_file: Path | None) -> str:
-    """Path of the CA certificates for the API's own: the file in the settings, or the public ones for both clients.
+def header_lines(headers: Mapping[str, str]) -> list[str]:
+    """The headers as lines; raises DefectError where one is not printable ASCII, such as one with a line break.
 
-    Raises UsageError where the file in the settings has none.
+    It would say something else to the API, or be cut in two: an adapter must encode what comes from a target.
     """
-    if ca_file is None:
-        return certifi.where()
-    why: str | Refusal | None = None
-    try:
-        content = read_bounded(ca_file, CA_FILE_BYTES_MAX)
-        if b"CERTIFICATE-----" not in content:
-            why = Refusal("HAS_NO_CERTIFICATE")
-        else:
-            ssl.create_default_context(cafile=str(ca_file))
-    except NotAFileError as error:
-        why = Refusal("IT_IS", {"kind": Refusal(error.kind)})
-    except OSError as error:  # OpenSSL's are OSErrors too
-        why = error.strerror or str(error)
-    if why is not None:
-        raise UsageError("MONEY_CA_FILE_UNREADABLE", file=str(ca_file), why=why)
-    return str(ca_file)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    text = "".join(lines)
+    invariant(text.isascii() and text.isprintable(), "the adapter made a header that is not printable ASCII")
+    return lines
+
+
+def target_of(request: HttpRequest) -> str:
+    """The request's path; raises DefectError where it is not printable ASCII without spaces, beginning with "/"."""
+    path = request.path
+    well_formed = path.startswith("/") and path.isascii() and path.isprintable() and " " not in path
+    invariant(well_formed and "#" not in path, "the adapter made a path that is no request target")
+    return path
+
+
+def body_of(request: HttpRequest) -> bytes | None:
+    """The bytes to send; a POST, PUT or PATCH without any says so by its Content-Length: many servers insist on it."""
+    if request.body is None and request.method in ("POST", "PUT", "PATCH"):
+        return b""
+    return request.body
+
+
+def retry_after(status: int, headers: Headers) -> str | None:
+    """The header Retry-After of an answer that is not a plain success: only those may make us wait."""
+    return None if status in (200, 201) else headers.get("retry-after")

@@ -38,6 +38,9 @@ from bulkpoint.store.payment import Attempt
 # With nothing to do and no answers, look for new payments this often.
 LOOK_AGAIN_S = 0.01
 
+_NOTHING_SENT = frozenset({CallTrouble.NOT_CONNECTED, CallTrouble.NOT_SENT})
+_LOST = frozenset({CallTrouble.RESET, CallTrouble.SENT_TWICE, CallTrouble.TIMED_OUT})
+
 P = TypeVar("P", bound=Payment)
 
 
@@ -178,7 +181,7 @@ class CallLoop(Generic[P]):
                 payment.key, terms.campaign_id, payment.member_id, payment.amount, payment.reason
             )
             request = terms.adapter.look_up(order) if call.look_up else terms.adapter.pay(order)
-            calls.begin(call, request, on_wire=call.on_wire)
+            calls.begin(call, request, on_wire=call.on_wire, fresh=payment.lost)
         return LOOK_AGAIN_S
 
     def _end(self, call: Call[P], reply: Reply) -> None:
@@ -187,6 +190,10 @@ class CallLoop(Generic[P]):
         call.answered_at = answered_at = boot_clock()
         if call.inside:
             gate.abandon()
+        call.payment.lost = reply.trouble in _LOST
+        if call.sent_at is not None and reply.trouble in _NOTHING_SENT:  # the client found its connection out of step
+            gate.answered()
+            call.sent_at = None
         order = call.order
         call.answer = answer = read(self._terms.adapter, order, reply, look_up=call.look_up)
         if call.look_up:

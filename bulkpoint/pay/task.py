@@ -1,6 +1,6 @@
 """What the driver and a partition send to each other: plain values, no secrets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from bulkpoint.settings import Settings
@@ -26,7 +26,7 @@ class Payment:
     """A claimed payment on its way through a partition; changed only by the thread that has it.
 
     first_sent_at, last_sent_at: instants of this worker's boot_clock, also for sends by others; None: never sent.
-    failure_code: the result of its last try.
+    failure_code: the result of its last try. lost: whether its last call from here left and got no answer.
     """
 
     seq: int
@@ -39,3 +39,4 @@ class Payment:
     failure_code: str | None
     first_sent_at: float | None
     last_sent_at: float | None
+    lost: bool = field(default=False, kw_only=True)

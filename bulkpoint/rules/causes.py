@@ -23,6 +23,7 @@ class Cause(StrEnum):
     CERTIFICATE_OF_ANOTHER_NAME = "CERTIFICATE_OF_ANOTHER_NAME"
     NOT_TLS = "NOT_TLS"
     TLS_FAILED = "TLS_FAILED"
+    SPOKE_FIRST = "SPOKE_FIRST"  # a server of another protocol: it sends before it is asked
     NOT_CONNECTED = "NOT_CONNECTED"  # none of these
     # it left, and no whole answer came back
     TIMED_OUT = "TIMED_OUT"

@@ -19,8 +19,10 @@ from bulkpoint.errors import UsageError
 from bulkpoint.money.clients import make_transport
 from bulkpoint.money.contract import MoneyV1, PointsCall
 from bulkpoint.money.curl_transport import CurlTransport
+from bulkpoint.money.idle import IdleLimit
 from bulkpoint.money.requests_transport import RequestsTransport
 from bulkpoint.money.transport import NO_HEADERS, Reply, Transport
+from bulkpoint.money.trust import Trust
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
 from bulkpoint.settings import load_settings
@@ -136,7 +138,9 @@ class Client:
         ca_file: Path | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.transport: Transport = make(url, ca_file=ca_file, connect_timeout_s=CONNECT_TIMEOUT_S, timeout_s=timeout_s)
+        self.transport: Transport = make(
+            url, Trust(ca_file), IdleLimit(), connect_timeout_s=CONNECT_TIMEOUT_S, timeout_s=timeout_s
+        )
         self.asked = 0
         self.granted = 0
         self.open = True

@@ -36,6 +36,8 @@ class Money:
 
     def __init__(self, answer: Callable[[HttpRequest], Reply | None] = lambda _: CREDITED) -> None:
         self.received: list[HttpRequest] = []
+        self.fresh: list[bool] = []
+        self.renewals = 0
         self._answer = answer  # None: it takes its time
         self._begun: list[tuple[object, HttpRequest, OnWire]] = []
 
@@ -43,7 +45,8 @@ class Money:
     def under_way(self) -> int:
         return len(self._begun)
 
-    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
+    def begin(self, tag: object, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> None:
+        self.fresh.append(fresh)
         self._begun.append((tag, request, on_wire))
 
     def ended(self, _wait_s: float) -> list[tuple[Any, Reply]]:
@@ -55,6 +58,9 @@ class Money:
                 self._begun.remove(call)
                 replies.append((tag, reply))
         return replies
+
+    def renew(self) -> None:
+        self.renewals += 1
 
     def close(self) -> None: ...
 
@@ -147,7 +153,7 @@ def test_a_call_that_the_gate_stops_in_the_last_moment_was_never_sent_and_frees_
     loop = loop_of(payments, gate)
     begin = money.begin
 
-    def close_meanwhile(tag: object, request: HttpRequest, *, on_wire: OnWire) -> None:
+    def close_meanwhile(tag: object, request: HttpRequest, *, on_wire: OnWire, fresh: bool = False) -> None:
         begin(tag, request, on_wire=on_wire)
         gate.learn(rate=50, fresh_until=-math.inf)
 
@@ -213,6 +219,32 @@ def test_the_gate_hears_of_trouble_and_of_usable_answers() -> None:
     loop_of(Payments(1), gate).turn(Money())
     assert gate.heard.trouble_at is None
     assert gate.heard.usable_at == pytest.approx(boot_clock(), abs=5)
+
+
+def test_a_permit_was_used_by_a_call_that_did_not_leave_after_all_and_it_is_no_send() -> None:
+    payments, gate = Payments(1), open_gate()
+    loop = loop_of(payments, gate)
+    loop.turn(Money(lambda _: Reply(None, trouble=CallTrouble.NOT_SENT)))  # the connection was found closed
+    assert (payments.ends, loop.sent, len(gate.remembered())) == ([("not sent", 1)], 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "fresh"),
+    [
+        (Reply(None, trouble=CallTrouble.RESET), True),
+        (Reply(None, trouble=CallTrouble.SENT_TWICE), True),
+        (Reply(200, trouble=CallTrouble.TIMED_OUT), True),
+        (Reply(503), False),
+    ],
+)
+def test_a_payment_whose_call_was_lost_goes_out_on_a_new_connection(reply: Reply, fresh: bool) -> None:
+    replies = [reply, CREDITED, CREDITED]
+    payments, money = Payments(1), Money(lambda _: replies.pop(0))
+    loop = loop_of(payments, open_gate())
+    for _ in range(3):
+        loop.turn(money)
+        payments.ready.append(payments.calls[-1].payment)
+    assert money.fresh == [False, fresh, False]
 
 
 def looked_up(*, sent_ago_s: tuple[float, float], answer_takes_s: float = 0.0) -> Call[Payment]:
