@@ -132,6 +132,7 @@ class Settings(BaseSettings):
     money_key_retention_h: _Number = Field(
         24,
         gt=0,
+        le=1_000_000,
         description="Hours that the money API remembers an idempotency key; an older payment is only looked up",
     )
 

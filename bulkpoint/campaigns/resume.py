@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from bulkpoint.campaigns.promises import show_promises
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import check_startable
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.rights import Right
+from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.right import require_right
+from bulkpoint.store.run import count_open_too_old
 
 POLL_S = 0.5
 
@@ -32,6 +35,12 @@ def plan_resume(connection: Connection, request: RunRequest, *, say: Callable[[s
         campaign = get_campaign(connection, campaign_id)
     require_right(connection, Right.START)
     return check_startable(connection, request)
+
+
+def count_too_old(connection: Connection, campaign_id: int, settings: Settings) -> int:
+    """How many open payments a resumed run only looks up, because the money API may have forgotten their keys."""
+    promises = show_promises(connection, settings).promises
+    return count_open_too_old(connection, campaign_id, send_again_s_max=promises.send_again_s_max)
 
 
 def _has_driver(campaign: Campaign) -> bool:

@@ -11,6 +11,7 @@ from bulkpoint.campaigns.transition import Change, WrongStateError, check_state,
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import DefectError, invariant
 from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, RunKind, RunState
+from bulkpoint.rules.promises import MoneyPromises
 from bulkpoint.rules.readiness import NO_POLICY, Policy
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
@@ -50,8 +51,17 @@ _AUDITED_OF_AN_END = (
 )
 
 
-def begin_run(connection: Connection, request: RunRequest, *, shares: int, policy: Policy = NO_POLICY) -> Run:
+def begin_run(
+    connection: Connection,
+    request: RunRequest,
+    *,
+    shares: int,
+    policy: Policy = NO_POLICY,
+    promises: MoneyPromises | None = None,
+) -> Run:
     """Make the run that is asked for RUNNING, in one transaction; `shares` is N, the parts of the limit.
+
+    promises: of the money API; a RETRY leaves payments alone whose keys it may have forgotten. None: it never forgets.
 
     INITIAL freezes the targets, if `policy` allows them. RESUME goes on with what an earlier run left
     open; where that run's driver is gone, it ends FAILED here. RETRY opens the FAILED payments that are selected.
@@ -67,7 +77,7 @@ def begin_run(connection: Connection, request: RunRequest, *, shares: int, polic
         case RunKind.RESUME:
             return _resume(connection, request, shares)
         case RunKind.RETRY:
-            return _retry(connection, request, shares)
+            return _retry(connection, request, shares, promises)
         case _:
             raise DefectError(f"no run of kind {request.kind} can begin")
 
@@ -103,12 +113,13 @@ def _resume(connection: Connection, request: RunRequest, shares: int) -> Run:
         return _hand_over(connection, change, token, request, shares)
 
 
-def _retry(connection: Connection, request: RunRequest, shares: int) -> Run:
+def _retry(connection: Connection, request: RunRequest, shares: int, promises: MoneyPromises | None) -> Run:
     """Pays the FAILED payments of a selection again."""
     with transition(connection, request.campaign_id, Command.RETRY, actor=request.actor) as (campaign, change):
         token = _open_run(connection, change, request)
         selection = request.selection
-        payments, points = reopen_failed(connection, campaign.campaign_id, selection)
+        send_again_s_max = None if promises is None else promises.send_again_s_max
+        payments, points = reopen_failed(connection, campaign.campaign_id, selection, send_again_s_max=send_again_s_max)
         if payments == 0:
             facts = {"campaign_id": campaign.campaign_id, "choice": describe_choice(selection)}
             raise RefusedError("NOTHING_REOPENED", "show_kinds", **facts)

@@ -84,7 +84,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     Example:
       bulkpoint campaign resume 3
     """
-    from bulkpoint.campaigns.resume import plan_resume
+    from bulkpoint.campaigns.resume import count_too_old, plan_resume
     from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.rules.lifecycle import RunKind
@@ -94,6 +94,9 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     with open_session() as session:
         campaign = plan_resume(session.connection, request, say=say)
         check_before_spark(session.settings)
+        old = count_too_old(session.connection, campaign_id, session.settings)
+        if old:
+            say(f"{old:,} open payments are too old to be sent again: they are only looked up.")
         if not yes:
             counts = get_counts(session.connection, campaign)
             open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
@@ -135,8 +138,9 @@ def retry(
 ) -> None:
     """Pay a completed campaign's FAILED payments again, in a new run (RETRY).
 
-    Each payment keeps its idempotency key: if it was credited after all, it is not credited twice. An UNKNOWN payment
-    whose key the money API no longer remembers is only looked up. Resume a campaign that has open payments first.
+    Each payment keeps its idempotency key: if it was credited after all, it is not credited twice. A payment whose key
+    the money API may have forgotten (`bulkpoint money show`) is never sent again: it stays as it is, and is counted;
+    `reconcile` looks up those in doubt. Resume a campaign that has open payments first.
 
     \b
     Examples:
@@ -148,12 +152,15 @@ def retry(
     from bulkpoint.launch.process import start_job
     from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.progress import RetrySelection
+    from bulkpoint.views.sentences import sentence
 
     selection = RetrySelection(tuple(map(FailureKind, kinds)) or RETRIED_KINDS, code, beyond_limit)
     request = _request(campaign_id, kind=RunKind.RETRY, reason=reason, selection=selection)
     with open_session() as session:
-        plan = plan_retry(session.connection, request)
+        plan = plan_retry(session.connection, request, session.settings)
         check_before_spark(session.settings)
+        if plan.remark is not None:
+            say(sentence(plan.remark, timezone=session.settings.timezone))
         if not yes:
             _ask_retry(session, plan)
         say_promises(session)
@@ -251,7 +258,9 @@ def _ask_retry(session: Session, plan: "RetryPlan") -> None:
     for failed in plan.again:
         say(f"  {failed.kind:<12} {failed.code}: {failed.count:,} payments, {failed.amount:,} points")
     for failed in plan.left:
-        why = " (had three RETRY runs)" if failed.chosen else ""
+        why = ""
+        if failed.chosen:
+            why = " (too old to be sent again)" if failed.too_old else " (had three RETRY runs)"
         say(f"  left as they are: {failed.kind} {failed.code}: {failed.count:,} payments{why}")
     count, points = sum(failed.count for failed in plan.again), sum(failed.amount for failed in plan.again)
     figures = [f"{count:,} payments again, {points:,} points"]

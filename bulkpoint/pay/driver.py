@@ -29,7 +29,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from bulkpoint.campaigns.asked_run import ask_for_run, end_request
-from bulkpoint.campaigns.promises import apply_promises, keep_promises
+from bulkpoint.campaigns.promises import apply_promises, keep_promises, show_promises
 from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
@@ -125,7 +125,9 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
     """Make the run; raises RefusedError when it may not begin."""
     with connect(job.conninfo, name="bulkpoint driver") as connection:
         ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
-        return begin_run(connection, request, shares=job.shares, policy=policy_of(job.settings))
+        promises = show_promises(connection, job.settings).promises
+        policy = policy_of(job.settings)
+        return begin_run(connection, request, shares=job.shares, policy=policy, promises=promises)
 
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:

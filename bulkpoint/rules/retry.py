@@ -20,6 +20,9 @@ ASK_AGAIN_FACTOR = 2.0
 # Look-ups of one payment in a run, in addition to the retries: one soon, one when "not found" is proof.
 LOOK_UPS_MAX = 2
 
+# The code of a payment that was refused, and then became too old to be sent again; record_results knows it too.
+KEY_TOO_OLD = "KEY_TOO_OLD"
+
 # Rows that failed together must not come back together.
 JITTER_S = 0.3
 
@@ -132,7 +135,9 @@ def decide_look_up(
         return Decision(PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id)
     if verdict.action is Action.LOOK_UP:
         failure_code = verdict.outcome.value
-    code = failure_code or verdict.outcome.value
+    # Never in doubt, and looked up only because its key is old: unless the answer is about a credit, nothing is new.
+    nothing_new = not maybe_credited and verdict.action is not Action.FAIL
+    code = failure_code or (KEY_TOO_OLD if nothing_new else verdict.outcome.value)
     if verdict.credited is Credited.NO:
         if verdict.outcome is Outcome.REJECTED:
             code = verdict.code or verdict.outcome.value

@@ -72,10 +72,15 @@ class RetrySelection:
     code: str | None = None
     beyond_limit: bool = False
 
-    def parameters(self, campaign_id: int) -> dict[str, Any]:
-        """Parameters of the statements that select payments."""
-        most = None if self.beyond_limit else RETRY_RUNS_MAX
-        return {"campaign_id": campaign_id, "kinds": list(self.kinds), "code": self.code, "retry_runs_max": most}
+    def parameters(self, campaign_id: int, send_again_s_max: float | None) -> dict[str, Any]:
+        """Parameters of the statements that select payments. send_again_s_max: after their first send; None: any."""
+        return {
+            "campaign_id": campaign_id,
+            "kinds": list(self.kinds),
+            "code": self.code,
+            "retry_runs_max": None if self.beyond_limit else RETRY_RUNS_MAX,
+            "send_again_s_max": send_again_s_max,
+        }
 
     def __str__(self) -> str:
         return f"kind {' or '.join(self.kinds)}" + (f", code {self.code}" if self.code else "")
@@ -85,7 +90,8 @@ class RetrySelection:
 class FailedKind:
     """FAILED payments of one kind and code, with their points.
 
-    chosen: whether the selection includes them. spent: whether they had their maximum of RETRY runs.
+    chosen: whether the selection includes them. spent: whether they had their maximum of RETRY runs. too_old: whether
+    the money API may have forgotten their keys, so that they are never sent again.
     """
 
     kind: FailureKind
@@ -94,6 +100,7 @@ class FailedKind:
     amount: int
     chosen: bool
     spent: bool
+    too_old: bool
 
 
 @dataclass(frozen=True)
@@ -141,9 +148,11 @@ def sample_progress(connection: Connection, campaign_id: int) -> Sample:
     return sample
 
 
-def count_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> list[FailedKind]:
+def count_failed(
+    connection: Connection, campaign_id: int, chosen: RetrySelection, *, send_again_s_max: float | None
+) -> list[FailedKind]:
     """FAILED payments by kind and code, the most frequent first. One scan of the campaign."""
-    return _FAILED.all(connection, **chosen.parameters(campaign_id))
+    return _FAILED.all(connection, **chosen.parameters(campaign_id, send_again_s_max))
 
 
 def keep_progress(connection: Connection, run_id: int) -> None:

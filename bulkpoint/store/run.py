@@ -71,6 +71,7 @@ class _NewRun(NamedTuple):
 _INSERT = Query("insert_run", _NewRun)
 _FROZEN = Query("frozen_campaign", Frozen)
 _REOPEN = Query("reopen_failed", Reopened)
+_OPEN_TOO_OLD = Query("count_open_too_old", int)
 _END = Query("end_run", int)
 _END_WITHOUT_DRIVER = Query("end_run_without_driver", int)
 _OPEN_ROWS_EXIST = Query("open_rows_exist", bool)
@@ -107,9 +108,19 @@ def reset_tries(connection: Connection, campaign_id: int) -> None:
     connection.execute(sql("reset_tries"), {"campaign_id": campaign_id})
 
 
-def reopen_failed(connection: Connection, campaign_id: int, chosen: RetrySelection) -> Reopened:
-    """Make the selected FAILED payments PENDING; returns how many, and their points."""
-    return _REOPEN.one(connection, **chosen.parameters(campaign_id), share=DRIVER_SHARE)
+def reopen_failed(
+    connection: Connection, campaign_id: int, chosen: RetrySelection, *, send_again_s_max: float | None
+) -> Reopened:
+    """Make the selected FAILED payments PENDING; returns how many, and their points.
+
+    send_again_s_max: seconds after their first send until which they may be sent again; None: always.
+    """
+    return _REOPEN.one(connection, **chosen.parameters(campaign_id, send_again_s_max), share=DRIVER_SHARE)
+
+
+def count_open_too_old(connection: Connection, campaign_id: int, *, send_again_s_max: float) -> int:
+    """Open payments that are only looked up, because their first send is longer ago than this. One scan."""
+    return _OPEN_TOO_OLD.one(connection, campaign_id=campaign_id, send_again_s_max=send_again_s_max)
 
 
 def begin_driver_lease(connection: Connection, run: Run) -> None:

@@ -219,6 +219,10 @@ create table payment (
     failure_code    text,
     failure_message text,
     finished_at     timestamptz,
+    -- Why it was FAILED before its latest RETRY. If that run learns nothing from the money API, it is FAILED so again.
+    retried_kind    failure_kind,
+    retried_code    text,
+    retried_message text,
     primary key (campaign_id, seq),
     constraint success_has_its_transaction check (state <> 'SUCCESS' or transaction_id is not null),
     constraint failed_has_its_kind check ((state = 'FAILED') = (failure_kind is not null)),

@@ -46,8 +46,9 @@ from claimed
 
 -- name: record_results
 -- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are identified by id,
--- and a payment changes only under its claim's fencing token, or to SUCCESS, which is final. Returns the payments to
--- which the money API gave two transaction ids.
+-- and a payment changes only under its claim's fencing token, or to SUCCESS, which is final. KEY_TOO_OLD: a RETRY run
+-- learnt nothing about the payment, which is FAILED as it was before. Returns the payments to which the money API gave
+-- two transaction ids.
 with
 -- include: insert_attempts,
 change as (
@@ -76,9 +77,11 @@ change as (
         claim_epoch = case when c.state = 'PROCESSING' then p.claim_epoch end,
         transaction_id = c.transaction_id,
         failure_kind = case when c.state = 'FAILED' and p.maybe_credited and not c.not_credited then 'UNKNOWN'
+                            when c.failure_code = 'KEY_TOO_OLD' then coalesce(p.retried_kind, c.failure_kind)
                             else c.failure_kind end,
-        failure_code = c.failure_code,
-        failure_message = c.failure_message,
+        failure_code = case when c.failure_code = 'KEY_TOO_OLD' then coalesce(p.retried_code, c.failure_code)
+                            else c.failure_code end,
+        failure_message = case when c.failure_code = 'KEY_TOO_OLD' then p.retried_message else c.failure_message end,
         finished_at = case when c.state in ('SUCCESS', 'FAILED') then clock_timestamp() end
     from locked l join change c using (seq)
     where p.campaign_id = %(campaign_id)s and p.seq = l.seq and l.old_state <> 'SUCCESS'

@@ -21,13 +21,15 @@ left join lateral (
 where o.campaign_id = %(campaign_id)s
 
 -- name: count_failed
--- FAILED payments and their points by kind and code, whether the selection includes them, and whether they had their
--- maximum of RETRY runs. One scan.
+-- FAILED payments and their points by kind and code, whether the selection includes them, whether they had their
+-- maximum of RETRY runs, and whether they are too old to be sent again. One scan.
 select failure_kind::text as kind, failure_code as code, count(*)::bigint as count, sum(amount)::bigint as amount,
        failure_kind = any(%(kinds)s::failure_kind[]) and (%(code)s::text is null or failure_code = %(code)s) as chosen,
-       %(retry_runs_max)s::int is not null and retry_runs >= %(retry_runs_max)s as spent
+       %(retry_runs_max)s::int is not null and retry_runs >= %(retry_runs_max)s as spent,
+       %(send_again_s_max)s::float8 is not null
+           and first_sent_at <= clock_timestamp() - %(send_again_s_max)s::float8 * interval '1 s' as too_old
 from payment where campaign_id = %(campaign_id)s and state = 'FAILED'
-group by 1, 2, 5, 6 order by 3 desc, 1, 2
+group by 1, 2, 5, 6, 7 order by 3 desc, 1, 2, 7
 
 -- name: keep_progress
 -- A sample of a run, for its graph afterwards.

@@ -26,18 +26,21 @@ where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
 
 -- name: reopen_failed
 -- FAILED payments of these kinds, and of one code where it is given, are PENDING again, unless they had their
--- maximum of RETRY runs; returns how many, and their points.
+-- maximum of RETRY runs or are too old to be sent again; returns how many, and their points.
 with chosen as (
     select seq, state, failure_kind from payment
     where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_kind = any(%(kinds)s::failure_kind[])
       and (%(code)s::text is null or failure_code = %(code)s)
       and (%(retry_runs_max)s::int is null or retry_runs < %(retry_runs_max)s)
+      and (%(send_again_s_max)s::float8 is null
+           or first_sent_at > clock_timestamp() - %(send_again_s_max)s::float8 * interval '1 s')
     order by seq for update
 ), changed as (
     update payment p set
         state = 'PENDING', tries = 0, retry_runs = p.retry_runs + 1, next_try_at = null, finished_at = null,
         failure_kind = null, failure_message = null,
-        failure_code = case when p.failure_code = 'ACCEPTED' then p.failure_code end
+        failure_code = case when p.failure_code = 'ACCEPTED' then p.failure_code end,
+        retried_kind = p.failure_kind, retried_code = p.failure_code, retried_message = p.failure_message
     from chosen c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
     returning p.amount, c.state as old_state, c.failure_kind as old_kind, p.state, p.failure_kind
@@ -90,6 +93,12 @@ returning run_no
 select (seq - 1) / %(bucket_rows)s as bucket, count(*) as open from payment
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
 group by 1 order by 1
+
+-- name: count_open_too_old
+-- Open payments that were sent so long ago that they are only looked up. One scan.
+select count(*) from payment
+where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
+  and first_sent_at <= clock_timestamp() - %(send_again_s_max)s::float8 * interval '1 s'
 
 -- name: open_rows_exist
 select exists (select from payment where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING'))

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from bulkpoint.campaigns.resume import plan_resume
+from bulkpoint.campaigns.promises import promises_of
+from bulkpoint.campaigns.resume import count_too_old, plan_resume
 from bulkpoint.campaigns.retry import plan_retry
 from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import end_run, stop_run
+from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
+from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.progress import RetrySelection
@@ -19,6 +21,8 @@ from bulkpoint.store.run import open_buckets, renew_driver
 from bulkpoint.store.share import run_is_live
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
+
+SETTINGS = load_settings({})
 
 
 def test_a_start_freezes_numbers_and_digests_the_targets(connection: Connection, world: World) -> None:
@@ -245,18 +249,18 @@ def test_a_payment_is_retried_three_times_and_then_only_beyond_the_limit(
     connection: Connection, completed: Campaign
 ) -> None:
     completed.had_retry_runs(3, kind="UNKNOWN")
-    plan = plan_retry(connection, retry_of(completed))
+    plan = plan_retry(connection, retry_of(completed), SETTINGS)
     assert [one.kind for one in plan.again] == ["UNAVAILABLE"]
     assert {(one.kind, one.spent) for one in plan.left} == {("UNKNOWN", True), ("REJECTED", False), ("MISMATCH", False)}
     completed.begun("RETRY")
     assert connection.execute("select seq, retry_runs from payment where state = 'PENDING'").fetchall() == [(4, 1)]
     completed.failed([4], "UNAVAILABLE").ended("COMPLETED").had_retry_runs(3, kind="UNAVAILABLE")
     with refused(r"2 FAILED payments.*had 3 RETRY runs already.*--beyond-limit --reason"):
-        plan_retry(connection, retry_of(completed))
+        plan_retry(connection, retry_of(completed), SETTINGS)
     with refused("no FAILED payment of this choice that may be retried"):
         completed.begun("RETRY")
     beyond = RetrySelection(beyond_limit=True)
-    plan = plan_retry(connection, retry_of(completed, reason="r", selection=beyond))
+    plan = plan_retry(connection, retry_of(completed, reason="r", selection=beyond), SETTINGS)
     assert {one.kind for one in plan.again} == {
         "UNAVAILABLE",
         "UNKNOWN",
@@ -266,6 +270,67 @@ def test_a_payment_is_retried_three_times_and_then_only_beyond_the_limit(
     assert again == [(4, 4), (5, 4)]
     detail = connection.execute("select detail->'beyond_limit' from audit_event where action = 'retry'").fetchall()
     assert detail == [(False,), (True,)]
+
+
+def sent_long_ago(campaign: Campaign, *seqs: int) -> None:
+    """Before the 24 hours for which money remembers a key."""
+    campaign.times(seqs, first_sent_at=campaign.world.ago(25 * 3600))
+
+
+def failed_rows(connection: Connection) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "select seq, failure_kind::text, failure_code from payment where state = 'FAILED' order by seq"
+    ).fetchall()
+
+
+def test_a_retry_of_what_is_too_old_is_refused_with_the_count_and_changes_nothing(
+    connection: Connection, completed: Campaign
+) -> None:
+    sent_long_ago(completed, 2, 3, 4, 5)
+    before = failed_rows(connection)
+    with refused(r"2 of 2 payments of campaign 1 .* are too old to be sent again.*bulkpoint reconcile 1"):
+        plan_retry(connection, retry_of(completed), SETTINGS)
+    with refused("no FAILED payment of this choice that may be retried"):
+        begin_run(connection, retry_of(completed), shares=2, promises=promises_of(SETTINGS))
+    assert failed_rows(connection) == before
+    assert connection.execute("select count(*) from campaign_run").fetchone() == (1,)
+
+
+def test_a_retry_takes_those_that_are_young_enough_and_counts_the_others(
+    connection: Connection, completed: Campaign
+) -> None:
+    sent_long_ago(completed, 5)
+    plan = plan_retry(connection, retry_of(completed), SETTINGS)
+    assert [one.kind for one in plan.again] == ["UNAVAILABLE"]
+    assert plan.remark is not None
+    assert (plan.remark.facts["too_old"], plan.remark.facts["selected"]) == (1, 2)
+    begin_run(connection, retry_of(completed), shares=2, promises=promises_of(SETTINGS))
+    assert connection.execute("select seq from payment where state = 'PENDING'").fetchall() == [(4,)]
+    assert failed_rows(connection)[-1][:2] == (5, "UNKNOWN")
+    completed.assert_sums_hold()
+
+
+def test_a_payment_whose_call_could_arrive_too_late_is_not_retried(connection: Connection, completed: Campaign) -> None:
+    completed.times((4, 5), first_sent_at=completed.world.ago(24 * 3600 - 4))  # a call may take 5 s
+    with refused("2 of 2 payments"):
+        plan_retry(connection, retry_of(completed), SETTINGS)
+
+
+def test_a_retry_that_learns_nothing_leaves_a_payment_failed_as_it_was(
+    connection: Connection, completed: Campaign
+) -> None:
+    everything = RetrySelection(tuple(FailureKind))
+    before = failed_rows(connection)
+    completed.begun("RETRY", selection=everything).failed([2, 3, 4], "UNAVAILABLE", code="KEY_TOO_OLD")
+    completed.failed([5], "UNKNOWN", code="CODE_5")
+    assert failed_rows(connection) == before
+    completed.assert_sums_hold()
+
+
+def test_a_resume_counts_what_it_only_looks_up(connection: Connection, world: World) -> None:
+    campaign = world.campaign(targets=5).begun().called([1, 2, 3]).stopped()
+    sent_long_ago(campaign, 1, 2)
+    assert count_too_old(connection, campaign.id, SETTINGS) == 2, "those that were never sent are young"
 
 
 def test_open_payments_are_counted_in_buckets(connection: Connection, world: World) -> None:

@@ -391,7 +391,7 @@ def test_a_right_is_the_logins_own(connection: Connection, lists: Lists, lee: Co
             connection.execute("alter table campaign_run disable trigger all")
             connection.execute("update campaign_run set state = 'COMPLETED'")
             with no_right():
-                plan_retry(lee, RunRequest(campaign=campaign_id, actor="lee", kind=RunKind.RETRY))
+                plan_retry(lee, RunRequest(campaign=campaign_id, actor="lee", kind=RunKind.RETRY), SETTINGS)
         case Right.FORCE:
             plan(lee, campaign_id)
             with no_right():

@@ -279,6 +279,16 @@ def test_absence_is_proof_only_between_the_last_send_and_moneys_forgetting() -> 
     assert proof_s(60, 70, "IN_PROGRESS") is None
 
 
+def test_what_was_refused_and_is_too_old_to_be_sent_has_no_new_kind() -> None:
+    not_found, busy = refused(404, "KEY_NOT_FOUND", look_up=True), refused(503, look_up=True)
+    for answer in (not_found, busy, lost(CallTrouble.TIMED_OUT, look_up=True)):
+        verdict = classify_look_up(answer, asked=ASKED, absence_is_proof=False)
+        decision = decide_look_up(
+            verdict, tries=9, maybe_credited=False, failure_code=None, calls_max=6, absence_proven_in_s=None
+        )
+        assert (decision.state, decision.failure_code) == (PaymentState.FAILED, "KEY_TOO_OLD"), verdict.outcome
+
+
 def test_a_key_that_money_may_have_forgotten_is_never_sent_again() -> None:
     promises = MoneyPromises(key_retention_h=24, settle_s=60, connect_timeout_s=1, timeout_s=5)
     assert may_send(since_first_sent_s=None, promises=promises)
