@@ -25,7 +25,7 @@ where r.rolname = session_user and d.datname = current_database()
 -- grants it to bulkpoint_operator). A column stands where less than the whole table is enough.
 with needed (privilege, relation, of_column) as (
     select 'select', relname::text, null
-    from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v')
+    from pg_class where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v')
       and not relispartition
     union all values
         ('update', 'campaign', 'last_event_no'),
@@ -46,12 +46,12 @@ with needed (privilege, relation, of_column) as (
 )
 select privilege || ' on ' || relation as missing
 from needed
-where to_regclass('public.' || quote_ident(relation)) is not null
+where to_regclass(quote_ident(relation)) is not null
   and not case when of_column is null
-      then has_table_privilege(to_regclass('public.' || quote_ident(relation)), privilege)
-      else has_column_privilege(to_regclass('public.' || quote_ident(relation)), of_column, privilege) end
+      then has_table_privilege(to_regclass(quote_ident(relation)), privilege)
+      else has_column_privilege(to_regclass(quote_ident(relation)), of_column, privilege) end
 union all
 select 'execute on ' || proname from pg_proc
-where pronamespace = 'public'::regnamespace and proname = 'freeze_campaign'
+where pronamespace = current_schema()::regnamespace and proname = 'freeze_campaign'
   and not has_function_privilege(oid, 'execute')
 order by 1

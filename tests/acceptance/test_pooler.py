@@ -29,6 +29,7 @@ def pooled(postgres_server: Database, reachable_tmp: Path) -> Iterator[str]:
     ]
     with psycopg.connect(postgres_server.url, autocommit=True) as server:
         server.execute("create database pooled")
+        server.execute("alter database pooled set datestyle = 'German, DMY'")
         with pooler(postgres_server.url, postgres_server.passfile, reachable_tmp / "pooler", *settings) as address:
             query = certificates.query(passfile=postgres_server.passfile)
             yield f"{address.rpartition('/')[0]}/pooled?{query}"
