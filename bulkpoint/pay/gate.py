@@ -41,7 +41,7 @@ class LeasedGate:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
         self._pressure = Backpressure()
         self._heard = Heard()
-        self._permits = 0
+        self._permits = self._paced_permits = 0
         self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
@@ -66,6 +66,12 @@ class LeasedGate:
             now = self._clock()
             self._pressure.observe(overload, now, None if trouble is None else trouble.retry_after_s)
             self._heard = self._heard.after_answer(now) if trouble is None else self._heard.after_trouble(trouble, now)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether several calls failed lately while others were answered: a failure is not the payment's own then."""
+        with self._state:
+            return self._pressure.is_crowded(self._clock())
 
     @property
     def heard(self) -> Heard:
@@ -188,8 +194,9 @@ class LeasedGate:
 
     def _follow_rate(self, now: float) -> None:
         rate = self._pressure.rate(now)
-        if rate != self._gate.rate:
-            self._gate.set_rate(rate)
+        if rate != self._gate.rate or self._permits != self._paced_permits:
+            self._paced_permits = self._permits
+            self._gate.set_rate(self._permits, pace=rate)
 
     def _inside_max(self) -> int:
         """As many as together wait about 1/50 s: their thread waits for each of them."""

@@ -16,7 +16,7 @@ from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import Halt, Verdict
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
-from bulkpoint.rules.retry import RetryPolicy, decide, decide_look_up
+from bulkpoint.rules.retry import RetryPolicy, decide, decide_look_up, is_a_try
 from bulkpoint.store.payment import Change
 
 
@@ -51,6 +51,9 @@ class PaymentSink:
         if call.attempt is None:  # not a try of the payment: the API could not be reached at all
             in_hand.again.append((call.answered_at + self._retry.wait_s(), payment))
             return
+        crowded = self._lease.gate.crowded
+        counts = is_a_try(verdict, call.attempt.http_status, crowded=crowded, uncounted=payment.uncounted)
+        payment.uncounted += verdict.counts_as_try and not counts
         if call.look_up:
             at = payment.last_sent_at
             last_sent_stamp = None if at is None else self._lease.clock.stamp(at)
@@ -61,13 +64,18 @@ class PaymentSink:
                 failure_code=payment.failure_code,
                 calls_max=self._retry.calls_max,
                 absence_proven_in_s=call.absence_proven_in_s,
+                counts=counts,
             )
         else:
             payment.last_sent_at = call.sent_at
             last_sent_stamp = call.attempt.sent_at
             payment.first_sent_at = payment.first_sent_at or call.sent_at
             decision = decide(
-                verdict, tries=payment.tries, maybe_credited=payment.maybe_credited, next_try=self._retry.next_try
+                verdict,
+                tries=payment.tries,
+                maybe_credited=payment.maybe_credited,
+                next_try=self._retry.next_try,
+                counts=counts,
             )
         payment.tries = decision.tries
         payment.maybe_credited = decision.maybe_credited

@@ -27,6 +27,7 @@ class Payment:
 
     first_sent_at, last_sent_at: instants of this worker's boot_clock, also for sends by others; None: never sent.
     failure_code: the result of its last try. lost: whether its last call from here left and got no answer.
+    uncounted: calls that were refused for want of room, and so are no tries.
     """
 
     seq: int
@@ -40,3 +41,4 @@ class Payment:
     first_sent_at: float | None
     last_sent_at: float | None
     lost: bool = field(default=False, kw_only=True)
+    uncounted: int = field(default=0, kw_only=True)

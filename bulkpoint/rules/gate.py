@@ -16,6 +16,8 @@ CountsFrom = Literal["send", "answer"]
 WINDOW_S = 1.0
 # How far a late caller may catch up: a pause shorter than this costs no throughput, a longer one is not made up for.
 CATCH_UP_S = 1.0
+# At a pace below the limit, calls are spaced evenly instead: a burst is what many limiters refuse.
+PACED_CATCH_UP_S = 0.02
 
 
 class Gate:
@@ -30,40 +32,47 @@ class Gate:
         invariant(guard_s >= 0, "a guard below zero")
         self._kept_s = WINDOW_S + guard_s
         self._counts_from = counts_from
-        self._rate = rate
+        self._rate = self._pace = rate
         self._free_at: list[float] = []  # heap: when each remembered call stops counting
         self._unanswered = 0  # only if counted from the answer: sent, not yet answered
         self._last_slot = -math.inf
 
     @property
     def rate(self) -> float:
-        """Calls a second, may be below 1; 0: nothing leaves."""
-        return self._rate
+        """Calls a second: the pace, where that is below the limit. May be below 1; 0: nothing leaves."""
+        return self._pace
 
-    def set_rate(self, rate: float) -> None:
-        """Change the rate; calls that have left still count."""
+    def set_rate(self, rate: float, pace: float | None = None) -> None:
+        """Change the limit, and the pace where it is lower: calls evenly spaced. Calls that have left still count.
+
+        Only the limit counts calls in a sliding second: a pace that falls would else be paid with a silence, and then a
+        burst, for as long as the calls before it are remembered.
+        """
         invariant(rate >= 0, "a rate below zero")
         self._rate = rate
+        self._pace = rate if pace is None else min(rate, pace)
 
     def next_at(self, now: float) -> float:
         """The earliest instant worth asking again; a call may leave at `now` when this is not later than `now`.
 
         Infinite while the rate is 0, and while every slot waits for an answer.
         """
-        if self._rate == 0:
+        if self._pace == 0:
             return math.inf
         while self._free_at and self._free_at[0] <= now:
             heapq.heappop(self._free_at)
         if len(self._free_at) + self._unanswered >= max(1, int(self._rate)):
             return self._free_at[0] if self._free_at else math.inf
-        return max(now, self._last_slot + 1 / self._rate)
+        return max(now, self._last_slot + 1 / self._pace)
 
     def record_send(self, now: float) -> None:
         """A call leaves at `now`, which `next_at` allowed."""
         if self.next_at(now) > now:  # an invariant, written inline because it runs for every call
             raise DefectError("a call left before the gate allowed it")
-        catch_up_s = CATCH_UP_S if math.isfinite(self._last_slot) else 0.0  # a first call has nothing to catch up
-        self._last_slot = max(self._last_slot + 1 / self._rate, now - catch_up_s)
+        catch_up_s = CATCH_UP_S if self._pace == self._rate else PACED_CATCH_UP_S
+        if not math.isfinite(self._last_slot):  # a first call has nothing to catch up
+            catch_up_s = 0.0
+        self._last_slot = max(self._last_slot + 1 / self._pace, now - catch_up_s)
         if self._counts_from == "send":
             heapq.heappush(self._free_at, now + self._kept_s)
         else:

@@ -4,6 +4,9 @@ Back-pressure is AIMD (additive increase, multiplicative decrease). After a 429 
 that the API accepted in the last second, then rises again: a small cut and slow growth near the rate that was too fast,
 large steps far from it. Halving at every 429, as TCP does, would leave a quarter of the API's rate unused. Where most
 calls fail for the API's own reasons, the circuit breaker opens: one call a second probes, until one is answered.
+
+A gateway's limiter refuses with 503 as often as with 429. So failures between usable answers are first taken for a
+limiter's: the rate falls to what was accepted. If that helps in none of the next seconds, the rate was not the cause.
 """
 
 import math
@@ -29,13 +32,17 @@ RATE_MIN = 0.1
 # The old ceiling is forgotten when the rate exceeds it by this factor.
 CEILING_FORGOTTEN = 1.2
 # Calls that fail for the API's own reasons lower the rate when their ratio is above this, and above the usual one.
-DOWN_RATIO = 0.2
-DOWN_CUT = 0.8
-DOWN_FLOOR = 0.5
-USUAL_S = 10.0
-# The breaker opens when most of at least this many answers failed, within 2 to 4 s.
+DOWN_RATIO = 0.25
+DOWN_CUT_MAX = 0.1
+CUTS_IN_VAIN_MAX = 5
+IN_A_ROW_S = 3.0
+# The breaker opens when most of at least this many answers failed, within 2 to 4 s, and either none was usable for
+# longer than the second that a limiter counts in, or as many fail however slowly we send.
 BREAKER_ANSWERS_MIN = 8
 BREAKER_WINDOW_S = 2.0
+BREAKER_SILENT_S = 1.2
+# So many failures lately, with usable answers between them, are not one payment's own.
+CROWD_MIN = 3
 PROBE_EVERY_S = 1.0
 # Retry-After stops the whole share when most of this many last answers were trouble; else it is for that row only.
 LAST_ANSWERS = 16
@@ -68,11 +75,22 @@ class CircuitBreaker:
     def __init__(self) -> None:
         self.open_since: float | None = None
         self._recent = _Tally(BREAKER_WINDOW_S)
+        self._usable_at = -math.inf
 
-    def observe(self, overload: Overload, now: float) -> bool:
-        """Count one answer; True when it opened or closed the breaker."""
+    def is_crowded(self, now: float) -> bool:
+        """Whether several calls fail while others are answered: it is the money API that refuses, not a payment's own
+        trouble."""
+        return self._recent.down >= CROWD_MIN and now - self._usable_at < BREAKER_WINDOW_S
+
+    def observe(self, overload: Overload, now: float, *, whatever_the_rate: bool = False) -> bool:
+        """Count one answer; True when it opened or closed the breaker.
+
+        whatever_the_rate: whether most calls are known to fail however slowly we send.
+        """
         recent = self._recent
         recent.add(overload, now)
+        if overload is not Overload.FAILING:
+            self._usable_at = now
         if self.open_since is not None:
             if overload is Overload.FAILING:
                 return False
@@ -80,6 +98,8 @@ class CircuitBreaker:
             recent.clear()
             return True
         if overload is Overload.NONE or recent.answers < BREAKER_ANSWERS_MIN or 2 * recent.down <= recent.answers:
+            return False
+        if now - self._usable_at < BREAKER_SILENT_S and not whatever_the_rate:
             return False
         self.open_since = now
         return True
@@ -100,13 +120,18 @@ class Backpressure:
         self._last = deque[bool](maxlen=LAST_ANSWERS)
         self._round = _Tally(ROUND_S)
         self._breaker = CircuitBreaker()
-        self._usual_down = 0.0  # the fraction of calls that usually fails
-        self._usual_at = math.inf
+        self._usual_down = 0.0  # the fraction of calls that fails however slowly we send
+        self._cuts_in_vain = 0  # in a row, for failures that did not become fewer
+        self._first_ratio = 0.0  # of failures, at the first of them
 
     @property
     def breaker_open(self) -> bool:
         """Whether the breaker is open: probes only."""
         return self._breaker.open_since is not None
+
+    def is_crowded(self, now: float) -> bool:
+        """Whether several calls fail while others are answered; then a failure is not the payment's own."""
+        return self._breaker.is_crowded(now)
 
     def permit(self, permits: float) -> None:
         """Set the share's permits; what happened before a pause (0) is no trouble of the time after it."""
@@ -129,13 +154,14 @@ class Backpressure:
     def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> None:
         """Count one answer."""
         self._round.add(overload, now)
-        breaker_moved = self._breaker.observe(overload, now)
+        breaker_moved = self._breaker.observe(overload, now, whatever_the_rate=self._usual_down > 0.5)
         self._last.append(overload is not Overload.NONE)
         silence_s = now - self._heard_at
-        self._usual_at = min(self._usual_at, now)
         self._heard_at = now
         if breaker_moved and not self.breaker_open:
             self._begin_again(now)
+        if self._cuts_in_vain:
+            self._note_improvement(now)
         if overload is Overload.NONE:
             self._trouble_since = None
             return
@@ -187,19 +213,40 @@ class Backpressure:
             self._ceiling = taken
             self._rate = max(RATE_MIN, rate * CUT_MAX, taken * BELOW_CEILING)
         else:
-            if tally.answers < BREAKER_ANSWERS_MIN or not self._more_fail_than_usual(tally.down / tally.answers, now):
+            ratio = tally.down / max(tally.answers, min(rate, FEW_ANSWERS))
+            if tally.answers < BREAKER_ANSWERS_MIN or ratio <= self._usual_down + DOWN_RATIO:
                 return
-            self._rate = min(rate, max(rate * DOWN_CUT, self._permits * DOWN_FLOOR))
+            if self._rate_is_not_the_cause(ratio, now):
+                return
+            taken = rate * (1 - ratio)
+            self._ceiling = taken
+            self._rate = max(RATE_MIN, rate * DOWN_CUT_MAX, taken * BELOW_CEILING)
         self._cut_at = now
         self._grown_at = self._no_cut_until = now + ROUND_S
         tally.clear()
 
-    def _more_fail_than_usual(self, ratio: float, now: float) -> bool:
-        """Calls that fail however slowly we send are no reason to slow down; only a growing fraction is."""
-        usual = self._usual_down
-        self._usual_down += (ratio - usual) * -math.expm1((self._usual_at - now) / USUAL_S)
-        self._usual_at = now
-        return ratio > max(DOWN_RATIO, 2 * usual)
+    def _rate_is_not_the_cause(self, ratio: float, now: float) -> bool:
+        """Count a cut for failures; True where so many in a row have not made them fewer: then the rate may rise."""
+        in_a_row = now - self._cut_at < IN_A_ROW_S
+        self._cuts_in_vain = self._cuts_in_vain + 1 if in_a_row else 1
+        if self._cuts_in_vain == 1:
+            self._first_ratio = ratio
+        if self._cuts_in_vain <= CUTS_IN_VAIN_MAX:
+            return False
+        self._cuts_in_vain = 0
+        self._usual_down = ratio
+        self._ceiling = None
+        return True
+
+    def _note_improvement(self, now: float) -> None:
+        """A second after a cut, in which far fewer calls failed: the rate was the cause."""
+        tally = self._round
+        if now < self._no_cut_until or tally.answers < BREAKER_ANSWERS_MIN:
+            return
+        ratio = tally.down / tally.answers
+        if ratio <= self._first_ratio / 2:
+            self._cuts_in_vain = 0
+            self._usual_down = min(self._usual_down, ratio)
 
     def _begin_again(self, now: float) -> None:
         """The API answers again: start at half the rate it accepted, so that all shares together do not overload it."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from bulkpoint.rules.answers import Action, Credited, Halt, Outcome, Verdict
+from bulkpoint.rules.answers import Action, Credited, Halt, Outcome, Overload, Verdict
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.promises import MoneyPromises
 
@@ -22,6 +22,11 @@ LOOK_UPS_MAX = 2
 
 # The code of a payment that was refused, and then became too old to be sent again; record_results knows it too.
 KEY_TOO_OLD = "KEY_TOO_OLD"
+# Refusals of one payment, while it is in hand, that are not its own fault and so are no tries. A gateway that refuses
+# more than it lets through for minutes is not waited out payment by payment.
+UNCOUNTED_TRIES_MAX = 20
+# 408, 425 and 503: the answers of a server, or of the limiter before it, that has too much to do.
+_TOO_BUSY = frozenset({408, 425, 503})
 
 # Rows that failed together must not come back together.
 JITTER_S = 0.3
@@ -76,14 +81,28 @@ class Decision(NamedTuple):
     not_credited: bool = False
 
 
-def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: NextTry) -> Decision:
+def is_a_try(verdict: Verdict, status: int | None, *, crowded: bool, uncounted: int) -> bool:
+    """Whether a call counts against the retry limit of its payment.
+
+    A refusal for want of room does not, while others' calls are answered (crowded): it says nothing about this payment.
+    uncounted: calls of this payment that did not count so far.
+    """
+    if not verdict.counts_as_try:
+        return False
+    too_busy = verdict.outcome in (Outcome.NOT_TAKEN, Outcome.FOREIGN) or (
+        verdict.overload is Overload.FAILING and status in _TOO_BUSY
+    )
+    return not (too_busy and crowded and uncounted < UNCOUNTED_TRIES_MAX)
+
+
+def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: NextTry, counts: bool = True) -> Decision:
     """What happens to a payment after the answer to a POST.
 
     tries: those of this run before this call. maybe_credited: as the payment had it. A payment that may have
     been credited never ends FAILED with a kind other than UNKNOWN, whatever its last answer; when its tries are used
-    up, it is looked up.
+    up, it is looked up. counts: whether this call is one of its tries; see is_a_try.
     """
-    tries += verdict.counts_as_try
+    tries += verdict.counts_as_try and counts
     if verdict.action is Action.SUCCEED:
         return Decision(
             PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id, halt=verdict.halt
@@ -123,14 +142,15 @@ def decide_look_up(
     failure_code: str | None,
     calls_max: int,
     absence_proven_in_s: float | None,
+    counts: bool = True,
 ) -> Decision:
     """What happens to a payment after the answer to a GET of its key.
 
     tries: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
     was only refused so far is looked up when its key is too old to be sent. failure_code: the code it fails with.
-    absence_proven_in_s: see there. maybe_credited ends only here: the money API itself said so.
+    absence_proven_in_s: see there. maybe_credited ends only here: the money API itself said so. counts: as in `decide`.
     """
-    tries += verdict.counts_as_try
+    tries += verdict.counts_as_try and counts
     if verdict.credited is Credited.YES:
         return Decision(PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id)
     if verdict.action is Action.LOOK_UP:

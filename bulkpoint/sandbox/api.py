@@ -22,6 +22,7 @@ POINTS: Final = "/v1/points"
 IN_PROGRESS: Final = error_answer(409, "KEY_IN_PROGRESS", "a request with this key is in progress: ask again later")
 MISMATCH: Final = error_answer(422, "KEY_MISMATCH", "this key was used with another body")
 UNAUTHORIZED: Final = error_answer(401, "UNAUTHORIZED", "the token is missing or wrong", "WWW-Authenticate: Bearer\r\n")
+LIMITER_PAGE: Final = Answer(503, b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>")
 NO_MEMBER: Final = error_answer(404, "MEMBER_NOT_FOUND", "there is no such member")
 NO_KEY: Final = error_answer(404, "KEY_NOT_FOUND", "nothing was credited with this key")
 NO_ROUTE: Final = error_answer(404, "NOT_FOUND", "there is nothing under this path")
@@ -87,7 +88,8 @@ class SandboxMoney:
         if limit:
             now_ns = time.monotonic_ns()
             if self._let_in.count(now_ns) >= limit:
-                return self._try_later(429, "TOO_MANY_REQUESTS", f"more than {limit} requests in a second")
+                too_many = self._try_later(429, "TOO_MANY_REQUESTS", f"more than {limit} requests in a second")
+                return LIMITER_PAGE if self._faults.limit_status == 503 else too_many
             self._let_in.add(now_ns)
         match fault:
             case Fault.UNAVAILABLE:

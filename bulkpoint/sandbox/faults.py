@@ -35,6 +35,7 @@ SLOW_S_MAX = 3_600  # an hour is longer than any HTTP timeout
 LATENCY_MS_MAX = 600_000
 TPS_LIMIT_MAX = 1_000_000
 RETRY_AFTER_CHARACTERS_MAX = 200
+OTHERS: Final = ("slow_s", "latency_ms", "tps_limit", "limit_status", "retry_after", "seed")
 SUM_SLACK = 1e-9  # 0.1 added ten times is not 1.0
 
 
@@ -70,7 +71,8 @@ class Faults:
     """The settings in force, and the seeded random numbers.
 
     Ratios are 0 to 1. All but `rejected` exclude each other, so their sum is at most 1; `rejected` picks members by
-    their id, so the same member meets it every time, at any seed. A `tps_limit` of 0 means no limit.
+    their id, so the same member meets it every time, at any seed. A `tps_limit` of 0 means no limit; what is above it
+    gets the contract's 429, or with a `limit_status` of 503 a gateway's page without Retry-After.
     """
 
     def __init__(self, ratios: Mapping[str, float], *, latency_ms: int = 50, tps_limit: int = 0, seed: int) -> None:
@@ -78,6 +80,7 @@ class Faults:
         self.slow_s: float = 8
         self.latency_ms = 50
         self.tps_limit = 0
+        self.limit_status = 429
         self.retry_after: str | None = "1"
         self._ratios: Mapping[Fault, float] = MappingProxyType(dict.fromkeys(Fault, 0.0))
         self.change({**ratios, "latency_ms": latency_ms, "tps_limit": tps_limit, "seed": seed})
@@ -97,6 +100,8 @@ class Faults:
                     others[name] = _whole(name, value, LATENCY_MS_MAX)
                 case "tps_limit":
                     others[name] = _whole(name, value, TPS_LIMIT_MAX)
+                case "limit_status":
+                    others[name] = _whole(name, value, 503)
                 case "seed":
                     others[name] = _whole(name, value, 2**63 - 1)
                 case "retry_after":
@@ -104,7 +109,7 @@ class Faults:
                 case _ if name in set(Fault):
                     ratios[Fault(name)] = _ratio(name, value)
                 case _:
-                    known = ", ".join([*Fault, "slow_s", "latency_ms", "tps_limit", "retry_after", "seed"])
+                    known = ", ".join([*Fault, *OTHERS])
                     raise WrongValueError(f"there is no fault or setting named {name!r}; there are: {known}")
         total = sum(ratios[fault] for fault in DRAWN)
         if total > 1 + SUM_SLACK:
@@ -127,6 +132,7 @@ class Faults:
             "slow_s": self.slow_s,
             "latency_ms": self.latency_ms,
             "tps_limit": self.tps_limit,
+            "limit_status": self.limit_status,
             "retry_after": self.retry_after,
             "seed": self.seed,
         }

@@ -39,6 +39,20 @@ def test_money_that_allows_half_is_asked_for_hardly_more_also_by_those_who_come_
         assert its.query(b"select max(tries) from payment") == [(1,)], "a 429 is no try"
 
 
+def test_a_gateway_that_refuses_with_503_pages_slows_down_and_fails_no_payment(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    money.change(tps_limit=60, limit_status=503)
+    with crew(database_url, money, tmp_path, members=600, tps=TPS, shares=4, BULKPOINT_BACKOFF_S="1") as its:
+        began = time.monotonic()
+        its.hire_each(None, None, None, None)
+        its.finish()
+        took_s = time.monotonic() - began
+        assert its.count("SUCCESS") == 600
+        assert its.query(b"select max(tries) from payment")[0][0] <= 2, "what a limiter refuses is no try"
+        print(f"{600 / 60 / took_s:.2f} of what it allows, start and end of the workers included")
+
+
 def test_an_outage_is_probed_and_costs_little_more_than_its_time(
     database_url: str, money: Money, tmp_path: Path
 ) -> None:

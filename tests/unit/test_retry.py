@@ -14,12 +14,14 @@ from bulkpoint.rules.retry import (
     JITTER_S,
     LOOK_UPS_MAX,
     RETRY_AFTER_S_MAX,
+    UNCOUNTED_TRIES_MAX,
     WAIT_S_MIN,
     Decision,
     RetryPolicy,
     absence_proven_in_s,
     decide,
     decide_look_up,
+    is_a_try,
     may_send,
     parse_retry_after,
 )
@@ -338,3 +340,44 @@ def test_no_retry_after_is_refused_loudly_or_waits_for_ever(value: str) -> None:
 def test_a_date_is_read_in_its_own_zone(seconds: int, zone_h: int) -> None:
     at = (NOW + timedelta(seconds=seconds)).astimezone(timezone(timedelta(hours=zone_h)))
     assert parse_retry_after(format_datetime(at), NOW) == seconds
+
+
+BUSY = [(refused(503, retry_after="1"), 503), (understood(503, PAGE), 503), (refused(408), 408), (refused(425), 425)]
+
+
+@pytest.mark.parametrize(("answer", "status"), [*BUSY, (understood(404, PAGE), 404)])
+def test_a_refusal_for_want_of_room_is_no_try_while_others_are_served(answer: Answer, status: int) -> None:
+    verdict = classify(answer)
+    assert not is_a_try(verdict, status, crowded=True, uncounted=0)
+    assert is_a_try(verdict, status, crowded=False, uncounted=0), "it may be this payment's own trouble"
+    assert is_a_try(verdict, status, crowded=True, uncounted=UNCOUNTED_TRIES_MAX), "and not for ever"
+    decision = decide(verdict, tries=3, maybe_credited=False, next_try=three_retries, counts=False)
+    assert (decision.state, decision.tries) == (PaymentState.PENDING, 3)
+    assert decision.maybe_credited == (verdict.credited == "PERHAPS")
+
+
+def test_what_may_be_a_payments_own_trouble_is_a_try_whatever_happens_to_others() -> None:
+    own = [
+        (refused(500), 500),
+        (lost(CallTrouble.TIMED_OUT), None),
+        (lost(CallTrouble.RESET), None),
+        (refused(409), 409),
+    ]
+    for answer, status in own:
+        assert is_a_try(classify(answer), status, crowded=True, uncounted=0)
+    assert not is_a_try(classify(refused(429)), 429, crowded=False, uncounted=0)
+
+
+def test_a_look_up_that_is_refused_for_want_of_room_is_no_try_either() -> None:
+    verdict = classify_look_up(understood(503, PAGE, look_up=True), asked=ASKED, absence_is_proof=True)
+    assert not is_a_try(verdict, 503, crowded=True, uncounted=0)
+    decision = decide_look_up(
+        verdict,
+        tries=5,
+        maybe_credited=True,
+        failure_code="SERVER_ERROR",
+        calls_max=6,
+        absence_proven_in_s=0.0,
+        counts=False,
+    )
+    assert (decision.state, decision.tries) == (PaymentState.PENDING, 5)
