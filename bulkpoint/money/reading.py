@@ -37,7 +37,9 @@ def _own(adapter: Adapter, call: PointsCall, reply: Reply, *, look_up: bool) -> 
     try:
         answer = adapter.read_look_up(call, reply) if look_up else adapter.read_pay(call, reply)
     except Exception as error:  # noqa: BLE001 (code of others, and the call has left: its attempt must be recorded)
-        return Answer(Outcome.UNREADABLE, code="ADAPTER_RAISED", message=type(error).__name__)
+        assert reply.status is not None, "an adapter reads complete replies"
+        page = foreign(reply.status, retry_after_s=None)  # also here a 429 means "slower"
+        return page._replace(code="ADAPTER_RAISED", message=type(error).__name__)
     if look_up or answer is None or answer.credit is None:
         return answer
     is_ours = answer.credit == Credit(call.campaign_id, call.member_id, call.amount)
