@@ -13,7 +13,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.right import require_right
-from bulkpoint.store.run import count_open_too_old
+from bulkpoint.store.run import count_open_too_old, how_it_ends
 
 POLL_S = 0.5
 
@@ -41,6 +41,20 @@ def count_too_old(connection: Connection, campaign_id: int, settings: Settings) 
     """How many open payments a resumed run only looks up, because the money API may have forgotten their keys."""
     promises = show_promises(connection, settings).promises
     return count_open_too_old(connection, campaign_id, send_again_s_max=promises.send_again_s_max)
+
+
+def let_workers_end(connection: Connection, campaign_id: int, *, wait_s: float) -> None:
+    """Wait until the workers of a run whose driver is gone can record nothing more, for `wait_s` at most.
+
+    They stop when the driver's lease has passed; the answers to their last calls still come in, and belong into the
+    figures with which that run ends.
+    """
+    gives_up_at = time.monotonic() + wait_s
+    while time.monotonic() < gives_up_at:
+        ending = how_it_ends(connection, campaign_id)
+        if ending is None or ending.settled or not ending.driver_is_gone:
+            return
+        time.sleep(POLL_S)
 
 
 def _has_driver(campaign: Campaign) -> bool:

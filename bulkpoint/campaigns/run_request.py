@@ -6,7 +6,7 @@ contains no secret and no member data. An option of a first start is one field h
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -29,10 +29,9 @@ class StartOption:
 class RunRequest(BaseModel):
     """One run, as it was requested.
 
-    campaign: its id, or `next`: the oldest one that is ready. request_id: of its row in the table run_request. holder:
-    the driver's name for itself, by which the caller recognises its run. followed: a command has checked the request
-    and follows the job, which therefore need not plan again; the run itself checks everything. selection: of a RETRY.
-    same_as: an earlier campaign's id.
+    campaign: its id, or `next`: the oldest one that is ready. holder: the driver's name for itself, by which the caller
+    recognises its run. followed: a command has checked the request and follows the job, which therefore need not plan
+    again; the run itself checks everything. selection: of a RETRY. same_as: an earlier campaign's id.
 
     Making one raises UsageError for an impossible value, or an impossible combination.
     """
@@ -42,7 +41,6 @@ class RunRequest(BaseModel):
     campaign: int | Literal["next"]
     actor: str
     kind: RunKind = RunKind.INITIAL
-    request_id: UUID = Field(default_factory=uuid4)
     holder: UUID = Field(default_factory=uuid4)
     followed: bool = False
     selection: RetrySelection = RetrySelection()
@@ -64,6 +62,11 @@ class RunRequest(BaseModel):
         if self.campaign == "next":
             raise DefectError("a run of the next campaign, before it was found")
         return self.campaign
+
+    @property
+    def request_id(self) -> UUID:
+        """Of its row in run_request: one driver may ask for several runs, its automatic retries."""
+        return uuid5(self.holder, f"{self.kind} {self.reason}")
 
     def to_json(self) -> str:
         """One line of ASCII, which passes unchanged through every shell, JVM and locale."""

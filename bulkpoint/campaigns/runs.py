@@ -1,6 +1,7 @@
 """Runs: begun in three ways, and ended in three; every change of a run's state is a transition of its campaign."""
 
 from dataclasses import asdict
+from uuid import UUID
 
 from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
 from bulkpoint.campaigns.digest import refuse_another_digest
@@ -20,12 +21,15 @@ from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import RunSummary, get_quarter_published, summarize_run
 from bulkpoint.store.run import (
     Run,
+    RunEnding,
     begin_driver_lease,
     close_run,
     close_run_without_driver,
     freeze_campaign,
     get_frozen,
+    how_it_ends,
     insert_run,
+    keep_done_before,
     open_rows_exist,
     renew_driver,
     reopen_failed,
@@ -127,7 +131,7 @@ def _retry(connection: Connection, request: RunRequest, shares: int, promises: M
         change.detail |= {
             "kinds": list(selection.kinds), "code": selection.code, "beyond_limit": selection.beyond_limit
         }  # fmt: skip
-        return _hand_over(connection, change, token, request, shares)
+        return _hand_over(connection, change, token, request, shares, reopened=payments)
 
 
 def _open_run(connection: Connection, change: Change, request: RunRequest) -> RunToken:
@@ -149,8 +153,11 @@ def _open_run(connection: Connection, change: Change, request: RunRequest) -> Ru
     return token
 
 
-def _hand_over(connection: Connection, change: Change, token: RunToken, request: RunRequest, shares: int) -> Run:
+def _hand_over(
+    connection: Connection, change: Change, token: RunToken, request: RunRequest, shares: int, *, reopened: int = 0
+) -> Run:
     """Divide the limit and begin the driver's lease: the payments are ready."""
+    keep_done_before(connection, token.run_id, reopened=reopened)
     allocate_shares(connection, shares)
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
@@ -176,8 +183,15 @@ def _refuse_living_driver(campaign: Campaign) -> None:
 
 
 def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: str) -> None:
-    """End a run whose driver is gone as FAILED; if that driver wakes up, it no longer has the lease."""
+    """End a run whose driver is gone as FAILED, or STOPPED where a person has stopped it.
+
+    If that driver wakes up, it no longer has the lease.
+    """
     assert campaign.run_id is not None, "a RUNNING campaign has a run"
+    ending = how_it_ends(connection, campaign.campaign_id)
+    if ending is not None and ending.stop_actor is not None:
+        end_stopped(connection, campaign.campaign_id, ending)
+        return
     with transition(connection, campaign.campaign_id, Command.FAIL, actor=actor) as (_, change):
         ended = close_run_without_driver(connection, campaign.run_id, "its driver was gone")
         # The campaign's row is locked, and the lease of the run's driver has passed.
@@ -242,42 +256,74 @@ def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str
 
 
 def end_run(connection: Connection, run: Run, state: RunState, reason: str | None = None) -> RunSummary | None:
-    """End a run by its own driver, COMPLETED or FAILED; None if it was stopped, or another driver has it by now.
+    """End a run by its own driver, COMPLETED or FAILED; None if it has ended, or another driver has it by now.
 
-    Raises DefectError for COMPLETED while a row is open, counted in this transaction; nothing is changed then.
+    A run that a person has stopped ends STOPPED instead. Raises DefectError for COMPLETED while a row is open, counted
+    in this transaction; nothing is changed then.
     """
-    command = Command.COMPLETE if state == RunState.COMPLETED else Command.FAIL
+    campaign_id = run.token.campaign_id
     try:
-        with transition(connection, run.token.campaign_id, command, actor=run.actor) as (_, change):
-            summary = _close(connection, run, state, reason)
-            if command is Command.COMPLETE:
-                invariant(not open_rows_exist(connection, run.token.campaign_id), "COMPLETED while rows are open")
-                _publish_quarters(connection, summary, actor=run.actor)
-            _describe_end(change, summary)
+        with connection.transaction():
+            lock_campaign(connection, campaign_id)  # so that a stop comes before this, or is refused
+            ending = how_it_ends(connection, campaign_id)
+            if ending is not None and ending.run_id == run.token.run_id and ending.stop_actor is not None:
+                return end_stopped(connection, campaign_id, ending, holder=run.holder)
+            command = Command.COMPLETE if state == RunState.COMPLETED else Command.FAIL
+            with transition(connection, campaign_id, command, actor=run.actor) as (_, change):
+                summary = _close(connection, campaign_id, run.token.run_id, state, reason, holder=run.holder)
+                if command is Command.COMPLETE:
+                    invariant(not open_rows_exist(connection, campaign_id), "COMPLETED while rows are open")
+                    _publish_quarters(connection, summary, actor=run.actor)
+                _describe_end(change, summary)
+            return summary
     except WrongStateError:
         return None
-    return summary
-
-
-def _close(connection: Connection, run: Run, state: RunState, reason: str | None) -> RunSummary:
-    if not close_run(connection, run.token.run_id, state, reason=reason, holder=run.holder):
-        raise WrongStateError("ENDED_MEANWHILE", "show", campaign_id=run.token.campaign_id)
-    return summarize_run(connection, run.token.run_id)
 
 
 def stop_run(connection: Connection, campaign_id: int, *, actor: str, reason: str | None = None) -> RunSummary:
-    """RUNNING -> STOPPED, by hand, from anywhere. Calls already past the gate are still recorded afterwards.
+    """RUNNING -> STOPPED at once, where nothing is under way. Results that still come are recorded afterwards.
 
     Raises RefusedError when the campaign is unknown or not RUNNING.
     """
     check_state(Command.STOP, get_campaign(connection, campaign_id))  # at once: a loader locks a WAITING campaign
     with transition(connection, campaign_id, Command.STOP, actor=actor) as (campaign, change):
         assert campaign.run_id is not None, "a RUNNING campaign has a run"
-        ended = close_run(connection, campaign.run_id, RunState.STOPPED, reason=reason)
-        invariant(ended, "a RUNNING run did not end, and its campaign's row is locked")
-        summary = summarize_run(connection, campaign.run_id)
+        summary = _close(connection, campaign_id, campaign.run_id, RunState.STOPPED, reason)
         _describe_end(change, summary)
     return summary
+
+
+def end_stopped(
+    connection: Connection, campaign_id: int, ending: RunEnding, *, holder: UUID | None = None
+) -> RunSummary:
+    """RUNNING -> STOPPED for a run that a person has stopped, in that person's name; the campaign's row is locked."""
+    assert ending.stop_actor is not None, "a person has stopped it"
+    with transition(connection, campaign_id, Command.STOP, actor=ending.stop_actor) as (_, change):
+        summary = _close(connection, campaign_id, ending.run_id, RunState.STOPPED, ending.stop_reason, holder=holder)
+        _describe_end(change, summary)
+    return summary
+
+
+def end_halted(connection: Connection, campaign_id: int, run_id: int, *, actor: str) -> RunSummary:
+    """RUNNING -> FAILED for a run that was halted and that its driver does not end; the campaign's row is locked."""
+    with transition(connection, campaign_id, Command.FAIL, actor=actor) as (_, change):
+        summary = _close(connection, campaign_id, run_id, RunState.FAILED, None)
+        _describe_end(change, summary)
+    return summary
+
+
+def _close(
+    connection: Connection,
+    campaign_id: int,
+    run_id: int,
+    state: RunState,
+    reason: str | None,
+    *,
+    holder: UUID | None = None,
+) -> RunSummary:
+    if not close_run(connection, run_id, state, reason=reason, holder=holder):
+        raise WrongStateError("ENDED_MEANWHILE", "show", campaign_id=campaign_id)
+    return summarize_run(connection, run_id)
 
 
 def _describe_end(change: Change, summary: RunSummary) -> None:

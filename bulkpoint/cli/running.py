@@ -183,8 +183,7 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
     Example:
       bulkpoint campaign stop 3 --reason "wrong list"
     """
-    from bulkpoint.campaigns.runs import stop_run
-    from bulkpoint.campaigns.stop import call_back_starts, wait_until_settled
+    from bulkpoint.campaigns.stop import ask_to_stop, call_back_starts, wait_until_ended
     from bulkpoint.views.changes import CampaignStopped, StartCalledBack
 
     with open_session() as session:
@@ -193,11 +192,11 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
         if called_back and state != CampaignState.RUNNING:
             emit(StartCalledBack.of(campaign_id, state, called_back), timezone=session.settings.timezone)
             return
-        stop_run(connection, campaign_id, actor=session.actor, reason=reason)
+        ask_to_stop(connection, campaign_id, actor=session.actor, reason=reason)
         say(f"Campaign {campaign_id} is stopped; waiting for the answers to calls under way ...")
-        stopped = wait_until_settled(connection, session.settings, campaign_id)
+        stopped = wait_until_ended(connection, session.settings, campaign_id, actor=session.actor)
     sample = stopped.sample
-    if not stopped.settled:
+    if sample.processing:
         say(f"{sample.processing:,} payments are still under way; their answers are recorded when they come.")
     emit(CampaignStopped.of(campaign_id, sample, stopped.last_call), timezone=session.settings.timezone)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from bulkpoint import files
 from bulkpoint.campaigns.asked_run import ask_for_run, end_request
 from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import stop_run
+from bulkpoint.campaigns.stop import ask_to_stop, end_if_settled
 from bulkpoint.errors import BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.launch.ends import handed_over
 from bulkpoint.rules.refusals import Refusal
@@ -165,11 +165,12 @@ def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason
             if not job.has_run(connection):
                 return False
             with suppress(RefusedError):  # it ended by itself just now
-                stop_run(connection, campaign_id, actor=actor, reason=reason)
+                ask_to_stop(connection, campaign_id, actor=actor, reason=reason)
             return True
 
         if stopped():
             job.wait()
+            end_if_settled(connection, campaign_id, actor=actor)  # its driver may have died
             return True
         job.call_back(connection, Refusal("BY_SIGNAL"))
         job.terminate()

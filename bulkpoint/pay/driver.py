@@ -31,8 +31,10 @@ from pyspark.sql import DataFrame, SparkSession
 from bulkpoint.campaigns.asked_run import ask_for_run, end_request
 from bulkpoint.campaigns.promises import apply_promises, keep_promises, show_promises
 from bulkpoint.campaigns.readiness import policy_of
+from bulkpoint.campaigns.resume import let_workers_end
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
+from bulkpoint.campaigns.stop import POLL_S, SETTLE_S, TIMEOUTS_MAX
 from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.pay.heartbeat import Heartbeat, reason_of
 from bulkpoint.pay.lease import LeaseTerms
@@ -51,7 +53,7 @@ from bulkpoint.store.jdbc import reader_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
-from bulkpoint.store.run import Run, RunStanding, open_buckets, renew_driver
+from bulkpoint.store.run import Run, RunStanding, close_gates, how_it_ends, open_buckets, renew_driver
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
@@ -126,6 +128,8 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
     with connect(job.conninfo, name="bulkpoint driver") as connection:
         ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
         promises = show_promises(connection, job.settings).promises
+        if request.kind == RunKind.RESUME:
+            let_workers_end(connection, request.campaign_id, wait_s=TIMEOUTS_MAX * promises.timeout_s + SETTLE_S)
         policy = policy_of(job.settings)
         return begin_run(connection, request, shares=job.shares, policy=policy, promises=promises)
 
@@ -182,6 +186,7 @@ class Driver:
         """
         try:
             trouble = self._work()
+            self._let_it_settle(trouble)
             self._heartbeat.stop()
             return None if self._heartbeat.lost else self._end(trouble)
         except DatabaseAwayError as error:
@@ -309,6 +314,25 @@ class Driver:
             .option("fetchsize", FETCH_ROWS)
             .load()
         )
+
+    def _let_it_settle(self, trouble: str | None) -> None:
+        """Before a run ends early: close its gates, and wait for results that workers may still record.
+
+        So the end is announced with figures that are final. A worker that lost its executor or was cancelled keeps its
+        share for as long as its last call may take; that bounds the wait. With no payment PROCESSING there is none.
+        """
+        heart = self._heartbeat
+        early = trouble is not None or heart.halt is not None or heart.stopping
+        if not early or heart.lost or heart.database_is_away or heart.state != RunState.RUNNING:
+            return
+        if trouble is not None:
+            self._link.ask(partial(close_gates, token=self._run.token))
+        gives_up_at = time.monotonic() + TIMEOUTS_MAX * self._job.settings.money_timeout_s + SETTLE_S
+        while time.monotonic() < gives_up_at and not heart.lost:
+            ending = self._link.ask(partial(how_it_ends, campaign_id=self._run.token.campaign_id))
+            if ending is None or ending.settled or ending.processing == 0:
+                return
+            time.sleep(POLL_S)
 
     def _end(self, trouble: str | None) -> RunSummary | None:
         """End the run, unless a stop has ended it; None when it is now another driver's."""

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from bulkpoint.campaigns.runs import QUARTERS, publish_progress, stop_run
+from bulkpoint.campaigns.runs import QUARTERS, publish_progress
+from bulkpoint.campaigns.stop import ask_to_stop, end_if_settled
 from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.pay.waits import Waits
@@ -28,10 +29,11 @@ EARLY_CHECK_ROWS = 500
 class Heartbeat:
     """Beats every second from its own thread until `stop`.
 
-    `waits`: what the run waits for. `state`: the run's state as last seen; `lost`: the run is no longer this driver's,
-    which then must not write. `over` is set as soon as no new work may begin. `trouble`: why the driver cannot go on
-    though the run is its own: the database stayed away for longer than the patience, refuses what a beat must write, or
-    a beat met a defect. Then only the lease is renewed, so that the driver can end the run.
+    `waits`: what the run waits for. `state`: the run's state as last seen; `stopping`: a person has stopped it, and a
+    beat ends it once it is settled; `lost`: the run is no longer this driver's, which then must not write. `over` is
+    set as soon as no new work may begin. `trouble`: why the driver cannot go on though the run is its own: the database
+    stayed away for longer than the patience, refuses what a beat must write, or a beat met a defect. Then only the
+    lease is renewed, so that the driver can end the run.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Heartbeat:
         self.waits = Waits(run, settings)
         self.state = RunState.RUNNING
         self.halt: str | None = None
+        self.stopping = False
         self.lost = False
         self.trouble: Exception | None = None
         self.over = threading.Event()
@@ -108,17 +111,21 @@ class Heartbeat:
         self.lost = renew_driver(connection, self._run, after_absence=self.database_is_away) is None
 
     def _beat(self, connection: Connection) -> None:
+        campaign_id, actor = self._run.token.campaign_id, self._run.actor
         reason = self._asked_to_stop()
-        if reason is not None and self.state == RunState.RUNNING:
+        if reason is not None and self.state == RunState.RUNNING and not self.stopping:
             with suppress(RefusedError):  # it ended by itself just now
-                stop_run(connection, self._run.token.campaign_id, actor=self._run.actor, reason=reason)
+                ask_to_stop(connection, campaign_id, actor=actor, reason=reason)
+                end_if_settled(connection, campaign_id, actor=actor)
+        elif self.stopping and self.state == RunState.RUNNING:
+            end_if_settled(connection, campaign_id, actor=actor)
         renewed = renew_driver(connection, self._run, after_absence=self.database_is_away)
         if renewed is None:
             self.lost = True
             self.over.set()
             return
-        self.state, self.halt = renewed
-        if self.state != RunState.RUNNING or self.halt is not None:
+        self.state, self.halt, self.stopping = renewed
+        if self.state != RunState.RUNNING or self.halt is not None or self.stopping:
             self.over.set()
             return
         restore_tps_if_due(connection)

@@ -18,10 +18,10 @@ from bulkpoint.store.sql import sql
 class Campaign:
     """A campaign and its latest run (`run_no` and all fields named run_*: None before the first start).
 
-    driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive.
-    run_waiting: what its driver waits for (rules.patience.Waiting). creator and approved_by are claimed names,
-    creator_login and approved_login the database's own. same_as: the earlier campaign whose list this one repeats on
-    purpose.
+    driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive. stopping:
+    a person has stopped the run, and answers to its calls still come in. run_waiting: what its driver waits for
+    (rules.patience.Waiting). creator and approved_by are claimed names, creator_login and approved_login the database's
+    own. same_as: the earlier campaign whose list this one repeats on purpose.
 
     Amounts are points. target_count, target_amount and digest are None before the freeze.
     """
@@ -54,6 +54,7 @@ class Campaign:
     driver_until: datetime | None
     driver_is_gone: bool
     run_waiting: dict[str, Any] | None = None
+    stopping: bool = False
 
     @property
     def waiting(self) -> Waiting | None:

@@ -49,6 +49,7 @@ class Sample(FailedApart):
     driver_is_gone: bool = False
     unknown_amount: int = 0
     run_waiting: dict[str, Any] | None = None
+    stopping: bool = False
 
     @property
     def waiting(self) -> Waiting | None:

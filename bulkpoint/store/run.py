@@ -42,10 +42,28 @@ class Frozen:
 
 
 class RunStanding(NamedTuple):
-    """A run's state; halt: the trouble for which its driver must end it."""
+    """A run's state; halt: the trouble for which its driver must end it; stopping: a person has stopped it."""
 
     state: RunState
     halt: str | None
+    stopping: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """What ends a run that is RUNNING. stop_actor: who stopped it, a claimed name; the login is in the audit log.
+
+    settled: no result of it can come in any more. driver_is_gone: nobody but us will end it.
+    processing: payments that a worker has, or had when it died.
+    """
+
+    run_id: int
+    stop_actor: str | None
+    stop_reason: str | None
+    halt: str | None
+    driver_is_gone: bool
+    settled: bool
+    processing: int
 
 
 class Reopened(NamedTuple):
@@ -76,6 +94,8 @@ _END = Query("end_run", int)
 _END_WITHOUT_DRIVER = Query("end_run_without_driver", int)
 _OPEN_ROWS_EXIST = Query("open_rows_exist", bool)
 _RENEW = Query("renew_driver", RunStanding)
+_ASK_STOP = Query("ask_stop", int)
+_ENDING = Query("how_it_ends", RunEnding)
 _RUN_OF_HOLDER = Query[int | None]("run_of_holder", int)
 _BUCKETS = Query("open_buckets", OpenBucket)
 
@@ -163,6 +183,26 @@ def note_waiting(connection: Connection, run: Run, waiting: Waiting | None) -> N
     """Keep what the run waits for on its row; None while payments are paid."""
     stored = None if waiting is None else Jsonb(waiting._asdict())
     connection.execute(sql("note_waiting"), {"run_id": run.token.run_id, "holder": run.holder, "waiting": stored})
+
+
+def ask_stop(connection: Connection, run_id: int, *, actor: str, reason: str | None) -> int | None:
+    """Close every gate of a run for a person's stop; its number, or None where it is ending already."""
+    return _ASK_STOP.first(connection, run_id=run_id, actor=actor, reason=reason)
+
+
+def how_it_ends(connection: Connection, campaign_id: int) -> RunEnding | None:
+    """What ends the campaign's run that is RUNNING; None where none is."""
+    return _ENDING.first(connection, campaign_id=campaign_id)
+
+
+def close_gates(connection: Connection, token: RunToken) -> None:
+    """Nothing more is sent by the run: its driver gives it up, and says why when it ends it."""
+    connection.execute(sql("close_gates"), {"run_id": token.run_id})
+
+
+def keep_done_before(connection: Connection, run_id: int, *, reopened: int) -> None:
+    """Keep how many payments had ended when the run began; `reopened` FAILED ones were opened again for it."""
+    connection.execute(sql("keep_done_before"), {"run_id": run_id, "reopened": reopened})
 
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:

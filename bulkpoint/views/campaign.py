@@ -10,7 +10,7 @@ from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, 
 from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
 from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
-from bulkpoint.views.format import aligned, duration, local_time, state_words
+from bulkpoint.views.format import aligned, duration, local_time, standing_words, state_words
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
@@ -65,6 +65,7 @@ class CampaignView(View):
     frozen_at: Annotated[datetime | None, NOT_IN_JSON]
     digest: Annotated[bytes | None, NOT_IN_JSON]
     driver_is_gone: Annotated[bool, NOT_IN_JSON]
+    stopping: Annotated[bool, NOT_IN_JSON]
     not_paid: Annotated[int, NOT_IN_JSON]
     not_paid_amount: Annotated[int, NOT_IN_JSON]
     unknown: Annotated[int, NOT_IN_JSON]
@@ -116,7 +117,7 @@ class CampaignList(View):
             success = campaign.counts[PaymentState.SUCCESS]
             ended = (f"{success:,}", f"{campaign.not_paid:,}", *([f"{campaign.unknown:,}"] if in_doubt else []))
             created = local_time(campaign.created_at, screen.timezone)
-            what = (str(campaign.campaign_id), state_words(campaign.state))
+            what = (str(campaign.campaign_id), standing_words(campaign.state, stopping=campaign.stopping))
             rows.append((*what, *size, *ended, created, escaped(campaign.name)))
         return aligned(rows, left=("STATE", "CREATED", "NAME"))
 
@@ -159,7 +160,7 @@ class CampaignDetail(CampaignView):
 
     def _about(self, timezone: str) -> Iterator[str]:
         reason = f": {escaped(self.run_reason)}" if self.run_reason else ""
-        yield f"state       {state_words(self.state)}{reason}"
+        yield f"state       {standing_words(self.state, stopping=self.stopping)}{reason}"
         if warning := self.warning():
             yield f"            {warning}"
         for asked in self.on_its_way:

@@ -16,6 +16,11 @@ def state_words(state: str) -> str:
     return f"{state} {phrase('ko', f'states.{state}')}"
 
 
+def standing_words(state: str, *, stopping: bool) -> str:
+    """The same; for a run that a person has stopped, and whose last answers still come in, that too."""
+    return state_words(state) + (f" (stopping {phrase('ko', 'stopping.words')})" if stopping else "")
+
+
 def duration(seconds: float, language: str = "en") -> str:
     """The two largest units: `45 s`, `16 min 42 s`, `2 h 5 min`."""
     minutes, whole_s = divmod(round(seconds), 60)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.patience import WaitsFor
 from bulkpoint.store.progress import Sample
-from bulkpoint.views.format import duration, local_time, state_words
+from bulkpoint.views.format import duration, local_time, standing_words
 from bulkpoint.views.languages import phrase
 from bulkpoint.views.view import Moment, View
 from bulkpoint.views.waiting import WaitingView, waiting_words
@@ -95,6 +95,8 @@ def _trouble_notes(sample: Sample, timezone: str, language: str) -> list[str]:
 def _waiting_notes(progress: Progress, timezone: str, language: str) -> list[str]:
     """Why nothing happens, where neither the limit nor the money API is the cause."""
     sample = progress.sample
+    if sample.stopping:
+        return ["no call leaves any more; the answers to those under way still come in"]
     if sample.state != CampaignState.RUNNING or progress.rate or progress.rate is None or sample.tps == 0:
         return []
     if sample.waiting is not None:
@@ -109,7 +111,7 @@ def progress_line(progress: Progress, timezone: str, deadline: datetime | None =
     sample = progress.sample
     parts = [
         local_time(sample.at, timezone),
-        state_words(sample.state),
+        standing_words(sample.state, stopping=sample.stopping),
         f"{sample.done:,}/{sample.total:,} ({_percent(sample):.1f} %)",
         f"success {sample.success:,}",
         _failed_words(sample),
@@ -237,7 +239,7 @@ def live_display(progress: Progress, title: str, timezone: str, deadline: dateti
         _rate_words(progress),
     )  # fmt: skip
     figures.append(f"   {_left_words(progress)}")
-    heading = Text.assemble((title, "bold"), "   ", (state_words(sample.state), colour))
+    heading = Text.assemble((title, "bold"), "   ", (standing_words(sample.state, stopping=sample.stopping), colour))
     return Group(heading, bar, figures, *(Text(note, style="yellow") for note in notes(progress, timezone, deadline)))
 
 

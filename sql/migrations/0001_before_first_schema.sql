@@ -148,6 +148,14 @@ create table campaign_run (
     actor         text not null,
     started_at    timestamptz not null default clock_timestamp(),
     finished_at   timestamptz,
+    -- A person's stop: it closes every gate at once. The run ends STOPPED once no call is under way any more, so that
+    -- the figures of its end are final.
+    stop_actor    text,
+    stop_reason   text,
+    stop_asked_at timestamptz,
+    -- Payments that had ended when the run began, after it had opened `reopened` FAILED ones again.
+    done_before   bigint not null default 0,
+    reopened      bigint not null default 0,
     -- The driver's lease. While it lasts, a second driver is refused; a driver that returns too late is refused by
     -- the epoch, its fencing token.
     driver_epoch  bigint not null default 1,
@@ -156,7 +164,8 @@ create table campaign_run (
     -- What a RUNNING run waits for, as its driver sees it; null while payments are paid.
     waiting       jsonb,
     unique (campaign_id, run_no),
-    constraint finished_once_ended check ((state = 'RUNNING') = (finished_at is null))
+    constraint finished_once_ended check ((state = 'RUNNING') = (finished_at is null)),
+    constraint stop_asked_whole check ((stop_actor is null) = (stop_asked_at is null))
 );
 
 -- One campaign runs at a time.
@@ -172,9 +181,10 @@ end $$;
 create trigger ends_once before update of state on campaign_run
     for each row when (old.state <> 'RUNNING' and new.state <> old.state) execute function refuse_another_end();
 
--- The run whose payments may be sent now: RUNNING, not halted, and its driver is alive.
+-- The run whose payments may be sent now: RUNNING, neither halted nor being stopped, and its driver is alive.
 create view live_run as
-select * from campaign_run where state = 'RUNNING' and halt is null and driver_until > clock_timestamp();
+select * from campaign_run
+where state = 'RUNNING' and halt is null and stop_asked_at is null and driver_until > clock_timestamp();
 
 -- A campaign with its latest run, whose state it shows; before the first run it is WAITING.
 create view campaign_overview as
@@ -183,7 +193,8 @@ select c.*,
        r.run_id, r.run_no, r.kind as run_kind, r.reason as run_reason, r.halt as run_halt,
        r.started_at as run_started_at, r.finished_at as run_finished_at, r.driver_until,
        case when r.state = 'RUNNING' then r.waiting end as run_waiting,
-       coalesce(r.state = 'RUNNING' and r.driver_until <= clock_timestamp(), false) as driver_is_gone
+       coalesce(r.state = 'RUNNING' and r.driver_until <= clock_timestamp(), false) as driver_is_gone,
+       coalesce(r.state = 'RUNNING' and r.stop_asked_at is not null, false) as stopping
 from campaign c
 left join lateral (
     select * from campaign_run where campaign_run.campaign_id = c.campaign_id order by run_no desc limit 1

@@ -14,18 +14,12 @@ from payment where campaign_id = %(campaign_id)s and state = 'FAILED'
 group by 1, 2 order by 3 desc, 1, 2 limit %(rows_max)s
 
 -- name: report_runs
--- A campaign's runs, the first one first. done_before: payments that had ended when the run began, by its first sample;
--- done_after: when it ended, by its event. Null where that was not kept.
+-- A campaign's runs, the first one first. done_before: payments that had ended when the run began; done_after: when the
+-- next one began, or by now. So a result that came in late is counted in its run, and the runs add up to the payments.
 select r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason, r.actor,
-       r.started_at, r.finished_at,
-       case when r.kind = 'INITIAL' then 0 else (
-           select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1
-       ) end as done_before,
-       (select (e.data->>'success')::bigint + (e.data->>'failed')::bigint from outbox_event e
-        where e.campaign_id = r.campaign_id and e.run_no = r.run_no
-          and e.type in ('campaign.completed', 'campaign.failed', 'campaign.stopped')
-        order by e.event_no desc limit 1) as done_after
-from campaign_run r
+       r.started_at, r.finished_at, r.done_before,
+       coalesce(lead(r.done_before + r.reopened) over (order by r.run_no), c.success + c.failed) as done_after
+from campaign_run r join campaign_count c using (campaign_id)
 where r.campaign_id = %(campaign_id)s order by r.run_no
 
 -- name: report_samples

@@ -6,7 +6,7 @@ select clock_timestamp() as at, o.state, o.run_no, o.run_reason,
        coalesce(c.unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
        coalesce(c.failed_amount, 0) as failed_amount, coalesce(c.unknown_amount, 0) as unknown_amount,
        l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
-       o.driver_is_gone, o.run_waiting
+       o.driver_is_gone, o.run_waiting, o.stopping
 from campaign_overview o
 left join campaign_count c using (campaign_id)
 left join money_limit l on true
@@ -39,7 +39,7 @@ from campaign_run r join campaign_count c using (campaign_id) join money_limit l
 where r.run_id = %(run_id)s
 
 -- name: summarize_run
--- How a run ended. done_before: what earlier runs had ended, by the run's first sample; null where none was kept.
+-- How a run ended. done_before: what earlier runs had ended.
 select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
        r.started_at, r.finished_at,
        c.pending + c.processing as open, c.success, c.failed, c.unknown,
@@ -47,9 +47,7 @@ select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.
         where f.campaign_id = r.campaign_id and f.failure_kind <> all(%(retried_kinds)s::failure_kind[])) as refused,
        c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
        c.unknown_amount,
-       case when r.kind = 'INITIAL' then 0 else (
-           select p.success + p.failed from campaign_progress p where p.run_id = r.run_id order by p.sampled_at limit 1
-       ) end as done_before
+       r.done_before
 from campaign_run r
 join campaign o using (campaign_id)
 join campaign_count c using (campaign_id)

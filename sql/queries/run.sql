@@ -58,7 +58,7 @@ where run_id = %(run_id)s and driver_holder = %(holder)s
 update campaign_run set driver_until = clock_timestamp() + %(lease_s)s * interval '1 s'
 where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(driver_epoch)s
   and (state <> 'RUNNING' or driver_until > clock_timestamp() or %(after_absence)s)
-returning state::text, halt
+returning state::text, halt, stop_asked_at is not null as stopping
 
 -- name: halt_run
 -- A partition met trouble that concerns the whole run. The first reason stays; it replaces the reason why the run was
@@ -70,6 +70,34 @@ where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 -- What the run waits for, as its driver sees it; null while payments are paid.
 update campaign_run set waiting = %(waiting)s
 where run_id = %(run_id)s and driver_holder = %(holder)s and state = 'RUNNING'
+
+-- name: close_gates
+-- The driver gives the run up: nothing more is sent, and it ends once no call is under way.
+update campaign_run set halt = coalesce(halt, 'GIVEN_UP') where run_id = %(run_id)s and state = 'RUNNING'
+
+-- name: ask_stop
+-- Closes every gate of a run at once. The first one who asks is the one who stopped it; a halt that came first stays
+-- the reason of the end.
+update campaign_run set stop_actor = %(actor)s, stop_reason = %(reason)s,
+    stop_asked_at = clock_timestamp()
+where run_id = %(run_id)s and state = 'RUNNING' and halt is null and stop_asked_at is null
+returning run_no
+
+-- name: how_it_ends
+-- What ends a run that is RUNNING: a stop, a halt, or nothing yet. settled: nothing can come in any more. No share is
+-- leased to it, or no payment has been claimed since every gate closed, for longer than a claim takes.
+select r.run_id, r.stop_actor, r.stop_reason, r.halt,
+       r.driver_until <= clock_timestamp() as driver_is_gone,
+       not exists (select from live_share s where s.run_id = r.run_id)
+       or coalesce(r.stop_asked_at < clock_timestamp() - interval '2 s' and c.processing = 0, false) as settled,
+       coalesce(c.processing, 0) as processing
+from campaign_run r left join campaign_count c using (campaign_id)
+where r.campaign_id = %(campaign_id)s and r.state = 'RUNNING'
+
+-- name: keep_done_before
+-- What had ended when the run began, so that the runs of a campaign add up to its payments.
+update campaign_run r set done_before = c.success + c.failed, reopened = %(reopened)s
+from campaign_count c where r.run_id = %(run_id)s and c.campaign_id = r.campaign_id
 
 -- name: end_run_without_driver
 -- RUNNING -> FAILED, by the process that resumes it: only when the driver's own lease has expired. The new epoch fences

@@ -156,7 +156,7 @@ def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_
         job.communicate(timeout=120)
         assert job.returncode == 4
         ((late_s,),) = its.query(
-            b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8"
+            b"select extract(epoch from max(a.sent_at) - max(r.stop_asked_at))::float8"
             b" from payment_attempt a, campaign_run r"
         )
         assert late_s <= 1.0
