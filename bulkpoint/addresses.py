@@ -50,6 +50,11 @@ def database_url(url: str) -> str:
     return url
 
 
+def is_this_machine(url: str) -> bool:
+    """Whether an address of the settings is on loopback."""
+    return _LOOPBACK.fullmatch(urlsplit(url).hostname or "") is not None
+
+
 def shown(url: str) -> str:
     """Scheme, host and path; the rest is hidden, because a password or a key in it must not reach a log."""
     try:

@@ -43,7 +43,6 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
     from bulkpoint.campaigns.start import find_next, plan_start
-    from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.views.changes import RunBegun
     from bulkpoint.views.sentences import sentence
@@ -60,7 +59,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
                 return
             request = request.model_copy(update={"campaign": found})
         plan = plan_start(session.connection, session.settings, request)
-        check_before_spark(session.settings)
+        _check(session, yes=yes)
         if not yes:
             _ask(session, plan)
         say_promises(session)
@@ -85,7 +84,6 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
       bulkpoint campaign resume 3
     """
     from bulkpoint.campaigns.resume import count_too_old, plan_resume
-    from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.campaign import get_counts
@@ -93,7 +91,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
     request = _request(campaign_id, kind=RunKind.RESUME, reason=reason)
     with open_session() as session:
         campaign = plan_resume(session.connection, request, say=say)
-        check_before_spark(session.settings)
+        _check(session, yes=yes)
         old = count_too_old(session.connection, campaign_id, session.settings)
         if old:
             say(f"{old:,} open payments are too old to be sent again: they are only looked up.")
@@ -148,7 +146,6 @@ def retry(
       bulkpoint campaign retry 3 --kind REJECTED --code MEMBER_NOT_FOUND
     """
     from bulkpoint.campaigns.retry import plan_retry
-    from bulkpoint.launch.before_spark import check_before_spark
     from bulkpoint.launch.process import start_job
     from bulkpoint.rules.lifecycle import RunKind
     from bulkpoint.store.progress import RetrySelection
@@ -158,7 +155,7 @@ def retry(
     request = _request(campaign_id, kind=RunKind.RETRY, reason=reason, selection=selection)
     with open_session() as session:
         plan = plan_retry(session.connection, request, session.settings)
-        check_before_spark(session.settings)
+        _check(session, yes=yes)
         if plan.remark is not None:
             say(sentence(plan.remark, timezone=session.settings.timezone))
         if not yes:
@@ -243,6 +240,15 @@ def _request(campaign: Any, **fields: Any) -> "RunRequest":
     return RunRequest(campaign=campaign, actor=asker(load_settings()), **fields)
 
 
+def _check(session: Session, *, yes: bool) -> None:
+    """What can be known before Spark starts; before the question, so that a yes can be followed."""
+    from bulkpoint.launch.before_spark import check_before_spark
+
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("NO_TERMINAL", "add_yes")
+    check_before_spark(session.settings)
+
+
 def _ask(session: Session, plan: "StartPlan") -> None:
     one = plan.campaign
     figures = [
@@ -271,8 +277,6 @@ def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, 
     from bulkpoint.campaigns.tps import show_limit
     from bulkpoint.views.format import duration, local_time
 
-    if not sys.stdin.isatty():
-        raise UsageError("NO_TERMINAL", "add_yes")
     tps = show_limit(session.connection, session.settings, actor=session.actor).tps
     say(f"Campaign {one.campaign_id}  {one.name}")
     for line in figures:

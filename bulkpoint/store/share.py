@@ -91,6 +91,7 @@ _ACQUIRE = Query("acquire_share", _AcquiredRow)
 _RENEW = Query("renew_share", Renewal)
 _SHARES_OF_RUN = Query("shares_of_run", SharesOfRun)
 _RUN_IS_LIVE = Query("run_is_live", bool)
+_LOCK_SHARES = Query("lock_share_count", int)
 _IN_THE_WAY = Query("shares_in_the_way", _SharesInTheWay)
 
 
@@ -163,6 +164,14 @@ def reset_breakers(connection: Connection) -> None:
 def run_is_live(connection: Connection, run: RunToken) -> bool:
     """Whether this very run, under this driver, is RUNNING and not halted."""
     return _RUN_IS_LIVE.one(connection, **_run(run))
+
+
+def allocate_first_shares(connection: Connection) -> None:
+    """Divide the limit as its row says, where no run has done it yet; for calls before the first run."""
+    with connection.transaction():
+        shares = _LOCK_SHARES.one(connection)
+        if _IN_THE_WAY.one(connection).shares == 0:
+            connection.execute(sql("allocate_shares"), {"shares": shares})
 
 
 def allocate_shares(connection: Connection, shares: int) -> None:

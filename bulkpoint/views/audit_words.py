@@ -174,6 +174,14 @@ def _reconcile(detail: _Detail) -> list[str]:
     ]
 
 
+def _contract_trial(detail: _Detail) -> list[str]:
+    return [
+        " ".join([*detail.number("amount", "point"), *detail.words("member_id", "to member {}")]),
+        *detail.words("money_url", "at {}"),
+        *detail.words("key", "under the key {}"),
+    ]
+
+
 def _right(detail: _Detail) -> list[str]:
     return [" ".join(detail.words("login") + detail.words("right"))]
 
@@ -194,6 +202,7 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "fail": _end,
     "tps.set": _limit,
     "money.set": _promises,
+    "doctor.money": _contract_trial,
     "reconcile": _reconcile,
     "right.grant": _right,
     "right.revoke": _right,

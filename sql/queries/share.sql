@@ -9,6 +9,10 @@ select count(*) as shares, count(*) filter (
     where leased_until > clock_timestamp() or released_at > clock_timestamp() - interval '2 s') as in_the_way
 from money_share
 
+-- name: lock_share_count
+-- How many shares there are to be; nobody else divides the limit until the transaction ends.
+select shares from money_limit for update
+
 -- name: set_share_count
 update money_limit set shares = %(shares)s
 

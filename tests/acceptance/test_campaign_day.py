@@ -10,6 +10,7 @@ import pytest
 from bulkpoint.store.connect import connect
 from tests.world.campaigns import Campaign, World
 from tests.world.command_line import CommandLine
+from tests.world.listeners import closes, listener
 
 
 @pytest.fixture
@@ -72,7 +73,9 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
     assert refused.returncode == 3
     assert "login lee may not start" in refused.stderr
 
-    code, seen = bulkpoint.at_a_terminal("campaign", "start", "1", answer="n")
+    with listener(closes) as port:  # a question is asked where a yes could be followed
+        bulkpoint.environment["BULKPOINT_MONEY_URL"] = f"http://127.0.0.1:{port}"
+        code, seen = bulkpoint.at_a_terminal("campaign", "start", "1", answer="n")
     assert code == 3
     assert "Campaign 1  추석" in seen
     assert "3 payments, 60 points; created by Kim of marketing, approved by Lee of finance" in seen

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.launch.ends import handed_over
 from tests.world.campaigns import World
 from tests.world.command_line import CommandLine
+from tests.world.listeners import closes, listener
 
 
 @pytest.fixture
@@ -105,7 +108,18 @@ def test_start_asks_and_where_nobody_can_answer_wants_yes(bulkpoint: CommandLine
 
 def test_a_job_that_cannot_begin_hands_on_its_words_and_its_code(bulkpoint: CommandLine, targets: Path) -> None:
     bulkpoint("campaign", "create", "--name", "T", "--targets", str(targets))
-    refused = bulkpoint("campaign", "start", "next", "--yes", "--json", BULKPOINT_JDBC_JAR="/nowhere/driver.jar")
+    wrong = {"BULKPOINT_JDBC_JAR": "/nowhere/driver.jar"}
+    request = RunRequest(campaign=1, actor="tester", followed=True)  # past the checks of a command
+    job = bulkpoint.submit("--request", request.to_json(), **wrong)
+    handed = handed_over(job.stderr.splitlines())
+    assert handed is not None
+    assert (job.returncode, handed.code) == (2, "JDBC_DRIVER_MISSING")
+    assert dict(handed.facts) == {"file": "/nowhere/driver.jar"}
+    assert "BULKPOINT_JDBC_JAR names /nowhere/driver.jar" in job.stderr
+
+    with listener(closes) as port:
+        wrong["BULKPOINT_MONEY_URL"] = f"http://127.0.0.1:{port}"
+        refused = bulkpoint("campaign", "start", "next", "--yes", "--json", **wrong)
     assert refused.returncode == 2
     error = refused.json["error"]
     assert (error["code"], error["facts"]) == ("JDBC_DRIVER_MISSING", {"file": "/nowhere/driver.jar"})

@@ -221,7 +221,7 @@ def test_every_check_is_explained() -> None:
         for folder in ("doctor", "launch")
         for path in Path(files.__file__).parent.glob(f"{folder}/*.py")
     ]
-    names = set(re.findall(r"(?:Question|ok|warning|problem)\(\s*\"([a-z-]+)\"", "".join(sources)))
+    names = set(re.findall(r"(?:Question|ok|warning|problem|_judge)\(\s*\"([a-z-]+)\"", "".join(sources)))
     document = (Path(files.__file__).parents[1] / "docs" / "doctor.md").read_text()
     explained = {
         name for row in re.findall(r"^\| (`[a-z-`, ]+) \|", document, re.M) for name in re.findall("`(.+?)`", row)
