@@ -54,6 +54,7 @@ from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, RunStanding, close_gates, how_it_ends, open_buckets, renew_driver
+from bulkpoint.store.session import settle_transaction_statement
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
@@ -69,6 +70,8 @@ BUCKETS_A_WAVE = 20
 DATABASE_PAUSE_S = 5.0
 # When the database has been away for longer than the patience, it is asked for the end of the run for so long.
 END_S_MAX = 5.0
+# Of a chain of Java exceptions.
+CAUSES_MAX = 10
 # Rows per JDBC fetch.
 FETCH_ROWS = 10_000
 
@@ -289,7 +292,7 @@ class Driver:
         except (Py4JError, PySparkException) as error:
             if self._heartbeat.over.is_set():
                 return WaveEnd(paid=False)
-            why = trouble_of_spark(str(error))
+            why = trouble_of_spark(words_of_java(error))
             self._failure = None if why is None else sentence(why)
             say(f"{name} failed: {self._failure or str(error).strip().splitlines()[0]}")
             return None if is_of_database(why) else WaveEnd(paid=False)
@@ -312,6 +315,7 @@ class Driver:
             # Never more ranges than numbers: Spark would warn with a page.
             .option("numPartitions", min(readers(self._job.shares), wave.last_seq + 1 - wave.first_seq))
             .option("fetchsize", FETCH_ROWS)
+            .option("sessionInitStatement", settle_transaction_statement())
             .load()
         )
 
@@ -407,6 +411,16 @@ class FailedInARow:
         else:
             self._failed = 0
         return self._failed >= FAILED_WAVES_MAX
+
+
+def words_of_java(error: Exception) -> str:
+    """What Spark says, and the causes that it leaves out: of a failed connection it keeps only that it failed."""
+    words = [str(error)]
+    cause = getattr(error, "_origin", None)
+    while cause is not None and len(words) < CAUSES_MAX:
+        words.insert(0, str(cause.toString()))
+        cause = cause.getCause()
+    return "\n".join(words)
 
 
 def say(line: str) -> None:

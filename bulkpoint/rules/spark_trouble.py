@@ -14,7 +14,9 @@ _GONE = re.compile(
     r"|Failed to create (?:local|a temp) dir|Not a directory|Permission denied"
 )
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space", re.IGNORECASE)
-_JDBC = re.compile(r"org\.postgresql\.util\.PSQLException: ([^\n]+)")
+_JDBC = re.compile(
+    r"org\.postgresql\.util\.PSQLException: ([^\n]+)|FAILED_JDBC\.[^\n]*?(Couldn't [^\n.]+?)(?= SQLSTATE|[\n.]|$)"
+)
 
 
 def trouble_of_spark(text: str) -> Refusal | None:
@@ -28,7 +30,7 @@ def trouble_of_spark(text: str) -> Refusal | None:
         folder = found[1] if found else "spark.local.dir"
         return Refusal("SPARK_FOLDER_FULL" if full else "SPARK_FOLDER_GONE", {"folder": folder})
     if said := _JDBC.search(text):
-        return Refusal("SPARK_CANNOT_READ_DATABASE", {"why": said[1].strip().rstrip(".")})
+        return Refusal("SPARK_CANNOT_READ_DATABASE", {"why": (said[1] or said[2]).strip().rstrip(".")})
     return None
 
 

@@ -6,6 +6,7 @@ The time-outs that count are our own: those of store/connect.py, and the leases.
 from typing import TYPE_CHECKING
 
 from bulkpoint.store.rows import Query
+from bulkpoint.store.sql import sql
 
 if TYPE_CHECKING:
     from bulkpoint.store.connect import Connection
@@ -22,3 +23,8 @@ def settle_session(connection: "Connection") -> None:
 def settle_transaction(connection: "Connection") -> None:
     """Switch off the login's time-outs for the present transaction, whose duration nobody knows in advance."""
     _TRANSACTION.all(connection)
+
+
+def settle_transaction_statement() -> str:
+    """The same for Spark's reader, which runs it at the beginning of the transaction in which it reads."""
+    return sql(_TRANSACTION.name).decode()

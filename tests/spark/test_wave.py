@@ -1,12 +1,16 @@
 """One wave as Spark does it: what the driver's own read brings, how it is cut and spread, what workers hand back."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chispa import assert_df_equality
+from psycopg.conninfo import make_conninfo
 from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import spark_partition_id
@@ -18,6 +22,7 @@ from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection
 from tests.world.campaigns import Campaign, World
+from tests.world.logins import new_login
 
 SHARES = 3  # not what Spark would choose by itself: it has two slots
 TARGETS = 90
@@ -106,3 +111,42 @@ def test_the_workers_of_a_run_that_is_over_report_that_they_took_and_sent_nothin
     assert_df_equality(paid.reports, expected)
     states = connection.execute("select count(*) from payment where state = 'PROCESSING'").fetchone()
     assert states == (len(PROCESSING),), "a worker claimed a payment"
+
+
+def test_a_wave_is_read_in_spite_of_a_time_out_and_says_why_it_has_no_connection(
+    spark: SparkSession,
+    campaign: Campaign,
+    connection: Connection,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with new_login(connection, database_url) as login:
+        passfile = tmp_path / "pgpass"
+        passfile.write_text(login.passfile_line)
+        passfile.chmod(0o600)
+        login.alter("set statement_timeout = '100ms'")
+        slowly = "(select seq, member_id, amount, reason from payment, (select pg_sleep(0.3)) s) as wave"
+        monkeypatch.setattr("bulkpoint.pay.driver.wave_query", lambda *_: slowly)
+        settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
+        conninfo = make_conninfo(login.address, passfile=str(passfile))
+        driver = Driver(campaign.run, JobEnvironment(spark, SHARES, conninfo, settings, lambda _: None), StopSignals())
+        driver._heartbeat.stop()
+        with passwords_of_jvm(spark, passfile):
+            assert driver._read(WAVE).count() > 0
+        login.alter("connection limit 0 nosuperuser")
+        monkeypatch.setattr("bulkpoint.pay.driver.PATIENCE_S", 0)
+        with passwords_of_jvm(spark, passfile):
+            assert not driver._pay_wave(WAVE, "the wave of the test").paid
+        why = driver._failed_in_a_row("waves")
+        assert f'Spark could not read the payments: FATAL: too many connections for role "{login.name}"' in why
+        assert "\n" not in why
+
+
+@contextmanager
+def passwords_of_jvm(spark: SparkSession, passfile: Path) -> Iterator[None]:
+    assert spark.sparkContext._jvm is not None
+    system = spark.sparkContext._jvm.java.lang.System
+    before = system.setProperty("org.postgresql.pgpassfile", str(passfile))
+    yield
+    system.setProperty("org.postgresql.pgpassfile", before)
