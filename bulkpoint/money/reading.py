@@ -40,7 +40,17 @@ def _own(adapter: Adapter, call: PointsCall, reply: Reply, *, look_up: bool) -> 
         assert reply.status is not None, "an adapter reads complete replies"
         page = foreign(reply.status, retry_after_s=None)  # also here a 429 means "slower"
         return page._replace(code="ADAPTER_RAISED", message=type(error).__name__)
-    if look_up or answer is None or answer.credit is None:
+    if answer is None:
+        return None
+    if not isinstance(answer, Answer) or not isinstance(answer.outcome, Outcome):
+        return Answer(Outcome.UNREADABLE, code="ADAPTER_RAISED", message=f"it returned {type(answer).__name__}")
+    if answer.code is not None or answer.message is not None:  # as the API's JSON has them: a number, a list
+        answer = answer._replace(code=_as_text(answer.code), message=_as_text(answer.message))
+    if look_up or answer.credit is None:
         return answer
     is_ours = answer.credit == Credit(call.campaign_id, call.member_id, call.amount)
     return answer if is_ours else Answer(Outcome.UNREADABLE, code=OTHER_PAYMENT)
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)

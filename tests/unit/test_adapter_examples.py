@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from bulkpoint import files
 from bulkpoint.errors import UsageError
 from bulkpoint.money.adapter import load_adapter
-from bulkpoint.money.contract import PointsCall
+from bulkpoint.money.contract import MoneyV1, PointsCall
 from bulkpoint.money.reading import read
 from bulkpoint.money.transport import Reply
-from bulkpoint.rules.answers import Outcome, classify
+from bulkpoint.rules.answers import Answer, Outcome, classify
 from tests.world.refusals import refused
 
 EXAMPLES = files.path_of("conf/examples/adapters")
@@ -73,6 +73,10 @@ DONE = {"status": "DONE", "id": "T-1", "user": "회원 & 1", "points": 1500}
         (SIGNED_FORM, 200, {"resultCode": "9001"}, Outcome.THROTTLED),
         (SIGNED_FORM, 200, {"resultCode": "9002"}, Outcome.UNAUTHORIZED),
         (SIGNED_FORM, 200, {"resultCode": "never seen"}, Outcome.SERVER_ERROR),
+        (SIGNED_FORM, 200, {"resultCode": 7}, Outcome.SERVER_ERROR),
+        (SIGNED_FORM, 200, {"resultCode": ["1001"]}, Outcome.SERVER_ERROR),
+        (SIGNED_FORM, 200, {"resultCode": "1001", "resultMsg": {"a": 1}}, Outcome.REJECTED),
+        (SIGNED_FORM, 200, OK | {"tid": 5}, Outcome.UNREADABLE),
         (SIGNED_FORM, 200, {}, Outcome.UNREADABLE),
         (SIGNED_FORM, 200, [], Outcome.UNREADABLE),
         (SIGNED_FORM, 404, {"resultCode": "1001"}, Outcome.FOREIGN),
@@ -107,6 +111,16 @@ def test_no_reply_of_something_else_credits_or_refuses(name: str, status: int, b
     for look_up in (False, True):
         outcome = read(adapter, CALL, reply, look_up=look_up).outcome
         assert outcome in (Outcome.THROTTLED, Outcome.FOREIGN, Outcome.SERVER_ERROR, Outcome.UNREADABLE)
+
+
+@pytest.mark.parametrize("returned", [True, "0000", (1, 2), Outcome.CREDITED, {"outcome": "CREDITED"}])
+def test_what_is_no_answer_at_all_is_not_believed(returned: object) -> None:
+    class Wrong(MoneyV1):
+        def read_pay(self, call: PointsCall, reply: Reply) -> Answer | None:
+            return returned  # type: ignore[return-value]
+
+    answer = read(Wrong(SECRETS), CALL, Reply(200, b"{}"), look_up=False)
+    assert (classify(answer).outcome, answer.code) == (Outcome.UNREADABLE, "ADAPTER_RAISED")
 
 
 @pytest.mark.parametrize("name", [SIGNED_FORM, ACCEPT_AND_POLL])
