@@ -17,7 +17,7 @@ from bulkpoint.money.adapter import load_adapter
 from bulkpoint.money.contract import MoneyV1, PointsCall
 from bulkpoint.money.reading import read
 from bulkpoint.money.transport import Reply
-from bulkpoint.rules.answers import Answer, Outcome, classify
+from bulkpoint.rules.answers import Outcome, classify
 from tests.world.refusals import refused
 
 EXAMPLES = files.path_of("conf/examples/adapters")
@@ -115,11 +115,9 @@ def test_no_reply_of_something_else_credits_or_refuses(name: str, status: int, b
 
 @pytest.mark.parametrize("returned", [True, "0000", (1, 2), Outcome.CREDITED, {"outcome": "CREDITED"}])
 def test_what_is_no_answer_at_all_is_not_believed(returned: object) -> None:
-    class Wrong(MoneyV1):
-        def read_pay(self, call: PointsCall, reply: Reply) -> Answer | None:
-            return returned  # type: ignore[return-value]
-
-    answer = read(Wrong(SECRETS), CALL, Reply(200, b"{}"), look_up=False)
+    adapter = MoneyV1(SECRETS)
+    adapter.read_pay = lambda *_: returned  # type: ignore[method-assign, assignment]
+    answer = read(adapter, CALL, Reply(200, b"{}"), look_up=False)
     assert (classify(answer).outcome, answer.code) == (Outcome.UNREADABLE, "ADAPTER_RAISED")
 
 
