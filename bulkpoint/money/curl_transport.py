@@ -38,6 +38,10 @@ from bulkpoint.rules.causes import Cause
 # The name is resolved again for a connection that is made later than this: an API that moves is found where it is now.
 RESOLVED_S_MAX = 1
 
+# Within this time after its last answer a connection is looked at once only, when the gate has let the call out: a call
+# that is then kept back waits for another permit, which is a loss only where most connections are closed in between.
+QUIET_S = 0.01
+
 # Without a socket to wait for, libcurl resolves a name in a thread of its own.
 SELECT_S = 0.01
 
@@ -56,9 +60,6 @@ _ANSWER_CAUSES = {
 }
 
 _EMPTY_LINES = ([b"\r\n"], [b"\n"])
-
-# What poll says of an idle connection that is closed, or has something to read.
-_NOT_IDLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class _Call:
@@ -231,21 +232,21 @@ class CurlTransport:
         if request.path != self._path:
             curl.setopt(pycurl.URL, self._url + target_of(request))
             self._path = request.path
-        lines = header_lines(request.headers)
+        headers = request.headers
+        lines = header_lines(headers)
+        if not all(headers.values()):  # for libcurl, a header without a value is one that is not to be sent
+            lines = [line if value else f"{name};" for line, (name, value) in zip(lines, headers.items(), strict=True)]
         if body is not None:
             curl.setopt(pycurl.POSTFIELDS, body)
-            if "Content-Type" not in request.headers and not _has_content_type(lines):
+            if "Content-Type" not in headers and not any(name.lower() == "content-type" for name in headers):
                 lines.append("Content-Type:")  # else libcurl sends that of a form
         lines.append("Expect:")  # never ask before a body is sent. Also: pycurl ignores an empty list
-        for place, line in enumerate(lines[:-1]):
-            if line.endswith(": "):  # for libcurl this would mean "do not send it"
-                lines[place] = line[:-2] + ";"
         curl.setopt(pycurl.HTTPHEADER, lines)
 
     def _usable_after(self, *, fresh: bool) -> float | None:
         """How long the kept connection has been idle; None where it must not be used again."""
         idle_s = time.monotonic() - self._idle_since
-        if self._idle.poll(0):
+        if idle_s > QUIET_S and self._idle.poll(0):
             self._idle_limit.saw_close(idle_s)
             return None
         return None if fresh or idle_s > self._idle_limit.seconds else idle_s
@@ -297,22 +298,20 @@ class CurlTransport:
             call.left = call.on_wire()
         except BaseException as error:  # noqa: BLE001 (libcurl cannot carry it; send raises it)
             call.raised = error
-        if call.left and self._speaks_first(local_port):
+        if call.left and (self._idle.poll(0) if not self._made else self._speaks_first(local_port)):
             call.spoke_first = True
             call.left = False
         return int(pycurl.PREREQFUNC_OK if call.left else pycurl.PREREQFUNC_ABORT)
 
     def _speaks_first(self, local_port: int) -> bool:
-        """Whether something came in before the request leaves: it would be taken for the answer to it."""
-        if not self._made:
-            return self._socket != -1 and any(event & _NOT_IDLE for _, event in self._idle.poll(0))
+        """Whether something came in on a new connection before the request leaves: it would be taken for its answer."""
         if self._secure:  # tickets of the handshake come at any time, and are no answer
             return False
         just_made = select.poll()
         for number in self._made:
             if _local_port(number) == local_port:
                 just_made.register(number, select.POLLIN)
-        return any(event & _NOT_IDLE for _, event in just_made.poll(0))
+        return bool(just_made.poll(0))
 
     def _read_body(self, chunk: bytes) -> int:
         call = self._call
@@ -359,10 +358,6 @@ def _trouble(call: _Call, code: int, detail: str) -> CallTrouble:
     if code == pycurl.E_RECV_ERROR and "chunk" in detail:  # it has no code of its own for chunks that are none
         return CallTrouble.GARBLED
     return _TROUBLES.get(code, CallTrouble.RESET)
-
-
-def _has_content_type(lines: list[str]) -> bool:
-    return any(line.lower().startswith("content-type:") for line in lines)
 
 
 def _local_port(number: int) -> int | None:
