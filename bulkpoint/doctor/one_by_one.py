@@ -10,6 +10,7 @@ from bulkpoint.errors import RefusedError
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.contract import PointsCall
 from bulkpoint.money.transport import Calls, HttpRequest, Reply
+from bulkpoint.pay.access import Access
 from bulkpoint.pay.call_loop import Call, CallLoop, CallTerms
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
@@ -93,9 +94,11 @@ class OneByOne:
 
         Raises RefusedError where the gate lets nothing out: the limit is paused, or the share was lost.
         """
-        watched = WatchedAdapter(adapter or self._terms.adapter)
+        watched = WatchedAdapter(adapter or self._terms.access.adapter)
         one = _One(payment, look_up=look_up)
-        loop = CallLoop(replace(self._terms, adapter=watched), self._lease, one, one, in_flight_max=1)
+        loop = CallLoop(
+            replace(self._terms, access=Access(dict, lambda _: watched)), self._lease, one, one, in_flight_max=1
+        )
         gives_up_at = boot_clock() + self._terms.http_timeout_s + LEAVES_S_MAX
         while one.ended is None:
             if one.ready and (self._lease.over or boot_clock() > gives_up_at):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pycurl
 
+from bulkpoint.errors import UsageError
 from bulkpoint.money.curl_transport import CurlTransport
 from bulkpoint.money.transport import HttpRequest, OnWire, Reply
 from bulkpoint.money.trust import Trust
@@ -52,13 +53,14 @@ class CurlCalls:
             replies = self._collect()
         return replies
 
-    def renew(self) -> None:
+    def renew(self) -> UsageError | None:
         """Close the kept connections and read the CA file again; see transport.Calls."""
-        self._trust.renew()
+        wrong = self._trust.renew()
         for transport in self._idle:
             transport.close()
         self._idle.clear()
         self._renewed_under_way.update(transport for _, transport in self._busy.values())
+        return wrong
 
     def close(self) -> None:
         """Close every connection; calls under way are given up."""

@@ -6,6 +6,7 @@ from contextlib import closing
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from bulkpoint.errors import UsageError
 from bulkpoint.money.transport import HttpRequest, OnWire, Reply, Transport
 from bulkpoint.money.trust import Trust
 
@@ -50,10 +51,11 @@ class ThreadedCalls:
         except Empty:
             return replies
 
-    def renew(self) -> None:
+    def renew(self) -> UsageError | None:
         """Read the CA file again; each thread makes its connection anew before its next call; see transport.Calls."""
-        self._trust.renew()
+        wrong = self._trust.renew()
         self._renewals += 1
+        return wrong
 
     def close(self) -> None:
         """Join the threads: calls under way end first, by their time limit at the latest."""

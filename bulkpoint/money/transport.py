@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bulkpoint import __version__
+from bulkpoint.errors import UsageError
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.invariants import invariant
@@ -148,10 +149,11 @@ class Calls(Protocol):
     def ended(self, wait_s: float) -> list[tuple[Any, Reply]]:
         """The calls that ended since the last time; waits up to `wait_s` for one. Raises what an on_wire raised."""
 
-    def renew(self) -> None:
+    def renew(self) -> UsageError | None:
         """Close the kept connections and read the CA file again: the next calls resolve the name and connect anew.
 
-        Calls under way end as they are; their connections are not used again.
+        Calls under way end as they are; their connections are not used again. A CA file that cannot be used changes
+        nothing, and what is wrong with it is returned.
         """
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """Whom the money API's certificate must come from: the CA file of the settings, or the public CAs for both clients."""
 
-import logging
 import ssl
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +13,6 @@ from bulkpoint.rules.refusals import Refusal
 # The public CAs together are 300 kB.
 CA_FILE_BYTES_MAX = 10_000_000
 
-_LOG = logging.getLogger(__name__)
-
 
 class Trust:
     """The CA certificates as they were read last. For all connections of one client, and for any thread."""
@@ -23,7 +20,6 @@ class Trust:
     def __init__(self, ca_file: Path | None) -> None:
         """ca_file: BULKPOINT_MONEY_CA_FILE; None: the public CAs. Raises UsageError where it cannot be used."""
         self._ca_file = ca_file
-        self._complained = False
         if ca_file is not None:
             self._read(ca_file)
 
@@ -35,17 +31,14 @@ class Trust:
         """For Python's own TLS."""
         return ssl.create_default_context(cafile=certifi.where())
 
-    def renew(self) -> None:
-        """Read the file again. One that cannot be used now changes nothing: it may be in the middle of a change."""
-        if self._ca_file is None:
-            return
+    def renew(self) -> UsageError | None:
+        """Read the file again; what is wrong with it, where it cannot be used: then what was read before stays."""
         try:
-            self._read(self._ca_file)
-            self._complained = False
+            if self._ca_file is not None:
+                self._read(self._ca_file)
         except UsageError as error:
-            if not self._complained:
-                _LOG.warning("the CA certificates that were read before stay in use: %s", error)
-            self._complained = True
+            return error
+        return None
 
     def _read(self, ca_file: Path) -> None:
         self.context, self.pem = _checked(ca_file)

@@ -16,6 +16,7 @@ from bulkpoint.money.clients import make_calls
 from bulkpoint.money.contract import PointsCall
 from bulkpoint.money.reading import read
 from bulkpoint.money.transport import Calls, Reply
+from bulkpoint.pay.access import Access, Renewal
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.task import Payment
@@ -23,6 +24,7 @@ from bulkpoint.rules.answers import (
     Answer,
     CallTrouble,
     Credit,
+    Halt,
     Outcome,
     Overload,
     Verdict,
@@ -52,7 +54,7 @@ class CallTerms:
     """
 
     campaign_id: int
-    adapter: Adapter
+    access: Access
     open_calls: Callable[[], Calls]
     make_gate: Callable[[], LeasedGate]
     http_timeout_s: float
@@ -62,7 +64,7 @@ class CallTerms:
         """As the settings say. Raises UsageError where a file with a secret or the adapter cannot be used."""
         return cls(
             campaign_id,
-            load_adapter(settings.money_adapter, money_secrets(settings)),
+            Access(partial(money_secrets, settings), partial(load_adapter, settings.money_adapter)),
             partial(make_calls, settings),
             partial(
                 LeasedGate,
@@ -76,14 +78,15 @@ class CallTerms:
 class Call(Generic[P]):
     """One call, from the gate to the meaning of its answer.
 
-    order: what is asked for, the same in every try. sent_at: when it passed the gate, just before its bytes could
-    leave; None: it has not. The others are set when the call has ended. attempt: its row, None where it never left.
-    absence_proven_in_s: for a look-up, how many seconds after it left "not found" would be proof; 0: it is, None: it
-    never will be. Instants by boot_clock.
+    order: what is asked for, the same in every try. adapter: what its request was made with. sent_at: when it passed
+    the gate, just before its bytes could leave; None: it has not. The others are set when the call has ended. attempt:
+    its row, None where it never left. absence_proven_in_s: for a look-up, how many seconds after it left "not found"
+    would be proof; 0: it is, None: it never will be. Instants by boot_clock.
     """
 
     __slots__ = (
         "absence_proven_in_s",
+        "adapter",
         "answer",
         "answered_at",
         "attempt",
@@ -97,6 +100,7 @@ class Call(Generic[P]):
     )
 
     order: PointsCall
+    adapter: Adapter
     answered_at: float
     answer: Answer
     attempt: Attempt | None
@@ -153,6 +157,7 @@ class CallLoop(Generic[P]):
         self._source = source
         self._sink = sink
         self._in_flight_max = in_flight_max
+        self._renewal = Renewal(boot_clock())
 
     def turn(self, calls: Calls) -> None:
         """Begin the calls that the gate lets out now, wait a little for answers, and hand ended calls to the sink.
@@ -160,6 +165,9 @@ class CallLoop(Generic[P]):
         Every wire send of bulkpoint begins here, and asks the gate at the moment it would leave (Call.on_wire). When
         the gate is closed no new call begins; those under way still end here.
         """
+        if (now := boot_clock()) >= self._renewal.due_at:
+            self._terms.access.renew(calls)
+            self._renewal.done(now)
         wait_s = self._begin(calls)
         for call, reply in calls.ended(wait_s):
             self._end(call, reply)
@@ -180,7 +188,8 @@ class CallLoop(Generic[P]):
             call.order = order = PointsCall(
                 payment.key, terms.campaign_id, payment.member_id, payment.amount, payment.reason
             )
-            request = terms.adapter.look_up(order) if call.look_up else terms.adapter.pay(order)
+            call.adapter = adapter = terms.access.adapter
+            request = adapter.look_up(order) if call.look_up else adapter.pay(order)
             calls.begin(call, request, on_wire=call.on_wire, fresh=payment.lost)
         return LOOK_AGAIN_S
 
@@ -195,15 +204,15 @@ class CallLoop(Generic[P]):
             gate.answered()
             call.sent_at = None
         order = call.order
-        call.answer = answer = read(self._terms.adapter, order, reply, look_up=call.look_up)
+        call.answer = answer = read(call.adapter, order, reply, look_up=call.look_up)
         if call.look_up:
             asked = Credit(order.campaign_id, order.member_id, order.amount)
             call.absence_proven_in_s = proof_s = self._absence_proven_in_s(call)
             verdict = classify_look_up(answer, asked=asked, absence_is_proof=proof_s == 0)
         else:
             verdict = classify(answer)
-        if verdict.code is None:
-            verdict = _with_cause(verdict, reply)
+        if verdict.overload is not Overload.NONE or verdict.halt is not None:
+            verdict = self._refined(verdict, call, reply)
         if call.sent_at is None:
             call.attempt = None
         else:
@@ -231,8 +240,23 @@ class CallLoop(Generic[P]):
                 outcome = verdict.outcome if reached else Outcome.NOT_CONNECTED
                 trouble = Trouble(outcome, verdict.code, reply.status, verdict.retry_after_s)
             gate.observe(verdict.overload, trouble)
+            self._renewal.heard(failing=verdict.overload is Overload.FAILING)
             sink.answered(call, verdict)
         self.under_way.remove(call)
+
+    def _refined(self, verdict: Verdict, call: Call[P], reply: Reply) -> Verdict:
+        """With the name of its cause as code, where the API gave none; without a halt for a token of yesterday."""
+        if verdict.code is None:
+            verdict = _with_cause(verdict, reply)
+        if verdict.halt is Halt.UNAUTHORIZED and self._token_is_old(call):
+            verdict = verdict._replace(halt=None)
+        return verdict
+
+    def _token_is_old(self, call: Call[P]) -> bool:
+        """Whether the files hold other secrets now than those that were refused: then its payment comes again."""
+        access = self._terms.access
+        access.renew_secrets()
+        return access.adapter is not call.adapter
 
     def _absence_proven_in_s(self, call: Call[P]) -> float | None:
         payment, sent_at = call.payment, call.sent_at

@@ -92,7 +92,7 @@ class Findings:
         self.answered_at = call.answered_at
         if call.attempt is not None:
             self._attempts.append(call.attempt)
-        if verdict.outcome is Outcome.UNAUTHORIZED:
+        if verdict.outcome is Outcome.UNAUTHORIZED and verdict.halt is not None:
             self.trouble = RefusedError("LOOK_UP_UNAUTHORIZED", "check_money_token")
         elif verdict.halt is Halt.MONEY_STOPPED:
             self._give_up(last=verdict.message or verdict.outcome.value)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from bulkpoint.errors import UsageError
 from bulkpoint.money.curl_calls import CurlCalls
 from bulkpoint.money.curl_transport import CurlTransport
 from bulkpoint.money.idle import IdleLimit
@@ -39,7 +40,7 @@ class Client:
 
     def __init__(self, kind: str, url: str, trust: Trust | None = None, timeout_s: float = TIMEOUT_S) -> None:
         trust, self.idle_limit = trust or PUBLIC, IdleLimit()
-        self.before_it_leaves: Callable[[], None] = lambda: None
+        self.before_it_leaves: Callable[[], object] = lambda: None
         make = CurlTransport if "curl" in kind else RequestsTransport
 
         def transport() -> Any:
@@ -65,9 +66,9 @@ class Client:
         self.headers = reply.headers
         return reply._replace(detail=None, headers=NO_HEADERS)
 
-    def renew(self) -> None:
+    def renew(self) -> UsageError | None:
         assert self._calls is not None
-        self._calls.renew()
+        return self._calls.renew()
 
     def close(self) -> None:
         (self._one or self._calls).close()  # type: ignore[union-attr]

@@ -13,13 +13,15 @@ from typing import Any, cast
 import pytest
 
 import bulkpoint
+from bulkpoint.errors import UsageError
 from bulkpoint.money.contract import MoneyV1
 from bulkpoint.money.transport import HttpRequest, OnWire, Reply
+from bulkpoint.pay.access import Access
 from bulkpoint.pay.call_loop import Call, CallLoop, CallTerms
 from bulkpoint.pay.gate import LeasedGate, boot_clock
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.task import Payment
-from bulkpoint.rules.answers import CallTrouble, Outcome, Verdict
+from bulkpoint.rules.answers import CallTrouble, Halt, Outcome, Verdict
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.promises import MoneyPromises
@@ -59,8 +61,9 @@ class Money:
                 replies.append((tag, reply))
         return replies
 
-    def renew(self) -> None:
+    def renew(self) -> UsageError | None:
         self.renewals += 1
+        return None
 
     def close(self) -> None: ...
 
@@ -76,6 +79,7 @@ class Payments:
         self.ready = deque(payment(seq) for seq in range(1, count + 1))
         self.ends: list[tuple[str, int | Outcome]] = []
         self.calls: list[Call[Payment]] = []
+        self.halts: list[Halt | None] = []
         self.taken_back = False
         self._look_up = look_up
 
@@ -90,6 +94,7 @@ class Payments:
 
     def answered(self, call: Call[Payment], verdict: Verdict) -> None:
         self.calls.append(call)
+        self.halts.append(verdict.halt)
         self.ends.append((verdict.outcome.value, call.payment.seq))
 
 
@@ -103,10 +108,12 @@ def open_gate(*, rate: int = 10_000) -> LeasedGate:
     return gate
 
 
-def loop_of(payments: Payments, gate: LeasedGate, *, in_flight_max: int = 100) -> CallLoop[Payment]:
+def loop_of(
+    payments: Payments, gate: LeasedGate, *, in_flight_max: int = 100, access: Access | None = None
+) -> CallLoop[Payment]:
     terms = CallTerms(
         campaign_id=7,
-        adapter=MoneyV1({}),
+        access=access or Access(dict, MoneyV1),
         open_calls=Money,
         make_gate=open_gate,
         http_timeout_s=1.0,
@@ -208,6 +215,44 @@ def test_a_call_that_failed_without_a_code_has_its_cause_as_code(reply: Reply, c
     attempt = payments.calls[0].attempt
     assert attempt is not None
     assert attempt.code == code
+
+
+def test_a_401_halts_nothing_where_the_token_was_exchanged_meanwhile() -> None:
+    token = "old"
+    replies = [Reply(401, b'{"code":"UNAUTHORIZED"}'), CREDITED]
+
+    def answer(_: HttpRequest) -> Reply:
+        nonlocal token
+        token = "new"
+        return replies.pop(0)
+
+    payments, money = Payments(1), Money(answer)
+    loop = loop_of(payments, open_gate(), access=Access(lambda: {"token": token}, MoneyV1))
+    loop.turn(money)
+    assert payments.halts == [None]
+    payments.ready.append(payment(2))
+    loop.turn(money)
+    assert [request.headers["Authorization"] for request in money.received] == ["Bearer old", "Bearer new"]
+    assert payments.ends == [("UNAUTHORIZED", 1), ("CREDITED", 2)]
+
+
+def test_a_401_with_the_token_that_is_still_in_the_file_halts_the_run() -> None:
+    payments = Payments(1)
+    access = Access(lambda: {"token": "the-one"}, MoneyV1)
+    loop_of(payments, open_gate(), access=access).turn(Money(lambda _: Reply(401, b'{"code":"UNAUTHORIZED"}')))
+    assert payments.halts == [Halt.UNAUTHORIZED]
+
+
+def test_calls_that_fail_in_a_row_have_connections_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bulkpoint.pay.access.RENEW_AGAIN_S", 0.0)
+    payments, money = Payments(1), Money(lambda _: Reply(503))
+    loop = loop_of(payments, open_gate())
+    renewals = []
+    for _ in range(5):
+        loop.turn(money)
+        payments.ready.append(payment(1))
+        renewals.append(money.renewals)
+    assert renewals == [0, 0, 0, 1, 2]
 
 
 def test_the_gate_hears_of_trouble_and_of_usable_answers() -> None:

@@ -25,7 +25,7 @@ class Certificate(Protocol):
 class RawServer:
     """requests: as they came; connections: how many there were."""
 
-    def __init__(self, script: Script, certificate: Certificate | None, greeting: bytes) -> None:
+    def __init__(self, script: Script, certificate: Certificate | None, greeting: bytes, port: int) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
         self._script = script
@@ -35,10 +35,16 @@ class RawServer:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             certificate.configure_cert(self._tls)
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop_listening(self) -> None:
+        """Nobody can connect any more; what is connected stays."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def close(self) -> None:
         for opened in [self._listener, *self._open]:  # wakes the threads that wait in accept or recv
@@ -98,9 +104,11 @@ def _read_request(connection: socket.socket) -> bytes:
 
 
 @contextlib.contextmanager
-def serve_raw(script: Script, certificate: Certificate | None = None, *, greeting: bytes = b"") -> Iterator[RawServer]:
-    """greeting: sent as soon as there is a connection, before any request."""
-    server = RawServer(script, certificate, greeting)
+def serve_raw(
+    script: Script, certificate: Certificate | None = None, *, greeting: bytes = b"", port: int = 0
+) -> Iterator[RawServer]:
+    """greeting: sent as soon as there is a connection, before any request. port: 0 for any that is free."""
+    server = RawServer(script, certificate, greeting, port)
     try:
         yield server
     finally:
