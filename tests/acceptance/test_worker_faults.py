@@ -29,6 +29,8 @@ from tests.world.workers import Crew, crew
 CLAIM = b"claimed as ("
 RECORD = b"insert into payment_attempt"
 RENEWAL = b"update money_share set leased_until"
+# Until a secret's store has put a new password into the file that we read.
+PASSWORD_LATE_S = 2.0
 SESSIONS_OF_WORKERS = (
     b"select pid from pg_stat_activity where datname = current_database() and application_name like 'bulkpoint worker%'"
 )
@@ -641,3 +643,36 @@ class _StandInHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing: the test tells."""
+
+
+# A password that changes
+
+
+def write_passfile(file: Path, login: Login, password: str) -> None:
+    """As a store of secrets does it: whole, in one step."""
+    unfinished = file.with_suffix(".new")
+    unfinished.write_text(f"*:*:*:{login.name}:{password}\n")
+    unfinished.chmod(0o600)
+    unfinished.replace(file)
+
+
+def test_workers_wait_for_the_new_password_and_go_on(
+    connection: Connection, database_url: str, money: Money, tmp_path: Path
+) -> None:
+    passfile = tmp_path / "pgpass"
+    with new_login(connection, database_url) as login:
+        login.alter("password 'the old one'")
+        write_passfile(passfile, login, "the old one")
+        theirs = f"{login.address} passfile={passfile}"
+        with crew(database_url, money, tmp_path, members=800, tps=100, shares=2) as its:
+            its.hire_each(theirs, theirs)
+            its.wait_for_sends(100)
+            login.alter("password 'the new one'")
+            login.cut()
+            time.sleep(PASSWORD_LATE_S)
+            paid = its.count("SUCCESS")
+            write_passfile(passfile, login, "the new one")
+            its.wait_for(b"select count(*) > 0 from pg_stat_activity where usename = '%s'" % login.name.encode())
+            its.wait_for(b"select count(*) > %d from payment where state = 'SUCCESS'" % (paid + 50))
+            its.finish()
+            assert its.count("SUCCESS") == len(money.ledger()) == 800
