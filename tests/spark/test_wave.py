@@ -1,5 +1,6 @@
-"""One wave as Spark does it: what the driver's own read brings, how it is cut and spread, what workers hand back."""
+"""One wave as Spark does it: what the driver reads, by whichever address; how it is cut, spread and handed back."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,22 +8,31 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
+import trustme
 from chispa import assert_df_equality
 from psycopg.conninfo import make_conninfo
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.classic.dataframe import DataFrame
 from pyspark.sql.functions import spark_partition_id
 
+from bulkpoint.embedded import accounts
+from bulkpoint.errors import UnreachableError
 from bulkpoint.pay.driver import Driver, JobEnvironment
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, Database, connect
+from bulkpoint.store.jdbc import reader_url
 from tests.world.campaigns import Campaign, World
 from tests.world.logins import new_login
+from tests.world.tls import Certificates, make_certificates
+from tests.world.waiting import wait_for
 
 SHARES = 3  # not what Spark would choose by itself: it has two slots
 TARGETS = 90
@@ -148,5 +158,99 @@ def passwords_of_jvm(spark: SparkSession, passfile: Path) -> Iterator[None]:
     assert spark.sparkContext._jvm is not None
     system = spark.sparkContext._jvm.java.lang.System
     before = system.setProperty("org.postgresql.pgpassfile", str(passfile))
-    yield
-    system.setProperty("org.postgresql.pgpassfile", before)
+    try:
+        yield
+    finally:
+        system.setProperty("org.postgresql.pgpassfile", before)
+
+
+# What both drivers are given
+
+
+@pytest.fixture(scope="module")
+def tls(postgres_server: Database, reachable_tmp: Path) -> Iterator[Certificates]:
+    """The session's server speaks TLS, as 127.0.0.1 and under no other name."""
+    account = accounts.server_account() if os.geteuid() == 0 else None
+    certificates = make_certificates(
+        reachable_tmp / "tls", owner=None if account is None else (account.pw_uid, account.pw_gid)
+    )
+    certificate, key = certificates.server
+    given = {"ssl_cert_file": certificate, "ssl_key_file": key, "ssl_ca_file": certificates.root, "ssl": "on"}
+    with connect(postgres_server.url) as server:
+        for name, value in given.items():
+            server.execute(f"alter system set {name} = '{value}'".encode())
+        server.execute("select pg_reload_conf()")
+        wait_for(lambda: server.execute("show ssl").fetchone() == ("on",), "TLS")
+        yield certificates
+        for name in given:
+            server.execute(f"alter system reset {name}".encode())
+        server.execute("select pg_reload_conf()")
+        wait_for(lambda: server.execute("show ssl").fetchone() == ("off",), "no TLS")
+
+
+SEEN = """
+    select current_user::text as login, current_database()::text as database, current_setting('search_path') as path,
+           ssl, client_dn is not null as with_our_certificate
+    from pg_stat_ssl where pid = pg_backend_pid()
+"""
+
+
+def seen_by_psycopg(address: str) -> tuple[Any, ...] | None:
+    """Who and where a connection is, and by which TLS; None where there is none."""
+    try:
+        with connect(address) as connection:
+            return connection.execute(SEEN.encode()).fetchone()
+    except UnreachableError:
+        return None
+
+
+def seen_by_spark(spark: SparkSession, address: str, passfile: Path) -> tuple[Any, ...] | None:
+    read = spark.read.format("jdbc").option("driver", "org.postgresql.Driver").option("dbtable", f"({SEEN}) as seen")
+    try:
+        with passwords_of_jvm(spark, passfile):
+            (row,) = read.option("url", reader_url(address)).load().collect()
+    except (Py4JError, PySparkException):
+        return None
+    return tuple(row)
+
+
+# Of an address, and whether it must be let in: `other` is the root of another authority, `localhost` not in the
+# certificate.
+UNCHECKED, CHECKED = ("disable", "allow", "prefer"), ("require", "verify-ca", "verify-full")
+TLS = {
+    **{f"{mode}, right root": (mode, "127.0.0.1", "root.pem", True) for mode in (*UNCHECKED, *CHECKED)},
+    **{f"{mode}, other root": (mode, "127.0.0.1", "other.pem", False) for mode in CHECKED},
+    "verify-ca, other name": ("verify-ca", "localhost", "root.pem", True),
+    "verify-full, other name": ("verify-full", "localhost", "root.pem", False),
+}
+
+
+@pytest.fixture(scope="module")
+def strange(postgres_server: Database, tls: Certificates) -> Iterator[Path]:
+    """A login, a database and a password that no URL can have as they are; gives the password file."""
+    trustme.CA().cert_pem.write_to_path(tls.folder / "other.pem")
+    passfile = tls.folder / "passwords"
+    passfile.write_text("*:*:*:김 @/이:a\\\\b\\:c 가+%25\n")
+    passfile.chmod(0o600)
+    with connect(postgres_server.url) as owner:
+        owner.execute("create role \"김 @/이\" login superuser password 'a\\b:c 가+%25'".encode())
+        owner.execute('create database "점수 +/1"')
+        yield passfile
+        owner.execute('drop database "점수 +/1" with (force)')
+        owner.execute('drop role "김 @/이"')
+
+
+@pytest.mark.parametrize(("mode", "host", "root", "let_in"), TLS.values(), ids=TLS)
+def test_spark_sees_of_an_address_what_psycopg_sees(
+    spark: SparkSession, postgres_server: Database, tls: Certificates, strange: Path, mode: str, host: str, root: str,
+    let_in: bool,
+) -> None:  # fmt: skip
+    query = tls.query(mode=mode, passfile=strange, options="-c search_path=a,bé").replace("root.pem", root)
+    login, database = quote("김 @/이", safe=""), quote("점수 +/1", safe="")
+    address = f"postgresql://{login}@{host}:{urlsplit(postgres_server.url).port}/{database}?{query.replace('+', '%20')}"
+    expected = None
+    if let_in:
+        encrypted = mode not in {"disable", "allow"}  # `allow` begins without
+        expected = ("김 @/이", "점수 +/1", "a,bé", encrypted, encrypted)
+    assert seen_by_psycopg(address) == expected
+    assert seen_by_spark(spark, address, strange) == expected
