@@ -18,6 +18,7 @@ is.
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, connect
+from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, connect, first_line
 from bulkpoint.store.jdbc import reader_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
@@ -192,7 +193,7 @@ class Driver:
             self._let_it_settle(trouble)
             self._heartbeat.stop()
             return None if self._heartbeat.lost else self._end(trouble)
-        except DatabaseAwayError as error:
+        except (DatabaseAwayError, RefusedError) as error:
             raise UnreachableError(
                 "RUN_LEFT_WITHOUT_DATABASE", "resume", campaign_id=self._run.token.campaign_id, why=error.refusal
             ) from error
@@ -202,10 +203,16 @@ class Driver:
 
     def _work(self) -> str | None:
         """Pay what is open; the reason to fail the run, or None."""
+        trouble: str | None
         try:
             trouble = self._pay_waves() or self._sweep()
+        except DatabaseAwayError:
+            raise
         except RefusedError as error:
-            trouble = sentence(error)
+            trouble = f"{Halt.DATABASE_REFUSED}: {sentence(error)}"
+        except Exception as error:  # noqa: BLE001 (a defect ends the run too, with its reason; the log has the rest)
+            traceback.print_exception(error)
+            trouble = f"{Halt.DEFECT}: the driver broke: {type(error).__name__}: {first_line(error)}"
         return trouble if self._heartbeat.trouble is None else reason_of(self._heartbeat.trouble)
 
     def _pay_waves(self) -> str | None:
@@ -213,10 +220,14 @@ class Driver:
         plan = self._plan()
         failed = FailedInARow(self._ended_payments)
         with ThreadPoolExecutor(WAVES_IN_FLIGHT, thread_name_prefix="wave") as in_flight:
-            for wave in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
-                if failed.too_many(paid=wave.paid):
-                    self._heartbeat.over.set()  # the waves still planned are not begun
-                    return self._failed_in_a_row("waves")
+            try:
+                for wave in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
+                    if failed.too_many(paid=wave.paid):
+                        self._heartbeat.over.set()  # the waves still planned are not begun
+                        return self._failed_in_a_row("waves")
+            except BaseException:
+                self._heartbeat.over.set()
+                raise
         return None
 
     def _plan(self) -> list[Wave]:

@@ -106,6 +106,7 @@ class Heartbeat:
         halt = Halt.DATABASE_REFUSED if isinstance(error, RefusedError) else Halt.DEFECT
         with suppress(Exception):
             link.ask(lambda connection: halt_run(connection, self._run.token, halt, reason_of(error)))
+            self.halt = halt.value
 
     def _only_renew(self, connection: Connection) -> None:
         self.lost = renew_driver(connection, self._run, after_absence=self.database_is_away) is None

@@ -1,0 +1,145 @@
+"""How a driver ends its run when not money but the database or the driver itself is in trouble; Spark's part is played.
+
+A wave is `pay`: what one Spark job does is what the test says.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bulkpoint.errors import UnreachableError
+from bulkpoint.pay import driver as driver_module
+from bulkpoint.pay import heartbeat
+from bulkpoint.pay.driver import Driver, JobEnvironment, WaveEnd
+from bulkpoint.pay.stop_signals import StopSignals
+from bulkpoint.rules.waves import Wave
+from bulkpoint.settings import load_settings
+from bulkpoint.store import connect as connect_module
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.progress import RunSummary
+from tests.world.campaigns import Campaign, World
+from tests.world.logins import Login, new_login
+from tests.world.refusals import refused
+from tests.world.waiting import wait_for
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.05)
+    monkeypatch.setattr(connect_module, "ASK_AGAIN_S", 0.05)
+
+
+@pytest.fixture
+def campaign(world: World) -> Campaign:
+    return world.campaign(3).begun()
+
+
+@pytest.fixture
+def login(connection: Connection, database_url: str) -> Iterator[Login]:
+    """The driver's."""
+    with new_login(connection, database_url) as login:
+        login.only_what_is_granted()
+        login.grant("execute on all functions in schema public")
+        yield login
+
+
+Pay = Callable[[Driver], WaveEnd]
+
+
+def drive(login: Login, campaign: Campaign, pay: Pay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Pay the campaign's run; each wave does what `pay` does."""
+    monkeypatch.setattr(Driver, "_pay_wave", lambda driver, _wave, _name: pay(driver))
+    spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: None))
+    ours = {"BULKPOINT_DATA_DIR": str(tmp_path), "BULKPOINT_PROGRESS_SECONDS": "0.1", "BULKPOINT_MONEY_TIMEOUT_S": "1"}
+    settings = load_settings(ours)
+    job = JobEnvironment(spark, 2, login.url, settings, lambda _: None)
+    return Driver(campaign.run, job, StopSignals()).pay()
+
+
+def reason_of(connection: Connection) -> tuple[str, str]:
+    row = connection.execute("select state::text, reason from campaign_run").fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def test_a_database_that_was_away_for_longer_than_the_lease_costs_only_time(
+    connection: Connection, campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def pay(driver: Driver) -> WaveEnd:
+        login.read_only(True)
+        wait_for(lambda: driver._heartbeat.database_is_away, "the absence")
+        campaign.without_driver()
+        login.read_only(False)
+        wait_for(lambda: not driver._heartbeat.database_is_away, "the database")
+        campaign.paid(3)
+        return WaveEnd(paid=True, sent=3)
+
+    ended: RunSummary = drive(login, campaign, pay, monkeypatch, tmp_path)
+    assert (ended.state, ended.success) == ("COMPLETED", 3)
+
+
+def test_a_database_that_stays_away_leaves_the_run_for_a_resume_and_says_so(
+    connection: Connection, campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(heartbeat, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(driver_module, "END_S_MAX", 0.3)
+
+    def pay(driver: Driver) -> WaveEnd:
+        login.read_only(True)
+        wait_for(driver._heartbeat.over.is_set, "the end of the patience")
+        return WaveEnd(paid=False)
+
+    words = r"cannot go on, nor be ended: .*it is read-only.*No payment is sent.*bulkpoint campaign resume 1"
+    with refused(words, UnreachableError, code="RUN_LEFT_WITHOUT_DATABASE"):
+        drive(login, campaign, pay, monkeypatch, tmp_path)
+    assert connection.execute("select state::text from campaign_run").fetchone() == ("RUNNING",)
+    campaign.without_driver().begun("RESUME")
+    assert reason_of(connection)[0] == "FAILED"
+
+
+def test_a_driver_whose_run_was_taken_over_ends_at_once_and_writes_nothing(
+    connection: Connection, campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def pay(driver: Driver) -> WaveEnd:
+        campaign.without_driver()
+        Campaign(World(connection, shares=2), campaign.id).begun("RESUME")
+        wait_for(driver._heartbeat.over.is_set, "the driver to learn it")
+        return WaveEnd(paid=True)
+
+    assert drive(login, campaign, pay, monkeypatch, tmp_path) is None
+    states = connection.execute("select state::text, reason from campaign_run order by run_no").fetchall()
+    assert states == [("FAILED", "its driver was gone"), ("RUNNING", None)]
+
+
+def test_a_permission_that_the_driver_lacks_ends_the_run_with_its_name(
+    connection: Connection, campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def pay(_driver: Driver) -> WaveEnd:
+        login.revoke("insert on campaign_progress")
+        return WaveEnd(paid=True)
+
+    drive(login, campaign, pay, monkeypatch, tmp_path)
+    state, reason = reason_of(connection)
+    assert state == "FAILED"
+    assert reason.startswith("DATABASE_REFUSED: ")
+    assert "permission denied for table campaign_progress" in reason
+
+
+def test_a_defect_of_the_driver_ends_the_run_with_its_reason_and_begins_no_other_wave(
+    connection: Connection, campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun = []
+
+    def pay(_driver: Driver) -> WaveEnd:
+        begun.append(1)
+        raise ZeroDivisionError("no wave has zero rows")
+
+    monkeypatch.setattr(Driver, "_plan", lambda _: [Wave(n, n, n) for n in (1, 2, 3)])
+    monkeypatch.setattr(driver_module, "WAVES_IN_FLIGHT", 1)
+    ended: RunSummary = drive(login, campaign, pay, monkeypatch, tmp_path)
+    assert ended.state == "FAILED"
+    assert reason_of(connection) == ("FAILED", "DEFECT: the driver broke: ZeroDivisionError: no wave has zero rows")
+    assert len(begun) <= 2, "one may have begun by then"
