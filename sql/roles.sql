@@ -35,7 +35,7 @@ grant insert (name, note, expected_count, expected_amount, creator, creator_logi
     to bulkpoint_operator;
 grant update (last_event_no, approved_by, approved_login, approved_at, approved_digest, withdrawn_by, withdrawn_at,
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
-grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, duplicate_list
+grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, money_transaction, duplicate_list
     to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
 -- Asks for a run by its own name; everyone who runs campaigns may take one, or call one back.

@@ -261,6 +261,15 @@ create table payment_attempt (
     primary key (campaign_id, attempt_id)
 ) partition by list (campaign_id);
 
+-- Which payment a transaction id of the money API names, over all campaigns: one id never pays two. Filled by the
+-- statements that make a payment SUCCESS. A table of its own, because an index on payment.transaction_id would prevent
+-- heap-only updates; collation C, because ids are only compared for equality (docs/decisions/0012).
+create table money_transaction (
+    transaction_id text collate "C" primary key,
+    campaign_id    bigint not null,
+    seq            bigint not null
+);
+
 -- Payments and points by state and kind of failure. Each share adds the differences that it makes, in the transaction
 -- that makes them. So one row may be negative; the sums over the shares are the progress, at the same cost for every
 -- size of campaign. share -1 is the driver's: the freeze, a retry, a reconciliation.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.connect import PATIENCE_S, Connection, Link
-from bulkpoint.store.payment import Attempt, Change, UnwritableError, record_results
+from bulkpoint.store.payment import Attempt, Change, Conflict, UnwritableError, record_results
 from bulkpoint.store.share import RunToken
 
 FLUSH_EVERY_S = 0.25
@@ -25,7 +25,7 @@ class Recorder:
     """Takes results from sender threads (`add`) and writes them from a thread of its own.
 
     While the database is away nothing is sent, so the queue is bounded by the calls in flight. When it stays away the
-    worker gives up, and another takes over its rows (orphans) as possibly credited. `paid_twice`: payments with two
+    worker gives up, and another takes over its rows (orphans) as possibly credited. `conflicts`: payments with two
     transaction ids from the money API; `unwritable`: those whose result the database refuses, and why. `refused`: only
     a person can let results into the database again; nothing more may be sent then, `flush` raises it, and `close`
     waits until they are written or the patience has passed. `trouble`: nothing helps any more; both raise it.
@@ -34,7 +34,7 @@ class Recorder:
     def __init__(self, conninfo: str, name: str, run: RunToken) -> None:
         self._link = Link(conninfo, name=name, answer_s_max=ANSWER_S_MAX)
         self._run = run
-        self.paid_twice: list[int] = []
+        self.conflicts: list[Conflict] = []
         self.unwritable: list[tuple[int, str]] = []
         self._waiting: deque[Result] = deque()
         self._writing = threading.Lock()
@@ -135,7 +135,7 @@ class Recorder:
     def _record(self, connection: Connection, batch: list[Result]) -> None:
         # Repeated where the reply to the commit was lost: a second record changes nothing.
         for share, attempts, changes in by_share(batch):
-            self.paid_twice += record_results(connection, self._run, share, attempts, changes)
+            self.conflicts += record_results(connection, self._run, share, attempts, changes)
 
 
 def without_texts(result: Result) -> Result:

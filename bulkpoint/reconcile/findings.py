@@ -11,7 +11,7 @@ from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
 from bulkpoint.rules.answers import Credited, Halt, Outcome, Overload, Verdict
 from bulkpoint.rules.patience import Heard
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.payment import Attempt
+from bulkpoint.store.payment import Attempt, PaymentNumber, owner_of_transaction
 from bulkpoint.store.reconcile import (
     BATCH_ROWS_MAX,
     Difference,
@@ -178,8 +178,17 @@ class Findings:
             if finding.transaction_id is None and seq not in changed:
                 self.leave_open(row, Kind.CHANGED)
                 continue
+            if finding.transaction_id is not None and seq not in changed and not self._is_ours(finding):
+                theirs = Theirs(self._run.campaign_id, row.member_id, row.amount, finding.transaction_id)
+                self.leave_open(row, Kind.SAME_TRANSACTION, theirs)
+                continue
             self.figures.looked_up += 1
             if finding.transaction_id is None:
                 self.figures.not_credited += 1
             else:
                 self.figures.credited += 1
+
+    def _is_ours(self, finding: Finding) -> bool:
+        """Whether its transaction id is that of this payment, which is SUCCESS already."""
+        owner = owner_of_transaction(self._connection, finding.transaction_id or "")
+        return owner == PaymentNumber(self._run.campaign_id, finding.seq)

@@ -70,6 +70,7 @@ class Halt(StrEnum):
     UNAUTHORIZED = "UNAUTHORIZED"
     MISMATCH = "MISMATCH"
     NOT_DEDUPLICATED = "NOT_DEDUPLICATED"  # another transaction id for a payment that has one
+    SAME_TRANSACTION = "SAME_TRANSACTION"  # one transaction id for two payments
     DEFECT = "DEFECT"
     MONEY_UNAVAILABLE = "MONEY_UNAVAILABLE"
     MONEY_STOPPED = "MONEY_STOPPED"  # the adapter says that nothing more may be sent

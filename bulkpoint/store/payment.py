@@ -74,6 +74,23 @@ class _OpenRow:
     due_in_s: float | None
 
 
+class Conflict(NamedTuple):
+    """A credit that the database refuses: the payment already is SUCCESS under another transaction id (is_second), or
+    the id is another payment's.
+    """
+
+    seq: int
+    transaction_id: str
+    is_second: bool
+
+
+class PaymentNumber(NamedTuple):
+    """Which payment: its number within its campaign."""
+
+    campaign_id: int
+    seq: int
+
+
 class UnwritableError(Exception):
     """PostgreSQL refuses these results: one of them breaks a rule, or has a text that cannot be stored."""
 
@@ -89,7 +106,8 @@ class OpenPayments:
 
 
 _CLAIM = Query("claim_payments", Claim)
-_RECORD = Query("record_results", int)
+_RECORD = Query("record_results", Conflict)
+_OWNER = Query("owner_of_transaction", PaymentNumber)
 _OPEN = Query("open_payments", _OpenRow)
 
 
@@ -114,11 +132,12 @@ def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seq
 
 def record_results(
     connection: Connection, run: RunToken, share: int, attempts: Sequence[Attempt], changes: Sequence[Change]
-) -> list[int]:
+) -> list[Conflict]:
     """Write attempts, payments and the share's counters in one statement; safe to repeat.
 
-    `changes` have each payment once, with its last result. Returns the seqs of payments that already are SUCCESS under
-    another transaction id: the money API does not deduplicate. Raises UnwritableError, with the database's message.
+    `changes` have each payment once, with its last result. Returns the credits that were refused: the money API does
+    not deduplicate, or names two credits alike. A payment with the transaction id of another, of whatever campaign,
+    ends FAILED, kind UNKNOWN: it is perhaps credited. Raises UnwritableError, with the database's message.
     """
     invariant(len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch")
     parameters = {
@@ -147,6 +166,11 @@ def record_results(
         if isinstance(error, psycopg.Error) and not is_defect(error):
             raise  # the link, the server or the login is at fault, not the results
         raise UnwritableError(f"{type(error).__name__}: {error}") from error
+
+
+def owner_of_transaction(connection: Connection, transaction_id: str) -> PaymentNumber | None:
+    """The payment that this transaction id of the money API names, in whatever campaign; None where there is none."""
+    return _OWNER.first(connection, transaction_id=transaction_id)
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     NO_TARGET = "NO_TARGET"  # a credit for a member who is not in the campaign
     OTHER_AMOUNT = "OTHER_AMOUNT"
     OTHER_CREDIT = "OTHER_CREDIT"  # our key has another member, amount or campaign at the money API
+    SAME_TRANSACTION = "SAME_TRANSACTION"  # the transaction id is that of another payment; the row stays as it is
     OTHER_TRANSACTION = "OTHER_TRANSACTION"  # SUCCESS in our record, under another id
     NOT_CREDITED = "NOT_CREDITED"  # SUCCESS in our record, unknown to the money API
     NOT_SUCCESS = "NOT_SUCCESS"  # credited, and was not SUCCESS in our record: it is now

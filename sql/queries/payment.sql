@@ -47,8 +47,8 @@ from claimed
 -- name: record_results
 -- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are identified by id,
 -- and a payment changes only under its claim's fencing token, or to SUCCESS, which is final. KEY_TOO_OLD: a RETRY run
--- learnt nothing about the payment, which is FAILED as it was before. Returns the payments to which the money API gave
--- two transaction ids.
+-- learnt nothing about the payment, which is FAILED as it was before. A payment whose transaction id is that of another
+-- payment is perhaps credited. Returns the payments with two transaction ids, and those without one of their own.
 with
 -- include: insert_attempts,
 change as (
@@ -60,6 +60,13 @@ change as (
         %(failure_messages)s::text[])
         as c(seq, state, claim_share, claim_epoch, tries, maybe_credited, not_credited, known_unsent, last_sent_at,
              next_try_at, transaction_id, failure_kind, failure_code, failure_message)
+), credit as (
+    select seq, transaction_id from change where state = 'SUCCESS'
+),
+-- include: own_transactions,
+judged as not materialized (
+    select c.*, c.state = 'SUCCESS' and c.transaction_id is not null and o.seq is null as of_another
+    from change c left join own_transaction o using (seq)
 ), locked as (
     select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch, p.transaction_id
     from payment p
@@ -67,31 +74,37 @@ change as (
     order by p.seq for update
 ), changed as (
     update payment p set
-        state = c.state,
+        state = case when c.of_another then 'FAILED' else c.state end,
         tries = c.tries,
-        maybe_credited = (p.maybe_credited or c.maybe_credited) and not c.not_credited,
+        maybe_credited = (p.maybe_credited or c.maybe_credited or c.of_another) and not c.not_credited,
         first_sent_at = case when c.known_unsent then null else p.first_sent_at end,
         last_sent_at = greatest(p.last_sent_at, to_timestamp(c.last_sent_at)),
         next_try_at = to_timestamp(c.next_try_at),
         claim_share = case when c.state = 'PROCESSING' then p.claim_share end,
         claim_epoch = case when c.state = 'PROCESSING' then p.claim_epoch end,
-        transaction_id = c.transaction_id,
-        failure_kind = case when c.state = 'FAILED' and p.maybe_credited and not c.not_credited then 'UNKNOWN'
+        transaction_id = case when not c.of_another then c.transaction_id end,
+        failure_kind = case when c.of_another or c.state = 'FAILED' and p.maybe_credited and not c.not_credited
+                            then 'UNKNOWN'
                             when c.failure_code = 'KEY_TOO_OLD' then coalesce(p.retried_kind, c.failure_kind)
                             else c.failure_kind end,
-        failure_code = case when c.failure_code = 'KEY_TOO_OLD' then coalesce(p.retried_code, c.failure_code)
+        failure_code = case when c.of_another then 'SAME_TRANSACTION'
+                            when c.failure_code = 'KEY_TOO_OLD' then coalesce(p.retried_code, c.failure_code)
                             else c.failure_code end,
         failure_message = case when c.failure_code = 'KEY_TOO_OLD' then p.retried_message else c.failure_message end,
         finished_at = case when c.state in ('SUCCESS', 'FAILED') then clock_timestamp() end
-    from locked l join change c using (seq)
+    from locked l join judged c using (seq)
     where p.campaign_id = %(campaign_id)s and p.seq = l.seq and l.old_state <> 'SUCCESS'
-      and (c.state = 'SUCCESS'
+      and (c.state = 'SUCCESS' and not c.of_another
            or l.old_state = 'PROCESSING' and l.claim_share = c.claim_share and l.claim_epoch = c.claim_epoch)
     returning p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
 ),
 -- include: count_changes
-select l.seq from locked l join change c using (seq)
-where l.old_state = 'SUCCESS' and c.state = 'SUCCESS' and c.transaction_id <> l.transaction_id
+select l.seq, c.transaction_id, l.old_state = 'SUCCESS' as is_second from locked l join judged c using (seq)
+where c.state = 'SUCCESS'
+  and (l.old_state = 'SUCCESS' and c.transaction_id <> l.transaction_id or l.old_state <> 'SUCCESS' and c.of_another)
+
+-- name: owner_of_transaction
+select campaign_id, seq from money_transaction where transaction_id = %(transaction_id)s
 
 -- name: open_payments
 -- What is left for a sweep: how many rows, their first and last seq, and how long until the first can be claimed.

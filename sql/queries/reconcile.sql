@@ -30,8 +30,8 @@ order by p.seq limit %(rows_max)s
 
 -- name: apply_findings
 -- Writes the findings of look-ups or a settlement: attempts, payments and the driver's counters in one statement.
--- SUCCESS always applies; "not credited" only to a row that is still as it was when it was read, and whose claim's
--- holder is gone. Returns the rows that changed.
+-- SUCCESS applies unless the transaction id is that of another payment; "not credited" only to a row that is still as
+-- it was when it was read, and whose claim's holder is gone. Returns the rows that changed.
 with
 -- include: insert_attempts,
 finding as (
@@ -39,7 +39,13 @@ finding as (
         %(seqs)s::bigint[], %(transaction_ids)s::text[], %(read_states)s::payment_state[], %(read_shares)s::smallint[],
         %(read_epochs)s::bigint[], %(read_last_sent_ats)s::float8[])
         as f(seq, transaction_id, read_state, read_share, read_epoch, read_last_sent_at)
-), locked as (
+), credit as (
+    select f.seq, f.transaction_id from finding f
+    join payment p on p.campaign_id = %(campaign_id)s and p.seq = f.seq
+    where f.transaction_id is not null and p.state <> 'SUCCESS'
+),
+-- include: own_transactions,
+locked as (
     select p.seq, p.state as old_state, p.failure_kind as old_kind, p.claim_share, p.claim_epoch,
            extract(epoch from p.last_sent_at)::float8 as last_sent_at,
            p.state = 'PROCESSING' and exists (
@@ -62,10 +68,11 @@ finding as (
         failure_code = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_code end,
         failure_message = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_message end,
         finished_at = case when f.transaction_id is not null or l.old_state = 'FAILED' then clock_timestamp() end
-    from locked l join finding f using (seq)
+    from locked l join finding f using (seq) left join own_transaction o using (seq)
     where p.campaign_id = %(campaign_id)s and p.seq = l.seq and l.old_state <> 'SUCCESS'
-      and (f.transaction_id is not null
-           or l.old_state = f.read_state and not l.alive and (l.old_state <> 'FAILED' or l.old_kind = 'UNKNOWN')
+      and (o.seq is not null
+           or f.transaction_id is null and l.old_state = f.read_state and not l.alive
+              and (l.old_state <> 'FAILED' or l.old_kind = 'UNKNOWN')
               and (l.claim_share, l.claim_epoch, l.last_sent_at)
                   is not distinct from (f.read_share, f.read_epoch, f.read_last_sent_at))
     returning p.seq, p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
@@ -105,6 +112,9 @@ with credit as (
            left(string_agg(transaction_id, ' ' order by line), 500) as transaction_ids,
            case when count(distinct transaction_id) > 1 then 'PAID_TWICE' else 'LISTED_TWICE' end as kind
     from settlement group by member_id having count(*) > 1
+), shared as (
+    -- One id cannot be two credits: which of the lines is true, the list does not say.
+    select transaction_id from settlement group by transaction_id having count(distinct member_id) > 1
 )
 select m.kind, c.seq, c.member_id, c.state::text, c.failure_kind::text, c.our_amount, c.our_transaction_id,
        m.amount, m.transaction_ids as transaction_id, m.credits, c.line
@@ -115,6 +125,9 @@ select d.kind, c.seq, c.member_id, c.state::text, c.failure_kind::text, c.our_am
 from credit c
 cross join lateral (
     select case when c.seq is null then 'NO_TARGET'
+                when c.transaction_id in (select transaction_id from shared)
+                     or exists (select from money_transaction m where m.transaction_id = c.transaction_id
+                                and (m.campaign_id, m.seq) <> (%(campaign_id)s, c.seq)) then 'SAME_TRANSACTION'
                 when c.amount <> c.our_amount then 'OTHER_AMOUNT'
                 when c.state <> 'SUCCESS' then 'NOT_SUCCESS'
                 when c.transaction_id <> c.our_transaction_id then 'OTHER_TRANSACTION' end as kind

@@ -79,10 +79,10 @@ def test_a_second_transaction_id_for_one_payment_is_told(
     recorder.flush()
     recorder.add(None, Change(1, "SUCCESS", token, 2, False, transaction_id="t-1"))
     recorder.flush()
-    assert recorder.paid_twice == []
+    assert recorder.conflicts == []
     recorder.add(None, Change(1, "SUCCESS", token, 2, False, transaction_id="t-2"))
     recorder.close()
-    assert recorder.paid_twice == [1]
+    assert [(one.seq, one.is_second) for one in recorder.conflicts] == [(1, True)]
     assert connection.execute("select transaction_id from payment where seq = 1").fetchone() == ("t-1",)
 
 

@@ -20,7 +20,7 @@ from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.payment import Attempt, Change, Claim, claim_payments, record_results
+from bulkpoint.store.payment import Attempt, Change, Claim, Conflict, claim_payments, record_results
 from bulkpoint.store.progress import keep_progress
 from bulkpoint.store.run import Run, halt_run
 from bulkpoint.store.share import ShareToken, acquire_share, release_share
@@ -156,7 +156,7 @@ class Campaign:
     def claim(self, token: ShareToken, seqs: Sequence[int]) -> list[Claim]:
         return claim_payments(self._connection, self.run.token, token, seqs)
 
-    def record(self, token: ShareToken, changes: Sequence[Change], attempts: Sequence[Attempt] = ()) -> list[int]:
+    def record(self, token: ShareToken, changes: Sequence[Change], attempts: Sequence[Attempt] = ()) -> list[Conflict]:
         return record_results(self._connection, self.run.token, token.share, attempts, changes)
 
     def attempted(self, *attempts: Attempt) -> Self:
@@ -172,9 +172,13 @@ class Campaign:
         assert len(claims) == len(seqs), f"of {seqs} could be claimed {sorted(claim.seq for claim in claims)}"
         return self
 
-    def paid(self, payments: int | Iterable[int], *, transaction: str = "t-") -> Self:
-        """SUCCESS: so many of those that are open, or those with these numbers; `transaction` begins their ids."""
-        return self._recorded(payments, "SUCCESS", transaction_id=transaction)
+    def paid(self, payments: int | Iterable[int], *, transaction: str | None = None) -> Self:
+        """SUCCESS: so many of those that are open, or those with these numbers; `transaction` begins their ids.
+
+        Without it t-1, t-2 ... in the first campaign; the money API never names two credits alike.
+        """
+        begins = "t-" if self.id == 1 else f"t-{self.id}-"
+        return self._recorded(payments, "SUCCESS", transaction_id=transaction or begins)
 
     def failed(self, payments: int | Iterable[int], kind: str = "REJECTED", *, code: str = "NO", **more: Any) -> Self:
         """FAILED; UNKNOWN ones may have been credited. more: as Change has it."""
