@@ -415,8 +415,8 @@ create table outbox_event (
     event_id     uuid not null unique,
     type         text not null check (type in (
         'campaign.created', 'campaign.approved', 'campaign.withdrawn', 'campaign.started', 'campaign.progressed',
-        'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.retried', 'campaign.resumed',
-        'campaign.forced', 'tps.changed')),
+        'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.corrected', 'campaign.retried',
+        'campaign.resumed', 'campaign.forced', 'tps.changed')),
     version      int not null default 1,
     run_no       int,
     occurred_at  timestamptz not null default clock_timestamp(),

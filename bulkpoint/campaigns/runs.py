@@ -1,10 +1,10 @@
 """Runs: begun in three ways, and ended in three; every change of a run's state is a transition of its campaign."""
 
-from dataclasses import asdict
 from uuid import UUID
 
 from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
 from bulkpoint.campaigns.digest import refuse_another_digest
+from bulkpoint.campaigns.end_figures import AUDITED_OF_AN_END, figures_of_end
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.retry import describe_choice
 from bulkpoint.campaigns.run_request import RunRequest
@@ -41,18 +41,6 @@ from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 QUARTERS = (25, 50, 75)
 
 _OPENED_BY = {row.opens: command for command, row in TRANSITIONS.items() if row.opens is not None}
-
-# What both the event and the audit row say of a run's end; the event has the whole summary.
-_AUDITED_OF_AN_END = (
-    "success",
-    "failed",
-    "unknown",
-    "open",
-    "success_amount",
-    "failed_amount",
-    "unknown_amount",
-    "reason",
-)
 
 
 def begin_run(
@@ -328,11 +316,7 @@ def _close(
 
 def _describe_end(change: Change, summary: RunSummary) -> None:
     """What the event and the audit row say of a run's end. The event's envelope has the campaign, number and state."""
-    figures = asdict(summary)
-    change.run_no = figures.pop("run_no")
-    for key in ("campaign_id", "state"):
-        del figures[key]
-    for key in ("started_at", "finished_at"):
-        figures[key] = figures[key].isoformat()
-    change.detail = {key: figures.pop(key) for key in _AUDITED_OF_AN_END}
+    figures = figures_of_end(summary)
+    change.run_no = summary.run_no
+    change.detail = {name: figures.pop(name) for name in AUDITED_OF_AN_END}
     change.event_only = figures

@@ -11,6 +11,9 @@ from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.views.format import utc_time
 
+# The type of the event that replaces the figures of a run's end.
+CORRECTED = "campaign.corrected"
+
 _Time = Annotated[datetime, PlainSerializer(utc_time)]
 
 
@@ -55,6 +58,12 @@ class Ended(BaseModel):
     done_before: int | None
 
 
+class Corrected(Ended):
+    """A result came in after the end of a run was announced: its figures as they are now. state: how it had ended."""
+
+    state: Annotated[RunState, WithJsonSchema({"title": "State", "type": "string"})]
+
+
 def encode(event: Event) -> bytes:
     """The event's JSON, UTF-8."""
     envelope = Envelope(
@@ -88,7 +97,10 @@ def decode(value: bytes) -> Event | None:
 
 def summary_of(event: Event) -> RunSummary:
     """How a run ended, from its event. Raises pydantic's ValidationError for data of another shape."""
-    ended = Ended.model_validate(event.data)
     assert event.run_no is not None, "a run ended"
-    state = RunState(event.type.removeprefix("campaign.").upper())
-    return RunSummary(campaign_id=event.campaign_id, run_no=event.run_no, state=state, **dict(ended))
+    if event.type == CORRECTED:
+        figures = dict(Corrected.model_validate(event.data))
+    else:
+        figures = dict(Ended.model_validate(event.data))
+        figures["state"] = RunState(event.type.removeprefix("campaign.").upper())
+    return RunSummary(campaign_id=event.campaign_id, run_no=event.run_no, **figures)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bulkpoint.events.envelope import summary_of
+from bulkpoint.events.envelope import CORRECTED, summary_of
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
@@ -16,7 +16,7 @@ from bulkpoint.views.format import duration
 from bulkpoint.views.languages import words
 
 # The events for which people get a message.
-NOTIFIED_TYPES = ("campaign.completed", "campaign.failed", "campaign.stopped", "campaign.forced")
+NOTIFIED_TYPES = ("campaign.completed", "campaign.failed", "campaign.stopped", "campaign.corrected", "campaign.forced")
 
 # A reason is a person's text; Slack refuses sections of more than 3,000 characters.
 REASON_CHARACTERS_MAX = 500
@@ -35,7 +35,7 @@ def message_of(event: Event, *, language: str) -> Message:
     """The message of an event of NOTIFIED_TYPES. Raises pydantic's ValidationError for data of another shape."""
     if event.type == "campaign.forced":
         return _forced(event, language)
-    return build_message(summary_of(event), language=language)
+    return build_message(summary_of(event), language=language, corrected=event.type == CORRECTED)
 
 
 def message_of_alerts(sentences: Sequence[str], *, language: str) -> Message:
@@ -60,8 +60,8 @@ def _plain(title: str, *, body: list[str], small: list[str]) -> Message:
     )
 
 
-def build_message(summary: RunSummary, *, language: str) -> Message:
-    """The closing message of a run that ended; `language` is ko or en."""
+def build_message(summary: RunSummary, *, language: str, corrected: bool = False) -> Message:
+    """The closing message of a run that ended; `language` is ko or en. corrected: it was announced otherwise before."""
     say = words(language)["message"]
     values = asdict(summary) | {
         "run": summary.run_no,
@@ -69,7 +69,7 @@ def build_message(summary: RunSummary, *, language: str) -> Message:
         "not_paid_amount": summary.not_paid_amount,
     }
     name = " ".join(summary.name.split())
-    title = say[summary.state]
+    title = say["CORRECTED" if corrected else summary.state]
     where = say["campaign"].format(**values)
     figures = _shown(say["figures"], values)
     figures.append(" / ".join(_shown(say["points"], values)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bulkpoint.events.envelope import Ended, Envelope
+from bulkpoint.events.envelope import Corrected, Ended, Envelope
 
 
 class _Data(BaseModel):
@@ -96,6 +96,7 @@ DATA: dict[str, type[BaseModel]] = {
     "campaign.completed": Ended,
     "campaign.failed": Ended,
     "campaign.stopped": Ended,
+    "campaign.corrected": Corrected,
     "tps.changed": TpsChanged,
 }
 

@@ -18,7 +18,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from bulkpoint.errors import RefusedError
+from bulkpoint.campaigns.correction import correct_end
+from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import boot_clock
@@ -99,6 +100,10 @@ class Partition:
     def __exit__(self, *_: object) -> None:
         try:
             self._recorder.close()
+            # A worker that was frozen may have recorded answers after the end of its run was announced. They are stored
+            # in any case: that they are announced must not fail the task.
+            with suppress(BulkpointError):
+                self._link.ask(partial(correct_end, run=self._job.run))
         finally:
             self._link.close()
             self._renewals.close()  # a lease closes it by itself; it is still ours where no share was free

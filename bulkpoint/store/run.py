@@ -96,6 +96,7 @@ _OPEN_ROWS_EXIST = Query("open_rows_exist", bool)
 _RENEW = Query("renew_driver", RunStanding)
 _ASK_STOP = Query("ask_stop", int)
 _ENDING = Query("how_it_ends", RunEnding)
+_ANNOUNCED_OTHERWISE = Query("was_announced_otherwise", bool)
 _RUN_OF_HOLDER = Query[int | None]("run_of_holder", int)
 _BUCKETS = Query("open_buckets", OpenBucket)
 
@@ -193,6 +194,11 @@ def ask_stop(connection: Connection, run_id: int, *, actor: str, reason: str | N
 def how_it_ends(connection: Connection, campaign_id: int) -> RunEnding | None:
     """What ends the campaign's run that is RUNNING; None where none is."""
     return _ENDING.first(connection, campaign_id=campaign_id)
+
+
+def was_announced_otherwise(connection: Connection, run_id: int) -> bool:
+    """Whether results came in after the end of a run was announced; false while it, or a later one, is RUNNING."""
+    return _ANNOUNCED_OTHERWISE.first(connection, run_id=run_id) or False
 
 
 def close_gates(connection: Connection, token: RunToken) -> None:

@@ -71,6 +71,19 @@ where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 update campaign_run set waiting = %(waiting)s
 where run_id = %(run_id)s and driver_holder = %(holder)s and state = 'RUNNING'
 
+-- name: was_announced_otherwise
+-- Whether a run has ended, is its campaign's latest, and the payments are not what was last announced of it: a worker
+-- that was frozen or cut off has recorded an answer since.
+select (c.success, c.failed, c.unknown) is distinct from (
+           select ((e.data->>'success')::bigint, (e.data->>'failed')::bigint, (e.data->>'unknown')::bigint)
+           from outbox_event e
+           where e.campaign_id = r.campaign_id and e.run_no = r.run_no and e.type in (
+               'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.corrected')
+           order by e.event_no desc limit 1)
+from campaign_run r join campaign_count c using (campaign_id)
+where r.run_id = %(run_id)s and r.state <> 'RUNNING'
+  and not exists (select from campaign_run later where later.campaign_id = r.campaign_id and later.run_no > r.run_no)
+
 -- name: close_gates
 -- The driver gives the run up: nothing more is sent, and it ends once no call is under way.
 update campaign_run set halt = coalesce(halt, 'GIVEN_UP') where run_id = %(run_id)s and state = 'RUNNING'

@@ -490,7 +490,7 @@ def test_a_stop_ends_with_4_and_the_resume_at_once_pays_on(troubles: Troubles) -
     assert troubles.stop.returncode == 0, troubles.stop
     assert troubles.stopped.returncode == 4, troubles.stopped
     ((late_s,),) = troubles.in_the_end.query(
-        b"select extract(epoch from max(a.sent_at) - max(r.finished_at))::float8"
+        b"select extract(epoch from max(a.sent_at) - max(r.stop_asked_at))::float8"
         b" from payment_attempt a join campaign_run r using (run_id) where r.run_no = 1"
     )
     assert late_s <= 1.0

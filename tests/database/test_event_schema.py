@@ -4,9 +4,11 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.runs import publish_progress
 from bulkpoint.campaigns.tps import change_limit
@@ -16,7 +18,9 @@ from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import Event
+from bulkpoint.store.payment import Change
 from bulkpoint.store.relay import CursorLock, events_to_publish
+from bulkpoint.store.share import ShareToken
 from tests.world.campaigns import Campaign, World
 
 TARGETS = 8
@@ -42,7 +46,11 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
     publish_progress(connection, campaign.run)  # told once
     campaign.stopped(reason="money asked").begun("RESUME", reason="because")
     campaign.halted("UNAUTHORIZED", "token expired").ended("FAILED").begun("RESUME", reason="because")
-    campaign.paid(5).failed(1, "UNAVAILABLE").ended("COMPLETED").begun("RETRY", reason="because")
+    campaign.paid(4).failed(2, "UNAVAILABLE").ended("COMPLETED")
+    late = ShareToken(0, 1, uuid4())  # of a worker that was frozen meanwhile
+    campaign.record(late, [Change(TARGETS, "SUCCESS", late, tries=1, maybe_credited=False, transaction_id="t")])
+    assert correct_end(connection, campaign.run.token)
+    campaign.begun("RETRY", reason="because")
     change_limit(connection, load_settings({}), tps=7, actor="kim", reason="r", until=datetime(2099, 1, 1, tzinfo=UTC))
 
     events = [*told(connection, waits.id), *told(connection, campaign.id), *told(connection, 0)]
@@ -61,6 +69,7 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
         ("progressed", 50),
         ("progressed", 75),
         ("completed", None),
+        ("corrected", None),
         ("retried", None),
         ("tps.changed", None),
     ]

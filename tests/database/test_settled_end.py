@@ -8,11 +8,13 @@ from uuid import uuid4
 import pytest
 
 from bulkpoint.campaigns.asked_run import ask_for_run
+from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.campaigns.resume import let_workers_end
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.stop import ask_to_stop, end_if_settled, wait_until_ended
-from bulkpoint.events.message import message_of
+from bulkpoint.events.envelope import Corrected
+from bulkpoint.events.message import NOTIFIED_TYPES, message_of
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.audit import list_history
@@ -30,7 +32,7 @@ from bulkpoint.views.progress import Progress, progress_line
 from bulkpoint.views.view import Screen
 from tests.world.campaigns import Campaign, World
 
-ENDS = ["campaign.completed", "campaign.failed", "campaign.stopped"]
+ENDS = [kind for kind in NOTIFIED_TYPES if kind != "campaign.forced"]
 
 
 def assert_told_everywhere_the_same(campaign: Campaign) -> None:
@@ -49,7 +51,7 @@ def assert_told_everywhere_the_same(campaign: Campaign) -> None:
     }
     assert {name: event.data[name] for name in figures} == figures
     history = list_history(connection, campaign.id)
-    end = [row for row in history if row.action in ("complete", "fail", "stop")][-1]
+    end = [row for row in history if row.action in ("complete", "fail", "stop", "correct")][-1]
     assert {name: end.detail[name] for name in figures} == figures
     assert (
         f"지급 {counts.success_amount:,}P / 미지급 {counts.not_paid_amount:,}P" in message_of(event, language="ko").text
@@ -260,6 +262,40 @@ def test_whatever_the_order_of_claims_answers_and_stop_all_figures_are_the_same(
         assert_told_everywhere_the_same(course.campaign)
         if run < 2:
             course.campaign.begun("RESUME")
+
+
+@pytest.mark.parametrize("end", ["STOPPED", "FAILED", "COMPLETED"])
+def test_an_answer_that_comes_after_the_end_is_announced_again_with_all_figures(end: str, world: World) -> None:
+    """A worker that was frozen for longer than its lease wakes up; invariant 4: its answer is not lost."""
+    campaign = world.campaign(targets=4, amount=100).begun().claimed([1])
+    frozen = campaign.token
+    assert frozen is not None
+    campaign.lose(frozen)
+    campaign.token = None
+    if end == "COMPLETED":  # another worker took its payment over, and could not find out
+        campaign.paid([2, 3, 4]).failed([1], kind="UNKNOWN").ended("COMPLETED")
+    else:
+        campaign.stopped() if end == "STOPPED" else campaign.ended("FAILED", "money is away")
+    assert not correct_end(world.connection, campaign.run.token), "it is as it was announced"
+    campaign.record(frozen, [success(frozen, 1)])
+    assert correct_end(world.connection, campaign.run.token)
+    assert not correct_end(world.connection, campaign.run.token), "once"
+    assert_told_everywhere_the_same(campaign)
+    event = unsent_notifications(world.connection, NOTIFIED_TYPES, "slack")[-1]
+    assert (event.type, event.data["state"]) == ("campaign.corrected", end)
+    text = message_of(event, language="ko").text
+    assert text.startswith("✏️ 지급 결과 정정(종료 뒤에 온 응답 반영)\n")
+    Corrected.model_validate(event.data)
+
+
+def test_nothing_is_corrected_while_a_run_is_running(world: World) -> None:
+    campaign = world.campaign(targets=4).begun().claimed([1])
+    first, token = campaign.run.token, campaign.token
+    assert token is not None
+    campaign.stopped().begun("RESUME")
+    campaign.record(token, [success(token, 1)])
+    assert not correct_end(world.connection, first), "the end of the later run has all figures"
+    assert not correct_end(world.connection, campaign.run.token)
 
 
 def test_the_runs_add_up_to_the_payments_also_with_a_retry(world: World) -> None:
