@@ -19,10 +19,11 @@ TEST_MEMBER = "bulkpoint-doctor"
 
 @click.command(short_help="Say whether this installation is able to pay, and what it lacks.")
 @click.option("--money", is_flag=True, help="Also prove the money API's contract: it credits 1 point for real.")
+@click.option("--adapter", is_flag=True, help="Also try the adapter with sample calls and replies; sends nothing.")
 @click.option("--member", metavar="ID", help="The test member of --money. Needed for another machine's money API.")
 @click.option("--yes", is_flag=True, help="With --money: do not ask. Required without a terminal.")
 @json_option()
-def doctor(*, money: bool, member: str | None, yes: bool) -> None:
+def doctor(*, money: bool, adapter: bool, member: str | None, yes: bool) -> None:
     """Say whether this installation is able to pay: a line for each check, with what was found and what to do.
 
     Looks at the settings and files, Java and Spark, the database with its grants and connections, and the way to the
@@ -33,6 +34,9 @@ def doctor(*, money: bool, member: str | None, yes: bool) -> None:
     --money is for a sandbox or staging. It makes at most ten calls, within the limit: the same key twice, another body
     under that key, look-ups. A member gets 1 point, which stays. The audit log says who did it.
 
+    --adapter is for the adapter of BULKPOINT_MONEY_ADAPTER: equal calls must give equal requests, and a gateway's page
+    must settle no payment. It sends nothing.
+
     Exit codes: 0 able to pay, also with warnings; 2 something must be changed; 6 something is out of reach, and trying
     later may help.
 
@@ -40,6 +44,7 @@ def doctor(*, money: bool, member: str | None, yes: bool) -> None:
     Examples:
       bulkpoint doctor
       bulkpoint doctor --json
+      bulkpoint doctor --adapter
       bulkpoint doctor --money --member test-0001
     """
     from bulkpoint.doctor.questions import error_of_problems
@@ -49,6 +54,8 @@ def doctor(*, money: bool, member: str | None, yes: bool) -> None:
     if not money and (member is not None or yes):
         raise UsageError("OPTION_OF_MONEY")
     checks = check_everything()
+    if adapter:
+        checks += _try_adapter(checks)
     if money:
         if error_of_problems(checks) is None:
             checks += _try_contract(member, yes=yes)
@@ -59,6 +66,18 @@ def doctor(*, money: bool, member: str | None, yes: bool) -> None:
     if error is not None:
         end_with(found, error)
     emit(found)
+
+
+def _try_adapter(checks: "list[Check]") -> "list[Check]":
+    """Nothing where the settings or the adapter's own check have a problem: that says it."""
+    from bulkpoint.doctor.adapter import try_adapter
+    from bulkpoint.rules.checks import Verdict
+    from bulkpoint.settings import load_settings
+
+    in_the_way = {"settings", "money-secrets", "money-adapter"}
+    if any(check.verdict is Verdict.PROBLEM and check.name in in_the_way for check in checks):
+        return []
+    return list(try_adapter(load_settings()))
 
 
 def _try_contract(member: str | None, *, yes: bool) -> "list[Check]":

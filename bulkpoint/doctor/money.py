@@ -1,10 +1,8 @@
 """What a call to the money API needs: the token, the CA certificates, the adapter, and a way to it."""
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
+from bulkpoint.doctor.adapter import importing_as_a_worker, try_first_call
 from bulkpoint.doctor.questions import Question, problem
 from bulkpoint.errors import BulkpointError, UnreachableError, UsageError
 from bulkpoint.money.adapter import load_adapter
@@ -64,9 +62,9 @@ def _adapter(settings: Settings) -> Iterator[Check]:
         load_adapter(None, secrets)
         yield ok("money-adapter", Refusal("ADAPTER_OF_CONTRACT"))
         return
-    with _importing_as_a_worker():
+    with importing_as_a_worker():
         try:
-            load_adapter(name, secrets)
+            try_first_call(load_adapter(name, secrets))
         except BulkpointError as error:
             if settings.spark_master.startswith("local") or error.refusal.code != "ADAPTER_NOT_IMPORTABLE":
                 raise
@@ -76,17 +74,6 @@ def _adapter(settings: Settings) -> Iterator[Check]:
             why = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
             raise UsageError("ADAPTER_RAISES", "correct_adapter", adapter=name, why=why) from error
     yield ok("money-adapter", Refusal("ADAPTER_LOADED", {"adapter": name}))
-
-
-@contextmanager
-def _importing_as_a_worker() -> Iterator[None]:
-    """Workers of this machine find modules of the working folder too (they are started by `python -m`)."""
-    here = str(Path.cwd())
-    sys.path.append(here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def _reach(settings: Settings) -> Iterator[Check]:

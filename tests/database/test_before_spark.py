@@ -78,6 +78,16 @@ class Api:
 """
 
 
+MISSPELT = """
+class Api:
+    look_up = read_pay = read_look_up = lambda *_: None
+    def __init__(self, secrets):
+        pass
+    def pay(self, call):
+        return HttpReqest("POST", "/pay", {}, b"")
+"""
+
+
 def an_old_java(folder: Path) -> str:
     (folder / "old").mkdir()
     (folder / "old" / "bin").mkdir()
@@ -103,6 +113,7 @@ BROKEN: list[tuple[str, Callable[[Path], str], str, int]] = [
     ("BULKPOINT_MONEY_ADAPTER", an_adapter("class Api: pass"), "ADAPTER_LACKS_METHODS", 2),
     ("BULKPOINT_MONEY_ADAPTER", an_adapter("def broken(:"), "ADAPTER_RAISES", 2),
     ("BULKPOINT_MONEY_ADAPTER", an_adapter(NEEDS_A_SECRET), "ADAPTER_LACKS_SECRET", 2),
+    ("BULKPOINT_MONEY_ADAPTER", an_adapter(MISSPELT), "REQUEST_RAISES", 2),
     ("BULKPOINT_MONEY_ADAPTER", an_adapter("import sys; sys.exit(0)"), "ADAPTER_RAISES", 2),
     ("BULKPOINT_MONEY_URL", lambda _: f"http://127.0.0.1:{free_port()}", "MONEY_UNREACHABLE", 6),
     ("BULKPOINT_MONEY_URL", lambda _: "https://no-such-host.invalid", "MONEY_UNREACHABLE", 6),
