@@ -14,7 +14,7 @@ from bulkpoint.errors import BulkpointError, StoppedError, UnreachableError
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.audit import write_audit
-from bulkpoint.store.connect import Connection, Link, PeriodicLink, connect
+from bulkpoint.store.connect import Connection, Link, PeriodicLink, connect, reachable
 from bulkpoint.store.run_request import (
     AskedRun,
     finish_run_request,
@@ -97,7 +97,7 @@ class RequestInHand(AbstractContextManager["RequestInHand"]):
         self._beats: PeriodicLink | None = None
 
     def __enter__(self) -> Self:
-        with connect(self._conninfo) as connection:
+        with connect(self._conninfo) as connection, reachable(self._conninfo):
             if not self._request.followed:
                 ask_for_run(connection, self._request, taken=True)
             elif not take_run_request(connection, self._request.request_id, taken_by=_this_process()):
@@ -121,7 +121,7 @@ class RequestInHand(AbstractContextManager["RequestInHand"]):
         why = Refusal("JOB_BROKE" if isinstance(error, Exception) else "BY_SIGNAL")
         if isinstance(error, BulkpointError):
             why = error.refusal
-        with suppress(UnreachableError), connect(self._conninfo) as connection:
+        with suppress(BulkpointError), connect(self._conninfo) as connection, reachable(self._conninfo):
             end_request(connection, self._request, why)
 
     def _turn(self, link: Link) -> bool:

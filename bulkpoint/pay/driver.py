@@ -341,7 +341,7 @@ class Driver:
         if not early or heart.lost or heart.database_is_away or heart.state != RunState.RUNNING:
             return
         if trouble is not None:
-            self._link.ask(partial(close_gates, token=self._run.token))
+            self._link.ask(partial(close_gates, token=self._run.token, reason=trouble))
         gives_up_at = time.monotonic() + TIMEOUTS_MAX * self._job.settings.money_timeout_s + SETTLE_S
         while time.monotonic() < gives_up_at and not heart.lost:
             ending = self._link.ask(partial(how_it_ends, campaign_id=self._run.token.campaign_id))

@@ -201,9 +201,9 @@ def was_announced_otherwise(connection: Connection, run_id: int) -> bool:
     return _ANNOUNCED_OTHERWISE.first(connection, run_id=run_id) or False
 
 
-def close_gates(connection: Connection, token: RunToken) -> None:
-    """Nothing more is sent by the run: its driver gives it up, and says why when it ends it."""
-    connection.execute(sql("close_gates"), {"run_id": token.run_id})
+def close_gates(connection: Connection, token: RunToken, reason: str) -> None:
+    """Nothing more is sent by the run: its driver gives it up, and will end it FAILED. A halt that came first stays."""
+    connection.execute(sql("close_gates"), {"run_id": token.run_id, "reason": reason})
 
 
 def keep_done_before(connection: Connection, run_id: int, *, reopened: int) -> None:

@@ -85,8 +85,9 @@ where r.run_id = %(run_id)s and r.state <> 'RUNNING'
   and not exists (select from campaign_run later where later.campaign_id = r.campaign_id and later.run_no > r.run_no)
 
 -- name: close_gates
--- The driver gives the run up: nothing more is sent, and it ends once no call is under way.
-update campaign_run set halt = coalesce(halt, 'GIVEN_UP') where run_id = %(run_id)s and state = 'RUNNING'
+-- The driver gives the run up, for this reason: nothing more is sent, and it ends once no call is under way.
+update campaign_run set halt = 'GIVEN_UP', reason = %(reason)s
+where run_id = %(run_id)s and state = 'RUNNING' and halt is null
 
 -- name: ask_stop
 -- Closes every gate of a run at once. The first one who asks is the one who stopped it; a halt that came first stays

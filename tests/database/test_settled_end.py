@@ -160,11 +160,11 @@ def test_a_halted_run_with_a_living_driver_is_left_to_it(world: World) -> None:
 
 def test_a_driver_that_gives_its_run_up_closes_the_gates_before_it_waits(world: World) -> None:
     campaign = world.campaign(targets=5).begun().claimed(2)
-    close_gates(world.connection, campaign.run.token)
+    close_gates(world.connection, campaign.run.token, "3 waves in a row failed in Spark")
     assert campaign.token is not None
     assert campaign.claim(campaign.token, [3]) == []
     answered(campaign, 1)
-    campaign.ended("FAILED", "3 waves in a row failed in Spark")
+    campaign.ended("FAILED")
     [run] = list_campaign_runs(world.connection, campaign.id)
     assert run.reason == "3 waves in a row failed in Spark"
 
