@@ -36,6 +36,7 @@ with needed (privilege, relation, of_column) as (
         ('insert', 'payment_attempt', null),
         ('insert', 'money_limit', null), ('update', 'money_limit', null),
         ('insert', 'money_promise', null), ('update', 'money_promise', null),
+        ('insert', 'money_transaction', null), ('update', 'money_transaction', null),
         ('insert', 'money_share', null), ('update', 'money_share', null), ('delete', 'money_share', null),
         ('insert', 'duplicate_list', null), ('update', 'duplicate_list', null),
         ('insert', 'run_request', 'request_id'), ('update', 'run_request', 'state'),
