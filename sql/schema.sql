@@ -51,6 +51,33 @@ end $$;
 create trigger key_namespace_never_changes before update of key_namespace on campaign
     for each row when (old.key_namespace is distinct from new.key_namespace) execute function keep_key_namespace();
 
+-- The four-eyes principle rests on who created and who approved: a login writes its own name there and no other, and
+-- what another has approved it does not change.
+create function refuse_the_name_of_another() returns trigger language plpgsql set search_path from current as $$
+begin
+    if tg_op = 'INSERT' then
+        if new.creator_login <> session_user then
+            raise exception 'a campaign is created in the name of the session''s login (%)', session_user
+                using errcode = 'insufficient_privilege';
+        end if;
+    elsif new.approved_login <> session_user
+          or not exists (select from operator_right where login = session_user and permission = 'approve') then
+        raise exception 'campaign %: login % may not approve it in the name of %',
+            new.campaign_id, session_user, new.approved_login
+            using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+
+create trigger created_in_ones_own_name before insert on campaign
+    for each row execute function refuse_the_name_of_another();
+create trigger approved_in_ones_own_name before update of approved_by, approved_login, approved_at, approved_digest
+    on campaign for each row
+    when ((new.approved_by, new.approved_login, new.approved_at, new.approved_digest)
+          is distinct from (old.approved_by, old.approved_login, old.approved_at, old.approved_digest)
+          and new.approved_login is not null)
+    execute function refuse_the_name_of_another();
+
 -- Written by loaders, read-only to the payer. Collation C: the freeze has the same order on every server.
 create table campaign_target (
     campaign_id bigint not null,

@@ -219,3 +219,31 @@ def test_a_temporary_table_of_a_callers_never_stands_for_ours(owner: Connection,
         )
         assert kim.execute("select audit_no from pg_temp.audit_head").fetchone() == (0,)
     assert owner.execute("select audit_no from audit_head").fetchone() == (1,)
+
+
+# Of a campaign that kim created and lee approved, as somebody writes it who does not use our commands.
+APPROVE = b"update campaign set approved_by = 'x', approved_login = %s, approved_at = now(), approved_digest = 'd'"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"insert into campaign (name, expected_count, expected_amount, creator, creator_login)"
+        b" values ('x', 1, 1, 'x', 'lee')",
+        APPROVE % b"'lee'",
+        APPROVE % b"session_user",
+        b"update campaign set approved_digest = 'other'",
+        b"update campaign set approved_by = 'other'",
+    ],
+)
+def test_nobody_creates_or_approves_in_the_name_of_another(
+    owner: Connection, database_url: str, statement: bytes
+) -> None:
+    """Not even with a table of rights of one's own."""
+    campaign = World(owner).campaign()
+    owner.execute("insert into operator_right values (session_user, 'approve') on conflict do nothing")
+    campaign.approved()
+    with login(owner, database_url, "bulkpoint_operator") as kim:
+        kim.execute("create temporary table operator_right as select 'kim'::name as login, 'approve' as permission")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            kim.execute(statement)
