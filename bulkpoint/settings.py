@@ -175,7 +175,10 @@ class Settings(BaseSettings):
         120, ge=0, le=86_400, description="Seconds that the money API may be down before the run ends FAILED"
     )
     max_failed_ratio: _Number = Field(
-        0.5, ge=0, le=1, description="Ratio of FAILED in the first 500 results that ends the run; 1: never"
+        0.5,
+        ge=0,
+        le=1,
+        description="Ratio of FAILED that ends a run: among its latest 500 results, or all at its end; 1: never",
     )
     auto_retry_runs: _Whole = Field(0, ge=0, le=10, description="Automatic RETRY runs over the failed payments")
 

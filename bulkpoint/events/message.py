@@ -13,6 +13,7 @@ from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.text import escaped_for_slack, one_line
 from bulkpoint.views.format import duration
+from bulkpoint.views.headline import headline
 from bulkpoint.views.languages import words
 
 # The events for which people get a message.
@@ -69,7 +70,8 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
         "not_paid_amount": summary.not_paid_amount,
     }
     name = " ".join(summary.name.split())
-    title = say["CORRECTED" if corrected else summary.state]
+    counts = {"success": summary.success, "failed": summary.failed, "unknown": summary.unknown}
+    title = say["CORRECTED"] if corrected else headline(summary.state, **counts, language=language)
     where = say["campaign"].format(**values)
     figures = _shown(say["figures"], values)
     figures.append(" / ".join(_shown(say["points"], values)))
@@ -128,6 +130,8 @@ def _next_steps(summary: RunSummary) -> list[str]:
     steps = []
     if summary.state != RunState.COMPLETED and summary.open:
         steps.append("resume")
+    elif summary.state == RunState.FAILED and summary.failed > summary.unknown:
+        steps.append("resume_to_retry")
     else:
         if summary.failed > summary.unknown + summary.refused:
             steps.append("retry")

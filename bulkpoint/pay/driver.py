@@ -243,7 +243,7 @@ class Driver:
     def _sweep(self) -> str | None:
         """Rows that came back, until none is open; the reason to fail the run, or None."""
         failed, number = FailedInARow(self._ended_payments), 0
-        settings = self._job.settings
+        settings, self._heartbeat.sweeping = self._job.settings, True
         in_database_s = LeaseTerms.of(self._task).in_database_s
         standstill = Standstill(max(settings.breaker_patience_s, 2 * in_database_s))
         while not self._heartbeat.over.is_set():
@@ -357,6 +357,8 @@ class Driver:
             if self._link.ask(self._renew_after_absence) is None:
                 return None
         if self._heartbeat.state == RunState.RUNNING:
+            if self._heartbeat.halt is None and trouble is None:
+                trouble = self._link.ask(self._heartbeat.too_many_failed)
             state = RunState.FAILED if self._heartbeat.halt or trouble else RunState.COMPLETED
             why = None if self._heartbeat.halt else trouble  # the reason of a halt is on the run already
             ended = self._link.ask(lambda connection: end_run(connection, self._run, state, why))

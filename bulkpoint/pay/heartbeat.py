@@ -11,10 +11,11 @@ from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.pay.waits import Waits
 from bulkpoint.rules.answers import Halt
+from bulkpoint.rules.guard import FailureGuard, TooMany
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, PeriodicLink, first_line
-from bulkpoint.store.progress import Sample, keep_progress, sample_progress
+from bulkpoint.store.progress import commonest_failure, count_results, keep_progress, sample_progress
 from bulkpoint.store.run import Run, halt_run, renew_driver
 from bulkpoint.views.sentences import sentence
 
@@ -22,8 +23,6 @@ BEAT_S = 1.0
 ANSWER_S_MAX = 5.0
 # What partitions need for a graceful shutdown after a stop, in addition to the HTTP timeout of the last calls.
 DRAIN_S = 5.0
-# The list or the money API is wrong when this many results are in and most of them are FAILED.
-EARLY_CHECK_ROWS = 500
 
 
 class Heartbeat:
@@ -55,7 +54,8 @@ class Heartbeat:
         self._run = run
         self._settings = settings
         self._cancel = cancel
-        self._early_check_due = run.kind == RunKind.INITIAL and settings.max_failed_ratio < 1
+        self.sweeping = False  # the driver pays what came back
+        self._guard: FailureGuard | None = None
         self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
         self._absent_since: float | None = None
@@ -135,8 +135,7 @@ class Heartbeat:
             self._next_sample_at = time.monotonic() + self._settings.progress_seconds
             keep_progress(connection, self._run.token.run_id)
             self._publish_quarter(connection)
-        if self._early_check_due:
-            self._check_early(connection, sample_progress(connection, self._run.token.campaign_id))
+        self._look_at_failures(connection)
 
     def _publish_quarter(self, connection: Connection) -> None:
         sample = sample_progress(connection, self._run.token.campaign_id)
@@ -145,16 +144,36 @@ class Heartbeat:
             publish_progress(connection, self._run)
         self._quarters = passed
 
-    def _check_early(self, connection: Connection, sample: Sample) -> None:
-        if sample.done < EARLY_CHECK_ROWS:
-            return
-        self._early_check_due = False
-        if sample.failed / sample.done > self._settings.max_failed_ratio:
-            reason = (
-                f"{sample.failed:,} of the first {sample.done:,} payments FAILED, more than BULKPOINT_MAX_FAILED_RATIO"
-                f" ({self._settings.max_failed_ratio:g}) allows: check the list and money's answers"
+    def _look_at_failures(self, connection: Connection) -> None:
+        """Halt the run when too many of its latest results are FAILED."""
+        campaign_id = self._run.token.campaign_id
+        results = count_results(connection, campaign_id)
+        if self._guard is None:  # the first beat comes before the first wave
+            self._guard = FailureGuard(
+                self._settings.max_failed_ratio, results, retried=self._run.kind == RunKind.RETRY
             )
+        too_many = self._guard.look(results, sweeping=self.sweeping)
+        if too_many is not None:
+            reason = self._why_too_many(connection, too_many)
             halt_run(connection, self._run.token, Halt.TOO_MANY_FAILURES.value, reason)
+
+    def too_many_failed(self, connection: Connection) -> str | None:
+        """For a run that has paid all it could: the reason to end it FAILED, because most of its payments failed."""
+        if self._guard is None:
+            return None
+        too_many = self._guard.at_end(count_results(connection, self._run.token.campaign_id))
+        if too_many is None:
+            return None
+        return f"{Halt.TOO_MANY_FAILURES.value}: {self._why_too_many(connection, too_many)}"
+
+    def _why_too_many(self, connection: Connection, found: TooMany) -> str:
+        most = commonest_failure(connection, self._run.token.campaign_id, found.since)
+        what = "" if most is None else f", most often {most.kind} ({most.code})"
+        limit = f"more than BULKPOINT_MAX_FAILED_RATIO ({self._settings.max_failed_ratio:g}) allows"
+        return (
+            f"{found.failed:,} of the latest {found.results:,} results of this run FAILED{what}:"
+            f" {limit}: check the list and money's answers"
+        )
 
     def _cancel_what_will_not_end(self) -> None:
         if not self.over.is_set():

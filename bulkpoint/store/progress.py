@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.guard import Results
 from bulkpoint.rules.lifecycle import (
     RETRIED_KINDS,
     RETRY_RUNS_MAX,
@@ -132,6 +133,16 @@ class RunSummary(FailedApart):
     unknown_amount: int = 0
 
 
+class CommonFailure(NamedTuple):
+    """A kind and code of failure, and how many payments have it."""
+
+    kind: FailureKind
+    code: str
+    count: int
+
+
+_RESULTS = Query("count_results", Results)
+_COMMONEST = Query("commonest_failure", CommonFailure)
 _SAMPLE = Query("sample_progress", Sample)
 _FAILED = Query("count_failed", FailedKind)
 _RATE = Query[float | None]("recent_rate", float)
@@ -169,6 +180,16 @@ def recent_rate(connection: Connection, run_id: int) -> float | None:
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:
     """What the closing message says about a run."""
     return _SUMMARY.one(connection, run_id=run_id, retried_kinds=list(RETRIED_KINDS))
+
+
+def count_results(connection: Connection, campaign_id: int) -> Results:
+    """Results so far, by the campaign's counters."""
+    return _RESULTS.one(connection, campaign_id=campaign_id)
+
+
+def commonest_failure(connection: Connection, campaign_id: int, since: datetime) -> CommonFailure | None:
+    """The most frequent failure since then; None for none. One scan of the campaign."""
+    return _COMMONEST.first(connection, campaign_id=campaign_id, since=since)
 
 
 def last_call(connection: Connection, campaign_id: int) -> datetime | None:

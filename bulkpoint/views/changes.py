@@ -9,6 +9,8 @@ from bulkpoint.store.progress import RunSummary, Sample
 from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time, state_words
+from bulkpoint.views.headline import headline
+from bulkpoint.views.languages import phrase
 from bulkpoint.views.view import Line, Moment, Screen, View
 
 
@@ -164,9 +166,17 @@ class RunEnded(Line):
     def as_line(self) -> str:
         why = f" ({escaped(self.reason)})" if self.reason else ""
         return (
-            f"campaign {self.campaign_id} {state_words(self.state)}{why}: success {self.success:,},"
+            f"campaign {self.campaign_id} {state_words(self.state)}{why}{self._warning()}: success {self.success:,},"
             f" {_failed_words(self.failed, self.unknown)}, not processed {self.open:,}"
         )
+
+    def _warning(self) -> str:
+        """In a completed run, that many payments have no credit."""
+        if self.state != RunState.COMPLETED:
+            return ""
+        counts = {"success": self.success, "failed": self.failed, "unknown": self.unknown}
+        said = headline(self.state, **counts, language="en")
+        return "" if said == phrase("en", "message.COMPLETED") else f", {said.partition(' ')[2]}"
 
 
 def _failed_words(failed: int, unknown: int) -> str:

@@ -53,6 +53,22 @@ join campaign o using (campaign_id)
 join campaign_count c using (campaign_id)
 where r.run_id = %(run_id)s
 
+-- name: count_results
+-- Results of a campaign so far, for the guard against wholesale failure. A mismatch halts the run by itself.
+select clock_timestamp() as at, c.success,
+       (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f
+        where f.campaign_id = c.campaign_id and f.failure_kind = 'REJECTED') as rejected,
+       (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f
+        where f.campaign_id = c.campaign_id and f.failure_kind in ('UNAVAILABLE', 'UNKNOWN')) as unresolved
+from campaign_count c where c.campaign_id = %(campaign_id)s
+
+-- name: commonest_failure
+-- The kind and code with which most payments have FAILED since %(since)s. One scan of the campaign.
+select failure_kind::text as kind, failure_code as code, count(*) as count
+from payment
+where campaign_id = %(campaign_id)s and state = 'FAILED' and finished_at >= %(since)s
+group by 1, 2 order by 3 desc, 1, 2 limit 1
+
 -- name: last_call
 -- When the latest call of a campaign left. Attempt ids are made in order of time, before sending, so it is among the
 -- last thousand of them, for every size of campaign.

@@ -10,7 +10,9 @@ import pytest
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError
 from bulkpoint.pay import heartbeat
-from bulkpoint.pay.heartbeat import EARLY_CHECK_ROWS, Heartbeat
+from bulkpoint.pay.heartbeat import Heartbeat
+from bulkpoint.rules.guard import RESULTS_MIN
+from bulkpoint.rules.guard import WINDOW_RESULTS as EARLY_CHECK_ROWS
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, DatabaseAwayError
@@ -68,38 +70,86 @@ def halt_of(connection: Connection) -> str | None:
     return None if row[0] is None else str(row[0])
 
 
-def test_a_list_or_a_money_that_is_wrong_is_noticed_after_the_first_rows(
+def looked(one: Beating) -> None:
+    """The heart has looked at the results before anything happens."""
+    wait_for(lambda: one.heart._guard, "the first look")
+
+
+def test_a_list_or_a_money_that_is_wrong_is_noticed_with_its_kind_and_code(
     database_url: str, connection: Connection, campaign: Campaign
 ) -> None:
     with beating(database_url, campaign.run) as one:
-        campaign.failed(EARLY_CHECK_ROWS - 1)
+        looked(one)
+        campaign.failed(EARLY_CHECK_ROWS - 1, code="MEMBER_NOT_FOUND")
         sleep(0.3)
         assert halt_of(connection) is None, "too few to tell"
         campaign.failed(1)
         wait_for(one.heart.over.is_set, "the halt")
         assert (halt_of(connection), one.heart.halt) == ("TOO_MANY_FAILURES", "TOO_MANY_FAILURES")
+        row = connection.execute("select reason from campaign_run").fetchone()
+        assert row is not None
+        assert "500 of the latest 500 results of this run FAILED, most often REJECTED (MEMBER_NOT_FOUND)" in row[0]
 
 
 def test_an_equal_share_of_failures_is_no_reason_and_neither_is_a_bound_of_one(
     database_url: str, connection: Connection, world: World, campaign: Campaign
 ) -> None:
-    campaign.paid(EARLY_CHECK_ROWS).failed(EARLY_CHECK_ROWS)
-    with beating(database_url, campaign.run):
+    with beating(database_url, campaign.run) as one:
+        looked(one)
+        for _ in range(10):
+            campaign.paid(EARLY_CHECK_ROWS // 10).failed(EARLY_CHECK_ROWS // 10)
         sleep(0.3)
+        assert one.heart.too_many_failed(connection) is None
     assert halt_of(connection) is None, "half is not more than the bound"
     campaign.stopped()
-    another = world.campaign(TARGETS).begun().failed(TARGETS)
-    with beating(database_url, another.run, BULKPOINT_MAX_FAILED_RATIO="1"):
+    another = world.campaign(TARGETS).begun()
+    with beating(database_url, another.run, BULKPOINT_MAX_FAILED_RATIO="1") as one:
+        looked(one)
+        another.failed(TARGETS)
         sleep(0.3)
+        assert one.heart.too_many_failed(connection) is None
     assert halt_of(connection) is None
 
 
-def test_the_check_is_made_once_and_only_early(database_url: str, connection: Connection, campaign: Campaign) -> None:
-    campaign.paid(300).failed(EARLY_CHECK_ROWS - 300)
-    with beating(database_url, campaign.run):
+def test_a_money_that_turns_wrong_in_the_middle_is_noticed_too(
+    database_url: str, connection: Connection, world: World
+) -> None:
+    campaign = world.campaign(2 * TARGETS).begun()
+    with beating(database_url, campaign.run) as one:
+        looked(one)
+        campaign.paid(TARGETS)
         sleep(0.3)
-        campaign.failed(TARGETS - EARLY_CHECK_ROWS)
+        assert halt_of(connection) is None
+        campaign.failed(EARLY_CHECK_ROWS)
+        wait_for(one.heart.over.is_set, "the halt")
+    assert halt_of(connection) == "TOO_MANY_FAILURES"
+
+
+@pytest.mark.parametrize("kind", ["REJECTED", "UNAVAILABLE", "UNKNOWN"])
+def test_a_short_list_that_failed_wholly_does_not_end_completed(
+    database_url: str, connection: Connection, world: World, kind: str
+) -> None:
+    campaign = world.campaign(RESULTS_MIN).begun()
+    with beating(database_url, campaign.run) as one:
+        looked(one)
+        campaign.failed(RESULTS_MIN - 1, kind=kind)
+        assert one.heart.too_many_failed(connection) is None, "a few refusals are no wrong list"
+        campaign.failed(1, kind=kind)
+        why = one.heart.too_many_failed(connection)
+    assert why is not None
+    assert why.startswith("TOO_MANY_FAILURES: 20 of the latest 20 results")
+    assert f"most often {kind} (NO)" in why
+
+
+def test_what_an_earlier_run_left_failed_is_no_news_to_the_next_one(
+    database_url: str, connection: Connection, world: World
+) -> None:
+    campaign = world.campaign(TARGETS).begun().failed(TARGETS - 30).stopped().begun("RESUME")
+    with beating(database_url, campaign.run) as one:
+        looked(one)
+        campaign.paid(30)
         sleep(0.3)
+        assert one.heart.too_many_failed(connection) is None
     assert halt_of(connection) is None
 
 

@@ -16,6 +16,7 @@ from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
+from bulkpoint.views.changes import RunEnded
 from tests.world.slack import OK, slack_that_answers
 
 STARTED = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -56,6 +57,38 @@ def test_the_korean_message_of_a_completed_campaign() -> None:
         "소요 시간 16분 42초 · 평균 998 TPS\n"
         "실패 건 재처리: `bulkpoint campaign retry 12`"
     )
+
+
+@pytest.mark.parametrize(
+    ("success", "failed", "unknown", "korean", "english"),
+    [
+        (0, 20, 0, "🚨 한 건도 지급되지 않음: 실패 100.0 %", "🚨 Nothing was paid: failed 100.0 %"),
+        (0, 3, 0, "🚨 한 건도 지급되지 않음: 실패 100.0 %", "🚨 Nothing was paid: failed 100.0 %"),
+        (0, 4, 4, "🚨 지급이 확인된 건 없음: 확인 필요 100.0 %", "🚨 No payment is proven to be paid: unknown 100.0 %"),
+        (3, 7, 4, "⚠️ 지급 완료, 실패 30.0 %, 확인 필요 40.0 %", "⚠️ Payment completed, failed 30.0 %, unknown 40.0 %"),
+        (18, 2, 0, "⚠️ 지급 완료, 실패 10.0 %", "⚠️ Payment completed, failed 10.0 %"),
+        (19, 1, 0, "📢 지급 완료", "📢 Payment completed"),
+        (20, 0, 0, "📢 지급 완료", "📢 Payment completed"),
+    ],
+)
+def test_the_headline_is_completed_only_where_what_happened_deserves_it(
+    success: int, failed: int, unknown: int, korean: str, english: str
+) -> None:
+    ended = replace(COMPLETED, success=success, failed=failed, unknown=unknown)
+    for language, title in (("ko", korean), ("en", english)):
+        message = build_message(ended, language=language)
+        assert message.text.splitlines()[0] == title
+        assert message.notice.startswith(f"{title}: ")
+    line = RunEnded.of(ended).as_line()
+    assert line.startswith("campaign 12 COMPLETED 완료")
+    assert (english.partition(" ")[2] in line) == (english != "📢 Payment completed")
+
+
+def test_a_run_that_the_guard_ended_with_nothing_open_says_how_to_go_on() -> None:
+    ended = replace(COMPLETED, state=RunState.FAILED, success=0, failed=20, reason="TOO_MANY_FAILURES: 20 of 20")
+    text = build_message(ended, language="en").text
+    assert text.startswith("🚨 Payment failed")
+    assert "`bulkpoint campaign resume 12` ends it, then `bulkpoint campaign retry 12`" in text
 
 
 def test_the_english_message_of_a_completed_campaign() -> None:
