@@ -134,11 +134,10 @@ class RunSummary(FailedApart):
 
 
 class CommonFailure(NamedTuple):
-    """A kind and code of failure, and how many payments have it."""
+    """A kind and code of failure."""
 
     kind: FailureKind
     code: str
-    count: int
 
 
 _RESULTS = Query("count_results", Results)

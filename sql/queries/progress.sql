@@ -64,10 +64,10 @@ from campaign_count c where c.campaign_id = %(campaign_id)s
 
 -- name: commonest_failure
 -- The kind and code with which most payments have FAILED since %(since)s. One scan of the campaign.
-select failure_kind::text as kind, failure_code as code, count(*) as count
+select failure_kind::text as kind, failure_code as code
 from payment
 where campaign_id = %(campaign_id)s and state = 'FAILED' and finished_at >= %(since)s
-group by 1, 2 order by 3 desc, 1, 2 limit 1
+group by 1, 2 order by count(*) desc, 1, 2 limit 1
 
 -- name: last_call
 -- When the latest call of a campaign left. Attempt ids are made in order of time, before sending, so it is among the

@@ -91,16 +91,16 @@ def test_a_list_or_a_money_that_is_wrong_is_noticed_with_its_kind_and_code(
         assert "500 of the latest 500 results of this run FAILED, most often REJECTED (MEMBER_NOT_FOUND)" in row[0]
 
 
-def test_an_equal_share_of_failures_is_no_reason_and_neither_is_a_bound_of_one(
+def test_a_smaller_share_of_failures_is_no_reason_and_neither_is_a_bound_of_one(
     database_url: str, connection: Connection, world: World, campaign: Campaign
 ) -> None:
     with beating(database_url, campaign.run) as one:
         looked(one)
         for _ in range(10):
-            campaign.paid(EARLY_CHECK_ROWS // 10).failed(EARLY_CHECK_ROWS // 10)
+            campaign.paid(50).failed(40)
         sleep(0.3)
         assert one.heart.too_many_failed(connection) is None
-    assert halt_of(connection) is None, "half is not more than the bound"
+    assert halt_of(connection) is None
     campaign.stopped()
     another = world.campaign(TARGETS).begun()
     with beating(database_url, another.run, BULKPOINT_MAX_FAILED_RATIO="1") as one:
