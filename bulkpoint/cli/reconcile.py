@@ -35,7 +35,8 @@ def reconcile(*, campaign_id: int, settlement: Path | None) -> None:
     with the money API's own list: a credit that we did not know makes its payment SUCCESS; other differences are only
     reported.
 
-    Exit code 0: nothing is open and nothing differs; 3: the last line says how much. The output has full member ids.
+    Exit code 0: nothing is open and nothing differs; 3: the last line says how much; 6: the money API gave no usable
+    answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. The output has full member ids.
 
     \b
     Examples:

@@ -22,6 +22,7 @@ from bulkpoint.store.reconcile import (
     Ours,
     Theirs,
     apply_findings,
+    count_in_doubt,
 )
 from bulkpoint.text import clean
 
@@ -68,6 +69,9 @@ class Findings:
         self._put_off: array[int] = array("q")  # too early to know: eight bytes for each payment
         self._put_off_until = 0.0
         self._last_round = False
+        self._unanswered: array[int] = array("q")  # asked again once all others were
+        self._unanswered_until = 0.0
+        self._last_try = False
         self._flushed_at = boot_clock()
 
     def not_sent(self, call: Call[PaymentInDoubt]) -> None:
@@ -79,12 +83,14 @@ class Findings:
         self._give_up(last=heard.code or heard.outcome)
 
     def _give_up(self, *, last: str | None) -> None:
+        self.flush()
         self.trouble = UnreachableError(
             "LOOK_UP_WITHOUT_ANSWER",
             "reconcile_when_money_answers",
             campaign_id=self._run.campaign_id,
             seconds=self._patience_s,
             last=last,
+            left=count_in_doubt(self._connection, self._run),
         )
 
     def answered(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:
@@ -126,13 +132,25 @@ class Findings:
         return True
 
     def _ask_again(self, call: Call[PaymentInDoubt], verdict: Verdict) -> None:
+        """A throttled call goes again when it may; a payment without an answer goes to the end, after all others."""
         payment = call.payment
-        payment.tries += verdict.overload is not Overload.THROTTLED
-        if payment.tries >= TRIES_MAX:
+        due_at = call.answered_at + max(AGAIN_AFTER_S, verdict.retry_after_s or 0.0)
+        if verdict.overload is Overload.THROTTLED:
+            self._payments.ask_again(payment, due_at=due_at)
+        elif self._last_try:
             self.leave_open(payment.row, Kind.NO_ANSWER)
-            return
-        wait_s = max(AGAIN_AFTER_S, verdict.retry_after_s or 0.0)
-        self._payments.ask_again(payment, due_at=call.answered_at + wait_s)
+        else:
+            self._unanswered.append(payment.seq)
+            self._unanswered_until = max(self._unanswered_until, due_at)
+
+    def take_unanswered(self, *, last_try: bool) -> tuple["array[int]", float]:
+        """The numbers of the payments without an answer so far, to be asked in so many seconds.
+
+        last_try: those that get none then either are left open.
+        """
+        self._last_try = last_try
+        seqs, self._unanswered = self._unanswered, array("q")
+        return seqs, max(0.0, self._unanswered_until - boot_clock())
 
     def is_held(self, row: InDoubtPayment) -> bool:
         """Whether a worker may still work on it: then it is put off, or left open if it was put off before."""

@@ -2,6 +2,7 @@
 
 import heapq
 import math
+import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,5 +65,7 @@ class PaymentsInDoubt:
             self.ready.append(heapq.heappop(waiting)[2])
 
     def next_call(self, gate: LeasedGate) -> Call[PaymentInDoubt]:
-        """The next look-up."""
+        """The next look-up; a probe is about any of them, since the next in order may be one that has no answer."""
+        if gate.breaker_open:
+            self.ready.rotate(-random.randrange(len(self.ready)))  # noqa: S311 (no secret)
         return Call(self.ready.popleft(), gate, look_up=True)

@@ -17,7 +17,7 @@ from bulkpoint.pay.call_loop import CallLoop, CallTerms
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
 from bulkpoint.reconcile.ended_run import check_reconcilable
-from bulkpoint.reconcile.findings import AGAIN_AFTER_S, Findings, LookedUp, Report
+from bulkpoint.reconcile.findings import AGAIN_AFTER_S, TRIES_MAX, Findings, LookedUp, Report
 from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
 from bulkpoint.rules.patience import Patience
 from bulkpoint.rules.refusals import Refusal
@@ -78,7 +78,9 @@ def look_up_in_doubt(
         )
         try:
             look_ups.ask(_all_pages(connection, run))
+            look_ups.ask_unanswered()
             look_ups.ask(_pages_of(connection, run, look_ups.wait_for_proof()))
+            look_ups.ask_unanswered()
         except BaseException:
             look_ups.close(finished=False)
             raise
@@ -99,7 +101,7 @@ def _pages_of(connection: Connection, run: EndedRun, seqs: "array[int]") -> Iter
 
 
 class LookUpRun:
-    """The look-ups of one command: at most two rounds."""
+    """The look-ups of one command: all payments, then those without an answer; the same for those put off."""
 
     def __init__(
         self,
@@ -154,6 +156,18 @@ class LookUpRun:
                         lease.release(self._connection)
                 if self._findings.trouble is not None:
                     raise self._findings.trouble
+
+    def ask_unanswered(self) -> None:
+        """Ask again about payments that got no answer, all of them once before any of them twice."""
+        for number in range(2, TRIES_MAX + 1):
+            self._findings.flush()
+            seqs, wait_s = self._findings.take_unanswered(last_try=number == TRIES_MAX)
+            if not seqs:
+                break
+            self._say(f"{len(seqs):,} payments got no answer: asking again ({number} of {TRIES_MAX}) ...")
+            time.sleep(wait_s)
+            self.ask(_pages_of(self._connection, self._run, seqs))
+        self._findings.take_unanswered(last_try=False)
 
     def wait_for_proof(self) -> "array[int]":
         """Sleep until "not found" is proof for the payments that were put off; returns their numbers."""

@@ -150,6 +150,7 @@ class _DifferenceRow(NamedTuple):
 _LATEST_RUN = Query("run_to_reconcile", _LatestRun)
 _KEEP = Query("keep_from_starting", int)
 _IN_DOUBT = Query("list_in_doubt", InDoubtPayment)
+_COUNT_IN_DOUBT = Query("count_in_doubt", int)
 _APPLY = Query("apply_findings", int)
 _COMPARED = Query("count_compared", Compared)
 _REPAIRS = Query("list_repairs", _Repair)
@@ -181,6 +182,11 @@ def list_in_doubt(
         seqs=None if seqs is None else numbers(seqs),
         rows_max=BATCH_ROWS_MAX,
     )
+
+
+def count_in_doubt(connection: Connection, run: EndedRun) -> int:
+    """How many payments of the campaign may have been credited without our knowledge. One scan of the campaign."""
+    return _COUNT_IN_DOUBT.one(connection, campaign_id=run.campaign_id)
 
 
 def apply_findings(

@@ -28,6 +28,12 @@ where p.campaign_id = %(campaign_id)s and p.seq > %(after)s
   and (p.maybe_credited and p.state <> 'SUCCESS' or p.failure_kind = 'UNKNOWN' or p.state = 'PROCESSING')
 order by p.seq limit %(rows_max)s
 
+-- name: count_in_doubt
+-- As list_in_doubt, all of them.
+select count(*) from payment p
+where p.campaign_id = %(campaign_id)s
+  and (p.maybe_credited and p.state <> 'SUCCESS' or p.failure_kind = 'UNKNOWN' or p.state = 'PROCESSING')
+
 -- name: apply_findings
 -- Writes the findings of look-ups or a settlement: attempts, payments and the driver's counters in one statement.
 -- SUCCESS applies unless the transaction id is that of another payment; "not credited" only to a row that is still as

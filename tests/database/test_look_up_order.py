@@ -1,0 +1,118 @@
+"""`reconcile` before a money API without an answer about some payments: the others are reached, the rest counted."""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bulkpoint.errors import UnreachableError
+from bulkpoint.pay import gate
+from bulkpoint.reconcile import findings, look_ups
+from bulkpoint.reconcile.findings import LookedUp
+from bulkpoint.rules import pressure
+from bulkpoint.rules.keys import idempotency_key
+from bulkpoint.settings import load_settings
+from bulkpoint.store.reconcile import Difference
+from bulkpoint.views.sentences import sentence
+from tests.world.campaigns import Campaign, World
+
+WITHOUT_ANSWER, WITH_ANSWER = 40, 5
+
+
+class Money:
+    """Answers look-ups of some keys by "not found", of the others by an error page."""
+
+    def __init__(self) -> None:
+        self.knows: set[str] = set()
+        self.asked: list[str] = []
+        self.url = ""
+
+
+@contextmanager
+def money_that_knows_some() -> Iterator[Money]:
+    money = Money()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            key = self.path.rpartition("/")[2]
+            money.asked.append(key)
+            known = key in money.knows
+            body = b'{"code":"KEY_NOT_FOUND","message":"no such key"}' if known else b"<html>502</html>"
+            self.send_response(404 if known else 502)
+            self.send_header("Content-Type", "application/json" if known else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        money.url = f"http://127.0.0.1:{server.server_port}"
+        yield money
+        server.shutdown()
+
+
+@pytest.fixture
+def campaign(world: World) -> Campaign:
+    count = WITHOUT_ANSWER + WITH_ANSWER
+    campaign = world.campaign([f"m{n:03}" for n in range(count)]).begun()
+    campaign.failed(count, "UNKNOWN", code="TIMED_OUT", tries=4).stopped().was_finished(seconds_ago=600)
+    sent_at = world.ago(600)
+    return campaign.times(range(1, count + 1), last_sent_at=sent_at, first_sent_at=sent_at - timedelta(minutes=1))
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (gate, pressure):
+        monkeypatch.setattr(module, "PROBE_EVERY_S", 0.05)
+    for module in (findings, look_ups):
+        monkeypatch.setattr(module, "AGAIN_AFTER_S", 0.1)
+    random.seed(7)
+
+
+def reconciled(database_url: str, world: World, money: Money, **settings: str) -> tuple[LookedUp, list[Difference]]:
+    differences: list[Difference] = []
+    found = look_ups.look_up_in_doubt(
+        world.connection,
+        database_url,
+        load_settings({"BULKPOINT_MONEY_URL": money.url, "BULKPOINT_BREAKER_PATIENCE_S": "3"} | settings),
+        1,
+        actor="tester",
+        say=lambda _: None,
+        report=differences.append,
+    )
+    return found, differences
+
+
+def test_payments_without_an_answer_do_not_stand_before_those_that_have_one(
+    database_url: str, world: World, campaign: Campaign
+) -> None:
+    namespace = campaign.run.key_namespace
+    keys = [str(idempotency_key(namespace, f"m{n:03}")) for n in range(WITHOUT_ANSWER + WITH_ANSWER)]
+    with money_that_knows_some() as money:
+        money.knows = set(keys[WITHOUT_ANSWER:])
+        found, differences = reconciled(database_url, world, money, BULKPOINT_BREAKER_PATIENCE_S="60")
+    assert (found.not_credited, found.unknown) == (WITH_ANSWER, WITHOUT_ANSWER)
+    assert {difference.kind for difference in differences} == {"NO_ANSWER"}
+    assert [money.asked.count(key) for key in keys] == [4] * WITHOUT_ANSWER + [1] * WITH_ANSWER
+    first_round = money.asked[: len(keys)]
+    assert set(first_round) == set(keys), "all of them once before any of them twice"
+
+
+def test_the_second_command_has_a_patience_of_its_own_and_says_how_many_are_left(
+    database_url: str, world: World, campaign: Campaign
+) -> None:
+    with money_that_knows_some() as money:
+        for _ in range(2):
+            before = len(money.asked)
+            with pytest.raises(UnreachableError) as failed:
+                reconciled(database_url, world, money)
+            assert len(money.asked) - before > 10, "it did not end after one call"
+            assert f"payments still in doubt: {WITHOUT_ANSWER + WITH_ANSWER}" in sentence(failed.value)
