@@ -43,12 +43,16 @@ def _database(url: str, shares: int) -> Iterator[Check]:
         server = inspect_server(connection)
         yield ok("database", Refusal("DATABASE_CONNECTED", {"database": where(url), "login": server.facts.login}))
         yield from judge_server(server)
+        yield judge_connections(server.facts, shares)
+        missing = missing_grants(connection)
+        if not {"select on migration", "select on operator_right"}.isdisjoint(missing):
+            yield judge_grants(server.facts.login, missing)  # more cannot be read
+            return
         applied = applied_migrations(connection)
         yield judge_schema(shipped_migrations(), applied)
         if applied is not None:
-            yield judge_grants(server.facts.login, missing_grants(connection))
+            yield judge_grants(server.facts.login, missing)
             yield _right(connection, server.facts.login)
-        yield judge_connections(server.facts, shares)
 
 
 def _right(connection: Connection, login: str) -> Check:

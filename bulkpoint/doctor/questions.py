@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
 from bulkpoint.rules.checks import Check, Verdict
+from bulkpoint.rules.refusals import Refusal
 
 
 class Question(NamedTuple):
@@ -44,9 +45,12 @@ def error_of_problems(checks: Iterable[Check]) -> BulkpointError | None:
     if not problems:
         return None
     may_pass = all(check.may_pass for check in problems)
-    found = tuple(check.found for check in problems)
+    found: list[Refusal] = []
+    for check in problems:
+        if check.found not in found:  # two checks may meet the same one, as a wrong address
+            found.append(check.found)
     if len(found) == 1:
         return UnreachableError(found[0]) if may_pass else UsageError(found[0])
     if may_pass:
-        return UnreachableError("NOT_ABLE_TO_PAY", problems=found)
-    return UsageError("NOT_ABLE_TO_PAY", problems=found)
+        return UnreachableError("NOT_ABLE_TO_PAY", problems=tuple(found))
+    return UsageError("NOT_ABLE_TO_PAY", problems=tuple(found))

@@ -51,10 +51,10 @@ def inspect_server(connection: Connection) -> InspectedServer:
 
 
 def applied_migrations(connection: Connection) -> list[str] | None:
-    """Their names; None where the database has no table of ours, or shows this login none."""
+    """Their names; None where the database has no table of ours."""
     try:
         return _APPLIED.all(connection)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+    except psycopg.errors.UndefinedTable:
         return None
 
 

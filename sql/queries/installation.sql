@@ -25,7 +25,7 @@ where r.rolname = session_user and d.datname = current_database()
 -- grants it to bulkpoint_operator). A column stands where less than the whole table is enough.
 with needed (privilege, relation, of_column) as (
     select 'select', relname::text, null
-    from pg_class where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v')
+    from pg_class where relnamespace = to_regnamespace(quote_ident(current_schema())) and relkind in ('r', 'p', 'v')
       and not relispartition
     union all values
         ('update', 'campaign', 'last_event_no'),
@@ -53,6 +53,6 @@ where to_regclass(quote_ident(relation)) is not null
       else has_column_privilege(to_regclass(quote_ident(relation)), of_column, privilege) end
 union all
 select 'execute on ' || proname from pg_proc
-where pronamespace = current_schema()::regnamespace and proname = 'freeze_campaign'
+where pronamespace = to_regnamespace(quote_ident(current_schema())) and proname = 'freeze_campaign'
   and not has_function_privilege(oid, 'execute')
 order by 1

@@ -11,7 +11,7 @@ import pytest
 
 from bulkpoint import files
 from bulkpoint.doctor.database import judge_connections, judge_schema, judge_server, questions
-from bulkpoint.doctor.questions import ask_all
+from bulkpoint.doctor.questions import ask_all, error_of_problems
 from bulkpoint.rules.checks import Check, Verdict
 from bulkpoint.rules.connections import connections_needed
 from bulkpoint.store.connect import Connection, Database, connect
@@ -71,10 +71,10 @@ def test_a_database_that_is_able_to_be_paid_from_has_a_line_for_each_check(
         "database-encoding",
         "database-writable",
         "database-clock",
+        "database-connections",
         "database-schema",
         "database-grants",
         "right",
-        "database-connections",
         "jdbc-address",
     ]
     view = DoctorView.of(checks)
@@ -182,6 +182,28 @@ def test_an_operator_lacks_nothing_and_a_login_without_a_role_nearly_all(
     assert "delete on payment" not in missing, "no job needs it"
 
 
+def test_a_login_that_may_read_nothing_lacks_grants_and_not_tables(database_url: str, connection: Connection) -> None:
+    """Its own password is needed to come in: the address names the owner, who becomes that login in the session."""
+    with login(connection, database_url):
+        as_lee = f"{database_url}?options=-c%20role%3Dlee"
+        found = problems_of(checks_of(as_lee))
+    assert found == {"database-grants": "GRANTS_MISSING"}
+
+
+def test_tables_in_a_schema_of_another_name_are_looked_at_too(database_url: str, connection: Connection) -> None:
+    connection.execute('alter schema public rename to "My Points"')
+    connection.execute('create role lee login; grant usage on schema "My Points" to lee')
+    try:
+        connection.execute('set search_path to "My Points"')
+        connection.execute("set session authorization lee")
+        assert "update on payment" in missing_grants(connection)
+        connection.execute("reset session authorization")
+        assert missing_grants(connection) == []
+    finally:
+        connection.execute("drop owned by lee")
+        connection.execute("drop role lee")
+
+
 def test_each_grant_that_is_taken_from_an_operator_is_named(database_url: str, connection: Connection) -> None:
     make_roles(database_url)
     with login(connection, database_url, "bulkpoint_operator") as lee:
@@ -227,3 +249,9 @@ def test_every_check_is_explained() -> None:
         name for row in re.findall(r"^\| (`[a-z-`, ]+) \|", document, re.M) for name in re.findall("`(.+?)`", row)
     }
     assert explained == names
+
+
+def test_two_checks_that_meet_the_same_problem_say_it_once() -> None:
+    error = error_of_problems(checks_of("postgresql://kim@db.example.com/points?no_such=1"))
+    assert error is not None
+    assert (error.exit_code, error.refusal.code) == (2, "DATABASE_ADDRESS_NOT_UNDERSTOOD")
