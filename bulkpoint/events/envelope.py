@@ -59,7 +59,7 @@ class Ended(BaseModel):
 
 
 class Corrected(Ended):
-    """A result came in after the end of a run was announced: its figures as they are now. state: how it had ended."""
+    """Results became known after the end of a run: its figures as they are now. state: how it had ended."""
 
     state: Annotated[RunState, WithJsonSchema({"title": "State", "type": "string"})]
 

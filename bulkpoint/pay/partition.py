@@ -103,7 +103,8 @@ class Partition:
             # A worker that was frozen may have recorded answers after the end of its run was announced. They are stored
             # in any case: that they are announced must not fail the task.
             with suppress(BulkpointError):
-                self._link.ask(partial(correct_end, run=self._job.run))
+                run = self._job.run
+                self._link.ask(partial(correct_end, campaign_id=run.campaign_id, run_id=run.run_id))
         finally:
             self._link.close()
             self._renewals.close()  # a lease closes it by itself; it is still ours where no share was free

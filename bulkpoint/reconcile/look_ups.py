@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 
+from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.campaigns.promises import apply_promises, keep_promises, promises_of
 from bulkpoint.errors import RefusedError
 from bulkpoint.money.transport import Calls
@@ -23,6 +24,7 @@ from bulkpoint.rules.patience import Patience
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
 from bulkpoint.store.audit import write_audit
+from bulkpoint.store.campaign import lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.reconcile import BATCH_ROWS_MAX, EndedRun, InDoubtPayment, list_in_doubt
@@ -182,16 +184,20 @@ class LookUpRun:
         return seqs
 
     def close(self, *, finished: bool) -> None:
-        """Write the last findings, calls without an answer included, and the audit row in one transaction."""
+        """Write the last findings, calls without an answer included, the event of new figures, and the audit row."""
         if self._loop is not None:
             self._findings.record(self._loop.attempts_given_up())
+        run = self._run
         with self._connection.transaction():
+            lock_campaign(self._connection, run.campaign_id)  # before payments, as every start does
             self._findings.flush()
+            if self._findings.figures.credited or self._findings.figures.not_credited:
+                correct_end(self._connection, run.campaign_id, run.run_id, actor=self._actor)
             write_audit(
                 self._connection,
                 action="reconcile",
-                campaign_id=self._run.campaign_id,
-                run_no=self._run.run_no,
+                campaign_id=run.campaign_id,
+                run_no=run.run_no,
                 actor=self._actor,
                 detail={"by": "look-up", **asdict(self._findings.figures), "finished": finished},
             )

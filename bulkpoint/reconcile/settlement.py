@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.intake.settlement_file import read_settlement
 from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.store.audit import write_audit
@@ -42,8 +43,9 @@ def compare_with_settlement(
     """Report every payment and every credit on which the two sides differ, as they were before any repair.
 
     A payment that the API credited with its amount, and that is not SUCCESS in our record, becomes SUCCESS; nothing
-    else changes. One transaction, with its audit row; the campaign cannot start meanwhile. Neither side is kept in
-    memory.
+    else changes. One transaction, with its audit row and the event of the new figures; the campaign cannot start
+    meanwhile. Neither side is kept in memory.
+
     Raises RefusedError for a bad file, and where the campaign is RUNNING or was never started; nothing is changed then.
     """
     run = check_reconcilable(connection, campaign_id)
@@ -60,6 +62,8 @@ def compare_with_settlement(
             kinds[difference.kind] += 1
             report(difference)
         compared = Compared(payments, credits, repaired, kinds[Kind.OPEN])
+        if repaired:
+            correct_end(connection, campaign_id, run.run_id, actor=actor)
         write_audit(
             connection,
             action="reconcile",

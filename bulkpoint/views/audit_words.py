@@ -231,7 +231,7 @@ _HAPPENED = {
     "resume": "{who} resumed it, run {run}",
     "retry": "{who} had failed payments retried, run {run}",
     "complete": "run {run} completed",
-    "correct": "answers came in after the end of run {run}; now",
+    "correct": "the figures of run {run} are corrected by results known since its end",
     "fail": "run {run} failed",
     "tps.set": "{who} changed the limit",
     "money.set": "{who} changed what the money API promises",

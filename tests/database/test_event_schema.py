@@ -49,7 +49,7 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
     campaign.paid(4).failed(2, "UNAVAILABLE").ended("COMPLETED")
     late = ShareToken(0, 1, uuid4())  # of a worker that was frozen meanwhile
     campaign.record(late, [Change(TARGETS, "SUCCESS", late, tries=1, maybe_credited=False, transaction_id="t")])
-    assert correct_end(connection, campaign.run.token)
+    assert correct_end(connection, campaign.id, campaign.run.token.run_id)
     campaign.begun("RETRY", reason="because")
     change_limit(connection, load_settings({}), tps=7, actor="kim", reason="r", until=datetime(2099, 1, 1, tzinfo=UTC))
 

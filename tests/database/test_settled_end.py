@@ -276,15 +276,15 @@ def test_an_answer_that_comes_after_the_end_is_announced_again_with_all_figures(
         campaign.paid([2, 3, 4]).failed([1], kind="UNKNOWN").ended("COMPLETED")
     else:
         campaign.stopped() if end == "STOPPED" else campaign.ended("FAILED", "money is away")
-    assert not correct_end(world.connection, campaign.run.token), "it is as it was announced"
+    assert not correct_end(world.connection, campaign.id, campaign.run.token.run_id), "it is as it was announced"
     campaign.record(frozen, [success(frozen, 1)])
-    assert correct_end(world.connection, campaign.run.token)
-    assert not correct_end(world.connection, campaign.run.token), "once"
+    assert correct_end(world.connection, campaign.id, campaign.run.token.run_id)
+    assert not correct_end(world.connection, campaign.id, campaign.run.token.run_id), "once"
     assert_told_everywhere_the_same(campaign)
     event = unsent_notifications(world.connection, NOTIFIED_TYPES, "slack")[-1]
     assert (event.type, event.data["state"]) == ("campaign.corrected", end)
     text = message_of(event, language="ko").text
-    assert text.startswith("✏️ 지급 결과 정정(종료 뒤에 온 응답 반영)\n")
+    assert text.startswith("✏️ 지급 결과 정정(종료 뒤 확인된 결과 반영)\n")
     Corrected.model_validate(event.data)
 
 
@@ -294,8 +294,8 @@ def test_nothing_is_corrected_while_a_run_is_running(world: World) -> None:
     assert token is not None
     campaign.stopped().begun("RESUME")
     campaign.record(token, [success(token, 1)])
-    assert not correct_end(world.connection, first), "the end of the later run has all figures"
-    assert not correct_end(world.connection, campaign.run.token)
+    assert not correct_end(world.connection, campaign.id, first.run_id), "the end of the later run has all figures"
+    assert not correct_end(world.connection, campaign.id, campaign.run.token.run_id)
 
 
 def test_the_runs_add_up_to_the_payments_also_with_a_retry(world: World) -> None:
