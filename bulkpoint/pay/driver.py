@@ -323,8 +323,7 @@ class Driver:
             .option("partitionColumn", "seq")
             .option("lowerBound", wave.first_seq)
             .option("upperBound", wave.last_seq + 1)
-            # Never more ranges than numbers: Spark would warn with a page.
-            .option("numPartitions", min(readers(self._job.shares), wave.last_seq + 1 - wave.first_seq))
+            .option("numPartitions", readers(self._job.shares, wave.last_seq + 1 - wave.first_seq))
             .option("fetchsize", FETCH_ROWS)
             .option("sessionInitStatement", settle_transaction_statement())
             .load()

@@ -13,6 +13,7 @@ or refuses: it reports why, and Spark does not repeat it.
 import random
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -123,6 +124,12 @@ class Partition:
                 raise
             except RefusedError as error:
                 work.sink.halt_run(Halt.DATABASE_REFUSED, sentence(error))
+            except DatabaseAwayError:
+                raise
+            except Exception as error:
+                what = f"{type(error).__name__}: {first_line(error)}"
+                work.sink.halt_run(Halt.DEFECT, f"a partition broke: {what}; the executor's log has the rest")
+                raise
             finally:
                 self._give_up(work, rows)
             if lease.run_over or work.halted:
@@ -209,6 +216,7 @@ class Partition:
             case DefectError():
                 sink.halt_run(Halt.DEFECT, str(error))
             case _:
+                traceback.print_exception(error)
                 sink.halt_run(Halt.DEFECT, f"a {thread} broke: {type(error).__name__}: {first_line(error)}")
 
 

@@ -156,8 +156,8 @@ class LookUpRun:
                     lease.stop()
                     if not self._calls.under_way:  # else its lease expires after they have surely arrived
                         lease.release(self._connection)
-                if self._findings.trouble is not None:
-                    raise self._findings.trouble
+                if (trouble := self._findings.trouble or lease.trouble) is not None:
+                    raise trouble
 
     def ask_unanswered(self) -> None:
         """Ask again about payments that got no answer, all of them once before any of them twice."""

@@ -10,9 +10,12 @@ PARTITION_CONNECTIONS = 3
 READERS_MAX = 4
 
 
-def readers(shares: int) -> int:
-    """Into how many ranges, read over one connection each, a wave is divided."""
-    return min(shares, READERS_MAX)
+def readers(shares: int, rows: int) -> int:
+    """Into how many ranges, read over one connection each, a wave of `rows` numbers is divided.
+
+    Never more ranges than numbers: Spark would warn with a page.
+    """
+    return min(shares, READERS_MAX, rows)
 
 
 def connections_needed(shares: int, slots: int | None = None) -> int:

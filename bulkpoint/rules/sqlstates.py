@@ -78,6 +78,8 @@ RULINGS: dict[str, Ruling] = {
     "57P04": Ruling(_RECONNECT, Cause.DATABASE_MISSING),
     # The server's own disk or system calls fail: a failover helps.
     "58": Ruling(_RECONNECT, Cause.DATABASE_FAULTY),
+    # An internal error: a server that runs out of something, or a bug of it; results are kept until it is over.
+    "XX": Ruling(_RECONNECT, Cause.DATABASE_FAULTY),
     # Damaged data: nothing that we repeat makes it whole, and writing more may make it worse.
     "XX001": Ruling(_HALT, Cause.DATABASE_FAULTY),
     "XX002": Ruling(_HALT, Cause.DATABASE_FAULTY),

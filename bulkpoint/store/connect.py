@@ -67,7 +67,8 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     except psycopg.OperationalError as error:
         ruling = ruling_of_refusal(str(error))
         facts = {"database": where(conninfo), "why": first_line(error), "cause": ruling.cause}
-        away = DatabaseAwayError("DATABASE_UNREACHABLE", "check_database", **facts)
+        scarce = ruling.cause is Cause.TOO_MANY_CONNECTIONS
+        away = DatabaseAwayError("DATABASE_UNREACHABLE", "more_connections" if scarce else "check_database", **facts)
         away.ruling = ruling
         raise away from error
     except psycopg.ProgrammingError as error:

@@ -137,3 +137,35 @@ def test_results_that_nobody_lets_in_within_the_patience_end_the_recorder_with_t
         with refused("permission denied for table payment_attempt"):
             recorder.close()
     assert connection.execute("select state::text from payment where seq = 1").fetchone() == ("PROCESSING",)
+
+
+@pytest.mark.parametrize(
+    "sqlstate",
+    ["25006", "25P04", "40001", "40P01", "53100", "53200", "53400", "55P03", "57014", "57P01", "58030", "XX000"],
+)
+def test_an_error_that_passes_costs_no_result(
+    recorder: Recorder,
+    connection: Connection,
+    campaign: Campaign,
+    token: ShareToken,
+    sqlstate: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full disk, a deadlock, a time-out ...: raised by the server itself, until it is over."""
+    monkeypatch.setattr("bulkpoint.store.connect.ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr("bulkpoint.store.connect.WAIT_S", 0.05)
+    connection.execute(
+        "create function fail() returns trigger language plpgsql as"
+        f" $$begin raise exception 'of the test' using errcode = '{sqlstate}'; end$$".encode()
+    )
+    connection.execute("create trigger fail before insert on payment_attempt execute function fail()")
+    for seq in range(1, TARGETS + 1):
+        recorder.add(attempt(seq), failed(seq, token, "no"))
+    timer = threading.Timer(0.4, connection.execute, ("drop trigger fail on payment_attempt",))
+    timer.start()
+    recorder.flush()
+    timer.join()
+    recorder.close()
+    assert recorder.unwritable == []
+    assert connection.execute("select count(*) from payment_attempt").fetchone() == (TARGETS,)
+    campaign.assert_sums_hold()

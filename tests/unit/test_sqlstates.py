@@ -32,6 +32,7 @@ A, R, W, H, D = Decision.AGAIN, Decision.RECONNECT, Decision.WAIT, Decision.HALT
         ("57P03", R, Cause.DATABASE_SHUTTING_DOWN),
         ("57P05", R, Cause.DATABASE_WENT_AWAY),
         ("58030", R, Cause.DATABASE_FAULTY),
+        ("XX000", R, Cause.DATABASE_FAULTY),
         ("XX001", H, Cause.DATABASE_FAULTY),
         ("22003", D, Cause.DATABASE_REFUSES_STATEMENT),
         ("23514", D, Cause.DATABASE_REFUSES_STATEMENT),
@@ -99,5 +100,6 @@ def test_what_a_run_needs_is_counted_and_fewer_connections_mean_fewer_shares() -
     for shares in range(1, 30):
         assert shares_possible(connections_needed(shares)) == shares
         assert shares_possible(connections_needed(shares) - 1) == shares - 1
-        assert readers(shares) <= min(shares, 4)
+        assert readers(shares, 1_000_000) == min(shares, 4)
+        assert readers(shares, 3) <= 3, "three payments are read in three ranges at most"
     assert shares_possible(0) == 0
