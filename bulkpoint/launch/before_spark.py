@@ -2,6 +2,7 @@
 
 import sys
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.doctor import database, delivery, money
 from bulkpoint.doctor.questions import Question, ask_all, error_of_problems, problem
 from bulkpoint.errors import BulkpointError, UsageError
@@ -10,6 +11,9 @@ from bulkpoint.launch.spark_cluster import expected_shares
 from bulkpoint.rules.checks import Check, Verdict, ok
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, load_settings
+from bulkpoint.store.campaign import list_queue
+from bulkpoint.store.connect import connect, reachable
+from bulkpoint.store.version import refuse_other_version
 from bulkpoint.views.sentences import sentence
 
 
@@ -47,6 +51,20 @@ def check_before_spark(settings: Settings) -> None:
     error = error_of_problems(checks)
     if error is not None:
         raise error
+
+
+def may_pay(request: RunRequest, settings: Settings) -> bool:
+    """Whether a job of this request would pay anything, as far as a glance says: a scheduler's `next` mostly finds no
+    campaign, and then it does not matter what is out of reach. True where the database cannot say.
+    """
+    if request.campaign != "next" or settings.database_url is None:
+        return True
+    try:
+        with connect(settings.database_url) as connection, reachable(settings.database_url):
+            refuse_other_version(connection)
+            return any(waiting.due for waiting in list_queue(connection))
+    except BulkpointError:
+        return True  # the checks say why
 
 
 def _database(settings: Settings) -> list[Question]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bulkpoint import files
 from bulkpoint.errors import BulkpointError, ExitCode, UsageError
-from bulkpoint.launch.before_spark import check_before_spark
+from bulkpoint.launch.before_spark import check_before_spark, may_pay
 from bulkpoint.launch.command_line import read_request, usage
 from bulkpoint.launch.ends import end_of_job
 from bulkpoint.launch.jdbc_driver import cached_jar, ivy_folder
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         request = read_request(arguments)
         followed = request.followed
         settings = load_settings()
-        if not followed:  # else our command has done it
+        if not followed and may_pay(request, settings):  # a command that follows its job has done it
             check_before_spark(settings)
         command = submit_command(settings, ["--request", request.to_json()])
         environment = submit_environment(settings)

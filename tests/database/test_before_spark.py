@@ -179,6 +179,17 @@ def test_everything_that_is_wrong_is_said_at_once_by_every_way_to_a_run(
     assert not (tmp_path / "java-started").exists()
 
 
+def test_next_without_a_campaign_that_is_due_does_not_ask_for_what_is_out_of_reach(
+    installation: CommandLine, connection: Connection, tmp_path: Path
+) -> None:
+    away = {"BULKPOINT_MONEY_URL": f"http://127.0.0.1:{free_port()}"}
+    assert installation.submit("next", **away).returncode == 6
+    assert not (tmp_path / "java-started").exists()
+    connection.execute("update campaign set not_before = clock_timestamp() + interval '1 h'")
+    assert "connection refused" not in installation.submit("next", **away).stderr
+    assert (tmp_path / "java-started").exists(), "the job itself says that none is ready"
+
+
 def test_a_plain_port_that_is_spoken_to_with_https_is_said_in_words(installation: CommandLine) -> None:
     with listener(says(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         ended = installation("campaign", "start", "1", "--yes", BULKPOINT_MONEY_URL=f"https://127.0.0.1:{port}")
