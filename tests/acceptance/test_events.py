@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -14,9 +15,11 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from bulkpoint.embedded.kafka import KafkaBroker
 from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.outbox import write_event
 from tests.world.campaigns import World
 from tests.world.command_line import CommandLine
+from tests.world.logins import new_login
 from tests.world.money import Money
 from tests.world.slack import OK, slack_that_answers
 from tests.world.waiting import wait_for
@@ -215,6 +218,27 @@ def test_two_notifiers_and_a_slack_in_trouble_make_one_message_an_event(
     sent = Counter(json.loads(post["body"])["text"] for post in posts[2:])
     assert len(posts) == 5, "two refusals, three messages"
     assert sum(sent.values()) == 3
+
+
+def test_the_relays_login_publishes_and_notifies_with_its_group_role_alone(
+    teller: CommandLine, connection: Connection, database_url: str, world: World, tmp_path: Path
+) -> None:
+    make_roles(database_url)
+    end_a_run(world)
+    with new_login(connection, database_url) as login, slack_that_answers(OK) as (url, posts):
+        login.alter("nosuperuser")
+        login.grant("bulkpoint_relay")
+        passfile = tmp_path / "pgpass"
+        passfile.write_text(login.passfile_line)
+        passfile.chmod(0o600)
+        parts = urlsplit(database_url)
+        address = parts._replace(netloc=f"{login.name}@{parts.hostname}:{parts.port}").geturl()
+        teller.environment |= {"BULKPOINT_SLACK_BASE_URL": url, "BULKPOINT_DATABASE_URL": address}
+        teller.environment["PGPASSFILE"] = str(passfile)
+        for command in (["outbox", "relay"], ["outbox", "status"], ["notify"]):
+            teller.succeed(*command)
+    assert [event["type"] for event in topic(teller)] == ["campaign.started", "campaign.stopped"]
+    assert len(posts) == 1
 
 
 def test_without_kafka_the_notifier_reads_the_outbox_and_tells_what_no_event_does(
