@@ -217,7 +217,9 @@ class CurlTransport:
 
     def _prepare(self, request: HttpRequest) -> None:
         """Set everything that is sent: whatever the handle has sent before, none of it is left."""
-        curl, body = self._curl, body_of(request)
+        curl, body = self._curl, request.body
+        if body is None:
+            body = body_of(request)
         how = (request.method, body is not None)
         if how != self._how:
             self._how = ("", False)  # in case one of these raises
@@ -234,7 +236,7 @@ class CurlTransport:
             self._path = request.path
         headers = request.headers
         lines = header_lines(headers)
-        if not all(headers.values()):  # for libcurl, a header without a value is one that is not to be sent
+        if "" in headers.values():  # for libcurl, a header without a value is one that is not to be sent
             lines = [line if value else f"{name};" for line, (name, value) in zip(lines, headers.items(), strict=True)]
         if body is not None:
             curl.setopt(pycurl.POSTFIELDS, body)

@@ -11,7 +11,7 @@ import re
 # Of all lines before a body and after it. libcurl has the same bound.
 HEAD_BYTES_MAX = 300_000
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n\0]*)?\r?\n")
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
@@ -66,7 +66,7 @@ class StrictResponse(http.client.HTTPResponse):
     def _read_framing(self) -> None:
         """Where the body ends (RFC 9112, 6.3), and whether the connection may be used again."""
         coding = ", ".join(self.headers.get_all("transfer-encoding", [])).lower()
-        lengths = {length.strip() for length in self.headers.get_all("content-length", [])}
+        lengths = {length.strip(" \t") for length in self.headers.get_all("content-length", [])}
         bodiless = self.status in (204, 304) or self._method == "HEAD"  # type: ignore[attr-defined]
         if coding not in ("", "chunked"):
             raise http.client.HTTPException(f"an encoding that nobody asked for: {coding[:100]}")

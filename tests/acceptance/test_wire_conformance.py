@@ -5,6 +5,7 @@ was left of the first answer is never taken for the second.
 """
 
 import itertools
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -290,6 +291,38 @@ def answered(kind: str, row: Row) -> Seen:
             time.sleep(ARRIVES_S)
             second, third = client.send(), client.send()
         return Seen(first, (second, third), server.connections, len(server.requests), client.asked)
+
+
+PIECES = [b"\r\n", b"\0", b": ", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"Content-Length: 3\r\n"]
+
+
+def changed(answer: bytes, dice: random.Random) -> bytes:
+    """The answer with up to three things added, left out, doubled or overwritten."""
+    raw = bytearray(answer)
+    for _ in range(dice.randint(1, 3)):
+        at, length = dice.randrange(len(raw) + 1), dice.randint(1, 20)
+        match dice.randrange(4):
+            case 0:
+                raw[at:at] = dice.choice(
+                    [b"\r\n", b"\0", b": ", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"Content-Length: 3\r\n"]
+                )
+            case 1:
+                del raw[at : at + length]
+            case 2:
+                raw[at:at] = raw[at : at + length]
+            case 3:
+                raw[at : at + 1] = bytes([dice.randrange(256)])
+    return bytes(raw)
+
+
+def test_whatever_an_answer_looks_like_the_next_one_is_that_of_the_next_call(kind: str) -> None:
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    whole = [ok(), chunked(b"{", b"}"), b"HTTP/1.1 103 E\r\n\r\n" + ok(), chunked(b"{}", end=b"0\r\nX: 1\r\n\r\n")]
+    rows = [Row("", [changed(dice.choice(whole), dice)]) for _ in range(32)]
+    with ThreadPoolExecutor(len(rows)) as at_once:
+        for row, seen in zip(rows, at_once.map(lambda row: answered(kind, row), rows), strict=True):
+            assert seen.next == (SECOND, THIRD), f"seed {seed}: {row.answer}"
 
 
 # Requests
