@@ -16,6 +16,7 @@ from bulkpoint.cli.session import open_session, say
 from bulkpoint.errors import RefusedError
 
 if TYPE_CHECKING:
+    from bulkpoint.intake.settlement_file import SettlementForm
     from bulkpoint.store.reconcile import Difference, Kind
 
 
@@ -25,15 +26,39 @@ if TYPE_CHECKING:
     "--settlement",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The money API's list of credits: CSV (UTF-8) with member_id, amount, transaction_id, optionally campaign_id.",
+    help="The money API's list of credits: CSV (UTF-8) with member_id, amount, transaction_id, campaign_id.",
+)
+@click.option(
+    "--columns", metavar="OURS=THEIRS,...", help="Names of the file's columns: member_id=회원번호,amount=금액."
+)
+@click.option(
+    "--ignore-column", "ignored", multiple=True, metavar="C", help="It says nothing about credits; repeatable."
+)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    metavar="WORD=CLASS",
+    help="A word of its status column means credited, not_credited or reversed; repeatable.",
 )
 @json_option("One JSON object, with every difference.")
-def reconcile(*, campaign_id: int, settlement: Path | None) -> None:
+def reconcile(
+    *,
+    campaign_id: int,
+    settlement: Path | None,
+    columns: str | None,
+    ignored: tuple[str, ...],
+    statuses: tuple[str, ...],
+) -> None:
     """Settle a campaign's payments that may have been credited although no answer came (UNKNOWN).
 
     Without a file, each is looked up in the money API, within the limit. With --settlement, every payment is compared
-    with the money API's own list: a credit that we did not know makes its payment SUCCESS; other differences are only
-    reported.
+    with the money API's own list. A credit that we did not know makes its payment SUCCESS if its line says that it is
+    of this campaign (a column campaign_id, or idempotency_key) and no other payment has its transaction id. Everything
+    else is only reported: failed lines and reversals (also negative amounts) are never credits.
+
+    A column that is not known is refused, because it may say that a line is no credit: name it with --columns, or with
+    --ignore-column.
 
     Exit code 0: nothing is open and nothing differs; 3: the last line says how much; 6: the money API gave no usable
     answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. The output has full member ids.
@@ -42,14 +67,20 @@ def reconcile(*, campaign_id: int, settlement: Path | None) -> None:
     Examples:
       bulkpoint reconcile 3
       bulkpoint reconcile 3 --settlement money-2026-01-31.csv --json
+      bulkpoint reconcile 3 --settlement day.csv --status 지급=credited --status 취소=reversed
     """
+    from bulkpoint.errors import UsageError
+    from bulkpoint.intake.settlement_file import SettlementForm
     from bulkpoint.views.reconcile import DIFFERENCES_SHOWN, ComparedView, DifferenceView, LookedUpView
 
+    if settlement is None and (columns or ignored or statuses):
+        raise UsageError("OPTION_NEEDS_SETTLEMENT")
+    form = SettlementForm.of_options(columns, ignored, statuses)
     with Spool() as differences:
         if settlement is None:
             figures = _look_up(campaign_id, differences)
         else:
-            figures = _compare(campaign_id, settlement, differences)
+            figures = _compare(campaign_id, settlement, form, differences)
         first = islice(differences.lines(), DIFFERENCES_SHOWN)
         fields = {
             "campaign_id": campaign_id,
@@ -87,12 +118,18 @@ def _look_up(campaign_id: int, differences: "Spool") -> dict[str, int]:
     return asdict(found)
 
 
-def _compare(campaign_id: int, settlement: Path, differences: "Spool") -> dict[str, int]:
+def _compare(campaign_id: int, settlement: Path, form: "SettlementForm", differences: "Spool") -> dict[str, int]:
     from bulkpoint.reconcile.settlement import compare_with_settlement
 
     with open_session() as session:
         found = compare_with_settlement(
-            session.connection, campaign_id, settlement, actor=session.actor, say=say, report=differences.add
+            session.connection,
+            campaign_id,
+            settlement,
+            actor=session.actor,
+            form=form,
+            say=say,
+            report=differences.add,
         )
     return asdict(found)
 

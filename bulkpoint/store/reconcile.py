@@ -30,9 +30,11 @@ class Kind(StrEnum):
     OTHER_AMOUNT = "OTHER_AMOUNT"
     OTHER_CREDIT = "OTHER_CREDIT"  # our key has another member, amount or campaign at the money API
     SAME_TRANSACTION = "SAME_TRANSACTION"  # the transaction id is that of another payment; the row stays as it is
+    REVERSED = "REVERSED"  # taken back, by the list
     OTHER_TRANSACTION = "OTHER_TRANSACTION"  # SUCCESS in our record, under another id
     NOT_CREDITED = "NOT_CREDITED"  # SUCCESS in our record, unknown to the money API
     NOT_SUCCESS = "NOT_SUCCESS"  # credited, and was not SUCCESS in our record: it is now
+    UNPROVEN = "UNPROVEN"  # a credit of this member and amount, and nothing says that it is of this campaign
     LISTED_TWICE = "LISTED_TWICE"  # several lines with the same transaction id
     OPEN = "OPEN"  # may have been credited, and is not in the API's list
     TOO_EARLY = "TOO_EARLY"  # not found, but its last call is too recent for that to be proof
@@ -116,10 +118,21 @@ class Finding(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """How many payments and credits were compared."""
+    """How many payments and credits were compared, and lines of other classes with their points.
+
+    unproven_lines: that do not say of which campaign they are. not_credited: failed, or not yet; reversed: taken back;
+    elsewhere: credits of other campaigns, by our own record.
+    """
 
     payments: int
     credits: int
+    unproven_lines: int
+    not_credited_lines: int
+    not_credited_points: int
+    reversed_lines: int
+    reversed_points: int
+    elsewhere_lines: int
+    elsewhere_points: int
 
 
 class _LatestRun(NamedTuple):
@@ -145,6 +158,8 @@ class _DifferenceRow(NamedTuple):
     transaction_id: str | None
     credits: int
     line: int | None
+    their_campaign: int | None
+    their_member: str | None
 
 
 _LATEST_RUN = Query("run_to_reconcile", _LatestRun)
@@ -214,16 +229,16 @@ def apply_findings(
     return set(changed)
 
 
-def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, int, str]]) -> None:
-    """Stream (line, member_id, amount, transaction_id) into a table that exists until the caller's transaction ends.
+def load_settlement(connection: Connection, lines: Iterable[tuple[int, str, int, str | None, str, bool]]) -> None:
+    """Stream (line, member_id, amount, transaction_id, line_class, proven) into a table, for the caller's transaction.
 
     Raises RefusedError for what the database will not store.
     """
     connection.execute(sql("create_settlement"))
     try:
         with connection.cursor() as cursor, cursor.copy(sql("copy_settlement")) as copy:
-            for credit in credits:
-                copy.write_row(credit)
+            for line in lines:
+                copy.write_row(line)
     except psycopg.DataError as error:
         raise RefusedError("SETTLEMENT_REFUSED_BY_DATABASE", **refused_row(error)) from error
     connection.execute(sql("analyze_settlement"))
@@ -231,7 +246,8 @@ def load_settlement(connection: Connection, credits: Iterable[tuple[int, str, in
 
 def compare_settlement(connection: Connection, run: EndedRun) -> Compared:
     """Compare every payment with the loaded settlement; returns how many there were of both."""
-    connection.execute(sql("compare_settlement"), {"campaign_id": run.campaign_id})
+    for statement in ("find_other_payments", "sort_settlement", "compare_settlement"):
+        connection.execute(sql(statement), {"campaign_id": run.campaign_id})
     return _COMPARED.one(connection, campaign_id=run.campaign_id)
 
 
@@ -251,5 +267,12 @@ def list_differences(connection: Connection) -> Iterator[Difference]:
             if row.state is not None and row.our_amount is not None:
                 ours = Ours(row.state, row.failure_kind, row.our_amount, row.our_transaction_id)
             if row.amount is not None:
-                theirs = Theirs(None, row.member_id, int(row.amount), row.transaction_id, row.credits, row.line)
+                theirs = Theirs(
+                    row.their_campaign,
+                    row.their_member or row.member_id,
+                    int(row.amount),
+                    row.transaction_id,
+                    row.credits,
+                    row.line,
+                )
             yield Difference(Kind(row.kind), row.member_id, ours, theirs)

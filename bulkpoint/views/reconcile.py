@@ -115,7 +115,12 @@ class LookedUpView(_Reconciled):
 
 
 class ComparedView(_Reconciled):
-    """Our payments were compared with a settlement's credits; credited: found so, and SUCCESS now."""
+    """Our payments were compared with a settlement's credits; credited: found so, and SUCCESS now.
+
+    unknown: payments still in doubt. only_reported: the file does not say of which campaign its lines are, so nothing
+    was changed. not_credited: lines that say so (failed, or not yet); reversed: taken back; elsewhere: credits of other
+    campaigns, by our own record. Points are those of the lines.
+    """
 
     printed_by = ("reconcile",)
 
@@ -123,12 +128,28 @@ class ComparedView(_Reconciled):
     credits: int
     credited: int
     unknown: int
+    only_reported: bool
+    not_credited_lines: int
+    not_credited_points: int
+    reversed_lines: int
+    reversed_points: int
+    elsewhere_lines: int
+    elsewhere_points: int
 
     def figures(self) -> str:
         return (
             f"compared {self.payments:,} payments with {self.credits:,} credits, found credited {self.credited:,}"
             f" (now SUCCESS), still unknown {self.unknown:,}"
         )
+
+    def as_text(self, screen: Screen) -> Iterator[str]:
+        lines = list(super().as_text(screen))
+        for name in ("elsewhere", "not_credited", "reversed"):
+            count, points = getattr(self, f"{name}_lines"), getattr(self, f"{name}_points")
+            if count:
+                words = phrase("en", f"settlement_lines.{name}")
+                lines.insert(-1, f"{count:,} line{'' if count == 1 else 's'}, {points:,} points: {words}")
+        yield from lines
 
 
 def _ours(ours: OursView) -> str:

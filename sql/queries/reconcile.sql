@@ -87,29 +87,73 @@ locked as (
 select seq from changed
 
 -- name: create_settlement
--- The money API's own list of credits, until the transaction ends.
+-- The money API's own list, until the transaction ends. proven: the line says that it is of this campaign.
 create temporary table settlement (
     line           bigint not null,
     member_id      text collate "C" not null,
     amount         bigint not null,
-    transaction_id text not null
+    transaction_id text,
+    line_class     text not null check (line_class in ('credited', 'not_credited', 'reversed')),
+    proven         boolean not null
 ) on commit drop
 
 -- name: copy_settlement
-copy settlement (line, member_id, amount, transaction_id) from stdin
+copy settlement (line, member_id, amount, transaction_id, line_class, proven) from stdin
 
 -- name: analyze_settlement
 analyze settlement
 
+-- name: find_other_payments
+-- Transaction ids of the list that another payment has in our record than the one that a line names.
+create temporary table other_payment on commit drop as
+with other as (
+    select distinct m.transaction_id, m.campaign_id, m.seq
+    from settlement s
+    join money_transaction m using (transaction_id)
+    left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
+    where s.line_class = 'credited' and (m.campaign_id, m.seq) is distinct from (%(campaign_id)s::bigint, p.seq)
+)
+select o.transaction_id, o.campaign_id, o.seq, p.member_id, p.amount
+from other o left join payment p using (campaign_id, seq)
+
+-- name: sort_settlement
+-- The lines that say "credited", each with what is known against it. elsewhere: it is a credit of another campaign, by
+-- our own record, and nothing speaks against that. other_*: another payment, which has its transaction id. shared: one
+-- id cannot be two credits, and which of the lines is true, the list does not say.
+create temporary table listed on commit drop as
+select s.line, s.member_id, s.amount, s.transaction_id, s.proven,
+       o.campaign_id as other_campaign, o.member_id as other_member,
+       coalesce(o.campaign_id <> %(campaign_id)s and not s.proven
+                and (o.member_id, o.amount) = (s.member_id, s.amount), false) as elsewhere,
+       s.transaction_id in (
+           select transaction_id from settlement where line_class = 'credited'
+           group by transaction_id having count(distinct member_id) > 1) as shared,
+       s.member_id in (select member_id from settlement where line_class <> 'credited')
+       or s.transaction_id in (
+           select transaction_id from settlement
+           where line_class <> 'credited' and transaction_id is not null) as denied
+from settlement s
+left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
+left join other_payment o on o.transaction_id = s.transaction_id
+                             and (o.campaign_id, o.seq) is distinct from (%(campaign_id)s::bigint, p.seq)
+where s.line_class = 'credited'
+
 -- name: compare_settlement
 -- Compares every payment with the list; each difference is a row. Of several lines for a member, the one that agrees
--- with us is compared with the payment; that there are several is a difference of its own.
+-- with us is compared with the payment; that there are several is a difference of its own. A line counts as a credit of
+-- this campaign only if no other payment has its transaction id. It makes a payment SUCCESS only if it also says that
+-- it is of this campaign, and nothing in the list speaks against it.
 create temporary table difference on commit drop as
-with credit as (
+with ours as (
+    select * from listed l
+    where not elsewhere and other_campaign is null and (not shared or exists (
+        select from payment p
+        where p.campaign_id = %(campaign_id)s and p.member_id = l.member_id and p.transaction_id = l.transaction_id))
+), credit as (
     select distinct on (s.member_id)
-           s.member_id, s.line, s.amount, s.transaction_id,
+           s.member_id, s.line, s.amount, s.transaction_id, s.proven and not s.denied as proven,
            p.seq, p.state, p.failure_kind, p.amount as our_amount, p.transaction_id as our_transaction_id
-    from settlement s
+    from ours s
     left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
     order by s.member_id, (p.transaction_id = s.transaction_id) desc nulls last,
              (p.amount = s.amount) desc nulls last, s.line
@@ -117,39 +161,58 @@ with credit as (
     select member_id, count(*) as credits, sum(amount) as amount,
            left(string_agg(transaction_id, ' ' order by line), 500) as transaction_ids,
            case when count(distinct transaction_id) > 1 then 'PAID_TWICE' else 'LISTED_TWICE' end as kind
-    from settlement group by member_id having count(*) > 1
-), shared as (
-    -- One id cannot be two credits: which of the lines is true, the list does not say.
-    select transaction_id from settlement group by transaction_id having count(distinct member_id) > 1
+    from ours group by member_id having count(*) > 1
 )
 select m.kind, c.seq, c.member_id, c.state::text, c.failure_kind::text, c.our_amount, c.our_transaction_id,
-       m.amount, m.transaction_ids as transaction_id, m.credits, c.line
+       m.amount, m.transaction_ids as transaction_id, m.credits, c.line, null::bigint as their_campaign,
+       c.member_id as their_member
 from several m join credit c using (member_id)
 union all
 select d.kind, c.seq, c.member_id, c.state::text, c.failure_kind::text, c.our_amount, c.our_transaction_id,
-       c.amount, c.transaction_id, 1, c.line
+       c.amount, c.transaction_id, 1, c.line, null, c.member_id
 from credit c
 cross join lateral (
     select case when c.seq is null then 'NO_TARGET'
-                when c.transaction_id in (select transaction_id from shared)
-                     or exists (select from money_transaction m where m.transaction_id = c.transaction_id
-                                and (m.campaign_id, m.seq) <> (%(campaign_id)s, c.seq)) then 'SAME_TRANSACTION'
                 when c.amount <> c.our_amount then 'OTHER_AMOUNT'
-                when c.state <> 'SUCCESS' then 'NOT_SUCCESS'
+                when c.state <> 'SUCCESS' and c.proven then 'NOT_SUCCESS'
+                when c.state <> 'SUCCESS' then 'UNPROVEN'
                 when c.transaction_id <> c.our_transaction_id then 'OTHER_TRANSACTION' end as kind
 ) d
 where d.kind is not null
 union all
+select 'SAME_TRANSACTION', p.seq, l.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id,
+       l.amount, l.transaction_id, 1, l.line, l.other_campaign, coalesce(l.other_member, l.member_id)
+from listed l
+left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = l.member_id
+where l.shared and (l.proven or p.seq is not null) or not l.shared and not l.elsewhere and l.other_campaign is not null
+union all
+select 'REVERSED', p.seq, r.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id,
+       r.amount, r.transaction_id, 1, r.line, null, r.member_id
+from settlement r
+left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = r.member_id
+where r.line_class = 'reversed' and (r.proven or p.seq is not null)
+union all
 select case when p.state = 'SUCCESS' then 'NOT_CREDITED' else 'OPEN' end,
-       p.seq, p.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id, null, null, 0, null
+       p.seq, p.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id, null, null, 0, null, null,
+       null
 from payment p
 where p.campaign_id = %(campaign_id)s
   and (p.state in ('SUCCESS', 'PROCESSING') or p.maybe_credited or p.failure_kind = 'UNKNOWN')
-  and not exists (select from settlement s where s.member_id = p.member_id)
+  and not exists (select from ours s where s.member_id = p.member_id)
 
 -- name: count_compared
 select (select count(*) from payment where campaign_id = %(campaign_id)s) as payments,
-       (select count(*) from settlement) as credits
+       (select count(*) from listed where not elsewhere) as credits,
+       (select count(*) from settlement where not proven) as unproven_lines,
+       s.not_credited_lines, s.not_credited_points, s.reversed_lines, s.reversed_points, l.elsewhere_lines,
+       l.elsewhere_points
+from (select count(*) filter (where line_class = 'not_credited') as not_credited_lines,
+             coalesce(sum(amount) filter (where line_class = 'not_credited'), 0)::bigint as not_credited_points,
+             count(*) filter (where line_class = 'reversed') as reversed_lines,
+             coalesce(sum(amount) filter (where line_class = 'reversed'), 0)::bigint as reversed_points
+      from settlement) s,
+     (select count(*) filter (where elsewhere) as elsewhere_lines,
+             coalesce(sum(amount) filter (where elsewhere), 0)::bigint as elsewhere_points from listed) l
 
 -- name: list_repairs
 -- What the API credited correctly, and our record did not have.
@@ -157,5 +220,6 @@ select seq, transaction_id from difference where kind = 'NOT_SUCCESS' order by s
 
 -- name: list_differences
 -- In the given order of kinds.
-select kind, member_id, state, failure_kind, our_amount, our_transaction_id, amount, transaction_id, credits, line
-from difference order by array_position(%(kinds)s::text[], kind), member_id
+select kind, member_id, state, failure_kind, our_amount, our_transaction_id, amount, transaction_id, credits, line,
+       their_campaign, their_member
+from difference order by array_position(%(kinds)s::text[], kind), member_id, line

@@ -9,11 +9,13 @@ import pytest
 
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.intake.settlement_file import LineClass, SettlementForm
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.reconcile.findings import LookedUp
 from bulkpoint.reconcile.look_ups import look_up_in_doubt
 from bulkpoint.reconcile.settlement import Compared, compare_with_settlement
+from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import Attempt
@@ -181,12 +183,14 @@ def test_a_repeated_finding_changes_nothing(connection: Connection, run: EndedRu
 
 @pytest.fixture
 def settle(connection: Connection, run: EndedRun, tmp_path: Path) -> Callable[..., tuple[Compared, list[Difference]]]:
-    def settle(content: str | bytes, name: str = "money.csv") -> tuple[Compared, list[Difference]]:
+    def settle(
+        content: str | bytes, name: str = "money.csv", form: SettlementForm | None = None
+    ) -> tuple[Compared, list[Difference]]:
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         found: list[Difference] = []
         compared = compare_with_settlement(
-            connection, run.campaign_id, path, actor="bob", say=lambda _: None, report=found.append
+            connection, run.campaign_id, path, actor="bob", form=form, say=lambda _: None, report=found.append
         )
         return compared, found
 
@@ -197,12 +201,18 @@ Settle = Callable[..., tuple[Compared, list[Difference]]]
 AGREED = HEADER + "m-1,10,t-1\nm-2,20,t-2\n"
 
 
+def of_campaign(lines: str, campaign_id: int = 1) -> str:
+    """The same list, with a column that says of which campaign its lines are."""
+    header, *rows = lines.splitlines(keepends=True)
+    return f"campaign_id,{header}" + "".join(f"{campaign_id},{row}" for row in rows)
+
+
 def kinds(found: list[Difference]) -> list[tuple[str, str]]:
     return [(one.kind.value, one.member_id) for one in found]
 
 
 def test_a_list_that_agrees_leaves_only_what_is_open(connection: Connection, settle: Settle) -> None:
-    compared, found = settle(AGREED)
+    compared, found = settle(of_campaign(AGREED))
     assert compared == Compared(payments=8, credits=2, credited=0, unknown=4)
     assert kinds(found) == [("OPEN", f"m-{seq}") for seq in UNCERTAIN]
     assert row(connection, UNKNOWN)["failure_kind"] == "UNKNOWN"
@@ -211,7 +221,7 @@ def test_a_list_that_agrees_leaves_only_what_is_open(connection: Connection, set
 def test_a_credit_that_we_did_not_know_of_is_repaired_and_reported(
     connection: Connection, settle: Settle, campaign: Campaign
 ) -> None:
-    compared, found = settle(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9)))
+    compared, found = settle(of_campaign(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9))))
     assert compared == Compared(payments=8, credits=8, credited=6, unknown=0)
     assert kinds(found) == [("NOT_SUCCESS", f"m-{seq}") for seq in range(3, 9)]
     assert found[0].ours is not None
@@ -220,7 +230,7 @@ def test_a_credit_that_we_did_not_know_of_is_repaired_and_reported(
     assert (found[0].theirs.amount, found[0].theirs.transaction_id, found[0].theirs.line) == (30, "x-3", 4)
     assert [row(connection, seq)["transaction_id"] for seq in range(3, 9)] == [f"x-{seq}" for seq in range(3, 9)]
     campaign.assert_sums_hold()
-    assert settle(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9)))[1] == []
+    assert settle(of_campaign(AGREED + "".join(f"m-{seq},{10 * seq},x-{seq}\n" for seq in range(3, 9))))[1] == []
 
 
 @pytest.mark.parametrize(
@@ -239,20 +249,20 @@ def test_each_difference_is_reported_and_changes_nothing(
     connection: Connection, settle: Settle, lines: str, expected: list[tuple[str, str]]
 ) -> None:
     before = everything(connection)
-    _, found = settle(HEADER + lines)
+    _, found = settle(of_campaign(HEADER + lines))
     assert kinds(found) == expected + [("OPEN", f"m-{seq}") for seq in UNCERTAIN]
     assert everything(connection)[:-1] == before
 
 
 def test_another_amount_is_no_success(connection: Connection, settle: Settle) -> None:
-    compared, found = settle(AGREED + "m-4,41,x-4\n")
+    compared, found = settle(of_campaign(AGREED + "m-4,41,x-4\n"))
     assert compared.credited == 0
     assert kinds(found)[0] == ("OTHER_AMOUNT", "m-4")
     assert row(connection, UNKNOWN)["state"] == "FAILED"
 
 
 def test_a_member_paid_twice_shows_both_credits(connection: Connection, settle: Settle) -> None:
-    _, found = settle(AGREED + "m-4,40,x-4\nm-4,40,y-4\n")
+    _, found = settle(of_campaign(AGREED + "m-4,40,x-4\nm-4,40,y-4\n"))
     assert kinds(found)[:2] == [("PAID_TWICE", "m-4"), ("NOT_SUCCESS", "m-4")]
     theirs = found[0].theirs
     assert theirs is not None
@@ -260,17 +270,107 @@ def test_a_member_paid_twice_shows_both_credits(connection: Connection, settle: 
     assert row(connection, UNKNOWN)["transaction_id"] == "x-4"
 
 
-def test_lines_of_other_campaigns_are_left_out_and_other_columns_too(settle: Settle) -> None:
+def test_lines_of_other_campaigns_are_left_out_and_columns_that_say_nothing_too(settle: Settle) -> None:
     compared, found = settle(
         "\ufefftransaction_id,campaign_id,note,amount,member_id\r\n"
-        't-1,1,"a, b",10,m-1\r\nt-2,1,,20,m-2\r\n\r\nq,77,,not looked at,m-1\r\n'
+        't-1,1,"a, b",10,m-1\r\nt-2,1,,20,m-2\r\n\r\nq,77,,not looked at,m-1\r\n',
+        form=SettlementForm(ignored=frozenset({"note"})),
     )
     assert compared.credits == 2
     assert kinds(found) == [("OPEN", f"m-{seq}") for seq in UNCERTAIN]
 
 
+def test_a_transaction_of_another_campaign_is_never_a_credit_of_this_one(
+    connection: Connection, settle: Settle, world: World
+) -> None:
+    other = world.campaign([("m-3", 30, "other")], name="other").begun().paid(1, transaction="tx-").ended("COMPLETED")
+    compared, found = settle(AGREED + "m-3,30,tx-1\n")
+    assert (compared.credits, compared.elsewhere_lines, compared.elsewhere_points) == (2, 1, 30)
+    assert kinds(found) == [("OPEN", f"m-{seq}") for seq in UNCERTAIN], "our own record explains the line"
+    _, found = settle(of_campaign(AGREED + "m-3,30,tx-1\n"))
+    assert kinds(found)[0] == ("SAME_TRANSACTION", "m-3"), "the file says that it is ours, our record that it is not"
+    assert found[0].theirs is not None
+    assert found[0].theirs.campaign_id == other.id
+    _, found = settle(AGREED + "m-4,40,tx-1\n")
+    assert kinds(found)[0] == ("SAME_TRANSACTION", "m-4"), "the other payment has another member"
+    assert [row(connection, seq)["state"] for seq in (REJECTED, UNKNOWN)] == ["FAILED", "FAILED"]
+
+
+def test_without_a_campaign_a_list_only_reports(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(AGREED + "m-3,30,x-3\nm-4,40,x-4\n")
+    assert (compared.credited, compared.only_reported, compared.unknown) == (0, True, 4)
+    assert kinds(found)[:2] == [("UNPROVEN", "m-3"), ("UNPROVEN", "m-4")]
+    assert row(connection, UNKNOWN)["state"] == "FAILED"
+
+
+def test_our_key_proves_a_line_and_lines_of_other_keys_are_left_out(
+    connection: Connection, settle: Settle, run: EndedRun
+) -> None:
+    first, second, unknown = (str(idempotency_key(run.key_namespace, f"m-{seq}")) for seq in (1, 2, UNKNOWN))
+    lines = f"{first},m-1,10,t-1\n{second.upper()},m-2,20,t-2\n{unknown},m-4,40,x-4\n{uuid4()},m-8,80,x-8\n"
+    compared, found = settle(f"idempotency_key,{HEADER}{lines}")
+    assert (compared.credits, compared.credited, compared.only_reported) == (3, 1, False)
+    assert kinds(found)[0] == ("NOT_SUCCESS", "m-4")
+    assert row(connection, UNKNOWN_TOO)["state"] == "FAILED"
+
+
+@pytest.mark.parametrize("status", ["FAILED", "returned", "Reversed", "PENDING", "취소"])
+def test_a_line_that_is_no_credit_makes_nothing_success(connection: Connection, settle: Settle, status: str) -> None:
+    lines = f"campaign_id,status,{HEADER}1,paid,m-1,10,t-1\n1,PAID,m-2,20,t-2\n1,{status},m-4,40,x-4\n"
+    form = SettlementForm(statuses={"취소": LineClass.REVERSED})
+    compared, found = settle(lines, form=form)
+    assert (compared.credits, compared.credited) == (2, 0)
+    assert compared.not_credited_points + compared.reversed_points == 40
+    assert ("OPEN", "m-4") in kinds(found)
+    assert row(connection, UNKNOWN)["failure_kind"] == "UNKNOWN"
+
+
+def test_a_negative_amount_is_a_reversal_and_its_credit_is_not_taken(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(of_campaign(AGREED + "m-4,40,x-4\nm-4,-40,x-5\nm-1,-10,x-6\n"))
+    assert (compared.credited, compared.reversed_lines, compared.reversed_points) == (0, 2, 50)
+    assert kinds(found)[:3] == [("REVERSED", "m-1"), ("REVERSED", "m-4"), ("UNPROVEN", "m-4")]
+    assert row(connection, UNKNOWN)["state"] == "FAILED"
+    assert row(connection, 1)["state"] == "SUCCESS", "people decide what a reversal means"
+
+
+def test_one_transaction_for_several_members_is_a_credit_of_none(connection: Connection, settle: Settle) -> None:
+    compared, found = settle(of_campaign(AGREED + "m-4,40,x-4\nm-8,80,x-4\nm-3,30,t-1\n"))
+    assert compared.credited == 0
+    for member in ("m-4", "m-8", "m-3"):  # t-1 is m-1's, in the list and in our record
+        assert ("SAME_TRANSACTION", member) in kinds(found)
+    assert ("NOT_CREDITED", "m-1") not in kinds(found)
+    assert row(connection, REJECTED)["state"] == "FAILED"
+
+
+def test_columns_have_the_files_own_names(settle: Settle) -> None:
+    form = SettlementForm.of_options(
+        "member_id=회원번호,amount=금액,transaction_id=거래번호,status=상태,campaign_id=이벤트",
+        ["비고"],
+        ["지급=credited", "취소=reversed"],
+    )
+    text = "회원번호,금액,거래번호,상태,이벤트,비고\nm-1,10,t-1,지급,1,\nm-2,20,t-2,지급,1,\nm-4,40,x-4,취소,1,-\n"
+    compared, _ = settle(text, form=form)
+    assert (compared.credits, compared.reversed_lines) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "statuses"),
+    [
+        ("x=y", []),
+        ("member_id", []),
+        ("member_id=", []),
+        (None, ["지급"]),
+        (None, ["지급=paid"]),
+        (None, ["=credited"]),
+    ],
+)
+def test_a_mapping_that_says_nothing_is_wrong_usage(columns: str | None, statuses: list[str]) -> None:
+    with pytest.raises(UsageError):
+        SettlementForm.of_options(columns, [], statuses)
+
+
 def test_the_audit_row_has_the_figures(connection: Connection, settle: Settle) -> None:
-    settle(AGREED + "m-4,40,x-4\n")
+    settle(of_campaign(AGREED + "m-4,40,x-4\n"))
     action = connection.execute(
         "select action, actor, campaign_id, run_no, detail from audit_event order by audit_no desc"
     )
@@ -278,6 +378,8 @@ def test_the_audit_row_has_the_figures(connection: Connection, settle: Settle) -
         "reconcile", "bob", 1, 1,
         {
             "by": "settlement", "file": "money.csv", "payments": 8, "credits": 3, "credited": 1, "unknown": 3,
+            "only_reported": False, "not_credited_lines": 0, "not_credited_points": 0, "reversed_lines": 0,
+            "reversed_points": 0, "elsewhere_lines": 0, "elsewhere_points": 0,
             "differences": {"NOT_SUCCESS": 1, "OPEN": 3},
         },
     )  # fmt: skip
@@ -307,7 +409,14 @@ def test_the_figures_that_a_settlement_changes_are_announced_again_by_its_actor(
         ("member_id,amount\nm-1,10\n", "row 1: the column 'transaction_id' is missing"),
         ("member_id,amount,transaction_id,amount\n", "row 1: the column 'amount' is there twice"),
         (HEADER + "m-1,0,t-1\n", "row 2: amount is '0': it must be 1 to"),
-        (HEADER + "m-1,-5,t-1\n", "row 2: amount is '-5': it has a sign"),
+        (HEADER + "m-1,+5,t-1\n", "row 2: amount is '+5': it has a sign"),
+        (HEADER + "m-1,--5,t-1\n", "row 2: amount is '-5': it has a sign"),
+        (HEADER + "m-1,10,null\n", "row 2: transaction_id is 'null'"),
+        ("지급상태," + HEADER + "ok,m-1,10,t-1\n", "row 1: the column '지급상태' is not known"),
+        ("," + HEADER + "ok,m-1,10,t-1\n", 'row 1: the column "" is not known'),
+        ("status," + HEADER + "OK,m-1,10,t-1\n", "row 2: status is 'OK': say what it means with --status"),
+        ("status," + HEADER + ",m-1,10,t-1\n", "row 2: status is empty"),
+        ("campaign_id,idempotency_key," + HEADER + "1,k,m-1,10,t-1\n", "row 2: idempotency_key is 'k'"),
         (HEADER + "m-1,1.5,t-1\n", "row 2: amount is '1.5': points are whole"),
         (HEADER + "m-1,,t-1\n", "row 2: amount is empty"),
         (HEADER + "m-1,10,t-1\n,20,t-2\n", "row 3: member_id is empty"),
@@ -338,7 +447,7 @@ def test_a_bad_file_is_refused_and_nothing_is_changed(
 def test_an_error_after_good_lines_repairs_nothing(connection: Connection, settle: Settle) -> None:
     before = everything(connection)
     with refused("row 5: amount is 'x'"):
-        settle(AGREED + "m-4,40,x-4\nm-5,x,x-5\n")
+        settle(of_campaign(AGREED + "m-4,40,x-4\nm-5,x,x-5\n"))
     assert everything(connection) == before
 
 

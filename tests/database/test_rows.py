@@ -52,7 +52,8 @@ def database(database_url_of_module: str) -> Iterator[Connection]:
     """With the tables that live as long as a transaction; statements are only prepared in it."""
     with connect(database_url_of_module) as connection, connection.transaction(force_rollback=True):
         connection.execute(sql("create_settlement"))
-        connection.execute(sql("compare_settlement"), {"campaign_id": 1})
+        for statement in ("find_other_payments", "sort_settlement", "compare_settlement"):
+            connection.execute(sql(statement), {"campaign_id": 1})
         yield connection
 
 
