@@ -388,7 +388,7 @@ def test_the_audit_row_has_the_figures(connection: Connection, settle: Settle) -
 def test_the_figures_that_a_settlement_changes_are_announced_again_by_its_actor(
     connection: Connection, settle: Settle
 ) -> None:
-    settle(AGREED + "m-4,40,x-4\n")
+    settle(of_campaign(AGREED + "m-4,40,x-4\n"))
     event = connection.execute(
         "select actor, (data->>'success')::int, (data->>'unknown')::int from outbox_event"
         " where type = 'campaign.corrected'"
@@ -397,7 +397,7 @@ def test_the_figures_that_a_settlement_changes_are_announced_again_by_its_actor(
     assert counts is not None
     assert event == [("bob", *counts)]
     assert connection.execute("select actor from audit_event where action = 'correct'").fetchall() == [("bob",)]
-    settle(AGREED + "m-4,40,x-4\n")
+    settle(of_campaign(AGREED + "m-4,40,x-4\n"))
     again = connection.execute("select count(*) from outbox_event where type = 'campaign.corrected'").fetchone()
     assert again == (1,), "nothing changed the second time"
 
