@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from rich.cells import cell_len, set_cell_size
-
 from bulkpoint.views.languages import phrase
 
 _CUT = "..."
@@ -52,6 +50,8 @@ def utc_time(moment: datetime | None) -> str | None:
 
 def aligned(rows: Sequence[tuple[str, ...]], *, left: tuple[str, ...]) -> list[str]:
     """Columns under their heads, figures to the right; states end in two Korean characters or none, so count cells."""
+    from rich.cells import cell_len  # here: executors make sentences, and do not have rich
+
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -65,4 +65,6 @@ def aligned(rows: Sequence[tuple[str, ...]], *, left: tuple[str, ...]) -> list[s
 
 def cut(text: str, room: int) -> str:
     """What of a text fits into `room` cells of a terminal, with `...` where that is not all."""
+    from rich.cells import cell_len, set_cell_size
+
     return text if cell_len(text) <= room else set_cell_size(text, room - len(_CUT)).rstrip() + _CUT
