@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.progress import RunSummary
 
 # What both say; the event has the whole summary.
@@ -19,8 +20,12 @@ AUDITED_OF_AN_END = (
 
 
 def figures_of_end(summary: RunSummary) -> dict[str, Any]:
-    """The summary without what the event's envelope has: campaign, number and state. Times in ISO format."""
+    """The summary without what the event's envelope has: campaign, number and state. Times in ISO format.
+
+    The reason names no member: events go to others, and an audit row is for ever.
+    """
     figures = asdict(summary)
+    figures["reason"] = None if summary.reason is None else without_members(summary.reason)
     for name in ("campaign_id", "run_no", "state"):
         del figures[name]
     for name in ("started_at", "finished_at"):

@@ -34,6 +34,7 @@ from bulkpoint.store.run import (
     renew_driver,
     reopen_failed,
     reset_tries,
+    was_halted,
 )
 from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 
@@ -246,8 +247,8 @@ def _publish_quarters(connection: Connection, summary: RunSummary, *, actor: str
 def end_run(connection: Connection, run: Run, state: RunState, reason: str | None = None) -> RunSummary | None:
     """End a run by its own driver, COMPLETED or FAILED; None if it has ended, or another driver has it by now.
 
-    A run that a person has stopped ends STOPPED instead. Raises DefectError for COMPLETED while a row is open, counted
-    in this transaction; nothing is changed then.
+    A run that a person has stopped ends STOPPED instead, and a run that was halted FAILED. Raises DefectError for
+    COMPLETED while a row is open, counted in this transaction; nothing is changed then.
     """
     campaign_id = run.token.campaign_id
     try:
@@ -256,6 +257,8 @@ def end_run(connection: Connection, run: Run, state: RunState, reason: str | Non
             ending = how_it_ends(connection, campaign_id)
             if ending is not None and ending.run_id == run.token.run_id and ending.stop_actor is not None:
                 return end_stopped(connection, campaign_id, ending, holder=run.holder)
+            if was_halted(connection, run.token.run_id):  # also since the driver looked last
+                state = RunState.FAILED
             command = Command.COMPLETE if state == RunState.COMPLETED else Command.FAIL
             with transition(connection, campaign_id, command, actor=run.actor) as (_, change):
                 summary = _close(connection, campaign_id, run.token.run_id, state, reason, holder=run.holder)

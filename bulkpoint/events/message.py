@@ -9,6 +9,7 @@ from typing import Any
 
 from bulkpoint.events.envelope import CORRECTED, summary_of
 from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.text import escaped_for_slack, one_line
@@ -108,7 +109,7 @@ def _shown(lines: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
 def _reason(summary: RunSummary, line: str) -> list[str]:
     if summary.state == RunState.COMPLETED or not summary.reason:
         return []
-    return [line.format(reason=_one_line(summary.reason))]
+    return [line.format(reason=_one_line(without_members(summary.reason)))]
 
 
 def _timing(summary: RunSummary, language: str) -> list[str]:

@@ -35,7 +35,7 @@ from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.retry import RetryPolicy
 from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, first_line
-from bulkpoint.store.payment import Change, Conflict, owner_of_transaction
+from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
 from bulkpoint.views.sentences import sentence
@@ -194,8 +194,6 @@ class Partition:
                 self._halt_where_a_thread_ended(error, "recorder", sink)
             for seq in work.in_hand.seqs:
                 sink.halt_run(Halt.DEFECT, f"payment {seq} was claimed, and nothing became of it")
-            for conflict in recorder.conflicts[:1]:
-                sink.halt_run(*self._link.ask(partial(why_refused, conflict=conflict)))
             for seq, why in recorder.unwritable[:1]:
                 sink.halt_run(Halt.DEFECT, f"the result of payment {seq} cannot be written ({why})")
             if sink.halt is not None:
@@ -220,16 +218,6 @@ class Partition:
                 sink.halt_run(Halt.DEFECT, f"a {thread} broke: {type(error).__name__}: {first_line(error)}")
 
 
-def why_refused(connection: Connection, *, conflict: Conflict) -> tuple[Halt, str]:
-    """The halt for a credit that the database refused, and its reason."""
-    seq, transaction_id, is_second = conflict
-    if is_second:
-        return Halt.NOT_DEDUPLICATED, f"money gave payment {seq} a second transaction id ({transaction_id})"
-    owner = owner_of_transaction(connection, transaction_id)
-    of = "another payment" if owner is None else f"payment {owner.seq} of campaign {owner.campaign_id}"
-    return Halt.SAME_TRANSACTION, f"money gave payment {seq} the transaction id of {of} ({transaction_id})"
-
-
 class LeaseWork:
     """The work under one lease of one share."""
 
@@ -251,7 +239,7 @@ class LeaseWork:
         """Whether nothing more may be sent, under any lease."""
         recorder = self._recorder
         prevented = recorder.trouble or recorder.refused
-        return self.sink.halt is not None or bool(recorder.conflicts) or prevented is not None
+        return self.sink.halt is not None or recorder.halt is not None or prevented is not None
 
     @property
     def sent(self) -> int:

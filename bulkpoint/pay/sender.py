@@ -16,6 +16,7 @@ from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import Halt, Verdict
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
+from bulkpoint.rules.member_names import named
 from bulkpoint.rules.retry import RetryPolicy, decide, decide_look_up, is_a_try
 from bulkpoint.store.payment import Change
 
@@ -80,8 +81,10 @@ class PaymentSink:
         payment.tries = decision.tries
         payment.maybe_credited = decision.maybe_credited
         payment.failure_code = decision.failure_code
+        halt = None
         if decision.halt is not None:
-            self.halt_run(decision.halt, verdict.message or verdict.code or verdict.outcome.value)
+            halt = (decision.halt, _reason_to_halt(call, verdict))
+            self.halt_run(*halt)
         comes_again = decision.wait_s is not None and decision.state is PaymentState.PENDING
         change = Change(
             seq=payment.seq,
@@ -95,12 +98,20 @@ class PaymentSink:
             failure_kind=decision.failure_kind,
             failure_code=decision.failure_code,
             failure_message=decision.failure_message,
+            halt=halt,
         )
         self._recorder.add(call.attempt, change)
         if decision.wait_s is not None and comes_again:
             in_hand.again.append((call.answered_at + decision.wait_s, payment))
         else:
             in_hand.seqs.discard(payment.seq)
+
+
+def _reason_to_halt(call: Call[Payment], verdict: Verdict) -> str:
+    """What the money API said, and of which payment."""
+    said = verdict.message or verdict.code or verdict.outcome.value
+    order, payment = call.order, call.payment
+    return f"{said} (payment {payment.seq} of campaign {order.campaign_id}, member {named(payment.member_id)})"
 
 
 class Sender(threading.Thread):

@@ -49,6 +49,7 @@ class Change(NamedTuple):
     """A payment's new values; applied only under the claim's token, a SUCCESS always.
 
     not_credited: the money API itself said so, which ends maybe_credited. last_sent_at: of a POST, None if none left.
+    halt: the run's, and its reason; the recorder commits it with this change.
     """
 
     seq: int
@@ -64,6 +65,7 @@ class Change(NamedTuple):
     failure_kind: str | None = None
     failure_code: str | None = None
     failure_message: str | None = None
+    halt: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ _OPEN_TOO_OLD = Query("count_open_too_old", int)
 _END = Query("end_run", int)
 _END_WITHOUT_DRIVER = Query("end_run_without_driver", int)
 _OPEN_ROWS_EXIST = Query("open_rows_exist", bool)
+_WAS_HALTED = Query("halt_until_commit", bool)
 _RENEW = Query("renew_driver", RunStanding)
 _ASK_STOP = Query("ask_stop", int)
 _ENDING = Query("how_it_ends", RunEnding)
@@ -209,6 +210,11 @@ def close_gates(connection: Connection, token: RunToken, reason: str) -> None:
 def keep_done_before(connection: Connection, run_id: int, *, reopened: int) -> None:
     """Keep how many payments had ended when the run began; `reopened` FAILED ones were opened again for it."""
     connection.execute(sql("keep_done_before"), {"run_id": run_id, "reopened": reopened})
+
+
+def was_halted(connection: Connection, run_id: int) -> bool:
+    """Whether the run was halted for a reason of its payments; no halt is written until the transaction has ended."""
+    return _WAS_HALTED.one(connection, run_id=run_id)
 
 
 def run_of_holder(connection: Connection, holder: UUID) -> int | None:

@@ -62,9 +62,14 @@ returning state::text, halt, stop_asked_at is not null as stopping
 
 -- name: halt_run
 -- A partition met trouble that concerns the whole run. The first reason stays; it replaces the reason why the run was
--- started.
-update campaign_run set halt = %(halt)s, reason = %(reason)s
-where run_id = %(run_id)s and state = 'RUNNING' and halt is null
+-- started, and comes after that for which the driver gives the run up.
+update campaign_run set halt = %(halt)s,
+    reason = case when halt = 'GIVEN_UP' then concat_ws('; ', reason, %(reason)s::text) else %(reason)s end
+where run_id = %(run_id)s and state = 'RUNNING' and (halt is null or halt = 'GIVEN_UP')
+
+-- name: halt_until_commit
+-- Whether the run was halted. A halt that comes now waits until this transaction has ended.
+select coalesce(halt <> 'GIVEN_UP', false) from campaign_run where run_id = %(run_id)s for no key update
 
 -- name: note_waiting
 -- What the run waits for, as its driver sees it; null while payments are paid.
@@ -123,9 +128,12 @@ returning run_no
 
 -- name: end_run
 -- RUNNING -> a final state, by its own driver or a person (stop), never twice. The reason of its start is not kept as
--- the reason of its end.
+-- the reason of its end; that of a halt is, beside any other.
 update campaign_run set state = %(state)s::run_state, finished_at = clock_timestamp(),
-    reason = coalesce(%(reason)s, case when halt is not null or %(state)s::run_state = 'COMPLETED' then reason end)
+    reason = case when halt <> 'GIVEN_UP' and starts_with(reason, %(reason)s) then reason
+                  when halt <> 'GIVEN_UP' then concat_ws('; ', %(reason)s::text, reason)
+                  else coalesce(%(reason)s, case when halt is not null or %(state)s::run_state = 'COMPLETED'
+                                                 then reason end) end
 where run_id = %(run_id)s and state = 'RUNNING'
   and (%(holder)s::uuid is null or driver_holder = %(holder)s and driver_until > clock_timestamp())
 returning run_no

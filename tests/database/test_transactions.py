@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkpoint.pay.partition import why_refused
+from bulkpoint.pay.recorder import why_refused
 from bulkpoint.rules.answers import Halt
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import Change, Conflict, owner_of_transaction
@@ -47,7 +47,7 @@ def test_the_second_payment_with_an_id_is_perhaps_credited_and_named(
     assert campaign.record(token, [credit(1, token)]) == [Conflict(1, SAME, is_second=False)]
     assert payments(connection, campaign) == {1: IN_DOUBT, 2: PAID}
     campaign.assert_sums_hold()
-    halt, reason = why_refused(connection, conflict=Conflict(1, SAME, is_second=False))
+    halt, reason = why_refused(connection, Conflict(1, SAME, is_second=False))
     assert halt is Halt.SAME_TRANSACTION
     assert f"payment 2 of campaign {campaign.id}" in reason
 
@@ -102,7 +102,7 @@ def test_a_second_id_of_a_paid_payment_is_its_own_and_halts(connection: Connecti
     campaign.claim(token, [1, 2])
     campaign.record(token, [credit(1, token)])
     assert campaign.record(token, [credit(1, token, "tx-second")]) == [Conflict(1, "tx-second", is_second=True)]
-    assert why_refused(connection, conflict=Conflict(1, "tx-second", is_second=True))[0] is Halt.NOT_DEDUPLICATED
+    assert why_refused(connection, Conflict(1, "tx-second", is_second=True))[0] is Halt.NOT_DEDUPLICATED
     # Neither of the two ids can be another payment's.
     assert campaign.record(token, [credit(2, token, "tx-second")]) == [Conflict(2, "tx-second", is_second=False)]
     assert payments(connection, campaign) == {1: PAID, 2: IN_DOUBT}
