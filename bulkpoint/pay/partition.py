@@ -239,7 +239,7 @@ class LeaseWork:
         """Whether nothing more may be sent, under any lease."""
         recorder = self._recorder
         prevented = recorder.trouble or recorder.refused
-        return self.sink.halt is not None or recorder.halt is not None or prevented is not None
+        return self.sink.halt is not None or recorder.halted or prevented is not None
 
     @property
     def sent(self) -> int:

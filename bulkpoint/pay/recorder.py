@@ -6,18 +6,15 @@ from collections import deque
 from collections.abc import Sequence
 
 from bulkpoint.errors import RefusedError
-from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.connect import PATIENCE_S, Connection, Link
 from bulkpoint.store.payment import (
     Attempt,
     Change,
-    Conflict,
+    HaltReasons,
     UnwritableError,
-    owner_of_transaction,
     record_results,
 )
-from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import RunToken
 
 FLUSH_EVERY_S = 0.25
@@ -27,6 +24,12 @@ ANSWER_S_MAX = 10.0
 # A refusal ends when a person changes it, so it is enough to look this often.
 REFUSED_AGAIN_S = 1.0
 
+# The halts that only the database can know of; the reason of others comes with their result.
+REASONS = HaltReasons(
+    second_id="money gave payment %1$s a second transaction id (%2$s)",
+    same_id="money gave payment %1$s the transaction id of another payment (%2$s; number %3$s of campaign %4$s)",
+)
+
 Result = tuple[Attempt | None, Change]
 
 
@@ -34,8 +37,8 @@ class Recorder:
     """Takes results from sender threads (`add`) and writes them from a thread of its own.
 
     While the database is away nothing is sent, so the queue is bounded by the calls in flight. When it stays away the
-    worker gives up, and another takes over its rows (orphans) as possibly credited. `halt`: why the run must not go on,
-    and its reason, committed with the results that say so; `unwritable`: those whose result the database refuses, and
+    worker gives up, and another takes over its rows (orphans) as possibly credited. `halted`: the run was halted
+    with the results that demand it; `unwritable`: those whose result the database refuses, and
     why. `refused`: only a person can let results into the database again; nothing more may be sent then, `flush` raises
     it, and `close` waits until they are written or the patience has passed. `trouble`: nothing helps any more; both
     raise it.
@@ -44,7 +47,7 @@ class Recorder:
     def __init__(self, conninfo: str, name: str, run: RunToken) -> None:
         self._link = Link(conninfo, name=name, answer_s_max=ANSWER_S_MAX)
         self._run = run
-        self.halt: tuple[str, str] | None = None
+        self.halted = False
         self.unwritable: list[tuple[int, str]] = []
         self._waiting: deque[Result] = deque()
         self._writing = threading.Lock()
@@ -143,27 +146,12 @@ class Recorder:
                 self.unwritable.append((batch[0][1].seq, str(error)))
 
     def _record(self, connection: Connection, batch: list[Result]) -> None:
-        # Repeated where the reply to the commit was lost: a second record changes nothing. A halt commits with the
-        # result that demands it: a driver that sees the payment ended sees the halt, too.
-        with connection.transaction():
-            halts = [change.halt for _, change in batch if change.halt is not None]
-            for share, attempts, changes in by_share(batch):
-                for conflict in record_results(connection, self._run, share, attempts, changes):
-                    halts.append(why_refused(connection, conflict))
-            if halts:
-                halt_run(connection, self._run, *halts[0])
-        if halts:
-            self.halt = self.halt or halts[0]
-
-
-def why_refused(connection: Connection, conflict: Conflict) -> tuple[str, str]:
-    """The halt for a credit that the database refused, and its reason."""
-    seq, transaction_id, is_second = conflict
-    if is_second:
-        return Halt.NOT_DEDUPLICATED, f"money gave payment {seq} a second transaction id ({transaction_id})"
-    owner = owner_of_transaction(connection, transaction_id)
-    of = "another payment" if owner is None else f"payment {owner.seq} of campaign {owner.campaign_id}"
-    return Halt.SAME_TRANSACTION, f"money gave payment {seq} the transaction id of {of} ({transaction_id})"
+        # Repeated where the reply to the commit was lost: a second record changes nothing.
+        halt = next((change.halt for _, change in batch if change.halt is not None), None)
+        reasons = REASONS._replace(halt=halt)
+        for share, attempts, changes in by_share(batch):
+            conflicts = record_results(connection, self._run, share, attempts, changes, reasons=reasons)
+            self.halted = self.halted or halt is not None or bool(conflicts)
 
 
 def without_texts(result: Result) -> Result:

@@ -86,6 +86,19 @@ class Conflict(NamedTuple):
     is_second: bool
 
 
+class HaltReasons(NamedTuple):
+    """Why a result halts its run. halt: of one of the results, with its reason; None: none of them does.
+
+    second_id, same_id: the reasons of the two kinds of Conflict, as templates of PostgreSQL's format(): %1$s the
+    payment's number, %2$s its transaction id; of same_id also %3$s and %4$s, the number and campaign of the payment
+    that has the id, which are empty where it is one of the same batch.
+    """
+
+    second_id: str
+    same_id: str
+    halt: tuple[str, str] | None = None
+
+
 class PaymentNumber(NamedTuple):
     """Which payment: its number within its campaign."""
 
@@ -133,19 +146,30 @@ def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seq
 
 
 def record_results(
-    connection: Connection, run: RunToken, share: int, attempts: Sequence[Attempt], changes: Sequence[Change]
+    connection: Connection,
+    run: RunToken,
+    share: int,
+    attempts: Sequence[Attempt],
+    changes: Sequence[Change],
+    *,
+    reasons: HaltReasons,
 ) -> list[Conflict]:
     """Write attempts, payments and the share's counters in one statement; safe to repeat.
 
     `changes` have each payment once, with its last result. Returns the credits that were refused: the money API does
     not deduplicate, or names two credits alike. A payment with the transaction id of another, of whatever campaign,
-    ends FAILED, kind UNKNOWN: it is perhaps credited. Raises UnwritableError, with the database's message.
+    ends FAILED, kind UNKNOWN: it is perhaps credited. The run is halted with them, and for `reasons.halt`. Raises
+    UnwritableError, with the database's message.
     """
     invariant(len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch")
     parameters = {
         "campaign_id": run.campaign_id,
         "run_id": run.run_id,
         "share": share,
+        "halt": reasons.halt and reasons.halt[0],
+        "halt_reason": reasons.halt and reasons.halt[1],
+        "second_id": reasons.second_id,
+        "same_id": reasons.same_id,
         **attempt_columns(attempts),
         "seqs": numbers(c.seq for c in changes),
         "states": numbers(c.state for c in changes),

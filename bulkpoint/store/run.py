@@ -178,7 +178,7 @@ def renew_driver(connection: Connection, run: Run, *, after_absence: bool = Fals
 
 def halt_run(connection: Connection, token: RunToken, halt: str, reason: str) -> None:
     """Close every gate of the run; its driver ends it FAILED, for `halt: reason`. The first reason stays."""
-    connection.execute(sql("halt_run"), {"run_id": token.run_id, "halt": halt, "reason": f"{halt}: {reason}"})
+    connection.execute(sql("halt_run"), {"run_id": token.run_id, "halt": halt, "reason": reason})
 
 
 def note_waiting(connection: Connection, run: Run, waiting: Waiting | None) -> None:

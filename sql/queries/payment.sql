@@ -48,7 +48,8 @@ from claimed
 -- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are identified by id,
 -- and a payment changes only under its claim's fencing token, or to SUCCESS, which is final. KEY_TOO_OLD: a RETRY run
 -- learnt nothing about the payment, which is FAILED as it was before. A payment whose transaction id is that of another
--- payment is perhaps credited. Returns the payments with two transaction ids, and those without one of their own.
+-- payment is perhaps credited. Returns the payments with two transaction ids, and those without one of their own. The
+-- run is halted here where a result demands it: who sees the payment ended sees the halt, too.
 with
 -- include: insert_attempts,
 change as (
@@ -98,10 +99,25 @@ judged as not materialized (
            or l.old_state = 'PROCESSING' and l.claim_share = c.claim_share and l.claim_epoch = c.claim_epoch)
     returning p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
 ),
--- include: count_changes
-select l.seq, c.transaction_id, l.old_state = 'SUCCESS' as is_second from locked l join judged c using (seq)
-where c.state = 'SUCCESS'
-  and (l.old_state = 'SUCCESS' and c.transaction_id <> l.transaction_id or l.old_state <> 'SUCCESS' and c.of_another)
+-- include: count_changes,
+conflict as (
+    select l.seq, c.transaction_id, l.old_state = 'SUCCESS' as is_second from locked l join judged c using (seq)
+    where c.state = 'SUCCESS' and (l.old_state = 'SUCCESS' and c.transaction_id <> l.transaction_id
+                                   or l.old_state <> 'SUCCESS' and c.of_another)
+), demanded as (
+    select 0 as place, %(halt)s::text as halt, %(halt_reason)s::text as reason
+    union all
+    select x.seq, case when x.is_second then 'NOT_DEDUPLICATED' else 'SAME_TRANSACTION' end,
+           format(case when x.is_second then %(second_id)s::text else %(same_id)s::text end,
+                  x.seq, x.transaction_id, m.seq, m.campaign_id)
+    from conflict x left join money_transaction m using (transaction_id)
+), halt as (
+    select halt, reason from demanded where halt is not null order by place limit 1
+), halted as (
+    update campaign_run r set
+-- include: set_halt
+)
+select seq, transaction_id, is_second from conflict
 
 -- name: owner_of_transaction
 select campaign_id, seq from money_transaction where transaction_id = %(transaction_id)s

@@ -61,11 +61,10 @@ where run_id = %(run_id)s and driver_holder = %(holder)s and driver_epoch = %(dr
 returning state::text, halt, stop_asked_at is not null as stopping
 
 -- name: halt_run
--- A partition met trouble that concerns the whole run. The first reason stays; it replaces the reason why the run was
--- started, and comes after that for which the driver gives the run up.
-update campaign_run set halt = %(halt)s,
-    reason = case when halt = 'GIVEN_UP' then concat_ws('; ', reason, %(reason)s::text) else %(reason)s end
-where run_id = %(run_id)s and state = 'RUNNING' and (halt is null or halt = 'GIVEN_UP')
+-- A partition met trouble that concerns the whole run.
+with halt as (select %(halt)s::text as halt, %(reason)s::text as reason)
+update campaign_run r set
+-- include: set_halt
 
 -- name: halt_until_commit
 -- Whether the run was halted. A halt that comes now waits until this transaction has ended.

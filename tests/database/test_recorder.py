@@ -79,17 +79,19 @@ def test_a_second_transaction_id_for_one_payment_is_told(
     recorder.flush()
     recorder.add(None, Change(1, "SUCCESS", token, 2, False, transaction_id="t-1"))
     recorder.flush()
-    assert recorder.halt is None
+    assert not recorder.halted
     recorder.add(None, Change(1, "SUCCESS", token, 2, False, transaction_id="t-2"))
     recorder.close()
-    assert recorder.halt == ("NOT_DEDUPLICATED", "money gave payment 1 a second transaction id (t-2)")
+    assert recorder.halted
+    reason = "NOT_DEDUPLICATED: money gave payment 1 a second transaction id (t-2)"
+    assert connection.execute("select reason from campaign_run").fetchone() == (reason,)
     assert connection.execute("select transaction_id from payment where seq = 1").fetchone() == ("t-1",)
 
 
 def test_a_defect_in_the_recorder_is_raised_where_its_results_are_waited_for_and_loses_none(
     recorder: Recorder, connection: Connection, token: ShareToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> list[int]:
+    def broken(*_: object, **__: object) -> list[int]:
         raise DefectError("two changes of one payment in a batch")
 
     with monkeypatch.context() as patch:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkpoint.pay.recorder import why_refused
-from bulkpoint.rules.answers import Halt
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import Change, Conflict, owner_of_transaction
 from bulkpoint.store.reconcile import Finding, apply_findings, find_run_to_reconcile
@@ -34,6 +32,11 @@ def payments(connection: Connection, campaign: Campaign) -> dict[int, tuple[obje
     return {row[0]: row[1:] for row in rows}
 
 
+def halt_of(connection: Connection, campaign: Campaign) -> tuple[str | None, str | None]:
+    row = connection.execute("select halt, reason from campaign_run where run_id = %s", (campaign.run.token.run_id,))
+    return row.fetchone() or (None, None)
+
+
 PAID = ("SUCCESS", None, None, False, SAME)
 IN_DOUBT = ("FAILED", "UNKNOWN", "SAME_TRANSACTION", True, None)
 
@@ -47,9 +50,11 @@ def test_the_second_payment_with_an_id_is_perhaps_credited_and_named(
     assert campaign.record(token, [credit(1, token)]) == [Conflict(1, SAME, is_second=False)]
     assert payments(connection, campaign) == {1: IN_DOUBT, 2: PAID}
     campaign.assert_sums_hold()
-    halt, reason = why_refused(connection, Conflict(1, SAME, is_second=False))
-    assert halt is Halt.SAME_TRANSACTION
-    assert f"payment 2 of campaign {campaign.id}" in reason
+    assert halt_of(connection, campaign) == (
+        "SAME_TRANSACTION",
+        "SAME_TRANSACTION: money gave payment 1 the transaction id of another payment"
+        f" (tx-same; number 2 of campaign {campaign.id})",
+    )
 
 
 def test_in_one_batch_only_the_first_payment_has_the_id(connection: Connection, campaign: Campaign) -> None:
@@ -102,7 +107,7 @@ def test_a_second_id_of_a_paid_payment_is_its_own_and_halts(connection: Connecti
     campaign.claim(token, [1, 2])
     campaign.record(token, [credit(1, token)])
     assert campaign.record(token, [credit(1, token, "tx-second")]) == [Conflict(1, "tx-second", is_second=True)]
-    assert why_refused(connection, Conflict(1, "tx-second", is_second=True))[0] is Halt.NOT_DEDUPLICATED
+    assert halt_of(connection, campaign)[0] == "NOT_DEDUPLICATED"
     # Neither of the two ids can be another payment's.
     assert campaign.record(token, [credit(2, token, "tx-second")]) == [Conflict(2, "tx-second", is_second=False)]
     assert payments(connection, campaign) == {1: PAID, 2: IN_DOUBT}
@@ -165,6 +170,7 @@ def test_two_shares_that_record_at_the_same_time_wait_for_each_other(
         assert meanwhile.is_alive(), "who has the id is not known before the other commits"
     meanwhile.join()
     assert refused == [Conflict(2, SAME, is_second=False)]
+    assert halt_of(connection, campaign)[0] == "SAME_TRANSACTION"
     assert payments(connection, campaign) == {1: PAID, 2: IN_DOUBT}
     campaign.assert_sums_hold()
 

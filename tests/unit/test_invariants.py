@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from bulkpoint.pay.recorder import REASONS
 from bulkpoint.rules.gate import Gate
 from bulkpoint.rules.invariants import DefectError, invariant
 from bulkpoint.rules.shares import permits
@@ -84,7 +85,7 @@ def test_a_batch_never_holds_two_words_on_one_payment() -> None:
     token = ShareToken(0, 1, None)  # type: ignore[arg-type]
     changes = [Change(7, "SUCCESS", token, 1, False, transaction_id="t"), Change(7, "PENDING", token, 1, False)]
     with pytest.raises(DefectError, match="two changes of one payment"):
-        record_results(None, RunToken(1, 1, 1), 0, [], changes)  # type: ignore[arg-type]
+        record_results(None, RunToken(1, 1, 1), 0, [], changes, reasons=REASONS)  # type: ignore[arg-type]
 
 
 def test_the_gate_takes_no_answer_of_a_call_that_never_left() -> None:

@@ -16,6 +16,7 @@ from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
 from bulkpoint.campaigns.withdraw import withdraw_campaign
+from bulkpoint.pay.recorder import REASONS
 from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.store.campaign import Counts, get_campaign, get_counts, insert_campaign
 from bulkpoint.store.connect import Connection
@@ -157,11 +158,11 @@ class Campaign:
         return claim_payments(self._connection, self.run.token, token, seqs)
 
     def record(self, token: ShareToken, changes: Sequence[Change], attempts: Sequence[Attempt] = ()) -> list[Conflict]:
-        return record_results(self._connection, self.run.token, token.share, attempts, changes)
+        return record_results(self._connection, self.run.token, token.share, attempts, changes, reasons=REASONS)
 
     def attempted(self, *attempts: Attempt) -> Self:
         """Calls that were made, of whatever they came to."""
-        record_results(self._connection, self.run.token, -1, attempts, [])
+        record_results(self._connection, self.run.token, -1, attempts, [], reasons=REASONS)
         return self
 
     def claimed(self, payments: int | Iterable[int]) -> Self:
