@@ -18,6 +18,7 @@ from bulkpoint.store.connect import connect
 from bulkpoint.store.progress import RetrySelection
 from bulkpoint.store.target import digest_targets
 from tests.world.campaigns import World
+from tests.world.listeners import closes, listener
 
 START = [sys.executable, "-m", "bulkpoint.cli.main", "campaign"]
 SUBMIT = [str(Path(__file__).parents[2] / "scripts" / "submit.sh")]
@@ -40,8 +41,11 @@ def world(database_url: str) -> Iterator[World]:
 
 
 @pytest.fixture
-def asked(database_url: str, tmp_path: Path) -> Ask:
-    """The request as the job reads it, of a command that ended as its job did; the locale is that of cron."""
+def asked(database_url: str, tmp_path: Path) -> Iterator[Ask]:
+    """The request as the job reads it, of a command that ended as its job did; the locale is that of cron.
+
+    A money API accepts connections: a start looks for one before Spark.
+    """
     program = tmp_path / "spark" / "bin" / "spark-submit"
     program.parent.mkdir(parents=True)
     program.write_text(STAND_IN)
@@ -72,7 +76,9 @@ def asked(database_url: str, tmp_path: Path) -> Ask:
         assert (Path(job).name, option) == ("pay_campaign.py", "--request")
         return read_request([option, document])
 
-    return ask
+    with listener(closes) as port:
+        environment["BULKPOINT_MONEY_URL"] = f"http://127.0.0.1:{port}"
+        yield ask
 
 
 def fields_of(request: RunRequest) -> dict[str, Any]:
