@@ -21,7 +21,7 @@ from bulkpoint.launch.spark_session import count_shares, start_spark
 from bulkpoint.pay.driver import JobEnvironment, pay_campaign
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, load_settings
-from bulkpoint.store.connect import Connection, Database, connect, with_passfile
+from bulkpoint.store.connect import Connection, Database, connect, reachable, with_passfile
 from bulkpoint.store.database_address import explicit
 from bulkpoint.store.jdbc import check_jdbc_address
 from bulkpoint.store.migrate import migrate
@@ -53,7 +53,7 @@ def run_job(request: RunRequest, settings: Settings) -> ExitCode:
     with connection_target(settings) as database:
         if settings.database_url is None:
             migrate(database.url)
-        with connect(database.url) as connection:
+        with connect(database.url) as connection, reachable(database.url):
             found = find_campaign(connection, settings, request)
         if found is None:
             return ExitCode.DONE

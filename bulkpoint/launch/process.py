@@ -19,7 +19,7 @@ from bulkpoint.launch.ends import handed_over
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
-from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.run import run_of_holder
 
 # Spark, the freeze of a hundred million targets, and the first lease.
@@ -92,7 +92,7 @@ class Job:
         Waits for one or the other: for the backoff and two minutes at most.
         """
         deadline = time.monotonic() + backoff_s + JOB_ENDS_S_MAX
-        with connect(database_url) as connection:
+        with connect(database_url) as connection, reachable(database_url):
             while self.alive() and time.monotonic() < deadline:
                 latest = run_of_holder(connection, self._holder)
                 if latest is not None and latest > run:
@@ -159,7 +159,7 @@ def end_job(job: Job, database_url: str, campaign_id: int, *, actor: str, reason
     Returns whether there is a run. A run is stopped in the database, with who and why; the job then records its answers
     and ends by itself.
     """
-    with connect(database_url) as connection:
+    with connect(database_url) as connection, reachable(database_url):
 
         def stopped() -> bool:
             if not job.has_run(connection):

@@ -49,7 +49,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
 from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, connect, first_line
+from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, connect, first_line, reachable
 from bulkpoint.store.jdbc import reader_url
 from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
@@ -105,7 +105,7 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
             if summary is None or not retry_is_due(summary):
                 break
             try:
-                with connect(job.conninfo, name="bulkpoint driver") as connection:
+                with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
                     ask_for_run(connection, again, taken=True)  # so that a stop finds it before it begins
                     if signals.asked_within(job.settings.backoff_s):
                         end_request(connection, again, Refusal("BY_SIGNAL"))
@@ -120,7 +120,7 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
 
 def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
     """The job with what the money API promises this deployment, the same for driver, partitions and later runs."""
-    with connect(job.conninfo, name="bulkpoint driver") as connection:
+    with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         in_force = keep_promises(connection, job.settings, actor=request.actor)
     for remark in in_force.remarks:
         say(sentence(remark, timezone=job.settings.timezone))
@@ -129,7 +129,7 @@ def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
 
 def begin(request: RunRequest, job: JobEnvironment) -> Run:
     """Make the run; raises RefusedError when it may not begin."""
-    with connect(job.conninfo, name="bulkpoint driver") as connection:
+    with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
         promises = show_promises(connection, job.settings).promises
         if request.kind == RunKind.RESUME:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.errors import UnreachableError
 from bulkpoint.pay import driver as driver_module
 from bulkpoint.pay import heartbeat
 from bulkpoint.pay.driver import Driver, JobEnvironment, WaveEnd
 from bulkpoint.pay.stop_signals import StopSignals
+from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
 from bulkpoint.store import connect as connect_module
@@ -143,3 +145,16 @@ def test_a_defect_of_the_driver_ends_the_run_with_its_reason_and_begins_no_other
     assert ended.state == "FAILED"
     assert reason_of(connection) == ("FAILED", "DEFECT: the driver broke: ZeroDivisionError: no wave has zero rows")
     assert len(begun) <= 2, "one may have begun by then"
+
+
+def test_a_database_that_turns_read_only_before_the_run_begins_says_so_and_changes_nothing(
+    connection: Connection, world: World, login: Login, tmp_path: Path
+) -> None:
+    waiting = world.campaign(3)
+    login.alter("superuser")
+    login.alter("set default_transaction_read_only = on")
+    job = JobEnvironment(SimpleNamespace(), 2, login.url, load_settings({}), lambda _: None)  # type: ignore[arg-type]
+    request = RunRequest(campaign=waiting.id, kind=RunKind.INITIAL, actor="tester")
+    with refused("cannot be used now: it is read-only", UnreachableError, code="DATABASE_NOT_USABLE"):
+        driver_module.begin(request, job)
+    assert connection.execute("select count(*) from campaign_run").fetchone() == (0,)
