@@ -271,7 +271,7 @@ def test_money_that_stays_away_is_exit_code_6_and_audited(deployment: Deployment
     money.change(unavailable=1)
     done = deployment.run("reconcile", campaign.id, BULKPOINT_BREAKER_PATIENCE_S="1")
     assert (done.returncode, done.stdout) == (6, "")
-    assert "Money has given no usable answer for 1 s (last: NO_ANSWER)" in done.stderr
+    assert "Money has given no usable answer for 1 s (last: UNAVAILABLE). What" in done.stderr
     assert campaign.audit()["finished"] is False
     assert {row[2] for row in campaign.attempts()} == {"NO_ANSWER"}
 
