@@ -24,7 +24,7 @@ LOOK_UPS_MAX = 2
 KEY_TOO_OLD = "KEY_TOO_OLD"
 # Refusals of one payment, while it is in hand, that are not its own fault and so are no tries. A gateway that refuses
 # more than it lets through for minutes is not waited out payment by payment.
-UNCOUNTED_TRIES_MAX = 20
+UNCOUNTED_TRIES_MAX = 50
 # 408, 425 and 503: the answers of a server, or of the limiter before it, that has too much to do.
 _TOO_BUSY = frozenset({408, 425, 503})
 

@@ -119,16 +119,16 @@ def test_a_hold_uses_up_no_patience(database_url: str, money: Money, tmp_path: P
 def test_a_list_of_two_ends_like_a_list_of_a_million_and_says_what_it_waited_for(
     database_url: str, money: Money, tmp_path: Path
 ) -> None:
-    url, settings = "http://127.0.0.1:9", {"BULKPOINT_BREAKER_PATIENCE_S": "5", "BULKPOINT_BACKOFF_S": "0.5"}
+    url, settings = "http://127.0.0.1:9", {"BULKPOINT_BREAKER_PATIENCE_S": "8", "BULKPOINT_BACKOFF_S": "0.5"}
     with crew(database_url, money, tmp_path, members=2, tps=TPS, shares=4, BULKPOINT_MONEY_URL=url, **settings) as its:
         began, sweeps = time.monotonic(), 0
-        while its.halt() is None and time.monotonic() - began < 30:
+        while its.halt() is None and time.monotonic() - began < 60:
             rows = its.open_rows()
             for worker in (its.hire(rows[:1], money=url), its.hire(rows[1:], money=url)):
                 worker.assert_ends_well()
             sweeps += 1
             time.sleep(0.5)
-        assert sweeps > 2, "the patience counts over sweeps"
+        assert sweeps > 1, "the patience counts over sweeps"
         assert its.halt() == "MONEY_UNAVAILABLE"
         said = sample_progress(its.connection, its.run.token.campaign_id).waiting
         assert said is not None
