@@ -256,14 +256,15 @@ def play_drivers(story: Drivers) -> None:
 
 def play_troubles(story: Troubles) -> None:
     its, money = story.deployment, story.deployment.money
+    # By 409: a 503 would be no try while others are answered.
     with story.chapter("it is stopped while money refuses a tenth"):
-        money.change(unavailable=0.1)
+        money.change(conflict=0.1)
         campaign = story.campaign = its.create(TARGETS_OF_TROUBLES)
         first = Job(its, "campaign", "start", campaign, "--yes")
         its.wait_for(ATTEMPTS % (300, 1))
         story.stop = its.run("campaign", "stop", campaign, "--reason", "the test says so")
         story.waiting = its.query(b"select count(*) from payment where state = 'PENDING' and tries > 0")[0][0]
-        money.change(unavailable=0)
+        money.change(conflict=0)
 
     with story.chapter("it is resumed at once, and money goes away"):
         second = Job(its, "campaign", "resume", campaign, "--yes")
@@ -286,9 +287,9 @@ def play_troubles(story: Troubles) -> None:
         story.victims, story.executors = kill_at_random(third, money, random.Random(story.seed))
 
     with story.chapter("money refuses a tenth, and nothing is repeated"):
-        money.change(unavailable=0.1)
+        money.change(conflict=0.1)
         story.survived = third.end()
-        money.change(unavailable=0)
+        money.change(conflict=0)
         story.after_kills = its.show(campaign)
         story.unrecorded = (before, unrecorded(its))
         story.failed = its.query(b"select seq, failure_kind::text from payment where state = 'FAILED' order by seq")
