@@ -149,6 +149,8 @@ def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_
         campaign = its.create(20_000)
         job = its.begin("campaign", "start", campaign, "--yes")
         its.wait_for(b"select count(*) > 300 from payment_attempt")
+        its.money.change(latency_ms=1500)  # so that hundreds of answers come after the stop
+        time.sleep(1)
         assert processes_with(str(tmp_path)), "the job is not seen"
         assert processes_with(CANARY) == []
         stopped = its.run("campaign", "stop", campaign, "--reason", "the test says so")
@@ -167,6 +169,15 @@ def test_after_a_stop_no_call_leaves_later_than_a_second(database_url: str, tmp_
         assert shown["state"] == "STOPPED"
         assert shown["counts"]["PROCESSING"] == 0
         assert shown["counts"]["PENDING"] > 10_000
+        paid = shown["counts"]["SUCCESS"]
+        ((in_event, in_audit, late),) = its.query(
+            b"select (select (data->>'success')::int from outbox_event where type = 'campaign.stopped'),"
+            b" (select (detail->>'success')::int from audit_event where action = 'stop'),"
+            b" (select count(*) from payment_attempt a, campaign_run r where a.answered_at > r.stop_asked_at)"
+        )
+        assert late > 100, "the fault was never met"
+        assert (in_event, in_audit, len(its.money.ledger())) == (paid, paid, paid)
+        assert f"paid {paid:,}," in stopped.stdout
         its.assert_promises_kept(campaign, tps=TPS)
 
 
