@@ -252,3 +252,14 @@ def test_a_breaker_opens_only_where_most_calls_fail_and_lately() -> None:
     for n in range(BREAKER_ANSWERS_MIN - 1):
         breaker.observe(Overload.FAILING, 10 + n * 2 * BREAKER_WINDOW_S)
     assert breaker.open_since is None, "one failure in four seconds is no outage"
+
+
+def test_failures_between_usable_answers_are_a_limiters_and_no_outage() -> None:
+    breaker = CircuitBreaker()
+    for n in range(300):
+        breaker.observe(Overload.NONE if n % 10 == 0 else Overload.FAILING, n / 100)
+        assert breaker.open_since is None
+        assert breaker.is_crowded(n / 100) == (n > 2)
+    for n in range(300, 430):
+        breaker.observe(Overload.FAILING, n / 100)
+    assert breaker.open_since is not None, "nothing was usable for longer than a second"
