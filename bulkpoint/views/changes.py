@@ -117,7 +117,7 @@ class StartCalledBack(View):
             at = local_time(each.requested_at, screen.timezone)
             yield (
                 f"campaign {self.campaign_id} {state_words(self.state)}: the {each.kind} run that"
-                f" {escaped(each.actor)} asked for at {at} is called back; nothing is paid"
+                f" {escaped(each.actor)} asked for at {at} is called back; it is not made"
             )
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bulkpoint.campaigns.asked_run import ask_for_run
+from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.rights import change_rights
-from bulkpoint.campaigns.runs import end_run
+from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.campaigns.runs import begin_run, end_run
+from bulkpoint.campaigns.stop import ask_to_stop, call_back_starts, end_if_settled
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
@@ -19,6 +23,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.notification import claim_notification, notification_sent, unsent_notifications
 from bulkpoint.store.outbox import write_event
+from bulkpoint.store.payment import Change
 from bulkpoint.store.relay import (
     add_missing_cursors,
     events_to_publish,
@@ -73,6 +78,31 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
         assert (ended.state, ended.success) == ("COMPLETED", 1)
         assert owner.execute("select distinct login from audit_event").fetchall() == [("kim",)]
         assert owner.execute("select creator, creator_login::text from campaign").fetchall() == [("Kim", "kim")]
+
+
+def test_an_operator_asks_for_a_run_calls_it_back_stops_one_and_corrects_its_end(
+    owner: Connection, database_url: str
+) -> None:
+    with login(owner, database_url, "bulkpoint_operator") as kim:
+        owner.execute("insert into operator_right (login, permission) values ('kim', 'start')")
+        campaign = World(owner, shares=1).campaign(targets=3).on(kim)
+        ask_for_run(kim, RunRequest(campaign=campaign.id, actor="Kim"))
+        _, called_back = call_back_starts(kim, campaign.id, actor="Kim", reason=None)
+        assert [each.requested_by for each in called_back] == ["kim"]
+        request = RunRequest(campaign=campaign.id, actor="Kim")
+        ask_for_run(kim, request, taken=True)
+        campaign._run = begin_run(kim, request, shares=1)
+        campaign.paid(1).claimed([2])
+        token = campaign.token
+        assert token is not None
+        ask_to_stop(kim, campaign.id, actor="Kim")
+        campaign.released()
+        assert end_if_settled(kim, campaign.id, actor="Kim") is not None
+        late = Change(2, "SUCCESS", token, tries=1, maybe_credited=False, transaction_id="late")
+        campaign.record(token, [late])
+        assert correct_end(kim, campaign.id, campaign.run.token.run_id)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            kim.execute("update run_request set requested_by = 'lee'")
 
 
 @pytest.mark.parametrize(
