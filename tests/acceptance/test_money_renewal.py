@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -13,7 +14,11 @@ from bulkpoint.money.trust import Trust
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
 from tests.acceptance.test_wire_conformance import Client, ok
+from tests.world.money import Money
 from tests.world.raw_server import CLOSE, RawServer, Step, serve_raw
+from tests.world.stalling_proxy import StallingProxy
+from tests.world.waiting import wait_for
+from tests.world.workers import crew
 
 BUSY = Reply(503, b"")
 OLD: list[Step] = [ok(b'"old"')]
@@ -86,3 +91,39 @@ def test_a_server_that_closes_idle_connections_after_a_while_costs_no_call(kind:
         assert [reply.trouble for reply in replies] == [None] * 6
         assert client.idle_limit.seconds < wait_s
         assert len(server.requests) == 6
+
+
+class Moved:
+    """The money API, of which some calls have met only the old node."""
+
+    def __init__(self, money: Money, old: RawServer) -> None:
+        self.url = old.url
+        self._money = money
+        self._old = old
+
+    def stats(self) -> dict[str, Any]:
+        stats = self._money.stats()
+        return stats | {"requests": stats["requests"] + len(self._old.requests)}
+
+    def ledger(self) -> list[dict[str, Any]]:
+        return self._money.ledger()
+
+
+def test_a_worker_finds_an_api_that_moved_before_its_patience_ends(
+    database_url: str, money: Money, tmp_path: Path
+) -> None:
+    with (
+        serve_raw(lambda _: DOWN) as old,
+        crew(
+            database_url, Moved(money, old), tmp_path, members=20, tps=100, shares=1, BULKPOINT_BREAKER_PATIENCE_S="20"
+        ) as its,
+    ):
+        worker = its.hire()
+        wait_for(lambda: len(old.requests) >= 8, "the breaker opens")
+        old.stop_listening()
+        with StallingProxy(money.url, port=old.port):
+            worker.assert_ends_well()
+            assert its.halt() is None
+            assert its.count("SUCCESS") > 0, "by the worker that was there when the API moved"
+            its.finish()
+            assert its.count("SUCCESS") == 20

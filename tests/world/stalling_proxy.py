@@ -13,8 +13,8 @@ CHUNK_BYTES = 65_536
 class StallingProxy:
     """Passes bytes both ways, one connection of the server for each of a client's, until it is told otherwise."""
 
-    def __init__(self, url: str) -> None:
-        """url: of the server, with its port."""
+    def __init__(self, url: str, *, port: int = 0) -> None:
+        """url: of the server, with its port. port: the proxy's own; 0 for any that is free."""
         self.lost = 0  # answers that were made and never delivered
         self._server = urlsplit(url)
         self._to_server = threading.Event()
@@ -25,7 +25,7 @@ class StallingProxy:
         self._marker: bytes | None = None
         self._losses_left = 0
         self._passed: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.pass_on()
 
     def __enter__(self) -> Self:
