@@ -13,7 +13,15 @@ from bulkpoint.pay.in_hand import PaymentsInHand
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.task import Payment
-from bulkpoint.rules.answers import Halt, Verdict
+from bulkpoint.rules.answers import Halt, Outcome, Verdict
+from bulkpoint.rules.authorization import (
+    LET_IN,
+    Authorization,
+    Refusal,
+    halting,
+    refused_alone,
+    refused_before,
+)
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.member_names import named
@@ -33,6 +41,7 @@ class PaymentSink:
         self._lease = lease
         self._recorder = recorder
         self._retry = retry
+        self._authorization = Authorization()
 
     def halt_run(self, halt: Halt, reason: str) -> None:
         """Close the gate; the main thread writes the halt to the run. The first halt and its reason stay."""
@@ -52,6 +61,11 @@ class PaymentSink:
         if call.attempt is None:  # not a try of the payment: the API could not be reached at all
             in_hand.again.append((call.answered_at + self._retry.wait_s(), payment))
             return
+        judged = self._judge_right(call, verdict)
+        if judged is None:
+            self._again_at_once(call)
+            return
+        verdict = judged
         crowded = self._lease.gate.crowded
         counts = is_a_try(verdict, call.attempt.http_status, crowded=crowded, uncounted=payment.uncounted)
         payment.uncounted += verdict.counts_as_try and not counts
@@ -105,6 +119,61 @@ class PaymentSink:
             in_hand.again.append((call.answered_at + decision.wait_s, payment))
         else:
             in_hand.seqs.discard(payment.seq)
+
+    def _judge_right(self, call: Call[Payment], verdict: Verdict) -> Verdict | None:
+        """The verdict, where a 401 or 403 is of this payment alone as that; None: to be known, it must come again."""
+        payment, sent_at, attempt = call.payment, call.sent_at, call.attempt
+        assert sent_at is not None
+        assert attempt is not None, "it left"
+        if verdict.outcome in LET_IN:
+            self._authorization.let_in(sent_at)
+            if payment.refusals and not payment.maybe_credited:
+                verdict = refused_before(verdict, payment.failure_code)
+        elif verdict.halt is Halt.UNAUTHORIZED:  # and not with credentials that are no longer in use
+            return self._judge_refusal(call, verdict, sent_at)
+        elif (
+            verdict.outcome is not Outcome.UNAUTHORIZED
+            and attempt.http_status in (401, 403)
+            and self._authorization.refused_by_page(call.answered_at)
+        ):
+            verdict = halting(verdict)
+        return verdict
+
+    def _judge_refusal(self, call: Call[Payment], verdict: Verdict, sent_at: float) -> Verdict | None:
+        payment = call.payment
+        if not payment.refusals:
+            payment.refused_since = sent_at
+        refusal = self._authorization.refused(
+            since=payment.refused_since,
+            answered_at=call.answered_at,
+            refusals=payment.refusals,
+            look_up=call.look_up,
+        )
+        payment.refusals += 1
+        if refusal is Refusal.OWN:
+            return refused_alone(verdict, look_up=call.look_up, maybe_credited=payment.maybe_credited)
+        if refusal is Refusal.LOOK_UP:
+            payment.failure_code = verdict.code or verdict.outcome.value
+        return verdict if refusal is Refusal.OF_US else None
+
+    def _again_at_once(self, call: Call[Payment]) -> None:
+        """Record a call that decided nothing; the payment stays claimed, and its next call follows."""
+        payment, attempt, sent_at = call.payment, call.attempt, call.sent_at
+        assert attempt is not None, "it left"
+        if not call.look_up:
+            payment.last_sent_at = sent_at
+            payment.first_sent_at = payment.first_sent_at or sent_at
+        change = Change(
+            seq=payment.seq,
+            state=PaymentState.PROCESSING,
+            token=self._lease.token,
+            tries=payment.tries,
+            maybe_credited=payment.maybe_credited,
+            last_sent_at=None if call.look_up else attempt.sent_at,
+            failure_code=payment.failure_code,
+        )
+        self._recorder.add(attempt, change)
+        self._in_hand.again.append((call.answered_at, payment))
 
 
 def _reason_to_halt(call: Call[Payment], verdict: Verdict) -> str:

@@ -27,7 +27,8 @@ class Payment:
 
     first_sent_at, last_sent_at: instants of this worker's boot_clock, also for sends by others; None: never sent.
     failure_code: the result of its last try. lost: whether its last call from here left and got no answer.
-    uncounted: calls that were refused for want of room, and so are no tries.
+    uncounted: calls that were refused for want of room, and so are no tries. refusals: calls from here that were
+    refused for want of a right (401, 403); refused_since: when the first of them left.
     """
 
     seq: int
@@ -42,3 +43,5 @@ class Payment:
     last_sent_at: float | None
     lost: bool = field(default=False, kw_only=True)
     uncounted: int = field(default=0, kw_only=True)
+    refusals: int = field(default=0, kw_only=True)
+    refused_since: float = field(default=0.0, kw_only=True)

@@ -439,7 +439,13 @@ ODD_ANSWERS = {
     "odd-surrogate-transaction": Odd("UNKNOWN", 201, rb'{"transaction_id": "\ud800"}'),
     "odd-nul": Odd("REJECTED", 404, rb'{"code": "NO\u0000BODY", "message": "a\u0000b"}'),
     "odd-surrogate": Odd("REJECTED", 400, rb'{"code": "\ud800", "message": "\udfff!"}'),
-    "odd-large-refusal": Odd("REJECTED", 404, b'{"code": "' + b"x" * 11_000_000 + b'"}'),
+    # No whole answer, and a gateway's: they refuse nothing.
+    "odd-large-refusal": Odd("UNKNOWN", 404, b'{"code": "' + b"x" * 11_000_000 + b'"}'),
+    "odd-page": Odd("UNKNOWN", 404, b"<html>nginx</html>"),
+    "odd-page-forbidden": Odd("UNKNOWN", 403, b"<html>nginx</html>"),
+    "odd-other-member": Odd("UNKNOWN", 200, b'{"transaction_id": "t-other", "member_id": "member-001"}'),
+    # Refused alone, while others are let in: of a right, and not of ours.
+    "member-040-closed": Odd("REJECTED", 403, b'{"code": "ACCOUNT_CLOSED", "message": "closed"}'),
 }
 
 
