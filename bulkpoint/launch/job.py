@@ -19,6 +19,7 @@ from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_signals
 from bulkpoint.launch.spark_session import count_shares, start_spark
 from bulkpoint.pay.driver import JobEnvironment, pay_campaign
+from bulkpoint.pay.log import say
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.connect import Connection, Database, connect, reachable, with_passfile
@@ -93,8 +94,3 @@ def pay_with_spark(request: RunRequest, settings: Settings, database: Database) 
         return pay_campaign(request, job)
     finally:
         spark.stop()
-
-
-def say(line: str) -> None:
-    """One line for the log of the job."""
-    sys.stderr.write(f"bulkpoint: {line}\n")

@@ -5,12 +5,12 @@ was resolved, connected or read from a file is renewed now and then, sooner wher
 file that cannot be used at that moment may be in the middle of a change: what was read before stays in use.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 
 from bulkpoint.errors import UsageError
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.transport import Calls
+from bulkpoint.pay.log import say
 from bulkpoint.views.sentences import sentence
 
 RENEW_EVERY_S = 60.0
@@ -52,7 +52,7 @@ class Access:
     def _say_once(self, what: str, error: UsageError | None) -> None:
         said = "" if error is None else sentence(error)
         if said and said != self._said.get(what):
-            sys.stderr.write(f"bulkpoint: the {what} that were read before stay in use: {said}\n")
+            say(f"the {what} that were read before stay in use: {said}")
         self._said[what] = said
 
 

@@ -8,7 +8,7 @@
           _pay_waves   the payments in ranges of seq, each range one Spark job; two are in flight, so that the end of
                        one does not leave the limit unused. A RETRY or RESUME cuts its ranges from open payments
           _sweep       later waves over rows that came back: retries that were not yet due, rows of a lost worker
-          _pay_wave    one Spark job: JDBC read, repartition to one partition per share, pay_partition in each
+          wave.py      one Spark job: JDBC read, repartition to one partition per share, pay_partition in each
           _end         COMPLETED or FAILED, unless the run was stopped
 
 Spark only distributes the work. PostgreSQL remembers each payment and whether it was paid; the gate decides when a call
@@ -16,18 +16,14 @@ may leave (pay/call_loop.py). So this file keeps no result: it asks the database
 is.
 """
 
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from bulkpoint.campaigns.asked_run import ask_for_run, end_request
 from bulkpoint.campaigns.promises import apply_promises, keep_promises, show_promises
@@ -39,42 +35,29 @@ from bulkpoint.campaigns.stop import POLL_S, SETTLE_S, TIMEOUTS_MAX
 from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.pay.heartbeat import Heartbeat, reason_of
 from bulkpoint.pay.lease import LeaseTerms
-from bulkpoint.pay.partition import pay_partition
+from bulkpoint.pay.log import say
 from bulkpoint.pay.stop_signals import StopSignals
-from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
+from bulkpoint.pay.task import PartitionTask
+from bulkpoint.pay.wave import WaveEnd, WavePayer
 from bulkpoint.rules.answers import Halt
-from bulkpoint.rules.connections import readers
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
-from bulkpoint.rules.waves import Wave, cut, wave_rows, waves
+from bulkpoint.rules.waves import FAILED_WAVES_MAX, FailedInARow, Standstill, Wave, cut, wave_rows, waves
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, connect, first_line, reachable
-from bulkpoint.store.jdbc import reader_url
+from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, connect, first_line, reachable
 from bulkpoint.store.limit import ensure_limit, get_limit
-from bulkpoint.store.payment import OpenPayments, open_payments, wave_query
+from bulkpoint.store.payment import OpenPayments, open_payments
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, RunStanding, close_gates, how_it_ends, open_buckets, renew_driver
-from bulkpoint.store.session import settle_transaction_statement
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
-# Waves that fail in a row, with nothing recorded in between, before the run is given up.
-FAILED_WAVES_MAX = 3
-# Between sweeps that move nothing: 1, 2, 4 and then this many seconds.
-STANDSTILL_WAIT_S_MAX = 5.0
 # Enough for one scan of a campaign of a hundred million payments.
 ANSWER_S_MAX = 600.0
 # Into how many ranges per wave the open payments of a later run are counted before its waves are cut.
 BUCKETS_A_WAVE = 20
-# Before another wave is read after the database had no connection for the last one.
-DATABASE_PAUSE_S = 5.0
 # When the database has been away for longer than the patience, it is asked for the end of the run for so long.
 END_S_MAX = 5.0
-# Of a chain of Java exceptions.
-CAUSES_MAX = 10
-# Rows per JDBC fetch.
-FETCH_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -173,7 +156,6 @@ class Driver:
         self._run = run
         self._job = job
         self._link = Link(job.conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
-        self._failure: str | None = None  # of the last wave that was not paid to its end
         self._task = PartitionTask(run.token, run.key_namespace, job.conninfo, job.settings)
         self._heartbeat = Heartbeat(
             job.conninfo,
@@ -182,6 +164,8 @@ class Driver:
             cancel=job.spark.sparkContext.cancelAllJobs,
             asked_to_stop=lambda: signals.asked,
         )
+        group = f"campaign-{run.token.campaign_id}-run-{run.run_no}"
+        self._waves = WavePayer(job.spark, job.shares, self._task, self._heartbeat, group=group)
 
     def pay(self) -> RunSummary | None:
         """Pay everything that is open and end the run; None when another driver took it over.
@@ -255,7 +239,7 @@ class Driver:
             number += 1
             say(f"sweep {number}: {left.count:,} payments that came back")
             ended, began_at = self._ended_payments(), time.monotonic()
-            wave = self._pay_wave(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
+            wave = self._waves.pay(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
             if failed.too_many(paid=wave.paid):
                 return self._failed_in_a_row("sweeps")
             moved = wave.sent > 0 or self._ended_payments() > ended
@@ -272,62 +256,19 @@ class Driver:
         return over
 
     def _failed_in_a_row(self, waves: str) -> str:
-        why = self._failure or "the job's log has the cause"
+        why = self._waves.failure or "the job's log has the cause"
         return f"{FAILED_WAVES_MAX} {waves} in a row failed in Spark; {why}"
 
-    def _why_nothing_moves(self, standstill: "Standstill") -> str:
-        why = self._heartbeat.waits.reason() or self._failure or "its payments are still claimed by another worker"
+    def _why_nothing_moves(self, standstill: Standstill) -> str:
+        why = (
+            self._heartbeat.waits.reason() or self._waves.failure or "its payments are still claimed by another worker"
+        )
         return f"{Halt.STALLED.value}: {standstill.sweeps} sweeps in {standstill.spent_s:.0f} s sent nothing: {why}"
 
-    def _pay_wave_if_running(self, wave: Wave, *, of: int) -> "WaveEnd":
+    def _pay_wave_if_running(self, wave: Wave, *, of: int) -> WaveEnd:
         if self._heartbeat.over.is_set():
             return WaveEnd(paid=True)
-        return self._pay_wave(wave, f"wave {wave.number} of {of}: payments {wave.first_seq:,} to {wave.last_seq:,}")
-
-    def _pay_wave(self, wave: Wave, name: str) -> "WaveEnd":
-        """One Spark job. What it paid is recorded even where Spark gave it up."""
-        context = self._job.spark.sparkContext
-        context.setJobGroup(f"campaign-{self._run.token.campaign_id}-run-{self._run.run_no}", name)
-        gives_up_at = time.monotonic() + PATIENCE_S / FAILED_WAVES_MAX
-        while (ended := self._try_wave(wave, name)) is None:
-            if time.monotonic() > gives_up_at or self._heartbeat.over.wait(DATABASE_PAUSE_S):
-                return WaveEnd(paid=False)
-        return ended
-
-    def _try_wave(self, wave: Wave, name: str) -> "WaveEnd | None":
-        """The same; None where Spark could not read the payments, which waiting may help."""
-        try:
-            partitions = self._read(wave).repartition(self._job.shares)
-            with self._heartbeat.waits.tasks():
-                reports = partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
-        except (Py4JError, PySparkException) as error:
-            if self._heartbeat.over.is_set():
-                return WaveEnd(paid=False)
-            why = trouble_of_spark(words_of_java(error))
-            self._failure = None if why is None else sentence(why)
-            say(f"{name} failed: {self._failure or str(error).strip().splitlines()[0]}")
-            return None if is_of_database(why) else WaveEnd(paid=False)
-        troubles = [report.trouble for report in reports if report.trouble is not None]
-        self._failure = troubles[0] if troubles else None
-        if troubles:
-            say(f"{name} is not paid to its end: {self._failure}")
-        return WaveEnd(paid=not troubles, sent=sum(report.sent for report in reports))
-
-    def _read(self, wave: Wave) -> DataFrame:
-        """The payments of one wave that are open."""
-        return (
-            self._job.spark.read.format("jdbc")
-            .option("driver", "org.postgresql.Driver")
-            .option("url", reader_url(self._job.conninfo))
-            .option("dbtable", wave_query(self._run.token.campaign_id, wave.first_seq, wave.last_seq))
-            .option("partitionColumn", "seq")
-            .option("lowerBound", wave.first_seq)
-            .option("upperBound", wave.last_seq + 1)
-            .option("numPartitions", readers(self._job.shares, wave.last_seq + 1 - wave.first_seq))
-            .option("fetchsize", FETCH_ROWS)
-            .option("sessionInitStatement", settle_transaction_statement())
-            .load()
-        )
+        return self._waves.pay(wave, f"wave {wave.number} of {of}: payments {wave.first_seq:,} to {wave.last_seq:,}")
 
     def _let_it_settle(self, trouble: str | None) -> None:
         """Before a run ends early: close its gates, and wait for results that workers may still record.
@@ -375,66 +316,3 @@ class Driver:
 
     def _what_is_open(self, connection: Connection) -> OpenPayments | None:
         return open_payments(connection, self._run.token.campaign_id)
-
-
-class WaveEnd(NamedTuple):
-    """How one Spark job ended. paid: False where Spark gave it up. sent: wire sends that its partitions reported."""
-
-    paid: bool
-    sent: int = 0
-
-
-class Standstill:
-    """Counts consecutive sweeps that sent nothing and ended no payment, and the time that they took.
-
-    longest_s: after so much time the run is given up. wait_s: before the next sweep, longer after each one.
-    """
-
-    def __init__(self, longest_s: float) -> None:
-        self.sweeps = 0
-        self.spent_s = 0.0
-        self.wait_s = 0.0
-        self._longest_s = longest_s
-
-    def too_long(self, *, moved: bool, lasted_s: float) -> bool:
-        """Count one sweep; True when the run must be given up."""
-        if moved:
-            self.sweeps, self.spent_s, self.wait_s = 0, 0.0, 0.0
-            return False
-        self.sweeps += 1
-        self.spent_s += lasted_s + self.wait_s
-        self.wait_s = min(STANDSTILL_WAIT_S_MAX, max(1.0, 2 * self.wait_s))
-        return self.spent_s > self._longest_s
-
-
-class FailedInARow:
-    """Counts consecutive waves that Spark gave up, with no payment ended in between."""
-
-    def __init__(self, ended_payments: Callable[[], int]) -> None:
-        self._ended_payments = ended_payments
-        self._ended = ended_payments()
-        self._failed = 0
-
-    def too_many(self, *, paid: bool) -> bool:
-        """Count one wave; True when the run must be given up."""
-        if not paid:
-            before, self._ended = self._ended, self._ended_payments()
-            self._failed = self._failed + 1 if self._ended == before else 1
-        else:
-            self._failed = 0
-        return self._failed >= FAILED_WAVES_MAX
-
-
-def words_of_java(error: Exception) -> str:
-    """What Spark says, and the causes that it leaves out: of a failed connection it keeps only that it failed."""
-    words = [str(error)]
-    cause = getattr(error, "_origin", None)
-    while cause is not None and len(words) < CAUSES_MAX:
-        words.insert(0, str(cause.toString()))
-        cause = cause.getCause()
-    return "\n".join(words)
-
-
-def say(line: str) -> None:
-    """One line for the log of the job."""
-    sys.stderr.write(f"bulkpoint: {line}\n")

@@ -11,7 +11,6 @@ or refuses: it reports why, and Spark does not repeat it.
 """
 
 import random
-import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -26,6 +25,7 @@ from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.in_hand import PaymentsInHand
 from bulkpoint.pay.lease import Lease, LeaseTerms, renewing_link, take_share
+from bulkpoint.pay.log import say
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import PaymentSink, Sender
 from bulkpoint.pay.task import PartitionTask, Payment
@@ -72,11 +72,6 @@ def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> It
     report = {"taken": [partition.taken], "sent": [partition.sent], "trouble": [trouble]}
     schema = pa.schema([("taken", pa.int64()), ("sent", pa.int64()), ("trouble", pa.string())])
     yield pa.RecordBatch.from_pydict(report, schema=schema)
-
-
-def say(line: str) -> None:
-    """One line for the log of the job, or of the executor."""
-    sys.stderr.write(f"bulkpoint: {line}\n")
 
 
 class Partition:

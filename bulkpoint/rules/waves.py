@@ -1,10 +1,15 @@
-"""Which payments go into which Spark job: ranges of `seq`, so that nothing has to be listed or remembered."""
+"""Which payments go into which Spark job: ranges of `seq`, so that nothing has to be listed or remembered; and when to
+give up, because jobs fail in a row or move nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bulkpoint.rules.invariants import invariant
 
+# Waves that fail in a row, with nothing recorded in between, before the run is given up.
+FAILED_WAVES_MAX = 3
+# Between sweeps that move nothing: 1, 2, 4 and then this many seconds.
+STANDSTILL_WAIT_S_MAX = 5.0
 WAVE_ROWS_MAX = 1_000_000  # a failed wave is read again whole, and the driver keeps its plan in memory
 
 
@@ -52,3 +57,44 @@ def cut(open_counts: Iterable[tuple[int, int]], *, bucket_rows: int, rows: int) 
         last_bucket = bucket
     if held:
         yield Wave(number + 1, first_bucket * bucket_rows + 1, (last_bucket + 1) * bucket_rows)
+
+
+class Standstill:
+    """Counts consecutive sweeps that sent nothing and ended no payment, and the time that they took.
+
+    longest_s: after so much time the run is given up. wait_s: before the next sweep, longer after each one.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self.sweeps = 0
+        self.spent_s = 0.0
+        self.wait_s = 0.0
+        self._longest_s = longest_s
+
+    def too_long(self, *, moved: bool, lasted_s: float) -> bool:
+        """Count one sweep; True when the run must be given up."""
+        if moved:
+            self.sweeps, self.spent_s, self.wait_s = 0, 0.0, 0.0
+            return False
+        self.sweeps += 1
+        self.spent_s += lasted_s + self.wait_s
+        self.wait_s = min(STANDSTILL_WAIT_S_MAX, max(1.0, 2 * self.wait_s))
+        return self.spent_s > self._longest_s
+
+
+class FailedInARow:
+    """Counts consecutive waves that Spark gave up, with no payment ended in between."""
+
+    def __init__(self, ended_payments: Callable[[], int]) -> None:
+        self._ended_payments = ended_payments
+        self._ended = ended_payments()
+        self._failed = 0
+
+    def too_many(self, *, paid: bool) -> bool:
+        """Count one wave; True when the run must be given up."""
+        if not paid:
+            before, self._ended = self._ended, self._ended_payments()
+            self._failed = self._failed + 1 if self._ended == before else 1
+        else:
+            self._failed = 0
+        return self._failed >= FAILED_WAVES_MAX

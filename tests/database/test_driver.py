@@ -14,8 +14,9 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.errors import UnreachableError
 from bulkpoint.pay import driver as driver_module
 from bulkpoint.pay import heartbeat
-from bulkpoint.pay.driver import Driver, JobEnvironment, WaveEnd
+from bulkpoint.pay.driver import Driver, JobEnvironment
 from bulkpoint.pay.stop_signals import StopSignals
+from bulkpoint.pay.wave import WaveEnd
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
@@ -53,12 +54,13 @@ Pay = Callable[[Driver], WaveEnd]
 
 def drive(login: Login, campaign: Campaign, pay: Pay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Pay the campaign's run; each wave does what `pay` does."""
-    monkeypatch.setattr(Driver, "_pay_wave", lambda driver, _wave, _name: pay(driver))
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: None))
     ours = {"BULKPOINT_DATA_DIR": str(tmp_path), "BULKPOINT_PROGRESS_SECONDS": "0.1", "BULKPOINT_MONEY_TIMEOUT_S": "1"}
     settings = load_settings(ours)
     job = JobEnvironment(spark, 2, login.url, settings, lambda _: None)
-    return Driver(campaign.run, job, StopSignals()).pay()
+    driver = Driver(campaign.run, job, StopSignals())
+    monkeypatch.setattr(driver._waves, "pay", lambda _wave, _name: pay(driver))
+    return driver.pay()
 
 
 def reason_of(connection: Connection) -> tuple[str, str]:

@@ -86,7 +86,7 @@ def paid(spark: SparkSession, campaign: Campaign, database_url: str, monkeypatch
     driver = Driver(campaign.run, job, StopSignals())
     driver._heartbeat.stop()
     campaign.stopped()
-    assert driver._pay_wave(WAVE, "the wave of the test")
+    assert driver._waves.pay(WAVE, "the wave of the test").paid
     return Paid(**frames)
 
 
@@ -137,17 +137,17 @@ def test_a_wave_is_read_in_spite_of_a_time_out_and_says_why_it_has_no_connection
         passfile.chmod(0o600)
         login.alter("set statement_timeout = '100ms'")
         slowly = "(select seq, member_id, amount, reason from payment, (select pg_sleep(0.3)) s) as wave"
-        monkeypatch.setattr("bulkpoint.pay.driver.wave_query", lambda *_: slowly)
+        monkeypatch.setattr("bulkpoint.pay.wave.wave_query", lambda *_: slowly)
         settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
         conninfo = make_conninfo(login.address, passfile=str(passfile))
         driver = Driver(campaign.run, JobEnvironment(spark, SHARES, conninfo, settings, lambda _: None), StopSignals())
         driver._heartbeat.stop()
         with passwords_of_jvm(spark, passfile):
-            assert driver._read(WAVE).count() > 0
+            assert driver._waves.read(WAVE).count() > 0
         login.alter("connection limit 0 nosuperuser")
-        monkeypatch.setattr("bulkpoint.pay.driver.PATIENCE_S", 0)
+        monkeypatch.setattr("bulkpoint.pay.wave.PATIENCE_S", 0)
         with passwords_of_jvm(spark, passfile):
-            assert not driver._pay_wave(WAVE, "the wave of the test").paid
+            assert not driver._waves.pay(WAVE, "the wave of the test").paid
         why = driver._failed_in_a_row("waves")
         assert f'Spark could not read the payments: FATAL: too many connections for role "{login.name}"' in why
         assert "\n" not in why

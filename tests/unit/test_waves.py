@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpoint.pay.driver import FailedInARow
-from bulkpoint.rules.waves import WAVE_ROWS_MAX, Wave, cut, wave_rows, waves
+from bulkpoint.rules.waves import WAVE_ROWS_MAX, FailedInARow, Wave, cut, wave_rows, waves
 
 
 @pytest.mark.parametrize(

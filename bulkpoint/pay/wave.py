@@ -1,0 +1,112 @@
+"""A wave, as Spark pays it: one job reads its payments by JDBC, deals them to one partition per share, and waits.
+
+Spark forgets what it did, so a wave that fails is paid again by a sweep; here its failure is put into words.
+"""
+
+import time
+from functools import partial
+from typing import NamedTuple
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from bulkpoint.pay.heartbeat import Heartbeat
+from bulkpoint.pay.log import say
+from bulkpoint.pay.partition import pay_partition
+from bulkpoint.pay.task import REPORT_SCHEMA, PartitionTask
+from bulkpoint.rules.connections import readers
+from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
+from bulkpoint.rules.waves import FAILED_WAVES_MAX, Wave
+from bulkpoint.store.connect import PATIENCE_S
+from bulkpoint.store.jdbc import reader_url
+from bulkpoint.store.payment import wave_query
+from bulkpoint.store.session import settle_transaction_statement
+from bulkpoint.views.sentences import sentence
+
+# Before another wave is read after the database had no connection for the last one.
+DATABASE_PAUSE_S = 5.0
+# Of a chain of Java exceptions.
+CAUSES_MAX = 10
+# Rows per JDBC fetch.
+FETCH_ROWS = 10_000
+
+
+class WaveEnd(NamedTuple):
+    """How one Spark job ended. paid: False where Spark gave it up. sent: wire sends that its partitions reported."""
+
+    paid: bool
+    sent: int = 0
+
+
+class WavePayer:
+    """Pays the waves of one run, two at a time.
+
+    failure: in words, why the last wave was not paid to its end; None where it was, or where only the log knows.
+    """
+
+    def __init__(
+        self, spark: SparkSession, shares: int, task: PartitionTask, heartbeat: Heartbeat, *, group: str
+    ) -> None:
+        """group: of the Spark jobs, for Spark's page."""
+        self.failure: str | None = None
+        self._spark = spark
+        self._shares = shares
+        self._task = task
+        self._heartbeat = heartbeat
+        self._group = group
+
+    def pay(self, wave: Wave, name: str) -> WaveEnd:
+        """One Spark job. What it paid is recorded even where Spark gave it up."""
+        context = self._spark.sparkContext
+        context.setJobGroup(self._group, name)
+        gives_up_at = time.monotonic() + PATIENCE_S / FAILED_WAVES_MAX
+        while (ended := self._try(wave, name)) is None:
+            if time.monotonic() > gives_up_at or self._heartbeat.over.wait(DATABASE_PAUSE_S):
+                return WaveEnd(paid=False)
+        return ended
+
+    def _try(self, wave: Wave, name: str) -> WaveEnd | None:
+        """The same; None where Spark could not read the payments, which waiting may help."""
+        try:
+            partitions = self.read(wave).repartition(self._shares)
+            with self._heartbeat.waits.tasks():
+                reports = partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
+        except (Py4JError, PySparkException) as error:
+            if self._heartbeat.over.is_set():
+                return WaveEnd(paid=False)
+            why = trouble_of_spark(words_of_java(error))
+            self.failure = None if why is None else sentence(why)
+            say(f"{name} failed: {self.failure or str(error).strip().splitlines()[0]}")
+            return None if is_of_database(why) else WaveEnd(paid=False)
+        troubles = [report.trouble for report in reports if report.trouble is not None]
+        self.failure = troubles[0] if troubles else None
+        if troubles:
+            say(f"{name} is not paid to its end: {self.failure}")
+        return WaveEnd(paid=not troubles, sent=sum(report.sent for report in reports))
+
+    def read(self, wave: Wave) -> DataFrame:
+        """The payments of one wave that are open."""
+        return (
+            self._spark.read.format("jdbc")
+            .option("driver", "org.postgresql.Driver")
+            .option("url", reader_url(self._task.conninfo))
+            .option("dbtable", wave_query(self._task.run.campaign_id, wave.first_seq, wave.last_seq))
+            .option("partitionColumn", "seq")
+            .option("lowerBound", wave.first_seq)
+            .option("upperBound", wave.last_seq + 1)
+            .option("numPartitions", readers(self._shares, wave.last_seq + 1 - wave.first_seq))
+            .option("fetchsize", FETCH_ROWS)
+            .option("sessionInitStatement", settle_transaction_statement())
+            .load()
+        )
+
+
+def words_of_java(error: Exception) -> str:
+    """What Spark says, and the causes that it leaves out: of a failed connection it keeps only that it failed."""
+    words = [str(error)]
+    cause = getattr(error, "_origin", None)
+    while cause is not None and len(words) < CAUSES_MAX:
+        words.insert(0, str(cause.toString()))
+        cause = cause.getCause()
+    return "\n".join(words)
