@@ -1,8 +1,8 @@
 -- name: settle_session
 -- What a DBA set on the role or the database and we cannot work under: time-outs (our own bounds are in
 -- store/connect.py and pay/), an isolation that makes concurrent workers fail each other, and how values are written
--- and read. Behind a transaction pooler the session is not ours alone (another process id than the one we were given), and
--- nothing is set but what poolers keep for each of their clients: what the server reports when it changes.
+-- and read. Behind a transaction pooler the session is not ours alone (another process id than the one we were given),
+-- and nothing is set but what poolers keep for each of their clients: what the server reports when it changes.
 select set_config(ours.name, ours.value, false)
 from (values ('statement_timeout', '0', false), ('lock_timeout', '0', false),
              ('idle_in_transaction_session_timeout', '0', false), ('transaction_timeout', '0', false),
