@@ -12,6 +12,7 @@ from pathlib import Path
 from bulkpoint import files
 
 _FOLDERS = ("sql", "conf")  # what running code reads; scripts/ and jobs/ are only for starting it
+_LEFT_OUT = {"__pycache__", "examples"}  # of Python's own making; for people
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same content gives the same bytes
 
 
@@ -42,7 +43,7 @@ def build_py_files(target: Path) -> Path:
 
 def _zip_entries() -> Iterator[tuple[str, Traversable]]:
     for name, source in _walk(resources.files("bulkpoint"), "bulkpoint"):
-        if not name.startswith("bulkpoint/_files/") and "/__pycache__/" not in name:
+        if not name.startswith("bulkpoint/_files/"):
             yield name, source
     for folder in _FOLDERS:
         yield from _walk(files.find(folder), f"bulkpoint/_files/{folder}")
@@ -50,6 +51,8 @@ def _zip_entries() -> Iterator[tuple[str, Traversable]]:
 
 def _walk(folder: Traversable, name: str) -> Iterator[tuple[str, Traversable]]:
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name in _LEFT_OUT:
+            continue
         if entry.is_dir():
             yield from _walk(entry, f"{name}/{entry.name}")
         else:

@@ -29,6 +29,10 @@ class FrozenPayment(NamedTuple):
     reason: str
 
 
+class SparkInputError(Exception):
+    """Spark's own stream of rows broke, because its JVM failed or ended: it is for Spark to say why."""
+
+
 class Rows:
     """The rows not yet claimed: those given back first, then the rest of Spark's batches."""
 
@@ -38,7 +42,7 @@ class Rows:
         self._ended = False
 
     def take(self, count: int) -> list[FrozenPayment]:
-        """Up to `count` rows; empty when none is left."""
+        """Up to `count` rows; empty when none is left. Raises SparkInputError."""
         taken: list[FrozenPayment] = []
         while len(taken) < count and self._given_back:
             taken.append(self._given_back.popleft())
@@ -82,6 +86,13 @@ def claim(
 
 
 def _rows_of(batches: Iterable["pa.RecordBatch"]) -> Iterator[FrozenPayment]:
-    for batch in batches:
+    coming = iter(batches)
+    while True:
+        try:
+            batch = next(coming, None)
+        except Exception as error:
+            raise SparkInputError(f"{type(error).__name__}: {error}") from error
+        if batch is None:
+            return
         columns = (batch.column(name).to_pylist() for name in ("seq", "member_id", "amount", "reason"))
         yield from map(FrozenPayment._make, zip(*columns, strict=True))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.pay.call_loop import CallTerms
-from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, claim
+from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, SparkInputError, claim
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.in_hand import PaymentsInHand
 from bulkpoint.pay.lease import Lease, LeaseTerms, renewing_link, take_share
@@ -119,7 +119,7 @@ class Partition:
                 raise
             except RefusedError as error:
                 work.sink.halt_run(Halt.DATABASE_REFUSED, sentence(error))
-            except DatabaseAwayError:
+            except (DatabaseAwayError, SparkInputError):
                 raise
             except Exception as error:
                 what = f"{type(error).__name__}: {first_line(error)}"
