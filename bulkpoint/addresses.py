@@ -56,11 +56,16 @@ def is_this_machine(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Scheme, host and path; the rest is hidden, because a password or a key in it must not reach a log."""
+    """Scheme, host and path; the rest is hidden, because a password or a key in it must not reach a log.
+
+    A text of another form is hidden whole where it may be a user and a password, or a libpq DSN.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return "(hidden)"
+    if not (parts.scheme and parts.netloc) and "://" not in url:
+        return "(hidden)" if re.search(r"[@=:\s]", url) else url
     credentials, at, host = parts.netloc.rpartition("@")
     user, colon, _ = credentials.partition(":")
     path = "/(hidden)" if "/services/" in parts.path else parts.path

@@ -243,3 +243,18 @@ def test_a_token_that_can_be_no_path_is_not_shown(token: str) -> None:
         read_secret(Path(token), "NAME")
     assert CANARY not in str(error_fields(caught.value))
     assert CANARY not in str(describe(load_settings({"BULKPOINT_MONEY_TOKEN_FILE": token})))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["u:hunter2@h/d", "host=h password=hunter2", "hunter2 @h", "postgresq://u:hunter2@h/d", "//u:hunter2@h/d"],
+)
+def test_an_address_of_another_form_may_have_a_password_and_is_not_shown(address: str) -> None:
+    with refused("BULKPOINT_DATABASE_URL", UsageError) as caught:
+        load_settings({"BULKPOINT_DATABASE_URL": address})
+    assert "hunter2" not in sentence(caught.value)
+
+
+def test_a_word_in_place_of_an_address_is_shown_as_it_is() -> None:
+    with refused("BULKPOINT_DATABASE_URL is hello:", UsageError):
+        load_settings({"BULKPOINT_DATABASE_URL": "hello"})
