@@ -19,7 +19,7 @@ demo: .venv/.set-up ## Pay a small campaign on this machine, watch it, and prove
 	@$(BIN)/bulkpoint demo
 
 test: lint ## Run lint and all tests (what CI does)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # on two cores: many tests wait for leases
 
 check: lint ## Run lint, the unit tests and the database tests: before each commit
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/database
