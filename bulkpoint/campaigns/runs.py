@@ -271,19 +271,6 @@ def end_run(connection: Connection, run: Run, state: RunState, reason: str | Non
         return None
 
 
-def stop_run(connection: Connection, campaign_id: int, *, actor: str, reason: str | None = None) -> RunSummary:
-    """RUNNING -> STOPPED at once, where nothing is under way. Results that still come are recorded afterwards.
-
-    Raises RefusedError when the campaign is unknown or not RUNNING.
-    """
-    check_state(Command.STOP, get_campaign(connection, campaign_id))  # at once: a loader locks a WAITING campaign
-    with transition(connection, campaign_id, Command.STOP, actor=actor) as (campaign, change):
-        assert campaign.run_id is not None, "a RUNNING campaign has a run"
-        summary = _close(connection, campaign_id, campaign.run_id, RunState.STOPPED, reason)
-        _describe_end(change, summary)
-    return summary
-
-
 def end_stopped(
     connection: Connection, campaign_id: int, ending: RunEnding, *, holder: UUID | None = None
 ) -> RunSummary:

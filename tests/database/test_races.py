@@ -8,13 +8,14 @@ from functools import partial
 import psycopg
 import pytest
 
-from bulkpoint.campaigns.runs import end_run, stop_run
+from bulkpoint.campaigns.runs import end_run
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.run import Run
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
+from tests.world.stops import stop_run
 
 RACES = 50
 TARGETS = 3

@@ -10,7 +10,7 @@ from bulkpoint.campaigns.promises import promises_of
 from bulkpoint.campaigns.resume import count_too_old, plan_resume
 from bulkpoint.campaigns.retry import plan_retry
 from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
+from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.settings import load_settings
@@ -21,6 +21,7 @@ from bulkpoint.store.run import open_buckets, renew_driver
 from bulkpoint.store.share import run_is_live
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
+from tests.world.stops import stop_run
 
 SETTINGS = load_settings({})
 

@@ -14,7 +14,7 @@ from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_same_list, preview_campaign, preview_file
 from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run, stop_run
+from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.campaigns.start import find_next, plan_start
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import UsageError
@@ -30,6 +30,7 @@ from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
+from tests.world.stops import stop_run
 
 SETTINGS = load_settings({})
 CAREFUL = load_settings({"BULKPOINT_REQUIRE_APPROVAL": "true"})

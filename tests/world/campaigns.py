@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.campaigns.runs import begin_run, end_run, stop_run
+from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.pay.recorder import REASONS
 from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
@@ -27,6 +27,7 @@ from bulkpoint.store.run import Run, halt_run
 from bulkpoint.store.share import ShareToken, acquire_share, release_share
 from bulkpoint.store.target import load_targets
 from tests.world.counters import assert_sums_hold
+from tests.world.stops import stop_run
 
 ACTOR = "tester"
 # Longer than any test looks at it.

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bulkpoint.campaigns.runs import end_run, stop_run
+from bulkpoint.campaigns.runs import end_run
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.pay.claims import FrozenPayment
 from bulkpoint.pay.partition import pay_partition
@@ -34,6 +34,7 @@ from tests.world.counters import assert_sums_hold
 from tests.world.forks import FORKS
 from tests.world.money import Judge
 from tests.world.promises import assert_paid_once, sends_of, worst_second
+from tests.world.stops import stop_run
 from tests.world.waiting import wait_for
 
 # Two busy cores, and a lease or two that must end first.
