@@ -26,6 +26,7 @@ from bulkpoint.money.trust import Trust
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
 from bulkpoint.settings import load_settings
+from tests.world.raw_server import read_request
 from tests.world.refusals import refused
 
 CONNECT_TIMEOUT_S = 0.4
@@ -100,23 +101,10 @@ class Server:
                 connection = self.tls.wrap_socket(connection, server_side=True)
                 self._open.append(connection)
             with connection:
-                while request := _read_request(connection):
+                while request := read_request(connection):
                     self.sends.append(request)
                     if not self._answer(connection, len(self.sends)):
                         return
-
-
-def _read_request(connection: socket.socket) -> bytes:
-    request = b""
-    while b"\r\n\r\n" not in request:
-        if not (chunk := connection.recv(65_536)):
-            return b""
-        request += chunk
-    head, _, body = request.partition(b"\r\n\r\n")
-    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
-    while len(body) < length:
-        body += connection.recv(65_536)
-    return head + b"\r\n\r\n" + body
 
 
 @contextlib.contextmanager

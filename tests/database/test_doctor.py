@@ -1,8 +1,6 @@
 """What the doctor finds in a database: each thing that a job needs, alone missing, is one problem with its code."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +12,14 @@ from bulkpoint.doctor.database import judge_connections, judge_schema, judge_ser
 from bulkpoint.doctor.questions import ask_all, error_of_problems
 from bulkpoint.rules.checks import Check, Verdict
 from bulkpoint.rules.connections import connections_needed
-from bulkpoint.store.connect import Connection, Database, connect
+from bulkpoint.store.connect import Connection, Database
 from bulkpoint.store.installation import InspectedServer, ServerFacts, inspect_server, missing_grants
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.views.doctor import DoctorView
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.sentences import sentence
 from bulkpoint.views.view import Screen
+from tests.world.logins import member_of
 
 FINE = ServerFacts(
     version=150_004,
@@ -45,18 +44,6 @@ def checks_of(url: str, shares: int = 4) -> list[Check]:
 
 def problems_of(checks: list[Check]) -> dict[str, str]:
     return {check.name: check.found.code for check in checks if check.verdict is Verdict.PROBLEM}
-
-
-@contextmanager
-def login(connection: Connection, url: str, *groups: str) -> Iterator[Connection]:
-    connection.execute(f"create role lee login {'in role ' + ', '.join(groups) if groups else ''}".encode())
-    try:
-        with connect(url) as theirs:
-            theirs.execute("set session authorization lee")
-            yield theirs
-    finally:
-        connection.execute("drop owned by lee")
-        connection.execute("drop role lee")
 
 
 def test_a_database_that_is_able_to_be_paid_from_has_a_line_for_each_check(
@@ -161,7 +148,7 @@ def test_connections_that_a_run_needs_are_compared_with_the_ones_that_are_free(
 def test_the_limits_of_a_login_and_a_database_count_less_what_is_used(
     database_url: str, connection: Connection
 ) -> None:
-    with login(connection, database_url) as lee:
+    with member_of(connection, database_url, name="lee") as lee:
         connection.execute("alter role lee connection limit 7")
         name = connection.info.dbname
         connection.execute(psycopg.sql.SQL("alter database {} connection limit 9").format(psycopg.sql.Identifier(name)))
@@ -174,9 +161,9 @@ def test_an_operator_lacks_nothing_and_a_login_without_a_role_nearly_all(
     database_url: str, connection: Connection
 ) -> None:
     make_roles(database_url)
-    with login(connection, database_url, "bulkpoint_operator") as lee:
+    with member_of(connection, database_url, "bulkpoint_operator", name="lee") as lee:
         assert missing_grants(lee) == []
-    with login(connection, database_url) as lee:
+    with member_of(connection, database_url, name="lee") as lee:
         missing = missing_grants(lee)
     assert {"select on payment", "update on payment", "insert on audit_event"} <= set(missing)
     assert "delete on payment" not in missing, "no job needs it"
@@ -184,7 +171,7 @@ def test_an_operator_lacks_nothing_and_a_login_without_a_role_nearly_all(
 
 def test_a_login_that_may_read_nothing_lacks_grants_and_not_tables(database_url: str, connection: Connection) -> None:
     """Its own password is needed to come in: the address names the owner, who becomes that login in the session."""
-    with login(connection, database_url):
+    with member_of(connection, database_url, name="lee"):
         as_lee = f"{database_url}?options=-c%20role%3Dlee"
         found = problems_of(checks_of(as_lee))
     assert found == {"database-grants": "GRANTS_MISSING"}
@@ -206,7 +193,7 @@ def test_tables_in_a_schema_of_another_name_are_looked_at_too(database_url: str,
 
 def test_each_grant_that_is_taken_from_an_operator_is_named(database_url: str, connection: Connection) -> None:
     make_roles(database_url)
-    with login(connection, database_url, "bulkpoint_operator") as lee:
+    with member_of(connection, database_url, "bulkpoint_operator", name="lee") as lee:
         for taken in ("insert on payment_attempt", "update on payment", "delete on money_share"):
             connection.execute(f"revoke {taken} from bulkpoint_operator".encode())
             assert missing_grants(lee) == [taken]

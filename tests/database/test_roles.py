@@ -1,7 +1,6 @@
 """What the logins of people and programs may do to the tables, by the group roles of sql/roles.sql."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -34,6 +33,7 @@ from bulkpoint.store.relay import (
     note_trouble,
 )
 from tests.world.campaigns import Campaign, World
+from tests.world.logins import member_of
 from tests.world.refusals import refused
 
 
@@ -46,25 +46,12 @@ def owner(database_url: str) -> Iterator[Connection]:
         yield connection
 
 
-@contextmanager
-def login(owner: Connection, database_url: str, group: str) -> Iterator[Connection]:
-    """A connection of somebody who is a member of one group role; the login goes with the block."""
-    owner.execute(f"create role kim login in role {group}".encode())
-    try:
-        with connect(database_url) as theirs:
-            theirs.execute("set session authorization kim")
-            yield theirs
-    finally:
-        owner.execute("drop owned by kim")
-        owner.execute("drop role kim")
-
-
 def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
     owner: Connection, database_url: str, tmp_path: Path
 ) -> None:
     targets = tmp_path / "targets.csv"
     targets.write_text("member_id,amount,reason\nm1,5,r\n")
-    with login(owner, database_url, "bulkpoint_operator") as kim:
+    with member_of(owner, database_url, "bulkpoint_operator") as kim:
         new = NewCampaign("c")
         campaign_id = create_campaign(kim, new, actor="Kim", limits=NO_LIMITS, targets=targets)
         campaign = Campaign(World(kim, shares=1), campaign_id)
@@ -83,7 +70,7 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
 def test_an_operator_asks_for_a_run_calls_it_back_stops_one_and_corrects_its_end(
     owner: Connection, database_url: str
 ) -> None:
-    with login(owner, database_url, "bulkpoint_operator") as kim:
+    with member_of(owner, database_url, "bulkpoint_operator") as kim:
         owner.execute("insert into operator_right (login, permission) values ('kim', 'start')")
         campaign = World(owner, shares=1).campaign(targets=3).on(kim)
         ask_for_run(kim, RunRequest(campaign=campaign.id, actor="Kim"))
@@ -127,12 +114,15 @@ def test_an_operator_asks_for_a_run_calls_it_back_stops_one_and_corrects_its_end
     ],
 )
 def test_an_operator_rewrites_nothing_that_happened(owner: Connection, database_url: str, statement: bytes) -> None:
-    with login(owner, database_url, "bulkpoint_operator") as kim, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with (
+        member_of(owner, database_url, "bulkpoint_operator") as kim,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
         kim.execute(statement)
 
 
 def test_nobody_gives_rights_but_the_owner(owner: Connection, database_url: str) -> None:
-    with login(owner, database_url, "bulkpoint_operator") as kim:
+    with member_of(owner, database_url, "bulkpoint_operator") as kim:
         with refused("the login that owns the database's tables"):
             change_rights(kim, "kim", [Right.FORCE], granted=True, actor="Kim")
         assert change_rights(owner, "kim", [Right.FORCE, Right.START], granted=True, actor="owner") == 2
@@ -151,7 +141,7 @@ def test_nobody_gives_rights_but_the_owner(owner: Connection, database_url: str)
 def test_a_loader_loads_targets_until_the_freeze_and_no_more(owner: Connection, database_url: str) -> None:
     world = World(owner)
     campaign, _ = world.campaign([], expected=(1, 5)), world.campaign([], expected=(1, 5))
-    with login(owner, database_url, "bulkpoint_loader") as kim:
+    with member_of(owner, database_url, "bulkpoint_loader") as kim:
         kim.execute("insert into campaign_target values (1, 'm', 5, 'r')")
         with pytest.raises(psycopg.errors.ForeignKeyViolation):
             kim.execute("insert into campaign_target values (9, 'm', 5, 'r')")
@@ -172,7 +162,7 @@ def test_the_relays_login_takes_events_out_and_no_more(owner: Connection, databa
     World(owner).campaign()
     with owner.transaction():
         write_event(owner, campaign_id=1, run_no=None, type="campaign.stopped", actor="x", data={})
-    with login(owner, database_url, "bulkpoint_relay") as relay:
+    with member_of(owner, database_url, "bulkpoint_relay") as relay:
         add_missing_cursors(relay)
         with relay.transaction():
             turn = lock_next_cursor(relay)
@@ -199,7 +189,7 @@ def test_a_reader_reads_all_and_is_refused_in_a_sentence_where_it_would_write(
     tables = owner.execute(
         "select quote_ident(table_name) from information_schema.tables where table_schema = 'public'"
     ).fetchall()
-    with login(owner, database_url, "bulkpoint_reader") as kim:
+    with member_of(owner, database_url, "bulkpoint_reader") as kim:
         for (table,) in tables:
             kim.execute(f"select from {table} limit 1".encode())
         with (
@@ -240,7 +230,7 @@ def test_no_group_may_do_more_than_its_part_in_any_table(granted: set[tuple[str,
 
 def test_a_temporary_table_of_a_callers_never_stands_for_ours(owner: Connection, database_url: str) -> None:
     """Functions that run with the owner's rights look for tables in our schema, and only then where all may write."""
-    with login(owner, database_url, "bulkpoint_operator") as kim:
+    with member_of(owner, database_url, "bulkpoint_operator") as kim:
         kim.execute("create temporary table audit_head as select * from audit_head")
         kim.execute("create temporary table campaign as select * from campaign")
         kim.execute("grant all on audit_head, campaign to public")
@@ -273,7 +263,7 @@ def test_nobody_creates_or_approves_in_the_name_of_another(
     campaign = World(owner).campaign()
     owner.execute("insert into operator_right values (session_user, 'approve') on conflict do nothing")
     campaign.approved()
-    with login(owner, database_url, "bulkpoint_operator") as kim:
+    with member_of(owner, database_url, "bulkpoint_operator") as kim:
         kim.execute("create temporary table operator_right as select 'kim'::name as login, 'approve' as permission")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             kim.execute(statement)

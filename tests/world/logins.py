@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from psycopg.conninfo import make_conninfo
 
-from bulkpoint.store.connect import Connection
+from bulkpoint.store.connect import Connection, connect
 
 _NUMBERS = itertools.count(os.getpid() * 1_000)
 
@@ -65,3 +65,16 @@ def new_login(owner: Connection, database_url: str) -> Iterator[Login]:
     finally:
         login.cut()
         owner.execute(f"drop owned by {login.name}; drop role {login.name}".encode())
+
+
+@contextmanager
+def member_of(owner: Connection, database_url: str, *groups: str, name: str = "kim") -> Iterator[Connection]:
+    """A connection of somebody who is a member of these group roles; the login goes with the block."""
+    owner.execute(f"create role {name} login {'in role ' + ', '.join(groups) if groups else ''}".encode())
+    try:
+        with connect(database_url) as theirs:
+            theirs.execute(f"set session authorization {name}".encode())
+            yield theirs
+    finally:
+        owner.execute(f"drop owned by {name}".encode())
+        owner.execute(f"drop role {name}".encode())

@@ -68,7 +68,7 @@ class RawServer:
                 self._open.append(connection)
             with connection:
                 connection.sendall(self._greeting)
-                while request := _read_request(connection):
+                while request := read_request(connection):
                     self.requests.append(request)
                     if not _answer(connection, self._script(len(self.requests))):
                         return
@@ -90,7 +90,8 @@ def _answer(connection: socket.socket, steps: list[Step]) -> bool:
     return True
 
 
-def _read_request(connection: socket.socket) -> bytes:
+def read_request(connection: socket.socket) -> bytes:
+    """One whole request; empty where the other side has closed."""
     request = b""
     while b"\r\n\r\n" not in request:
         if not (chunk := connection.recv(65_536)):
