@@ -1,4 +1,4 @@
-"""Payments of one member, for the help desk: found by index in each campaign, with every call made for them."""
+"""Payments of one member, for the help desk: found through the targets, with every call made for them."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ class FoundPayment:
 
 @dataclass(frozen=True, slots=True)
 class FoundTarget:
-    """A target of the member in a campaign without payments: WAITING, or WITHDRAWN permanently."""
+    """A target of the member; where its campaign is not frozen (WAITING, or WITHDRAWN), it has no payment yet."""
 
     campaign_id: int
     campaign_name: str
@@ -60,10 +60,11 @@ class FoundTarget:
     member_id: str
     amount: int
     reason: str
+    frozen: bool = False
 
 
-_PAYMENTS = Query("find_payments", FoundPayment)
 _TARGETS = Query("find_targets", FoundTarget)
+_PAYMENT = Query("find_payment", FoundPayment)
 _ATTEMPTS = Query("find_attempts", FoundAttempt)
 
 
@@ -72,13 +73,17 @@ def find_payments(
 ) -> list[FoundPayment | FoundTarget]:
     """What was paid, or will be, to a member, the newest campaign first; empty where there is nothing.
 
-    Call it inside one_snapshot: a campaign that starts meanwhile would be missed. Without a campaign the index of each
-    one is read; the calls of a payment are searched between its first call and its end.
+    Call it inside one_snapshot: a campaign that starts meanwhile would be missed. Only campaigns that have the member
+    are opened, so time and locks grow with these, not with the campaigns of the database. The calls of a payment are
+    searched between its first call and its end.
     """
-    wanted = {"member_id": member_id, "campaign_id": campaign_id}
-    payments, targets = _PAYMENTS.all(connection, **wanted), _TARGETS.all(connection, **wanted)
-    found = [replace(payment, attempts=_attempts_of(connection, payment)) for payment in payments]
-    return sorted([*found, *targets], key=lambda row: row.campaign_id, reverse=True)
+    targets = _TARGETS.all(connection, member_id=member_id, campaign_id=campaign_id)
+    return [_payment_of(connection, target) if target.frozen else target for target in targets]
+
+
+def _payment_of(connection: Connection, target: FoundTarget) -> FoundPayment:
+    payment = _PAYMENT.one(connection, member_id=target.member_id, campaign_id=target.campaign_id)
+    return replace(payment, attempts=_attempts_of(connection, payment))
 
 
 def _attempts_of(connection: Connection, payment: FoundPayment) -> tuple[FoundAttempt, ...]:

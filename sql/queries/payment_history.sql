@@ -1,21 +1,24 @@
--- name: find_payments
--- Every payment of a member; reads only one partition where a campaign is named.
-select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
-       p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
-       p.next_try_at, p.first_sent_at, p.finished_at
-from payment p join campaign_overview c using (campaign_id)
-where p.member_id = %(member_id)s and (%(campaign_id)s::bigint is null or p.campaign_id = %(campaign_id)s)
-
 -- name: find_targets
--- The same in campaigns that have no payments yet. One primary-key look-up for each of them, which `offset 0` enforces:
--- by the member alone the whole table would be read.
-select c.campaign_id, c.name as campaign_name, c.state as campaign_state, t.member_id, t.amount, t.reason
+-- Every campaign that has a member as a target. Targets are one table, so this takes the same few locks for any number
+-- of campaigns; a question to payment would lock every campaign's partition. One primary-key look-up for each campaign,
+-- which `offset 0` enforces: by the member alone the whole table would be read.
+select c.campaign_id, c.name as campaign_name, c.state as campaign_state, t.member_id, t.amount, t.reason,
+       c.frozen_at is not null as frozen
 from campaign_overview c
 cross join lateral (
     select member_id, amount, reason from campaign_target
     where campaign_id = c.campaign_id and member_id = %(member_id)s offset 0
 ) t
-where c.frozen_at is null and (%(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s)
+where %(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s
+order by c.campaign_id desc
+
+-- name: find_payment
+-- A member's payment in one frozen campaign: only that campaign's partition is opened.
+select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
+       p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
+       p.next_try_at, p.first_sent_at, p.finished_at
+from payment p join campaign_overview c using (campaign_id)
+where p.member_id = %(member_id)s and p.campaign_id = %(campaign_id)s
 
 -- name: find_attempts
 -- The calls of one payment. Their ids are in order of time, so the primary key serves as an index on time; an index on
