@@ -78,7 +78,16 @@ create trigger approved_in_ones_own_name before update of approved_by, approved_
           and new.approved_login is not null)
     execute function refuse_the_name_of_another();
 
+-- A check that only says true or false would name a constraint; a loader's program gets a sentence. Called only for an
+-- amount that is refused, so it costs a load nothing.
+create function refuse_amount(member_id text, amount numeric) returns boolean language plpgsql immutable as $$
+begin
+    raise exception 'member %: amount % is not a whole number of points from 1 to 1000000000000', member_id, amount
+        using errcode = 'check_violation', table = 'campaign_target', column = 'amount', constraint = 'amount_range';
+end $$;
+
 -- Written by loaders, read-only to the payer. Collation C: the freeze has the same order on every server.
+-- amount is numeric, because PostgreSQL rounds 1000.5 on its way into a bigint before any check or trigger sees it.
 create table campaign_target (
     campaign_id bigint not null,
     member_id   text collate "C" not null
@@ -87,7 +96,9 @@ create table campaign_target (
         constraint member_id_no_space_at_the_ends check (
             member_id !~ '^[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]'
             and member_id !~ '[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]$'),
-    amount      bigint not null constraint amount_range check (amount between 1 and 1000000000000),
+    amount      numeric not null constraint amount_range check (
+        case when amount between 1 and 1000000000000 and amount = trunc(amount) then true
+             else refuse_amount(member_id, amount) end),
     reason      text not null constraint reason_length check (length(reason) between 1 and 500),
     primary key (campaign_id, member_id)
 );
@@ -137,7 +148,7 @@ create trigger never_truncated before truncate on campaign_target
 create function target_digest(of_campaign bigint) returns bytea language sql stable as $$
     with numbered as (
         select row_number() over (order by member_id) - 1 as position,
-               octet_length(member_id) || ':' || member_id || ',' || amount || ','
+               octet_length(member_id) || ':' || member_id || ',' || amount::bigint || ','
                || octet_length(reason) || ':' || reason || E'\n' as line
         from campaign_target where campaign_id = of_campaign
     ), chunk as (

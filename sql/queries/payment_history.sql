@@ -6,7 +6,7 @@ select c.campaign_id, c.name as campaign_name, c.state as campaign_state, t.memb
        c.frozen_at is not null as frozen
 from campaign_overview c
 cross join lateral (
-    select member_id, amount, reason from campaign_target
+    select member_id, amount::bigint as amount, reason from campaign_target
     where campaign_id = c.campaign_id and member_id = %(member_id)s offset 0
 ) t
 where %(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s
