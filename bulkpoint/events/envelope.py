@@ -36,7 +36,7 @@ class Envelope(BaseModel):
 class Ended(BaseModel):
     """A run ended: completed, failed or stopped. Counts and amounts are those of the whole campaign at that time.
 
-    failed includes unknown: payments that may have been credited.
+    failed includes unknown: payments that may have been credited. failure_kinds: failed payments by kind.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +56,7 @@ class Ended(BaseModel):
     unknown_amount: int
     open_amount: int
     done_before: int | None
+    failure_kinds: dict[str, int]
 
 
 class Corrected(Ended):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bulkpoint.events.envelope import CORRECTED, summary_of
-from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.lifecycle import FailureKind, RunState
 from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
@@ -71,14 +71,15 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
         "not_paid_amount": summary.not_paid_amount,
     }
     name = " ".join(summary.name.split())
-    counts = {"success": summary.success, "failed": summary.failed, "unknown": summary.unknown}
+    counts = {"success": summary.success, "failed": summary.failed, "unknown": summary.unknown, "open": summary.open}
     title = say["CORRECTED"] if corrected else headline(summary.state, **counts, language=language)
     where = say["campaign"].format(**values)
     figures = _shown(say["figures"], values)
     figures.append(" / ".join(_shown(say["points"], values)))
     reason = _reason(summary, say["reason"])
     timing = _timing(summary, language)
-    steps = [say["next"][step].format(**values) for step in _next_steps(summary)]
+    kinds = summary.failure_kinds
+    steps = [say["next"][step].format(**values, count=kinds.get(step, 0)) for step in _next_steps(summary)]
     return Message(
         text="\n".join([title, f"{name} ({where})", *figures, *reason, *timing, *steps]),
         notice=escaped_for_slack(f"{title}: {name}, {figures[0]}"),
@@ -127,17 +128,14 @@ def _timing(summary: RunSummary, language: str) -> list[str]:
 
 
 def _next_steps(summary: RunSummary) -> list[str]:
-    """What to do next, as keys of the language files."""
-    steps = []
-    if summary.state != RunState.COMPLETED and summary.open:
+    """What to do next, as keys of the language files: for a completed run each kind of failure has its own."""
+    steps: list[str] = []
+    if summary.state == RunState.COMPLETED:
+        steps += [kind for kind in FailureKind if summary.failure_kinds.get(kind) and kind != FailureKind.UNKNOWN]
+    elif summary.open:
         steps.append("resume")
-    elif summary.state == RunState.FAILED and summary.failed > summary.unknown:
-        steps.append("resume_to_retry")
     else:
-        if summary.failed > summary.unknown + summary.refused:
-            steps.append("retry")
-        if summary.refused:
-            steps.append("retry_refused")
+        steps.append("resume_to_retry" if summary.not_paid else "resume_to_end")
     if summary.unknown:
         steps.append("reconcile")
     return steps

@@ -1,6 +1,6 @@
 """How far a campaign is: the present figures, the samples that a run keeps, how it ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -110,7 +110,7 @@ class RunSummary(FailedApart):
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
     done_before: payments that earlier runs had ended, None where that was not kept. refused: FAILED payments of kinds
-    that a retry does not take unless they are named.
+    that a retry does not take unless they are named. failure_kinds: FAILED payments for every kind there is.
     """
 
     campaign_id: int
@@ -131,6 +131,7 @@ class RunSummary(FailedApart):
     done_before: int | None
     refused: int = 0
     unknown_amount: int = 0
+    failure_kinds: dict[str, int] = field(default_factory=dict)
 
 
 class CommonFailure(NamedTuple):

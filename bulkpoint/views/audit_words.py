@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.audit import AuditEvent
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time
+from bulkpoint.views.headline import warning
 
 # How a promise of the money API reads.
 _PROMISES = {
@@ -266,7 +268,21 @@ def sentence(event: AuditEvent, timezone: str) -> str:
     """A row as one sentence about its campaign."""
     happened = _HAPPENED.get(event.action, "{who}: {action}")
     said = happened.format(who=escaped(event.actor), run=event.run_no, action=escaped(event.action))
+    if came_to := _came_to(event):
+        said += f" ({came_to})"
     detail = what(event, timezone)
     if not detail:
         return said
     return f"{said}; {detail}" if detail.startswith("reason: ") else f"{said}: {detail}"
+
+
+_ENDS = {"complete": RunState.COMPLETED, "fail": RunState.FAILED, "stop": RunState.STOPPED}
+
+
+def _came_to(event: AuditEvent) -> str | None:
+    """What happened to the payments by a run's end, where its state alone would mislead."""
+    state = _ENDS.get(event.action)
+    counts = {name: event.detail.get(name) for name in ("success", "failed", "unknown", "open")} if state else {}
+    if state is None or not all(type(count) is int for count in counts.values()):
+        return None
+    return warning(state, **counts, language="en")

@@ -11,6 +11,7 @@ from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
 from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, standing_words, state_words
+from bulkpoint.views.headline import warning
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
@@ -88,6 +89,13 @@ class CampaignView(View):
         }
         return cls.model_validate(fields | more)
 
+    def happened(self, language: str = "en") -> str | None:
+        """What became of its payments, where the state of its last run alone would mislead."""
+        success, failed = self.counts[PaymentState.SUCCESS], self.counts[PaymentState.FAILED]
+        still_open = self.counts[PaymentState.PENDING] + self.counts[PaymentState.PROCESSING]
+        counts = {"success": success, "failed": failed, "unknown": self.unknown, "open": still_open}
+        return warning(self.state, **counts, language=language)
+
     def warning(self) -> str | None:
         """What is wrong with its run, and what to do."""
         if not self.driver_is_gone:
@@ -161,6 +169,8 @@ class CampaignDetail(CampaignView):
     def _about(self, timezone: str) -> Iterator[str]:
         reason = f": {escaped(self.run_reason)}" if self.run_reason else ""
         yield f"state       {standing_words(self.state, stopping=self.stopping)}{reason}"
+        if happened := self.happened():
+            yield f"            {happened}"
         if warning := self.warning():
             yield f"            {warning}"
         for asked in self.on_its_way:

@@ -9,8 +9,7 @@ from bulkpoint.store.progress import RunSummary, Sample
 from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time, state_words
-from bulkpoint.views.headline import headline
-from bulkpoint.views.languages import phrase
+from bulkpoint.views.headline import warning
 from bulkpoint.views.view import Line, Moment, Screen, View
 
 
@@ -171,12 +170,10 @@ class RunEnded(Line):
         )
 
     def _warning(self) -> str:
-        """In a completed run, that many payments have no credit."""
-        if self.state != RunState.COMPLETED:
-            return ""
-        counts = {"success": self.success, "failed": self.failed, "unknown": self.unknown}
-        said = headline(self.state, **counts, language="en")
-        return "" if said == phrase("en", "message.COMPLETED") else f", {said.partition(' ')[2]}"
+        """What happened, where the state alone would mislead."""
+        counts = {"success": self.success, "failed": self.failed, "unknown": self.unknown, "open": self.open}
+        said = warning(self.state, **counts, language="en")
+        return "" if said is None else f", {said}"
 
 
 def _failed_words(failed: int, unknown: int) -> str:

@@ -126,6 +126,7 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         language=language,
         timezone=timezone,
         campaign=campaign,
+        happened=view.happened(language),
         at=figures.at,
         tiles=[
             Counted("targets", view.target_count, view.target_amount),

@@ -47,7 +47,10 @@ select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.
         where f.campaign_id = r.campaign_id and f.failure_kind <> all(%(retried_kinds)s::failure_kind[])) as refused,
        c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
        c.unknown_amount,
-       r.done_before
+       r.done_before,
+       (select json_object_agg(kind, coalesce(f.count, 0) order by kind)
+        from unnest(enum_range(null::failure_kind)) as kind
+        left join campaign_failed_count f on f.campaign_id = r.campaign_id and f.failure_kind = kind) as failure_kinds
 from campaign_run r
 join campaign o using (campaign_id)
 join campaign_count c using (campaign_id)

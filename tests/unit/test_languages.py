@@ -79,8 +79,9 @@ def test_every_state_and_kind_has_its_words(language: str) -> None:
     assert told["failure_kinds"].keys() == set(FailureKind)
     assert all(kind.keys() == {"name", "means", "explained"} for kind in told["failure_kinds"].values())
     assert set(PaymentState) - {PaymentState.FAILED} <= told["explanations"].keys(), "a failure kind explains FAILED"
-    assert set(RUN_ENDS) <= told["message"].keys()
-    assert {kind.removeprefix("campaign.").upper() for kind in NOTIFIED_TYPES} <= told["message"].keys()
+    assert set(RUN_ENDS) <= told["headline"].keys()
+    headlines = told["message"].keys() | told["headline"].keys()
+    assert {kind.removeprefix("campaign.").upper() for kind in NOTIFIED_TYPES} <= headlines
     assert set(get_args(get_type_hints(Alert)["kind"])) <= told["alerts"].keys()
     assert told["differences"].keys() == set(Kind)
     assert told["causes"].keys() == set(Cause)

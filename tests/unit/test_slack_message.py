@@ -1,6 +1,7 @@
 """The closing message: what it says, in both languages, and how it gets to Slack."""
 
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,15 @@ import pytest
 from bulkpoint.events import slack
 from bulkpoint.events.message import build_message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
+from bulkpoint.rules.endings import Ending, what_happened
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import load_settings
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
+from bulkpoint.text import escaped_for_slack
 from bulkpoint.views.changes import RunEnded
+from bulkpoint.views.format import state_words
+from bulkpoint.views.languages import words
 from tests.world.slack import OK, slack_that_answers
 
 STARTED = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -37,6 +42,7 @@ COMPLETED = RunSummary(
     success_amount=970_000_000,
     failed_amount=30_000_000,
     done_before=0,
+    failure_kinds={"REJECTED": 0, "MISMATCH": 0, "UNAVAILABLE": 30_000, "UNKNOWN": 0},
 )
 STOPPED = replace(
     COMPLETED,
@@ -44,7 +50,8 @@ STOPPED = replace(
     reason="명단이 <잘못> & 다름",
     open=400_000,
     open_amount=400_000_000,
-    success=570_000,
+    success=580_000,
+    failed=20_000,
 )
 
 
@@ -55,33 +62,150 @@ def test_the_korean_message_of_a_completed_campaign() -> None:
         "성공: 970,000건 / 실패: 30,000건\n"
         "지급 970,000,000P / 미지급 30,000,000P\n"
         "소요 시간 16분 42초 · 평균 998 TPS\n"
-        "실패 건 재처리: `bulkpoint campaign retry 12`"
+        "처리 불가 30,000건 재처리: `bulkpoint campaign retry 12`"
     )
 
 
-@pytest.mark.parametrize(
-    ("success", "failed", "unknown", "korean", "english"),
-    [
-        (0, 20, 0, "🚨 한 건도 지급되지 않음: 실패 100.0 %", "🚨 Nothing was paid: failed 100.0 %"),
-        (0, 3, 0, "🚨 한 건도 지급되지 않음: 실패 100.0 %", "🚨 Nothing was paid: failed 100.0 %"),
-        (0, 4, 4, "🚨 지급이 확인된 건 없음: 확인 필요 100.0 %", "🚨 No payment is proven to be paid: unknown 100.0 %"),
-        (3, 7, 4, "⚠️ 지급 완료, 실패 30.0 %, 확인 필요 40.0 %", "⚠️ Payment completed, failed 30.0 %, unknown 40.0 %"),
-        (18, 2, 0, "⚠️ 지급 완료, 실패 10.0 %", "⚠️ Payment completed, failed 10.0 %"),
-        (19, 1, 0, "📢 지급 완료", "📢 Payment completed"),
-        (20, 0, 0, "📢 지급 완료", "📢 Payment completed"),
-    ],
-)
-def test_the_headline_is_completed_only_where_what_happened_deserves_it(
-    success: int, failed: int, unknown: int, korean: str, english: str
+# Each state of a run's end with what can have become of the payments: (paid, failed, unknown of them, open), headlines.
+HEADLINES = {
+    RunState.COMPLETED: {
+        Ending.ALL_PAID: [((20, 0, 0, 0), "📢 지급 완료", "📢 Payment completed")],
+        Ending.PAID: [
+            ((96, 4, 0, 0), "📢 지급 완료", "📢 Payment completed"),
+            ((950_001, 49_999, 0, 0), "📢 지급 완료", "📢 Payment completed"),
+        ],
+        Ending.SOME_FAILED: [
+            ((2, 1, 0, 0), "⚠️ 지급 완료, 실패 33.3 %", "⚠️ Payment completed, failed 33.3 %"),
+            ((18, 2, 0, 0), "⚠️ 지급 완료, 실패 10.0 %", "⚠️ Payment completed, failed 10.0 %"),
+            ((950_000, 50_000, 0, 0), "⚠️ 지급 완료, 실패 5.0 %", "⚠️ Payment completed, failed 5.0 %"),
+        ],
+        Ending.MOSTLY_FAILED: [
+            ((1, 2, 0, 0), "🚨 대부분 지급되지 않음: 실패 66.7 %", "🚨 Most were not paid: failed 66.7 %"),
+            (
+                (200_000, 800_000, 1, 0),
+                "🚨 대부분 지급되지 않음: 실패 80.0 %, 확인 필요 < 0.1 %",
+                "🚨 Most were not paid: failed 80.0 %, unknown < 0.1 %",
+            ),
+        ],
+        Ending.UNKNOWN_LEFT: [
+            ((999_999, 1, 1, 0), "⚠️ 지급 완료, 확인 필요 < 0.1 %", "⚠️ Payment completed, unknown < 0.1 %"),
+            (
+                (3, 7, 4, 0),
+                "⚠️ 지급 완료, 실패 30.0 %, 확인 필요 40.0 %",
+                "⚠️ Payment completed, failed 30.0 %, unknown 40.0 %",
+            ),
+        ],
+        Ending.NONE_PAID: [
+            ((0, 20, 0, 0), "🚨 한 건도 지급되지 않음: 실패 100.0 %", "🚨 Nothing was paid: failed 100.0 %"),
+            ((0, 1, 0, 0), "🚨 한 건도 지급되지 않음: 실패 100.0 %", "🚨 Nothing was paid: failed 100.0 %"),
+        ],
+        Ending.NONE_PROVEN: [
+            (
+                (0, 4, 4, 0),
+                "🚨 지급이 확인된 건 없음: 확인 필요 100.0 %",
+                "🚨 No payment is proven to be paid: unknown 100.0 %",
+            ),
+            (
+                (0, 4, 1, 0),
+                "🚨 지급이 확인된 건 없음: 실패 75.0 %, 확인 필요 25.0 %",
+                "🚨 No payment is proven to be paid: failed 75.0 %, unknown 25.0 %",
+            ),
+        ],
+    },
+    RunState.FAILED: {
+        Ending.ALL_PAID: [((5, 0, 0, 0), "🚨 지급 실패, 지급은 모두 끝남", "🚨 Payment failed, after all were paid")],
+        Ending.PAID: [((5, 0, 0, 1), "🚨 지급 실패", "🚨 Payment failed")],
+        Ending.SOME_FAILED: [((5, 5, 0, 9), "🚨 지급 실패, 실패 50.0 %", "🚨 Payment failed, failed 50.0 %")],
+        Ending.MOSTLY_FAILED: [
+            (
+                (4, 6, 0, 9),
+                "🚨 지급 실패, 대부분 지급되지 않음: 실패 60.0 %",
+                "🚨 Payment failed, most were not paid: failed 60.0 %",
+            )
+        ],
+        Ending.UNKNOWN_LEFT: [
+            ((9, 1, 1, 9), "🚨 지급 실패, 확인 필요 10.0 %", "🚨 Payment failed, unknown 10.0 %"),
+        ],
+        Ending.NONE_PAID: [
+            (
+                (0, 20, 0, 0),
+                "🚨 지급 실패, 한 건도 지급되지 않음: 실패 100.0 %",
+                "🚨 Payment failed, nothing was paid: failed 100.0 %",
+            )
+        ],
+        Ending.NONE_PROVEN: [
+            (
+                (0, 2, 2, 74),
+                "🚨 지급 실패, 지급이 확인된 건 없음: 확인 필요 100.0 %",
+                "🚨 Payment failed, no payment is proven to be paid: unknown 100.0 %",
+            )
+        ],
+        Ending.NO_RESULT: [
+            ((0, 0, 0, 74), "🚨 지급 실패, 결과가 나온 건 없음", "🚨 Payment failed, no payment has a result")
+        ],
+    },
+    RunState.STOPPED: {
+        Ending.ALL_PAID: [((5, 0, 0, 0), "⏸️ 지급 중단, 지급은 모두 끝남", "⏸️ Payment stopped, after all were paid")],
+        Ending.PAID: [((99, 1, 0, 400), "⏸️ 지급 중단", "⏸️ Payment stopped")],
+        Ending.SOME_FAILED: [((19, 1, 0, 400), "⚠️ 지급 중단, 실패 5.0 %", "⚠️ Payment stopped, failed 5.0 %")],
+        Ending.MOSTLY_FAILED: [
+            (
+                (1, 3, 0, 400),
+                "🚨 지급 중단, 대부분 지급되지 않음: 실패 75.0 %",
+                "🚨 Payment stopped, most were not paid: failed 75.0 %",
+            )
+        ],
+        Ending.UNKNOWN_LEFT: [
+            ((98, 2, 1, 400), "⚠️ 지급 중단, 확인 필요 1.0 %", "⚠️ Payment stopped, unknown 1.0 %"),
+        ],
+        Ending.NONE_PAID: [
+            (
+                (0, 7, 0, 400),
+                "🚨 지급 중단, 한 건도 지급되지 않음: 실패 100.0 %",
+                "🚨 Payment stopped, nothing was paid: failed 100.0 %",
+            )
+        ],
+        Ending.NONE_PROVEN: [
+            (
+                (0, 7, 7, 400),
+                "🚨 지급 중단, 지급이 확인된 건 없음: 확인 필요 100.0 %",
+                "🚨 Payment stopped, no payment is proven to be paid: unknown 100.0 %",
+            )
+        ],
+        Ending.NO_RESULT: [
+            ((0, 0, 0, 400), "⏸️ 지급 중단, 결과가 나온 건 없음", "⏸️ Payment stopped, no payment has a result")
+        ],
+    },
+}
+ROWS = [
+    (state, ending, *case) for state, table in HEADLINES.items() for ending, cases in table.items() for case in cases
+]
+
+
+def test_every_end_of_a_run_has_a_headline_for_whatever_became_of_the_payments() -> None:
+    for language in ("ko", "en"):
+        told = words(language)["headline"]
+        for state, table in HEADLINES.items():
+            assert told[state].keys() == set(table), "a COMPLETED run has a result for every payment"
+    assert set(HEADLINES[RunState.STOPPED]) == set(Ending)
+
+
+@pytest.mark.parametrize(("state", "ending", "counts", "korean", "english"), ROWS)
+def test_the_headline_says_what_happened(
+    state: RunState, ending: Ending, counts: tuple[int, int, int, int], korean: str, english: str
 ) -> None:
-    ended = replace(COMPLETED, success=success, failed=failed, unknown=unknown)
+    names = ("success", "failed", "unknown", "open")
+    figures = dict(zip(names, counts, strict=True))
+    assert what_happened(**figures) is ending
+    ended = replace(COMPLETED, state=state, **figures)  # type: ignore[arg-type]
     for language, title in (("ko", korean), ("en", english)):
         message = build_message(ended, language=language)
         assert message.text.splitlines()[0] == title
-        assert message.notice.startswith(f"{title}: ")
+        assert message.notice.startswith(f"{escaped_for_slack(title)}: ")
     line = RunEnded.of(ended).as_line()
-    assert line.startswith("campaign 12 COMPLETED 완료")
-    assert (english.partition(" ")[2] in line) == (english != "📢 Payment completed")
+    assert line.startswith(f"campaign 12 {state_words(state)}")
+    plain = english in ("📢 Payment completed", "🚨 Payment failed", "⏸️ Payment stopped")
+    assert (english.partition(" ")[2] in line) != plain
 
 
 def test_a_run_that_the_guard_ended_with_nothing_open_says_how_to_go_on() -> None:
@@ -98,7 +222,7 @@ def test_the_english_message_of_a_completed_campaign() -> None:
         "Succeeded: 970,000 / Failed: 30,000\n"
         "Paid 970,000,000 P / not paid 30,000,000 P\n"
         "Duration 16 min 42 s · mean 998 TPS\n"
-        "Process the failed ones again: `bulkpoint campaign retry 12`"
+        "Pay the 30,000 unavailable ones again: `bulkpoint campaign retry 12`"
     )
 
 
@@ -112,7 +236,10 @@ def test_a_stopped_campaign_says_why_and_how_to_go_on() -> None:
 
 
 def test_unknown_payments_are_shown_apart_and_are_looked_up_not_retried() -> None:
-    text = build_message(replace(COMPLETED, failed=3, unknown=3, failed_amount=9, unknown_amount=9), language="ko").text
+    text = build_message(
+        replace(COMPLETED, failed=3, unknown=3, failed_amount=9, unknown_amount=9, failure_kinds={"UNKNOWN": 3}),
+        language="ko",
+    ).text
     assert "실패: 0건\n확인 필요(UNKNOWN): 3건\n" in text
     assert "/ 미지급 0P / 확인 필요 9P\n" in text
     assert "`bulkpoint reconcile 12`" in text
@@ -146,7 +273,7 @@ def test_the_blocks_are_a_header_a_body_and_the_small_print() -> None:
                 {
                     "type": "mrkdwn",
                     "text": "캠페인 12 · 실행 1\n소요 시간 16분 42초 · 평균 998 TPS\n"
-                    "실패 건 재처리: `bulkpoint campaign retry 12`",
+                    "처리 불가 30,000건 재처리: `bulkpoint campaign retry 12`",
                 }
             ],
         },
@@ -159,16 +286,28 @@ def test_a_long_reason_and_a_name_of_several_lines_stay_within_bounds() -> None:
     assert len(message.blocks[1]["text"]["text"]) < 1_000
 
 
-def test_a_retry_is_recommended_only_for_what_it_would_take() -> None:
-    def hints(failed: int, unknown: int, refused: int) -> tuple[bool, bool]:
-        one = replace(COMPLETED, failed=failed, unknown=unknown, refused=refused)
-        lines = build_message(one, language="en").text.splitlines()
-        return any(line.endswith("retry 12`") for line in lines), any("--kind REJECTED`" in line for line in lines)
+def test_the_next_step_names_each_kind_that_is_there_with_what_a_retry_of_it_does() -> None:
+    def steps(state: RunState = RunState.COMPLETED, open: int = 0, **kinds: int) -> list[str]:
+        failed, unknown = sum(kinds.values()), kinds.get("UNKNOWN", 0)
+        ended = replace(COMPLETED, state=state, open=open, failed=failed, unknown=unknown, failure_kinds=kinds)
+        lines = build_message(ended, language="en").text.splitlines()
+        return [re.findall("`(.*)`", line)[-1].removeprefix("bulkpoint ") for line in lines if "`" in line]
 
-    assert hints(10, 0, 0) == (True, False)
-    assert hints(10, 0, 10) == (False, True)
-    assert hints(10, 2, 3) == (True, True)
-    assert hints(10, 10, 0) == (False, False)
+    assert steps(UNAVAILABLE=10) == ["campaign retry 12"]
+    assert steps(REJECTED=10) == ["campaign retry 12 --kind REJECTED"]
+    assert steps(MISMATCH=1) == ["report 12 --format csv --failed-only --out FILE"], "a retry would halt again"
+    assert steps(UNKNOWN=10) == ["reconcile 12"]
+    assert steps(REJECTED=3, MISMATCH=1, UNAVAILABLE=5, UNKNOWN=2) == [
+        "campaign retry 12 --kind REJECTED",
+        "report 12 --format csv --failed-only --out FILE",
+        "campaign retry 12",
+        "reconcile 12",
+    ]
+    assert steps() == []
+    assert steps(RunState.FAILED, 5, REJECTED=3, UNKNOWN=1) == ["campaign resume 12", "reconcile 12"]
+    for state in (RunState.FAILED, RunState.STOPPED):
+        assert steps(state, REJECTED=3) == ["campaign resume 12` ends it, then `bulkpoint campaign retry 12"]
+        assert steps(state, UNKNOWN=3) == ["campaign resume 12", "reconcile 12"], "only a completed campaign is retried"
 
 
 def test_a_retry_does_not_claim_the_first_runs_payments_in_its_rate() -> None:
