@@ -167,6 +167,48 @@ create table duplicate_list (
     primary key (digest, campaign_id)
 );
 
+-- Lists that were judged: whether anything makes them look wrong although no row breaks a rule. Once a list; a campaign
+-- whose targets change has another digest, and is judged again.
+create table judged_list (
+    campaign_id bigint not null references campaign,
+    digest      bytea not null check (length(digest) = 32),
+    judged_at   timestamptz not null default clock_timestamp(),
+    primary key (campaign_id, digest)
+);
+
+-- What was found in a judged list. With money at stake, the campaign does not start until a person has accepted the
+-- finding by its name, for this very list.
+create table campaign_finding (
+    campaign_id    bigint not null,
+    digest         bytea not null,
+    finding        text not null check (finding ~ '^[A-Z][A-Z_]+$'),
+    facts          jsonb not null,                         -- how often, the first examples: rules/findings.py
+    at_stake       boolean not null,
+    accepted_by    text,                                   -- a claimed name
+    accepted_login name,                                   -- what the database knows
+    accepted_at    timestamptz,
+    primary key (campaign_id, digest, finding),
+    foreign key (campaign_id, digest) references judged_list,
+    constraint accepted_whole check (num_nulls(accepted_by, accepted_login, accepted_at) in (0, 3))
+);
+
+-- Nobody accepts in another login's name.
+create function refuse_acceptance_of_another() returns trigger language plpgsql as $$
+begin
+    if new.accepted_login <> session_user then
+        raise exception 'campaign %: login % may not accept % in the name of %',
+            new.campaign_id, session_user, new.finding, new.accepted_login
+            using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+
+create trigger accepted_in_ones_own_name before insert on campaign_finding
+    for each row when (new.accepted_login is not null) execute function refuse_acceptance_of_another();
+create trigger accepted_again_in_ones_own_name before update of accepted_login on campaign_finding
+    for each row when (new.accepted_login is distinct from old.accepted_login and new.accepted_login is not null)
+    execute function refuse_acceptance_of_another();
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Runs
 -- ---------------------------------------------------------------------------------------------------------------------

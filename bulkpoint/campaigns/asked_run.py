@@ -38,7 +38,7 @@ def ask_for_run(connection: Connection, request: RunRequest, *, taken: bool = Fa
     """
     with connection.transaction():
         refuse_run_requests(connection, request.campaign_id, _ABANDONED, only_dead=True)
-        options = request.model_dump(mode="json", include={"force", "same_as"}, exclude_defaults=True)
+        options = request.model_dump(mode="json", include={"force", "same_as", "accept"}, exclude_defaults=True)
         if request.kind == RunKind.RETRY:
             options |= request.model_dump(mode="json", include={"selection"})
         insert_run_request(

@@ -1,14 +1,16 @@
 """Create a campaign, with its targets from a file or only with the figures that its targets must add up to."""
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.transition import recorded
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report_duplicates
+from bulkpoint.rules.findings import FileFindings, Finding, FindingName, accept, refusing, why_refused
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import PaymentLimits, refuse_new_list
@@ -17,6 +19,7 @@ from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, find_same_list, remember_list
+from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.target import digest_targets, load_targets
 
 NAME_CHARACTERS_MAX = 200
@@ -28,7 +31,8 @@ BIGINT_MAX = 2**63 - 1
 class NewCampaign:
     """What a person gives for a new campaign; the expected figures may be left out if a file has the targets.
 
-    same_as: the earlier campaign whose list this one repeats on purpose, with the reason for it.
+    same_as: the earlier campaign whose list this one repeats on purpose, with the reason for it. accept: findings
+    that the person accepts.
     """
 
     name: str
@@ -38,6 +42,7 @@ class NewCampaign:
     not_before: datetime | None = None
     same_as: int | None = None
     reason: str | None = None
+    accept: tuple[FindingName, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,15 +53,19 @@ class Totals:
     amount: int
 
 
-def check_targets(path: Path, limits: PaymentLimits, errors_file: Path | None = None) -> Totals:
+def check_targets(
+    path: Path, limits: PaymentLimits, errors_file: Path | None = None, findings: FileFindings | None = None
+) -> Totals:
     """Check every row of a file of targets and return what they add up to; touches no database.
 
-    Raises RefusedError naming the first 20 problems; all of them go to `errors_file`.
+    Raises RefusedError naming the first 20 problems; all of them go to `errors_file`. `findings` gets what
+    makes the list look wrong although no row breaks a rule.
     """
     amount_max = AMOUNT_MAX if limits.per_row is None else min(AMOUNT_MAX, limits.per_row)
     hashes = array("q")
+    noticed = FileFindings() if findings is None else findings
     with Problems(errors_file) as problems:
-        amount = sum(points for _, _, points, _ in check_rows(path, problems, hashes, amount_max=amount_max))
+        amount = sum(points for _, _, points, _ in check_rows(path, problems, noticed, hashes, amount_max=amount_max))
         report_duplicates(path, hashes, problems)
         if problems.count:
             raise RefusedError(problems.refusal(path))
@@ -72,21 +81,28 @@ def create_campaign(
     targets: Path | None = None,
     errors_file: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    show: Callable[[Iterable[Finding]], None] = lambda _: None,
 ) -> int:
     """Store a campaign, with the targets of a file if one is given, and return its id. All or nothing.
 
-    `say` gets a line before long work. Raises UsageError for an impossible value, RefusedError for a bad file.
+    `say` gets a line before long work, `show` the findings in a file that may be loaded.
+
+    Raises UsageError for an impossible value, RefusedError for a bad file.
     """
     _check_words(new)
     if new.same_as is not None:
         _check_repetition(new, targets)
         get_campaign(connection, new.same_as)
+    findings: tuple[Finding, ...] = ()
     if targets is None:
         totals = _expected(new)
     else:
         say(f"Checking {targets.name} ...")
-        totals = check_targets(targets, limits, errors_file)
+        noticed = FileFindings()
+        totals = check_targets(targets, limits, errors_file, noticed)
         _refuse_other_totals(new, totals, targets)
+        findings = _accepted(noticed.found(), new, targets, actor)
+        show(findings)
     _refuse_too_much(totals, limits)
     with recorded(connection, Command.CREATE, actor=actor) as change:
         campaign_id = change.campaign_id = insert_campaign(
@@ -104,7 +120,8 @@ def create_campaign(
             load_targets(connection, campaign_id, loaded)
             if loaded.totals() != totals:
                 raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=targets.name)
-            _remember(connection, campaign_id, new)
+            digest = _remember(connection, campaign_id, new)
+            keep_judgement(connection, campaign_id, digest, findings)
         change.detail = {
             "name": new.name.strip(),
             "expected_count": totals.count,
@@ -112,13 +129,26 @@ def create_campaign(
             "not_before": None if new.not_before is None else new.not_before.isoformat(),
         }
         change.audit_only["targets"] = None if targets is None else targets.name
+        if accepted := names_of_accepted(findings, new.accept):
+            change.audit_only["accepted"] = accepted
         if new.same_as is not None:
             change.audit_only |= {"same_as": new.same_as, "reason": new.reason}
     return campaign_id
 
 
-def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> None:
-    """Remember the list; refuse one that an earlier campaign had, unless that is on purpose."""
+def _accepted(found: tuple[Finding, ...], new: NewCampaign, targets: Path, actor: str) -> tuple[Finding, ...]:
+    """The findings, with those accepted that the person accepts; refuses the list where one with stakes is not."""
+    if new.expected_amount is not None:  # a line that was cut would have another sum
+        found = tuple(finding for finding in found if finding.name != FindingName.LAST_LINE_CUT)
+    findings = accept(found, new.accept, actor)
+    if refused := refusing(findings):
+        facts = {"file": targets.name, "finding_count": len(refused), **why_refused(refused)}
+        raise RefusedError("FINDINGS_NOT_ACCEPTED", **facts)
+    return findings
+
+
+def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> bytes:
+    """Remember the list, and return its digest; refuse one that an earlier campaign had, unless that is on purpose."""
     digest = digest_targets(connection, campaign_id)
     refused = refuse_new_list(find_same_list(connection, campaign_id, digest), new.same_as)
     if refused is not None:
@@ -128,6 +158,7 @@ def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> Non
         if not new.reason:
             raise DefectError("a list may repeat another one's, and nothing says why")
         allow_repetition(connection, campaign_id, same_as=new.same_as, reason=new.reason)
+    return digest
 
 
 class _Counted:

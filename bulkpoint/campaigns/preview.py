@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bulkpoint.campaigns.create import BIGINT_MAX, excess
+from bulkpoint.campaigns.findings import judge
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.intake.target_file import Problems, check_rows, report_duplicates
+from bulkpoint.rules.findings import FileFindings
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import (
     REASONS_SHOWN,
@@ -50,9 +52,10 @@ def preview_file(
     say(f"Reading {path.name} ...")
     tally = _Tally()
     hashes = array("q")
+    noticed = FileFindings()
     above = 0
     with Problems(errors_file) as problems, TargetDigest() as digest:
-        for row, member_id, points, reason in check_rows(path, problems, hashes, amount_max=AMOUNT_MAX):
+        for row, member_id, points, reason in check_rows(path, problems, noticed, hashes, amount_max=AMOUNT_MAX):
             tally.add(points, reason)
             digest.add(member_id, points, reason)
             if limits.per_row is not None and points > limits.per_row:
@@ -77,6 +80,7 @@ def preview_file(
             digest_trouble=digest.trouble if loadable else Refusal("LIST_NOT_LOADABLE"),
             open_count=figures.count,
             findings=(*_row_findings(invalid, duplicates), *_limit_findings(figures, above, limits)),
+            noticed=noticed.found(),
         )
 
 
@@ -90,6 +94,7 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
         figures, above = store.measure_targets(connection, campaign_id, row_max=limits.per_row)
         digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)
         open_count = _open_count(connection, campaign, figures)
+        noticed = () if digest is None else judge(connection, campaign_id, digest)
     listed = Listed(
         campaign_id,
         campaign.name,
@@ -112,6 +117,7 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
         digest_trouble=None if figures.count else Refusal("NO_TARGET_LOADED"),
         open_count=open_count,
         findings=(*_differences(listed, figures), *_limit_findings(figures, above, limits)),
+        noticed=noticed,
     )
 
 

@@ -1,6 +1,10 @@
 """What is known of a campaign's targets before its first start, and whether rules.readiness lets them be paid."""
 
+from collections.abc import Collection
+
+from bulkpoint.campaigns.findings import judge
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.findings import Finding, FindingName, accept
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import PaymentLimits, Policy, TargetsState, find_obstacle, refuse_repetition
 from bulkpoint.rules.refusals import Refusal
@@ -22,17 +26,26 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def inspect_targets(
-    connection: Connection, campaign: Campaign, policy: Policy, *, same_as: int | None = None
+    connection: Connection,
+    campaign: Campaign,
+    policy: Policy,
+    *,
+    same_as: int | None = None,
+    accepted: Collection[FindingName] = (),
+    actor: str = "",
 ) -> TargetsState:
     """Count, sum and digest of a campaign's targets (two scans), next to what was expected, approved and seen.
 
-    same_as: what the command names; without it, what was named when the campaign was created.
+    same_as: what the command names; without it, what was named when the campaign was created. accepted: findings that
+    the command accepts, by `actor`. A list that was not judged yet costs one scan more.
     """
     count, amount, largest = total_targets(connection, campaign.campaign_id)
     digest = same_list = None
+    findings: tuple[Finding, ...] = ()
     if (count, amount) == (campaign.expected_count, campaign.expected_amount):
         digest = digest_targets(connection, campaign.campaign_id)
         same_list = find_same_list(connection, campaign.campaign_id, digest)
+        findings = accept(judge(connection, campaign.campaign_id, digest), accepted, actor)
     return TargetsState(
         expected_count=campaign.expected_count,
         expected_amount=campaign.expected_amount,
@@ -45,6 +58,7 @@ def inspect_targets(
         policy=policy,
         same_list=same_list,
         same_as=campaign.same_as if same_as is None else same_as,
+        findings=findings,
     )
 
 

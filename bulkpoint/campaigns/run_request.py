@@ -11,7 +11,9 @@ from uuid import UUID, uuid4, uuid5
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bulkpoint.campaigns.digest import check_digest
+from bulkpoint.campaigns.findings import check_names
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.findings import FindingName
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.settings import Settings
@@ -51,6 +53,9 @@ class RunRequest(BaseModel):
     force: Annotated[bool, StartOption()] = Field(
         default=False, description="Start before its turn in the queue; needs --reason and the right `force`."
     )
+    accept: Annotated[tuple[str, ...], StartOption("FINDING")] = Field(
+        default=(), description="Start although the list has this finding; repeatable. `preview` names them."
+    )
     same_as: Annotated[int | None, StartOption("ID")] = Field(
         default=None, description="The list repeats that campaign's on purpose; needs --reason."
     )
@@ -62,6 +67,11 @@ class RunRequest(BaseModel):
         if self.campaign == "next":
             raise DefectError("a run of the next campaign, before it was found")
         return self.campaign
+
+    @property
+    def accepted(self) -> tuple[FindingName, ...]:
+        """The findings that the person accepts."""
+        return check_names(self.accept)
 
     @property
     def request_id(self) -> UUID:
@@ -86,6 +96,7 @@ class RunRequest(BaseModel):
     def _can_be(self) -> Self:
         if self.digest is not None:
             check_digest(self.digest)
+        check_names(self.accept)
         for option, given in (
             ("force", self.force),
             ("same-as", self.same_as is not None),

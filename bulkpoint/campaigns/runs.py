@@ -5,6 +5,7 @@ from uuid import UUID
 from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
 from bulkpoint.campaigns.digest import refuse_another_digest
 from bulkpoint.campaigns.end_figures import AUDITED_OF_AN_END, figures_of_end
+from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.retry import describe_choice
 from bulkpoint.campaigns.run_request import RunRequest
@@ -17,6 +18,7 @@ from bulkpoint.rules.readiness import NO_POLICY, Policy
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, remember_list
+from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import RunSummary, get_quarter_published, summarize_run
 from bulkpoint.store.run import (
@@ -87,7 +89,9 @@ def _start(connection: Connection, request: RunRequest, shares: int, policy: Pol
     """The first run: the targets become payments."""
     with transition(connection, request.campaign_id, Command.START, actor=request.actor) as (campaign, change):
         token = _open_run(connection, change, request)
-        _freeze(connection, campaign, request, policy)
+        accepted = _freeze(connection, campaign, request, policy)
+        if accepted:
+            change.audit_only["accepted"] = accepted
         if request.same_as is not None:
             change.detail["same_as"] = request.same_as
         if request.force:
@@ -188,18 +192,26 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
         _describe_end(change, summarize_run(connection, campaign.run_id))
 
 
-def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, policy: Policy) -> None:
-    """Targets become payments, if they are what was expected, approved, looked at, and not paid before."""
+def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, policy: Policy) -> list[str]:
+    """Targets become payments, if they are what was expected, approved, looked at, and not paid before.
+
+    Returns the findings in them that this request accepts.
+    """
     campaign_id = campaign.campaign_id
-    found = inspect_targets(connection, campaign, policy, same_as=request.same_as)
+    found = inspect_targets(
+        connection, campaign, policy, same_as=request.same_as, accepted=request.accepted, actor=request.actor
+    )
     digest = check_ready(campaign_id, found, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
+    accepted = names_of_accepted(found.findings, request.accepted)
+    keep_judgement(connection, campaign_id, digest, found.findings)
     freeze_campaign(connection, campaign_id, digest)
     remember_list(connection, campaign_id, digest)
     if request.same_as is not None:
         if not request.reason:
             raise DefectError("a list may repeat another one's, and nothing says why")
         allow_repetition(connection, campaign_id, same_as=request.same_as, reason=request.reason)
+    return accepted
 
 
 def _force(connection: Connection, campaign: Campaign, start: Change) -> None:

@@ -11,6 +11,7 @@ from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_read
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.findings import Finding
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import find_obstacle
 from bulkpoint.rules.refusals import Refusal
@@ -29,6 +30,7 @@ class StartPlan:
     campaign: Campaign
     digest: bytes
     request: RunRequest
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,19 @@ def plan_start(connection: Connection, settings: Settings, request: RunRequest) 
     if request.force:
         require_right(connection, Right.FORCE)
     _refuse_while_another_runs(connection, campaign_id)
-    found = inspect_targets(connection, campaign, policy_of(settings), same_as=request.same_as)
+    found = inspect_targets(
+        connection,
+        campaign,
+        policy_of(settings),
+        same_as=request.same_as,
+        accepted=request.accepted,
+        actor=request.actor,
+    )
     digest = check_ready(campaign_id, found, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     if not request.force:
         _refuse_out_of_order(connection, settings, campaign)
-    return StartPlan(campaign, digest, request.model_copy(update={"digest": digest.hex()}))
+    return StartPlan(campaign, digest, request.model_copy(update={"digest": digest.hex()}), found.findings)
 
 
 def _not_due(campaign: Campaign) -> Refusal:

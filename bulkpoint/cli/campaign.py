@@ -1,11 +1,13 @@
 """`bulkpoint campaign`: create, list, show; what runs a campaign is in cli/running.py."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 
 from bulkpoint.cli import history, preview, running
+from bulkpoint.cli.findings import say_findings
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
@@ -52,6 +54,12 @@ for command in (
 @click.option("--not-before", metavar="TIME", help="Do not start earlier: 2026-01-31T18:00, or 18:00.")
 @click.option("--same-as", type=int, metavar="ID", help="The list repeats that campaign's on purpose; needs --reason.")
 @click.option("--reason", metavar="T", help="Why it repeats that campaign; kept in the audit log.")
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="FINDING",
+    help="Load it although it has this finding; repeatable. `preview --targets` names them.",
+)
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
 @json_option()
 def create(
@@ -64,6 +72,7 @@ def create(
     not_before: str | None,
     same_as: int | None,
     reason: str | None,
+    accept: tuple[str, ...],
     errors: Path | None,
 ) -> None:
     """Create a campaign. The last word printed is its id.
@@ -78,9 +87,11 @@ def create(
       bulkpoint campaign create --name "Refund" --expect-count 1000000 --expect-amount 250000000
     """
     from bulkpoint.campaigns.create import NewCampaign, create_campaign
+    from bulkpoint.campaigns.findings import check_names
     from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.views.changes import CampaignCreated
 
+    accepted = check_names(accept)
     with open_session() as session:
         settings, zone = session.settings, session.settings.timezone
         moment = None
@@ -88,12 +99,13 @@ def create(
             moment = parse_time(not_before, option="--not-before", timezone=zone, now=datetime.now(UTC))
         campaign_id = create_campaign(
             session.connection,
-            NewCampaign(name, note, expect_count, expect_amount, moment, same_as, reason),
+            NewCampaign(name, note, expect_count, expect_amount, moment, same_as, reason, accepted),
             actor=session.actor,
             limits=limits_of(settings),
             targets=targets,
             errors_file=errors,
             say=say,
+            show=partial(say_findings, accepted=accepted),
         )
     emit(CampaignCreated(campaign_id=campaign_id))
 

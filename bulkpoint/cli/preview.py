@@ -80,9 +80,9 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
 
 def _refusal(seen: "Preview") -> RefusedError | None:
     """Why this list should not be paid; None if there is no reason."""
-    if not seen.findings:
+    number = seen.refused_by
+    if not number:
         return None
-    number = len(seen.findings)
     if seen.campaign is None:
         return RefusedError("FINDINGS_IN_FILE", "correct_file", finding_count=number, file=seen.file)
     campaign_id = seen.campaign.campaign_id

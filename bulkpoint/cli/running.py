@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkpoint.cli.findings import say_findings
 from bulkpoint.cli.following import exit_as_the_run, run_to_the_end, show_samples
 from bulkpoint.cli.money import say_promises
 from bulkpoint.cli.output import emit, json_option, wants_json
@@ -59,6 +60,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
                 return
             request = request.model_copy(update={"campaign": found})
         plan = plan_start(session.connection, session.settings, request)
+        say_findings(plan.findings, request.accepted)
         _check(session, yes=yes)
         if not yes:
             _ask(session, plan)

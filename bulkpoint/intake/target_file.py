@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.findings import FileFindings
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 from bulkpoint.text import quoted
@@ -99,13 +100,15 @@ def shorten(value: object) -> str:
 
 
 def check_rows(
-    path: Path, problems: Problems, hashes: "array[int]", *, amount_max: int
+    path: Path, problems: Problems, findings: FileFindings, hashes: "array[int]", *, amount_max: int
 ) -> Iterator[tuple[int, str, int, str]]:
     """The good rows of a file as (row, member_id, points, reason); what is wrong with the others goes to `problems`.
 
+    What makes a list look wrong although no row breaks a rule goes to `findings`.
+
     `hashes` gets hash(member_id) of every row that has three values, for report_duplicates after the last one.
     """
-    for row, member_id, amount, reason in read_rows(path, problems):
+    for row, member_id, amount, reason in read_rows(path, problems, findings):
         hashes.append(hash(member_id))
         if violations := check_row(member_id, amount, reason, amount_max=amount_max):
             values = dict(zip(COLUMNS, (member_id, amount, reason), strict=True))
@@ -127,8 +130,10 @@ def report_duplicates(path: Path, hashes: "array[int]", problems: Problems) -> i
     return count
 
 
-def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
+def read_rows(path: Path, problems: Problems, findings: FileFindings | None = None) -> Iterator[RawRow]:
     """The rows of a file, unchecked; a row that does not have three values goes to `problems` instead.
+
+    findings: what is noticed about the file on the way; None where that was done in an earlier reading.
 
     Raises RefusedError for a file that cannot be read as what its name says: encoding, header, types, no rows.
     """
@@ -136,12 +141,12 @@ def read_rows(path: Path, problems: Problems) -> Iterator[RawRow]:
     if reader is None:
         raise UsageError("FILE_KIND_UNKNOWN", "name_file_by_contents", file=str(path))
     try:
-        yield from reader(path, problems)
+        yield from reader(path, problems, findings or FileFindings())
     except OSError as error:
         raise RefusedError("FILE_UNREADABLE", file=str(path), why=error.strerror or str(error)) from error
 
 
-def _read_csv(path: Path, problems: Problems) -> Iterator[RawRow]:
+def _read_csv(path: Path, problems: Problems, _findings: FileFindings) -> Iterator[RawRow]:
     with path.open("rb") as stream:
         refuse_other_encodings(path, stream.read(4))
         stream.seek(0)
@@ -227,7 +232,7 @@ def _order_of_columns(path: Path, header: list[str] | None) -> tuple[int, int, i
     return names.index("member_id"), names.index("amount"), names.index("reason")
 
 
-def _read_parquet(path: Path, problems: Problems) -> Iterator[RawRow]:
+def _read_parquet(path: Path, problems: Problems, _findings: FileFindings) -> Iterator[RawRow]:
     import pyarrow as pa
     from pyarrow import parquet
 

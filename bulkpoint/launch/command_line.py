@@ -6,7 +6,7 @@ needs them: until then the command line does not import pydantic.
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import click
 
@@ -120,8 +120,10 @@ def _start_options() -> list[click.Option]:
 
 
 def _kind_of(annotation: Any) -> dict[str, Any]:
-    """How click reads a value of this type: a flag, else a number or text."""
+    """How click reads a value of this type: a flag, several texts, else a number or text."""
     if annotation is bool:
         return {"is_flag": True}
+    if get_origin(annotation) is tuple:
+        return {"multiple": True, "type": get_args(annotation)[0]}
     (kind,) = (part for part in get_args(annotation) if part is not NoneType)
     return {"type": kind}

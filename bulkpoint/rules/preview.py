@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 
+from bulkpoint.rules.findings import Finding, refusing
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.readiness import PaymentLimits
@@ -82,8 +83,8 @@ class Preview:
 
     The figures include duplicate_rows (the repeated rows of a member, without the first), but not invalid_rows.
     problems: the first 20, as sentences; problem_count: all. digest: None where the list cannot be loaded, or for the
-    reason in digest_trouble. findings: why the list should not be paid as it is. open_count: payments still to be sent.
-    limits: the deployment's.
+    reason in digest_trouble. findings: why the list cannot be paid as it is. noticed: what a person decides about, and
+    who accepted it. open_count: payments still to be sent. limits: the deployment's.
     """
 
     file: str | None
@@ -99,6 +100,12 @@ class Preview:
     digest_trouble: Refusal | None
     open_count: int
     findings: tuple[Refusal, ...]
+    noticed: tuple[Finding, ...] = ()
+
+    @property
+    def refused_by(self) -> int:
+        """How many findings speak against paying the list as it is."""
+        return len(self.findings) + len(refusing(self.noticed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bulkpoint.rules.findings import Finding, refusing, why_refused
 from bulkpoint.rules.refusals import Refusal
 
 # A campaign with the same members, amounts and reasons within this time is treated as a mistake.
@@ -46,7 +47,8 @@ class TargetsState:
     """What is known about a campaign's targets. Amounts are points.
 
     digest: None where the totals do not match (it is not needed then). approved_digest: what was approved, None if
-    nothing was. same_as: the earlier campaign that this one repeats on purpose.
+    nothing was. same_as: the earlier campaign that this one repeats on purpose. findings: in the list of this digest,
+    with those accepted that were accepted for it before, or are now.
     """
 
     expected_count: int
@@ -60,6 +62,7 @@ class TargetsState:
     policy: Policy
     same_list: SameList | None
     same_as: int | None
+    findings: tuple[Finding, ...] = ()
 
 
 def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
@@ -69,6 +72,7 @@ def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
         or _limits(campaign_id, targets)
         or _approval(campaign_id, targets)
         or _repetition(campaign_id, targets)
+        or _findings(campaign_id, targets)
     )
 
 
@@ -113,6 +117,14 @@ def _repetition(campaign_id: int, targets: TargetsState) -> Refusal | None:
         return None
     facts = {"campaign_id": campaign_id, **facts_of_same(same)}
     return Refusal("LIST_PAID_BEFORE", facts, ("withdraw_or_start_same",))
+
+
+def _findings(campaign_id: int, targets: TargetsState) -> Refusal | None:
+    if not (refused := refusing(targets.findings)):
+        return None
+    return Refusal(
+        "LIST_HAS_FINDINGS", {"campaign_id": campaign_id, "finding_count": len(refused), **why_refused(refused)}
+    )
 
 
 def refuse_new_list(same: SameList | None, same_as: int | None) -> Refusal | None:

@@ -26,42 +26,43 @@ class Refusal:
 
 def to_json(refusal: Refusal) -> str:
     """One line from which from_json makes an equal refusal again, in another process."""
-    return json.dumps(_packed(refusal), ensure_ascii=False)
+    return json.dumps(pack(refusal), ensure_ascii=False)
 
 
 def from_json(text: str) -> Refusal:
     """The refusal that to_json was given; a fact without a JSON form has become text."""
-    refusal = _unpacked(json.loads(text))
+    refusal = unpack(json.loads(text))
     if not isinstance(refusal, Refusal):
         raise TypeError("this is no refusal")
     return refusal
 
 
-def _packed(value: Any) -> Any:
-    """An object has one key, which says what it stands for."""
+def pack(value: Any) -> Any:
+    """A fact in values that JSON has; an object has one key, which says what it stands for."""
     match value:
         case Refusal():
-            facts = {name: _packed(fact) for name, fact in value.facts.items()}
+            facts = {name: pack(fact) for name, fact in value.facts.items()}
             return {"refusal": [value.code, facts, list(value.remedies)]}
         case datetime():
             return {"time": value.isoformat()}
         case bytes():
             return {"bytes": value.hex()}
         case tuple() | list():
-            return [_packed(each) for each in value]
+            return [pack(each) for each in value]
         case None | bool() | int() | float() | str():
             return value
     return str(value)
 
 
-def _unpacked(value: Any) -> Any:
+def unpack(value: Any) -> Any:
+    """The fact that pack was given."""
     match value:
         case {"refusal": [str() as code, dict() as facts, list() as remedies]}:
-            return Refusal(code, {name: _unpacked(fact) for name, fact in facts.items()}, tuple(remedies))
+            return Refusal(code, {name: unpack(fact) for name, fact in facts.items()}, tuple(remedies))
         case {"time": str() as text}:
             return datetime.fromisoformat(text)
         case {"bytes": str() as text}:
             return bytes.fromhex(text)
         case list():
-            return tuple(_unpacked(each) for each in value)
+            return tuple(unpack(each) for each in value)
     return value

@@ -103,6 +103,7 @@ def _create(detail: _Detail) -> list[str]:
         *([", ".join(totals)] if totals else []),
         *(detail.words("targets", "from {}") or ["targets loaded by others"]),
         *detail.moment("not_before", "not before {}"),
+        *detail.words("accepted", "accepted: {}"),
         *detail.words("same_as", "repeats the list of campaign {} on purpose"),
     ]
 
@@ -123,6 +124,7 @@ def _begin(detail: _Detail) -> list[str]:
         *detail.words("kinds", "of kind {}"),
         *detail.words("code", "with code {}"),
         *detail.flag("beyond_limit", "also those that had all their retries"),
+        *detail.words("accepted", "accepted: {}"),
         *detail.words("same_as", "repeats the list of campaign {} on purpose"),
     ]
 

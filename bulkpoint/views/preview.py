@@ -5,8 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import InstanceOf
 
+from bulkpoint.rules.findings import Finding
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import Bucket, Figures, Outlook, Preview, find_difference
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, cut, duration, local_time, state_words
 from bulkpoint.views.sentences import sentence
@@ -17,11 +19,57 @@ BAR_CELLS_MIN = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
+class ExampleView(View):
+    """One place of a finding. row: of the file, null for targets in the database. value: as it is shown."""
+
+    row: int | None
+    value: str
+    reason: str
+
+
 class FindingView(View):
-    """Why a list is not to be paid as it is: a word for programs, a sentence for people."""
+    """What speaks against a list: a word for programs, a sentence for people, how often, and the first places.
+
+    at_stake: the list is refused until the finding is accepted by its kind (`--accept KIND`), or, where nobody can
+    accept it, is gone. accepted_by: who accepted it for this list; null if nobody did.
+    """
 
     kind: str
     sentence: str
+    at_stake: bool
+    accepted: bool
+    accepted_by: str | None
+    count: int
+    examples: list[ExampleView]
+
+    @classmethod
+    def of(cls, finding: Finding, *, language: str = "en") -> Self:
+        """Of a finding that a person decides about."""
+        return cls(
+            kind=finding.name,
+            sentence=sentence(finding.as_refusal(), language=language),
+            at_stake=finding.at_stake,
+            accepted=finding.accepted_by is not None,
+            accepted_by=finding.accepted_by,
+            count=finding.count,
+            examples=[
+                ExampleView(row=each.row, value=each.value, reason=sentence(each.why, language=language))
+                for each in finding.examples
+            ],
+        )
+
+    @classmethod
+    def of_obstacle(cls, obstacle: Refusal) -> Self:
+        """Of what nobody can accept: rows that break a rule, a maximum, totals, a list that was paid before."""
+        return cls(
+            kind=obstacle.code,
+            sentence=sentence(obstacle),
+            at_stake=True,
+            accepted=False,
+            accepted_by=None,
+            count=obstacle.facts.get("rows", 1),
+            examples=[],
+        )
 
 
 class BucketView(View):
@@ -51,10 +99,10 @@ class OtherReasons(View):
 class PreviewView(View):
     """A list of targets before money moves; amounts in points.
 
-    ok: nothing speaks against paying it. count, amount, histogram, reasons: of its good rows; the reasons with the most
-    points first. problems: the first 20 of problem_count. digest: SHA-256, hexadecimal; null where the list cannot be
-    loaded. tps, tps_until, tps_afterwards: the limit. seconds, ends_at: of its payment, started now. tps_needed,
-    in_time: for the deadline. Null where there is nothing to say.
+    ok: nothing refuses it; findings that are only shown, or accepted, do not. count, amount, histogram, reasons: of its
+    good rows; the reasons with the most points first. problems: the first 20 of problem_count. digest: SHA-256,
+    hexadecimal; null where the list cannot be loaded. tps, tps_until, tps_afterwards: the limit. seconds, ends_at: of
+    its payment, started now. tps_needed, in_time: for the deadline. Null where there is nothing to say.
     """
 
     printed_by = ("campaign preview",)
@@ -107,8 +155,11 @@ class PreviewView(View):
                 **{name: getattr(listed, name, None) for name in of_campaign},
                 **{name: getattr(preview, name) for name in cls.model_fields if hasattr(preview, name)},
                 **{name: getattr(figures, name) for name in cls.model_fields if hasattr(figures, name)},
-                "ok": not preview.findings,
-                "findings": [{"kind": each.code, "sentence": sentence(each)} for each in preview.findings],
+                "ok": not preview.refused_by,
+                "findings": [
+                    *map(FindingView.of_obstacle, preview.findings),
+                    *map(FindingView.of, preview.noticed),
+                ],
                 "file": preview.file and preview.file.encode("utf-8", "backslashreplace").decode(),
                 "mean": None if figures.mean is None else round(figures.mean, 2),
                 "histogram": figures.buckets,
@@ -143,9 +194,18 @@ def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> li
         lines += ["", *_histogram(figures, width), "", *_reason_table(figures, width)]
     if preview.problems:
         lines += ["", *_problem_lines(preview)]
-    if preview.findings:
+    if preview.findings or preview.noticed:
         lines += ["", *(f"! {sentence(finding)}" for finding in preview.findings)]
+        lines += map(finding_line, preview.noticed)
     return lines
+
+
+def finding_line(finding: Finding) -> str:
+    """A finding on one line: `!` where it refuses the list."""
+    said = sentence(finding.as_refusal())
+    if finding.accepted_by is not None:
+        return f"- {said} Accepted by {escaped(finding.accepted_by)}."
+    return f"{'!' if finding.refuses else '-'} {said}"
 
 
 def _head_lines(preview: Preview) -> list[str]:

@@ -24,7 +24,7 @@ def test_the_options_of_a_start_are_the_marked_fields_on_each_of_its_command_lin
         for name, field in RunRequest.model_fields.items()
         if any(isinstance(mark, StartOption) for mark in field.metadata)
     }
-    assert marked.keys() == {"--digest", "--force", "--same-as", "--reason"}
+    assert marked.keys() == {"--accept", "--digest", "--force", "--same-as", "--reason"}
     for command in (start, submit):
         context = click.Context(command)
         helps = {option.opts[0]: getattr(option, "help", None) for option in command.get_params(context)}
