@@ -3,31 +3,61 @@
 One function for each place. Pages need none: their templates escape everything (views/templates).
 """
 
+import re
 import unicodedata
 
-# Marks that change the direction of writing: what stands before and after them is shown in another order.
-_TURNS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# A class of characters without a shape of their own, for the regular expressions of Python and PostgreSQL: format
+# characters (Unicode category Cf: byte order mark, zero-width and soft-hyphen marks, marks that turn the line around),
+# those that Unicode lets a program ignore, Hangul fillers, the empty braille pattern.
+INVISIBLE = (
+    r"\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890\u0891\u08E2\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F"
+    r"\u202A-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB\U000110BD\U000110CD"
+    r"\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF"
+)
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+# What letters and emoji of many languages are joined and varied with: part of good text.
+_JOINERS = re.compile(r"[\u034F\u200C\u200D\u180B-\u180F\uFE00-\uFE0F\U000E0020-\U000E007F\U000E0100-\U000E01EF]")
 _CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
 FORMULA_BEGINNINGS = frozenset("=+-@\t\r")
 
 
 def escaped(text: str) -> str:
-    """For a terminal: what could move the cursor, or turn the line around, becomes `\\x1b`, `\\u202e`."""
-    if text.isprintable():
+    """For a terminal: what could move the cursor becomes `\\x1b`, what cannot be seen `<U+FEFF>`."""
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped_character(character) for character in text)
+    text = _INVISIBLE.sub(_code_point_of, text)
+    return text if text.isprintable() else "".join(map(_escaped_character, text))
+
+
+def visible(text: str) -> str:
+    """For a page: what cannot be seen, or turns the line around, becomes `<U+202E>`; line ends stay."""
+    return text if text.isascii() else _INVISIBLE.sub(_code_point_of, text)
+
+
+def unseen(text: str) -> str | None:
+    """The first character of a text that cannot be seen; None without one. Joiners are part of good text."""
+    return next((found[0] for found in _INVISIBLE.finditer(text) if not _JOINERS.match(found[0])), None)
+
+
+def code_point(character: str) -> str:
+    """U+FEFF, as Unicode's tables name it."""
+    return f"U+{ord(character):04X}"
+
+
+def _code_point_of(found: re.Match[str]) -> str:
+    return found[0] if _JOINERS.match(found[0]) else f"<{code_point(found[0])}>"
 
 
 def _escaped_character(character: str) -> str:
-    if character in _TURNS or unicodedata.category(character) in _CONTROL_CATEGORIES:
+    if unicodedata.category(character) in _CONTROL_CATEGORIES:
         return character.encode("unicode_escape", "backslashreplace").decode("ascii")
     return character
 
 
 def quoted(text: str, characters_max: int) -> str:
     """For a sentence about a wrong value: in quotes, so that spaces at its ends are seen, and not too much of it."""
-    shown = repr(text[:characters_max])
+    shown = repr(_INVISIBLE.sub(lambda found: f"<{code_point(found[0])}>", text[:characters_max]))
     return shown if len(text) <= characters_max else f"{shown}... ({len(text):,} characters)"
 
 

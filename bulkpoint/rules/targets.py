@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from bulkpoint.text import quoted
+from bulkpoint.text import INVISIBLE, code_point, quoted
 
 MEMBER_ID_CHARACTERS_MAX = 128
 AMOUNT_MAX = 10**12  # points
@@ -15,6 +15,7 @@ _SHOWN_MAX = 40  # characters of a wrong amount in a sentence
 # Matches most rows of most files; a row that does not match is checked in full, and may still be valid.
 _PLAIN_MEMBER_ID = re.compile(rf"[!-~]{{1,{MEMBER_ID_CHARACTERS_MAX}}}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")  # PostgreSQL cannot store NUL; UTF-8 has no half characters
 
 
@@ -60,13 +61,16 @@ def _check_member_id(member_id: object) -> list[Violation]:
         return [Violation("member_id_length", sentence)]
     violations = []
     if found := _CONTROL.search(member_id):
-        sentence = f"member_id has a control character ({_code_point(found[0])}), such as a line end: remove it."
+        sentence = f"member_id has a control character ({code_point(found[0])}), such as a line end: remove it."
         violations.append(Violation("member_id_no_control_characters", sentence))
+    elif found := _INVISIBLE.search(member_id):
+        sentence = f"member_id has a character that cannot be seen ({code_point(found[0])}): remove it."
+        violations.append(Violation("member_id_no_invisible_characters", sentence))
     elif found := _NOT_STORABLE.search(member_id):
         violations.append(_half_character("member_id", found[0]))
     if member_id[0].isspace() or member_id[-1].isspace():
         space = member_id[0] if member_id[0].isspace() else member_id[-1]
-        sentence = f"member_id has a space ({_code_point(space)}) at one of its ends: remove it."
+        sentence = f"member_id has a space ({code_point(space)}) at one of its ends: remove it."
         violations.append(Violation("member_id_no_space_at_the_ends", sentence))
     return violations
 
@@ -117,13 +121,9 @@ def _check_reason(reason: object) -> list[Violation]:
 
 
 def _half_character(column: str, character: str) -> Violation:
-    sentence = f"{column} has a character that cannot be stored ({_code_point(character)}): is the file really UTF-8?"
+    sentence = f"{column} has a character that cannot be stored ({code_point(character)}): is the file really UTF-8?"
     return Violation(f"{column}_storable", sentence)
 
 
 def _out_of_range(amount: str, amount_max: int) -> Violation:
     return Violation("amount_range", f"amount is {amount}: it must be 1 to {amount_max:,} points.")
-
-
-def _code_point(character: str) -> str:
-    return f"U+{ord(character):04X}"

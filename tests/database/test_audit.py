@@ -310,7 +310,7 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
         ("start", ["odd"], "detail odd"),
         ("start", {"a": {"b": {"c": {"d": [1]}, "e": [1, True, None]}}}, "a b c d ..., e 1, yes, -"),
         ("stop", {}, ""),
-        ("stop", {"reason": "a\n\x1b[2Jb\u202e"}, "reason: a\\n\\x1b[2Jb\\u202e"),
+        ("stop", {"reason": "a\n\x1b[2Jb\u202e"}, "reason: a\\n\\x1b[2Jb<U+202E>"),
         ("new\x07", {"k\x07": {"x\x07": "y\x07"}}, "k\\x07 x\\x07 y\\x07"),
     ],
 )  # fmt: skip

@@ -164,7 +164,7 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
     assert english in in_english
     for sentence in (in_korean, in_english):
         assert next_step in sentence
-        assert ("money {asked}\\u202e" in sentence) == (kind == "ON_HOLD")
+        assert ("money {asked}<U+202E>" in sentence) == (kind == "ON_HOLD")
     if kind == "ON_HOLD":
         assert "2026-01-31 18:00:00까지" in in_korean
         bare = Alert("ON_HOLD", "key", 3, "n", UNTIL, "park", None, None)

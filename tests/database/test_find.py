@@ -125,7 +125,7 @@ def test_each_state_is_explained(state: str, fields: dict[str, Any], words: str)
 
 
 def test_text_of_others_cannot_move_the_cursor_and_letters_stay_as_they_are() -> None:
-    assert escaped("a\x1b[2J\r\nb\u202ec\u2028\udc80") == "a\\x1b[2J\\r\\nb\\u202ec\\u2028\\udc80"
+    assert escaped("a\x1b[2J\r\nb\u202ec\u2028\udc80") == "a\\x1b[2J\\r\\nb<U+202E>c\\u2028\\udc80"
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     assert escaped(f"=추석 {family}\u00a0e\u0301") == f"=추석 {family}\u00a0e\u0301"
     target = FoundTarget(1, "name\x07", CampaignState.WAITING, "m\x9b1", 1, "line\nline")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bulkpoint import files
 from bulkpoint.rules.targets import AMOUNT_MAX, MEMBER_ID_CHARACTERS_MAX, REASON_CHARACTERS_MAX, check_row
+from bulkpoint.text import INVISIBLE
 
 
 def broken(member_id: object = "member-1", amount: object = "1500", reason: object = "Gift", **bound: int) -> list[str]:
@@ -53,6 +54,13 @@ def test_a_member_id_is_taken_as_it_is(member_id: str) -> None:
         ("a\x7fb", "member_id_no_control_characters"),
         ("a\x85b", "member_id_no_control_characters"),
         ("a\u2028b", "member_id_no_control_characters"),
+        ("\ufeffa", "member_id_no_invisible_characters"),  # a byte order mark in mid-file, after `cat`
+        ("a\u200bb", "member_id_no_invisible_characters"),
+        ("a\u00adb", "member_id_no_invisible_characters"),
+        ("a\u202eb", "member_id_no_invisible_characters"),
+        ("회원\u3164", "member_id_no_invisible_characters"),  # a Hangul filler is a letter, and nothing is seen
+        ("1\ufe0f", "member_id_no_invisible_characters"),
+        ("a\U000e0041", "member_id_no_invisible_characters"),
         ("a\ud800b", "member_id_storable"),
         (" a", "member_id_no_space_at_the_ends"),
         ("a ", "member_id_no_space_at_the_ends"),
@@ -155,12 +163,17 @@ def is_good_member_id(text: str) -> bool:
     categories = [unicodedata.category(character) for character in text]
     return (
         1 <= len(text) <= MEMBER_ID_CHARACTERS_MAX
-        and not {"Cc", "Cs", "Zl", "Zp"} & set(categories)
+        and not {"Cc", "Cs", "Cf", "Zl", "Zp"} & set(categories)
+        and not re.search(f"[{INVISIBLE}]", text)
         and not {"Zs"} & {categories[0], categories[-1]}
     )
 
 
-ids = st.text(max_size=140) | st.text(st.characters(categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Ll"]), max_size=5)
+ids = (
+    st.text(max_size=140)
+    | st.text(st.characters(categories=["Cf", "Mn", "Ll"]), max_size=4)
+    | st.text(st.characters(categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Ll"]), max_size=5)
+)
 amounts = st.integers() | st.integers(-2, AMOUNT_MAX + 2).map(str) | st.text() | st.text("0123456789 +-.e", max_size=15)
 
 
@@ -194,7 +207,9 @@ def test_the_bounds_are_the_tables() -> None:
     for rule in (
         "member_id_length",
         "member_id_no_control_characters",
+        "member_id_no_invisible_characters",
         "member_id_no_space_at_the_ends",
         "amount_range",
     ):
         assert f"constraint {rule} " in sql
+    assert f"'[{INVISIBLE}]'" in re.sub(r"'\n +'", "", sql), "what cannot be seen is the same for both"

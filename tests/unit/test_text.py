@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpoint.text import clean, defused, escaped, escaped_for_slack, one_line, quoted
+from bulkpoint.text import clean, defused, escaped, escaped_for_slack, one_line, quoted, visible
 
 HOSTILE = "a\x1b[2J\r\nb\u202ec\u2028\udc80"
 
 
 def test_what_moves_the_cursor_or_turns_the_line_is_escaped_for_a_terminal() -> None:
-    assert escaped(HOSTILE) == "a\\x1b[2J\\r\\nb\\u202ec\\u2028\\udc80"
+    assert escaped(HOSTILE) == "a\\x1b[2J\\r\\nb<U+202E>c\\u2028\\udc80"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,17 @@ def test_letters_of_any_language_stay_as_they_are(text: str) -> None:
 @given(st.text())
 def test_nothing_escaped_can_move_the_cursor(text: str) -> None:
     assert not {unicodedata.category(character) for character in escaped(text)} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize("unseen", ["\ufeff", "\u200b", "\u00ad", "\u202e", "\u2066", "\u3164", "\u2800"])
+def test_what_cannot_be_seen_is_named_wherever_text_is_shown(unseen: str) -> None:
+    named = f"a<U+{ord(unseen):04X}>b"
+    assert escaped(f"a{unseen}b") == visible(f"a{unseen}b") == named
+    assert quoted(f"a{unseen}b", 40) == f"'{named}'"
+
+
+def test_a_page_keeps_line_ends_and_letters() -> None:
+    assert visible("설날\n👨\u200d👩") == "설날\n👨\u200d👩"
 
 
 def test_a_wrong_value_is_quoted_and_its_length_is_said_where_it_is_cut() -> None:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from bulkpoint.text import visible
 from bulkpoint.views.format import duration, local_time, share
 from bulkpoint.views.languages import phrase, words
 
@@ -36,6 +37,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("bulkpoint.views", "templates"),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -53,6 +55,11 @@ def _environment() -> Environment:
     }
     environment.globals["phrase"] = _phrase
     return environment
+
+
+def _visible(value: object) -> object:
+    """What a page shows of a text: characters that cannot be seen are named."""
+    return visible(value) if type(value) is str else value
 
 
 @pass_context
