@@ -18,8 +18,16 @@ _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 # What letters and emoji of many languages are joined and varied with: part of good text.
 _JOINERS = re.compile(r"[\u034F\u200C\u200D\u180B-\u180F\uFE00-\uFE0F\U000E0020-\U000E007F\U000E0100-\U000E01EF]")
 _CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
-FORMULA_BEGINNINGS = frozenset("=+-@\t\r")
+# A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection"); Korean, Japanese and
+# Chinese ones also their wide and other forms (all that NFKC turns into them).
+_SIGNS = "=+@\\-＝﹦⁼₌⩵⩶＋﹢⁺₊﬩－﹣−⁻₋＠﹫"
+# What it may take away first, or not show: space, control and format characters, letters and marks without a shape.
+_NOT_SEEN = (
+    r"\s\x00-\x20\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    r"\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e01ef"
+)
+_FORMULA = re.compile(rf"[\t\r\n]|[{_NOT_SEEN}]*[{_SIGNS}]")
 
 
 def escaped(text: str) -> str:
@@ -82,4 +90,4 @@ def escaped_for_slack(text: str) -> str:
 
 def defused(value: str | None) -> str | None:
     """For a spreadsheet: a text that it would take for a formula gets a leading apostrophe."""
-    return f"'{value}" if value and value[0] in FORMULA_BEGINNINGS else value
+    return f"'{value}" if value and _FORMULA.match(value) else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulkpoint.cli.output import emit, json_option, wants_json
-from bulkpoint.cli.session import open_session, say
+from bulkpoint.cli.session import open_session, refuse_undecodable, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.text import escaped
@@ -64,7 +64,7 @@ def log(
     from bulkpoint.views.audit import AuditLogView
 
     for option, value in (("--action", action), ("--actor", actor), ("--login", login)):
-        _check_text(option, value)
+        refuse_undecodable(option, value)
     with open_session() as session:
         zone = session.settings.timezone
         choice = AuditChoice(
@@ -79,14 +79,6 @@ def log(
         events = events[-last:]
         say(f"More rows match; these are the last {last:,}. --last N shows more, --since and --until others.")
     emit(AuditLogView.of(events), timezone=zone)
-
-
-def _check_text(option: str, value: str | None) -> None:
-    """Refuse text that cannot be sent to the database."""
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError as error:
-        raise UsageError("TEXT_NOT_UTF8", "check_encoding", option=option) from error
 
 
 def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bulkpoint.errors import UsageError
+
 if TYPE_CHECKING:
     from bulkpoint.settings import Settings
     from bulkpoint.store.connect import Connection
@@ -43,6 +45,14 @@ def open_session() -> Iterator[Session]:
         with connect(database.url) as connection, reachable(database.url):
             refuse_other_version(connection)
             yield Session(settings, database.url, connection, asker(settings))
+
+
+def refuse_undecodable(option: str, value: str | None) -> None:
+    """Raises UsageError for text that cannot be sent to the database: its bytes are no UTF-8."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("TEXT_NOT_UTF8", "check_encoding", option=option) from error
 
 
 def say(line: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
@@ -142,6 +142,31 @@ def write_audit(
             "campaign_id": campaign_id,
             "run_no": run_no,
             "detail": Jsonb(detail),
+        },
+    )
+
+
+def note_reading(
+    connection: Connection,
+    *,
+    action: Literal["export", "find"],
+    campaign_id: int | None,
+    actor: str,
+    detail: dict[str, Any],
+) -> None:
+    """Add the sealed row of one who looks at members, or takes them out; before they are given, and for every login.
+
+    detail: what of it, and the reason; what is None is left out.
+    """
+    connection.execute(
+        sql("note_reading"),
+        {
+            "action": action,
+            "campaign_id": campaign_id,
+            "os_user": os_user(),
+            "host": socket.gethostname(),
+            "actor": actor,
+            "detail": Jsonb({name: value for name, value in detail.items() if value is not None}),
         },
     )
 

@@ -186,6 +186,18 @@ def _contract_trial(detail: _Detail) -> list[str]:
     ]
 
 
+def _export(detail: _Detail) -> list[str]:
+    return [
+        *detail.words("format", "as {}"),
+        *detail.flag("failed_only", "only FAILED payments"),
+        *detail.words("file", "to {}"),
+    ]
+
+
+def _find(detail: _Detail) -> list[str]:
+    return [*detail.words("member_sha256", "the member whose SHA-256 is {}")]
+
+
 def _right(detail: _Detail) -> list[str]:
     return [" ".join(detail.words("login") + detail.words("right"))]
 
@@ -209,6 +221,8 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "money.set": _promises,
     "doctor.money": _contract_trial,
     "reconcile": _reconcile,
+    "export": _export,
+    "find": _find,
     "right.grant": _right,
     "right.revoke": _right,
 }
@@ -240,6 +254,8 @@ _HAPPENED = {
     "tps.set": "{who} changed the limit",
     "money.set": "{who} changed what the money API promises",
     "reconcile": "{who} reconciled it with money",
+    "export": "{who} exported its payments",
+    "find": "{who} looked a member up",
 }
 
 

@@ -5,22 +5,24 @@ Batches of rows in, bytes out: memory does not grow with the campaign. Knows no 
 
 import csv
 import io
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, get_args, get_type_hints
+from zoneinfo import ZoneInfo
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.export import PaymentRow
 from bulkpoint.text import defused
-from bulkpoint.views.format import utc_time
 
 if TYPE_CHECKING:
     import pyarrow
@@ -44,16 +46,29 @@ def _columns() -> list[Column]:
 
 # Every column follows from PaymentRow: a new one is written there and in its statement, and nowhere else.
 COLUMNS = _columns()
-_TEXTS = [number for number, column in enumerate(COLUMNS) if column.kind is str]
+MEMBER = PaymentRow._fields.index("member_id")
+# Texts of others; states and kinds are our own words.
+_TEXTS = [
+    number
+    for number, column in enumerate(COLUMNS)
+    if column.kind is str and column.name not in ("state", "failure_kind")
+]
 _TIMES = [number for number, column in enumerate(COLUMNS) if column.kind is datetime]
+# Columns of CSV that follow the others; names are never changed, programs rely on them.
+CSV_COLUMNS = (*PaymentRow._fields, "first_sent_at_local", "finished_at_local", "member_id_raw")
 # A row group of Parquet: some 10 MB, so that readers can skip and this process stays small.
 ROW_GROUP_ROWS = 100_000
 
 
 @dataclass
 class Totals:
-    """Payments and points written so far, by state; UNKNOWN ones apart from the FAILED ones."""
+    """Payments and points written so far, by state; UNKNOWN ones apart from the FAILED ones.
 
+    defused_ids: member ids that have an apostrophe in front of them. sheets: of rows, of a workbook.
+    """
+
+    defused_ids: int = 0
+    sheets: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
 
@@ -84,17 +99,21 @@ def refuse_unstarted(campaign: Campaign) -> None:
     raise RefusedError("REPORT_BEFORE_START", "preview_instead", campaign_id=campaign.campaign_id, state=campaign.state)
 
 
-def write_csv(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
-    """UTF-8 with a header, quoted and with line ends as RFC 4180 has them; times RFC 3339 in UTC, None is empty.
+def write_csv(batches: Iterable[list[PaymentRow]], stream: BinaryIO, *, timezone: str) -> Totals:
+    """UTF-8 with a BOM, without which Korean Excel takes it for CP949; a header; quotes and line ends of RFC 4180.
 
-    Text that begins like a formula gets a leading apostrophe.
+    Times are RFC 3339 in UTC, and once more in `timezone` as spreadsheets read them; None is empty. A text that a
+    spreadsheet would take for a formula gets a leading apostrophe; where that is the member id, `member_id_raw` has
+    the id as a JSON string, which begins with a quote and so is no formula.
     """
     totals = Totals()
     text = io.StringIO(newline="")
+    text.write("\N{ZERO WIDTH NO-BREAK SPACE}")
     writer = csv.writer(text)
-    writer.writerow(PaymentRow._fields)
+    writer.writerow(CSV_COLUMNS)
+    times = Times(timezone)
     for batch in batches:
-        writer.writerows(map(_csv_row, batch))
+        writer.writerows(_csv_row(row, times, totals) for row in batch)
         totals.add(batch)
         _move(text, stream)
     _move(text, stream)
@@ -107,13 +126,39 @@ def _move(text: io.StringIO, stream: BinaryIO) -> None:
     text.truncate()
 
 
-def _csv_row(row: PaymentRow) -> list[Any]:
+def _csv_row(row: PaymentRow, times: "Times", totals: Totals) -> list[Any]:
     cells: list[Any] = list(row)
     for number in _TEXTS:
         cells[number] = defused(cells[number])
     for number in _TIMES:
-        cells[number] = utc_time(cells[number])
+        utc, local = times.of(cells[number])
+        cells[number] = utc
+        cells.append(local)
+    if cells[MEMBER] is row.member_id:
+        cells.append(None)
+    else:
+        totals.defused_ids += 1
+        cells.append(json.dumps(row.member_id, ensure_ascii=False))
     return cells
+
+
+class Times:
+    """Times of payments as text, in UTC and in a time zone: a thousand and more end in one second, made once."""
+
+    def __init__(self, timezone: str) -> None:
+        self._zone = ZoneInfo(timezone)
+        self._of_second = lru_cache(maxsize=10_000)(self._make)
+
+    def of(self, moment: datetime | None) -> tuple[str | None, str | None]:
+        """`2026-01-31T09:00:00.250Z` and `2026-01-31 18:00:00`: of milliseconds, Excel would hide the hours."""
+        if moment is None:
+            return None, None
+        utc, local = self._of_second(int(moment.timestamp()))
+        return f"{utc}.{moment.microsecond // 1000:03}Z", local
+
+    def _make(self, second: int) -> tuple[str, str]:
+        at = datetime.fromtimestamp(second, UTC)
+        return f"{at:%Y-%m-%dT%H:%M:%S}", f"{at.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
 
 
 def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:

@@ -106,6 +106,8 @@ class PaymentView(View):
         if isinstance(one, FoundPayment):
             fields["next_attempt_at"] = one.next_try_at
             fields["attempts"] = [AttemptView.of(attempt) for attempt in one.attempts]
+            sent = [attempt.sent_at for attempt in one.attempts if attempt.method == "POST"]
+            fields["first_sent_at"] = min(sent, default=one.first_sent_at)  # the payment's own is that of its claim
         return cls.model_validate({"state": PaymentState.PENDING} | fields)
 
     def as_text(self, screen: Screen) -> Iterator[str]:

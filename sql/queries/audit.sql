@@ -3,6 +3,10 @@
 insert into audit_event (os_user, host, actor, action, campaign_id, run_no, detail)
 values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run_no)s, %(detail)s)
 
+-- name: note_reading
+-- The same for one who looked at members or took them out, whose login may have no right to write.
+select note_reading(%(action)s, %(campaign_id)s, %(os_user)s, %(host)s, %(actor)s, %(detail)s)
+
 -- name: list_audit
 -- The latest rows that meet every condition given; a null is no condition.
 select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no, detail, hash

@@ -1,10 +1,17 @@
 -- name: export_payments
--- A campaign's payments in the order of its list, all or only FAILED ones.
-select campaign_id, member_id, amount, reason, state::text, transaction_id, failure_kind::text, failure_code,
-       failure_message, tries as attempts, first_sent_at, finished_at
-from payment
-where campaign_id = %(campaign_id)s and (not %(failed_only)s or state = 'FAILED')
-order by seq
+-- A campaign's payments in the order of its list, all or only FAILED ones. A payment has the moment of its claim, which
+-- comes seconds before the call where the limit is low: its first call says when that really left. A worker that died
+-- took its record of the call with it; then the claim is all there is.
+select p.campaign_id, p.member_id, p.amount, p.reason, p.state::text, p.transaction_id, p.failure_kind::text,
+       p.failure_code, p.failure_message, p.tries as attempts,
+       coalesce(a.first_sent_at, p.first_sent_at) as first_sent_at, p.finished_at
+from payment p
+left join (
+    select seq, min(sent_at) as first_sent_at from payment_attempt
+    where campaign_id = %(campaign_id)s and method = 'POST' group by seq
+) a using (seq)
+where p.campaign_id = %(campaign_id)s and (not %(failed_only)s or p.state = 'FAILED')
+order by p.seq
 
 -- name: report_failures
 -- FAILED payments and their points by kind and code, the most frequent first. The money API chooses its codes, so there

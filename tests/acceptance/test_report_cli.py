@@ -1,6 +1,7 @@
 """`report` and `payment find` as people and other programs call them."""
 
 import csv
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ def campaigns(world: World) -> None:
 def test_each_format_goes_to_stdout_or_a_file_and_the_totals_to_stderr(bulkpoint: CommandLine, tmp_path: Path) -> None:
     rows = bulkpoint("report", "1", "--format", "csv")
     totals = "campaign 1: 2 payments, 3 points: success 0 (0 points), failed 0 (0 points), open 2 (3 points)\n"
-    assert (rows.returncode, rows.stderr) == (0, totals)
+    assert rows.returncode == 0
+    assert rows.stderr.startswith(totals)
+    assert "column member_id_raw has the ids themselves" in rows.stderr
     assert [row[1] for row in csv.reader(rows.stdout.splitlines())] == ["member_id", "'=m1", "'=m2"]
 
     piped = bulkpoint("report", "1", "--format", "parquet")
@@ -32,6 +35,22 @@ def test_each_format_goes_to_stdout_or_a_file_and_the_totals_to_stderr(bulkpoint
     assert (page.returncode, page.stdout, page.stderr) == (0, "", "wrote page.html\n")
     assert "설날" in (tmp_path / "page.html").read_text()
     assert [one.name for one in tmp_path.glob("*.part")] == []
+
+
+@pytest.mark.usefixtures("campaigns")
+def test_who_takes_members_out_is_in_the_audit_log_before_it_has_them(bulkpoint: CommandLine, tmp_path: Path) -> None:
+    bulkpoint.succeed("report", "1", "--format", "csv", "--failed-only", "--out", "f.csv", "--reason", "회계 감사")
+    bulkpoint.succeed("payment", "find", "--member", "=m1", "--reason", "call of the member")
+    bulkpoint.succeed("report", "1", "--format", "html", "--out", "page.html")
+    assert bulkpoint("report", "2", "--format", "csv").returncode == 3
+    assert bulkpoint("report", "1", "--format", "csv", "--out", "/dev/full").returncode == 2
+    log = bulkpoint.succeed("audit", "log", "--json").json["events"]
+    export, find = (event for event in log if event["action"] in ("export", "find"))
+    assert export["detail"] == {"format": "csv", "failed_only": True, "file": "f.csv", "reason": "회계 감사"}
+    assert find["detail"] == {"member_sha256": sha256(b"=m1").hexdigest(), "reason": "call of the member"}
+    story = bulkpoint.succeed("campaign", "history", "1").stdout
+    assert "exported its payments: as csv; only FAILED payments; to f.csv; reason: 회계 감사" in story
+    assert bulkpoint("report", "1", "--format", "csv", "--reason", "\udcff").returncode == 2
 
 
 @pytest.mark.usefixtures("campaigns")

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import json
 import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
@@ -17,12 +19,15 @@ from bulkpoint.store import export
 from bulkpoint.store.campaign import get_campaign, get_counts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import PaymentRow, list_samples, stream_payments
+from bulkpoint.store.payment import Attempt
+from bulkpoint.store.payment_history import find_payments
 from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.text import defused
 from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals
 from bulkpoint.views.export import Totals, refuse_unstarted, replacing, write_csv, write_parquet
 from bulkpoint.views.format import share
 from bulkpoint.views.page import page_of, read_figures
+from bulkpoint.views.payment import PaymentsView
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
 
@@ -58,21 +63,40 @@ def paid(campaign: Campaign) -> int:
 def as_csv(connection: Connection, campaign_id: int, *, failed_only: bool = False) -> tuple[bytes, Totals]:
     stream = io.BytesIO()
     with one_snapshot(connection):
-        totals = write_csv(stream_payments(connection, campaign_id, failed_only=failed_only), stream)
+        payments = stream_payments(connection, campaign_id, failed_only=failed_only)
+        totals = write_csv(payments, stream, timezone="Asia/Seoul")
     return stream.getvalue(), totals
 
 
 def test_csv_has_a_row_for_each_payment_in_the_order_of_the_list(connection: Connection, paid: int) -> None:
     content, totals = as_csv(connection, paid)
-    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     assert header == [
         "campaign_id", "member_id", "amount", "reason", "state", "transaction_id", "failure_kind", "failure_code",
-        "failure_message", "attempts", "first_sent_at", "finished_at",
+        "failure_message", "attempts", "first_sent_at", "finished_at", "first_sent_at_local", "finished_at_local",
+        "member_id_raw",
     ]  # fmt: skip
     assert [row[2] for row in rows] == ["100", "200", "300", "400", "500", "600", "700"]
-    times = ["2026-01-31T15:00:00.250Z", "2026-01-31T15:00:01.250Z"]
+    times = ["2026-01-31T15:00:00.250Z", "2026-01-31T15:00:01.250Z", "2026-02-01 00:00:00", "2026-02-01 00:00:01", ""]
     assert rows[4] == [str(paid), 'm"1', "500", "선물,\n둘째 줄", "SUCCESS", "'@t5", "", "", "", "1", *times]
-    assert rows[6] == [str(paid), "추석 👪", "700", "선물,\n둘째 줄", "PENDING", "", "", "", "", "0", "", ""]
+    assert rows[6] == [
+        str(paid),
+        "추석 👪",
+        "700",
+        "선물,\n둘째 줄",
+        "PENDING",
+        "",
+        "",
+        "",
+        "",
+        "0",
+        "",
+        "",
+        "",
+        "",
+        "",
+    ]
+    assert content.startswith(b"\xef\xbb\xbfcampaign_id,"), "Korean Excel takes a file without a BOM for CP949"
     assert content.count(b"\r\n") == 8
     assert str(totals) == (
         "7 payments, 2,800 points: success 5 (1,900 points), failed 1 (200 points), open 1 (700 points)"
@@ -81,17 +105,40 @@ def test_csv_has_a_row_for_each_payment_in_the_order_of_the_list(connection: Con
 
 def test_csv_holds_no_formula(connection: Connection, paid: int) -> None:
     content, _ = as_csv(connection, paid)
-    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     assert [row[1] for row in rows[1:]] == ["'+82", "'-1", "'=cmd|' /C calc'!A0", "'@here", 'm"1', "m,2", "추석 👪"]
     assert rows[1][3] == "'=HYPERLINK(1)"
     assert rows[2][8] == '\'-no "such" member'
     assert [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")] == []
-    assert [defused(text) for text in ("\tx", "\rx", "a=b", "", None)] == ["'\tx", "'\rx", "a=b", "", None]
+
+
+def test_beside_a_defused_member_id_is_the_id_itself(connection: Connection, paid: int) -> None:
+    content, totals = as_csv(connection, paid)
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    ids = [json.loads(row["member_id_raw"]) if row["member_id_raw"] else row["member_id"] for row in rows]
+    assert tuple(ids) == MEMBERS
+    assert totals.defused_ids == 4
+    assert [cell for row in rows for cell in row.values() if defused(cell) != cell] == []
+
+
+def test_first_sent_at_is_when_the_first_call_really_left(connection: Connection, campaign: Campaign) -> None:
+    def of(seq: int, method: str, seconds: float) -> Attempt:
+        sent_at = SENT_AT.timestamp() + seconds
+        attempt_id = UUID(int=int(sent_at * 1000) << 80 | seq)
+        return Attempt(str(attempt_id), method, seq, sent_at, sent_at + 1, 200, "CREDITED", None, None)
+
+    campaign.begun("RESUME").attempted(of(1, "POST", 9.5), of(1, "POST", 4.7), of(1, "GET", 1), of(2, "GET", 2))
+    with one_snapshot(connection):
+        [rows] = stream_payments(connection, campaign.id, failed_only=False)
+    first = [row.first_sent_at and (row.first_sent_at - SENT_AT).total_seconds() for row in rows]
+    assert first == [4.7, 0, 0, 0, 0, 0, None], "of the claim only where no call is recorded"
+    [found] = PaymentsView.of(find_payments(connection, MEMBERS[0])).payments
+    assert found.first_sent_at == rows[0].first_sent_at
 
 
 def test_only_the_failed_ones_where_that_is_asked(connection: Connection, paid: int) -> None:
     content, totals = as_csv(connection, paid, failed_only=True)
-    [_, row] = csv.reader(io.StringIO(content.decode(), newline=""))
+    [_, row] = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     assert row[4:9] == ["FAILED", "", "REJECTED", "GONE <i>", '\'-no "such" member']
     assert str(totals) == "1 payment, 200 points: success 0 (0 points), failed 1 (200 points)"
 

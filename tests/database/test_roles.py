@@ -17,6 +17,7 @@ from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.alert import find_alerts
+from bulkpoint.store.audit import note_reading, write_audit
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
@@ -267,3 +268,21 @@ def test_nobody_creates_or_approves_in_the_name_of_another(
         kim.execute("create temporary table operator_right as select 'kim'::name as login, 'approve' as permission")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             kim.execute(statement)
+
+
+def test_a_reader_leaves_the_trace_of_what_it_looked_at_and_writes_nothing_else_into_the_log(
+    owner: Connection, database_url: str
+) -> None:
+    with member_of(owner, database_url, "bulkpoint_reader") as kim:
+        note_reading(kim, action="export", campaign_id=None, actor="Kim", detail={"format": "csv", "reason": None})
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="an export or a find, not complete"):
+            kim.execute("select note_reading('complete', null, 'o', 'h', 'a', '{}')")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            write_audit(kim, action="export", campaign_id=None, run_no=None, actor="Kim", detail={})
+    written = owner.execute("select login, actor, action, detail from audit_event").fetchall()
+    assert written == [("kim", "Kim", "export", {"format": "csv"})]
+    with (
+        member_of(owner, database_url, "bulkpoint_loader") as loader,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        note_reading(loader, action="find", campaign_id=None, actor="Kim", detail={})

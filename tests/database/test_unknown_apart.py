@@ -70,7 +70,7 @@ def _history(campaign: Campaign) -> str:
 def _sums_of_csv(campaign: Campaign) -> str:
     with one_snapshot(campaign.world.connection):
         batches = stream_payments(campaign.world.connection, campaign.id, failed_only=False)
-        return str(write_csv(batches, io.BytesIO()))
+        return str(write_csv(batches, io.BytesIO(), timezone="UTC"))
 
 
 def _page(campaign: Campaign) -> str:

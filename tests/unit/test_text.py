@@ -60,5 +60,30 @@ def test_a_formula_is_text_for_a_spreadsheet() -> None:
     assert [defused(text) for text in ("a=b", "", None)] == ["a=b", "", None]
 
 
+# What a spreadsheet may take away before it looks at a cell: what is not seen.
+NOT_SEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+ODD = st.sampled_from("=+-@\t\r\n \u00a0\u200b\ufeff\u202e\u3000\u3164\uffa0＝＋－＠﹢⁺−'\"a1가")
+
+
+@given(st.text(st.one_of(ODD, st.characters(codec="utf-8")), max_size=12))
+def test_whatever_a_text_is_its_cell_does_not_begin_like_a_formula(text: str) -> None:
+    cell = defused(text)
+    assert cell is not None
+    assert cell in (text, f"'{text}")
+    assert not cell.startswith(("\t", "\r", "\n"))
+    seen = "".join(letter for letter in cell if unicodedata.category(letter) not in NOT_SEEN)
+    assert not unicodedata.normalize("NFKC", seen).startswith(("=", "+", "-", "@", "\N{MINUS SIGN}"))
+
+
+@pytest.mark.parametrize("text", ["\n=1+1", "＝1+1", " =1+1", "-001", "=x", "\ufeff=1", "\u3164=1", "⁺82", "\x00@a"])
+def test_a_formula_behind_what_is_not_seen_is_text_too(text: str) -> None:
+    assert defused(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["00123", "1E5", "a=b", "추석", "'=x", '"=x"', "m-1", "(=1)"])
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert defused(text) is text
+
+
 def test_slack_takes_its_three_characters_for_markup() -> None:
     assert escaped_for_slack("A&B <!channel>") == "A&amp;B &lt;!channel&gt;"
