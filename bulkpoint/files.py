@@ -11,6 +11,7 @@ import stat
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import IO
 
 from bulkpoint.errors import UnreachableError, UsageError
 
@@ -33,10 +34,16 @@ class NotAFileError(OSError):
 
 
 def read_bounded(path: Path, bytes_max: int) -> bytes:
-    """The first `bytes_max` bytes of a file. Never waits: opening a named pipe would, until someone writes into it.
+    """The first `bytes_max` bytes of a file; raises what open_regular raises."""
+    with open_regular(path) as stream:
+        return stream.read(bytes_max)
 
-    Raises NotAFileError for what is no file (each process reads a setting's file again, so a pipe cannot be one),
-    FileNotFoundError also where no file can have such a name, else OSError.
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A file, open for reading. Never waits: opening a named pipe would, until someone writes into it.
+
+    Raises NotAFileError for what is no file (each process reads a setting's file again, a list is read twice, so a pipe
+    cannot be one), FileNotFoundError also where no file can have such a name, else OSError.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -48,14 +55,11 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
         if error.errno == errno.ENXIO:
             raise NotAFileError("IS_A_SOCKET") from error
         raise
-    try:
-        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
-        if kind != stat.S_IFREG:
-            raise NotAFileError(_OTHER_KINDS.get(kind, "IS_A_DEVICE"))
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return stream.read(bytes_max)
-    finally:
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
         os.close(descriptor)
+        raise NotAFileError(_OTHER_KINDS.get(kind, "IS_A_DEVICE"))
+    return os.fdopen(descriptor, "rb")
 
 
 def read_text(relative: str) -> str:

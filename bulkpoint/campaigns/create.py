@@ -9,7 +9,9 @@ from pathlib import Path
 from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.transition import recorded
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.intake.target_file import Problems, check_rows, read_rows, report_duplicates
+from bulkpoint.intake.form import PLAIN_FORM, ListForm
+from bulkpoint.intake.problems import Problems
+from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
 from bulkpoint.rules.findings import FileFindings, Finding, FindingName, accept, refusing, why_refused
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import Command
@@ -21,6 +23,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, find_same_list, remember_list
 from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.target import digest_targets, load_targets
+from bulkpoint.views.sentences import sentence
 
 NAME_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 2_000
@@ -54,7 +57,7 @@ class Totals:
 
 
 def check_targets(
-    path: Path, limits: PaymentLimits, errors_file: Path | None = None, findings: FileFindings | None = None
+    file: TargetFile, limits: PaymentLimits, errors_file: Path | None = None, findings: FileFindings | None = None
 ) -> Totals:
     """Check every row of a file of targets and return what they add up to; touches no database.
 
@@ -65,10 +68,10 @@ def check_targets(
     hashes = array("q")
     noticed = FileFindings() if findings is None else findings
     with Problems(errors_file) as problems:
-        amount = sum(points for _, _, points, _ in check_rows(path, problems, noticed, hashes, amount_max=amount_max))
-        report_duplicates(path, hashes, problems)
+        amount = sum(points for _, _, points, _ in check_rows(file, problems, noticed, hashes, amount_max=amount_max))
+        report_duplicates(file, hashes, problems)
         if problems.count:
-            raise RefusedError(problems.refusal(path))
+            raise RefusedError(problems.refusal(file.path))
     return Totals(len(hashes), amount)
 
 
@@ -79,13 +82,15 @@ def create_campaign(
     actor: str,
     limits: PaymentLimits,
     targets: Path | None = None,
+    form: ListForm = PLAIN_FORM,
     errors_file: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     show: Callable[[Iterable[Finding]], None] = lambda _: None,
 ) -> int:
     """Store a campaign, with the targets of a file if one is given, and return its id. All or nothing.
 
-    `say` gets a line before long work, `show` the findings in a file that may be loaded.
+    `form`: what a person said about the file's form. `say` gets a line before long work, and what is unusual in the
+    file, `show` the findings in a file that may be loaded.
 
     Raises UsageError for an impossible value, RefusedError for a bad file.
     """
@@ -94,12 +99,14 @@ def create_campaign(
         _check_repetition(new, targets)
         get_campaign(connection, new.same_as)
     findings: tuple[Finding, ...] = ()
+    file = None
     if targets is None:
         totals = _expected(new)
     else:
         say(f"Checking {targets.name} ...")
         noticed = FileFindings()
-        totals = check_targets(targets, limits, errors_file, noticed)
+        file = TargetFile(targets, form, lambda read: say(sentence(read)))
+        totals = check_targets(file, limits, errors_file, noticed)
         _refuse_other_totals(new, totals, targets)
         findings = _accepted(noticed.found(), new, targets, actor)
         show(findings)
@@ -114,12 +121,12 @@ def create_campaign(
             creator=actor,
             not_before=new.not_before,
         )
-        if targets is not None:
+        if file is not None:
             say(f"Loading {totals.count:,} targets, {totals.amount:,} points in all ...")
-            loaded = _Counted(targets)
+            loaded = _Counted(file)
             load_targets(connection, campaign_id, loaded)
             if loaded.totals() != totals:
-                raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=targets.name)
+                raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=file.name)
             digest = _remember(connection, campaign_id, new)
             keep_judgement(connection, campaign_id, digest, findings)
         change.detail = {
@@ -164,13 +171,13 @@ def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> byt
 class _Counted:
     """The rows of a checked file, counted again while they are loaded."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, file: TargetFile) -> None:
+        self._file = file
         self._count = 0
         self._amount = 0
 
     def __iter__(self) -> Iterator[tuple[str, int, str]]:
-        for _, member_id, amount, reason in read_rows(self._path, Problems()):
+        for _, member_id, amount, reason in self._file.rows(Problems()):
             points = int(amount)
             self._count += 1
             self._amount += points

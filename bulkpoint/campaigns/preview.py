@@ -8,8 +8,10 @@ from pathlib import Path
 
 from bulkpoint.campaigns.create import BIGINT_MAX, excess
 from bulkpoint.campaigns.findings import judge
+from bulkpoint.intake.form import PLAIN_FORM, ListForm
+from bulkpoint.intake.problems import Problems
 from bulkpoint.intake.target_digest import TargetDigest
-from bulkpoint.intake.target_file import Problems, check_rows, report_duplicates
+from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
 from bulkpoint.rules.findings import FileFindings
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import (
@@ -34,6 +36,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import find_same_list
 from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.store.target import digest_targets
+from bulkpoint.views.sentences import sentence
 
 # A list with more reasons than this has nearly one for each member; all of them would fill the memory.
 REASONS_COUNTED_MAX = 100_000
@@ -42,20 +45,25 @@ BLOCK_ROWS = 1_000_000
 
 
 def preview_file(
-    path: Path, limits: PaymentLimits, errors_file: Path | None = None, say: Callable[[str], None] = lambda _: None
+    path: Path,
+    limits: PaymentLimits,
+    errors_file: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    form: ListForm = PLAIN_FORM,
 ) -> Preview:
     """Figures of a file's good rows, what is wrong with the others, its digest; touches no database.
 
-    `say` gets a line before long work. Memory: 16 bytes a row, plus a constant. Raises RefusedError for a file whose
-    content is not what its name says.
+    `say` gets a line before long work, and what is unusual in the file. Memory: 16 bytes a row, plus a constant. Raises
+    RefusedError for a file that is no list.
     """
     say(f"Reading {path.name} ...")
+    file = TargetFile(path, form, lambda read: say(sentence(read)))
     tally = _Tally()
     hashes = array("q")
     noticed = FileFindings()
     above = 0
     with Problems(errors_file) as problems, TargetDigest() as digest:
-        for row, member_id, points, reason in check_rows(path, problems, noticed, hashes, amount_max=AMOUNT_MAX):
+        for row, member_id, points, reason in check_rows(file, problems, noticed, hashes, amount_max=AMOUNT_MAX):
             tally.add(points, reason)
             digest.add(member_id, points, reason)
             if limits.per_row is not None and points > limits.per_row:
@@ -63,11 +71,11 @@ def preview_file(
                 [violation] = check_row(member_id, points, reason, amount_max=limits.per_row)
                 problems.add(row, "amount", violation.sentence, points)
         invalid = problems.rows - above
-        duplicates = report_duplicates(path, hashes, problems)
+        duplicates = report_duplicates(file, hashes, problems)
         figures = tally.figures()
         loadable = not invalid and not duplicates
         return Preview(
-            file=path.name,
+            file=file.name,
             campaign=None,
             figures=figures,
             invalid_rows=invalid,

@@ -8,9 +8,11 @@ import click
 
 from bulkpoint.cli import history, preview, running
 from bulkpoint.cli.findings import say_findings
+from bulkpoint.cli.form_options import form_of, form_options
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
+from bulkpoint.errors import UsageError
 
 BIGINT_MAX = 2**63 - 1
 
@@ -45,10 +47,11 @@ for command in (
 @click.option("--note", default="", metavar="T", help="A note for people.")
 @click.option(
     "--targets",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     metavar="FILE",
-    help="Who gets what: .csv (UTF-8) or .parquet with the columns member_id, amount, reason.",
+    help="Who gets what: .csv, .tsv, .xlsx or .parquet with the columns member_id, amount, reason.",
 )
+@form_options
 @click.option("--expect-count", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="How many targets there must be.")
 @click.option("--expect-amount", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="The sum of their points.")
 @click.option("--not-before", metavar="TIME", help="Do not start earlier: 2026-01-31T18:00, or 18:00.")
@@ -67,6 +70,10 @@ def create(
     name: str,
     note: str,
     targets: Path | None,
+    encoding: str | None,
+    delimiter: str | None,
+    columns: str | None,
+    sheet: str | None,
     expect_count: int | None,
     expect_amount: int | None,
     not_before: str | None,
@@ -89,9 +96,14 @@ def create(
     from bulkpoint.campaigns.create import NewCampaign, create_campaign
     from bulkpoint.campaigns.findings import check_names
     from bulkpoint.campaigns.readiness import limits_of
+    from bulkpoint.intake.form import PLAIN_FORM
+    from bulkpoint.intake.target_file import COLUMNS
     from bulkpoint.views.changes import CampaignCreated
 
     accepted = check_names(accept)
+    form = form_of(COLUMNS, encoding=encoding, delimiter=delimiter, columns=columns, sheet=sheet)
+    if form != PLAIN_FORM and targets is None:
+        raise UsageError("FORM_OF_NO_FILE")
     with open_session() as session:
         settings, zone = session.settings, session.settings.timezone
         moment = None
@@ -103,6 +115,7 @@ def create(
             actor=session.actor,
             limits=limits_of(settings),
             targets=targets,
+            form=form,
             errors_file=errors,
             say=say,
             show=partial(say_findings, accepted=accepted),

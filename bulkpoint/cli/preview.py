@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.form_options import form_of, form_options
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
@@ -20,16 +21,27 @@ if TYPE_CHECKING:
 @click.argument("campaign_id", type=int, metavar="[ID]", required=False)
 @click.option(
     "--targets",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     metavar="FILE",
-    help="A file instead of a campaign: .csv (UTF-8) or .parquet, as for `create`.",
+    help="A file instead of a campaign: .csv, .tsv, .xlsx or .parquet, as for `create`.",
 )
+@form_options
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="All errors, as CSV.")
 @click.option(
     "--deadline", metavar="TIME", help="Show the TPS that is needed to end by then: 2026-01-31T18:00, or 18:00."
 )
 @json_option()
-def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | None, deadline: str | None) -> None:
+def preview(
+    *,
+    campaign_id: int | None,
+    targets: Path | None,
+    encoding: str | None,
+    delimiter: str | None,
+    columns: str | None,
+    sheet: str | None,
+    errors: Path | None,
+    deadline: str | None,
+) -> None:
     """Look at a campaign's targets, or at a file of targets, before any points are paid. Changes nothing.
 
     Exit code 3 if there is a reason not to pay them: rows that break a rule, a member who appears twice, a maximum,
@@ -43,6 +55,8 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
     """
     from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_campaign, preview_file
     from bulkpoint.campaigns.readiness import limits_of
+    from bulkpoint.intake.form import PLAIN_FORM
+    from bulkpoint.intake.target_file import COLUMNS
     from bulkpoint.rules.preview import look_ahead
     from bulkpoint.views.preview import PreviewView
 
@@ -50,6 +64,9 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
         raise UsageError("PREVIEW_OF_ONE_THING")
     if errors is not None and targets is None:
         raise UsageError("ERRORS_OF_A_CAMPAIGN")
+    form = form_of(COLUMNS, encoding=encoding, delimiter=delimiter, columns=columns, sheet=sheet)
+    if form != PLAIN_FORM and targets is None:
+        raise UsageError("FORM_OF_NO_FILE")
     with open_session() as session:
         settings = session.settings
         zone = settings.timezone
@@ -60,7 +77,7 @@ def preview(*, campaign_id: int | None, targets: Path | None, errors: Path | Non
                 raise UsageError("DEADLINE_PAST")
         limits = limits_of(settings)
         if targets is not None:
-            seen = preview_file(targets, limits, errors, say)
+            seen = preview_file(targets, limits, errors, say, form)
         else:
             assert campaign_id is not None, "one of the two is given"
             seen = preview_campaign(session.connection, campaign_id, limits)

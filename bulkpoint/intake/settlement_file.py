@@ -13,7 +13,10 @@ from typing import IO, NamedTuple
 from uuid import UUID
 
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.intake.target_file import Problems, open_csv, refuse_other_encodings, shorten
+from bulkpoint.intake.delimited import TextTable
+from bulkpoint.intake.form import ListForm
+from bulkpoint.intake.problems import Problems, shorten
+from bulkpoint.intake.source import Kind, open_source
 from bulkpoint.rules.answers import TRANSACTION_ID_CHARACTERS_MAX, is_transaction_id
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.rules.refusals import Refusal
@@ -105,11 +108,10 @@ def read_settlement(
         raise UsageError("SETTLEMENT_NOT_CSV", file=str(path))
     problems = Problems()
     reader = _Reader(path, campaign_id, namespace, form or SettlementForm(), problems)
-    try:
-        with path.open("rb") as stream:
-            yield from reader.lines(stream)
-    except OSError as error:
-        raise RefusedError("FILE_UNREADABLE", file=str(path), why=error.strerror or str(error)) from error
+    with open_source(path, COLUMNS) as (stream, kind):
+        if kind != Kind.TEXT:
+            raise UsageError("SETTLEMENT_NOT_CSV", file=str(path))
+        yield from reader.lines(stream)
     if problems.count:
         raise RefusedError(_refusal(path, problems))
 
@@ -126,20 +128,14 @@ class _Reader:
         self._statuses = STATUSES | dict(form.statuses)
 
     def lines(self, stream: IO[bytes]) -> Iterator[SettlementLine]:
-        start = stream.read(4)
-        if not start:
-            raise RefusedError(
-                "FILE_EMPTY", "first_line_names_columns", file=self._path.name, columns=",".join(COLUMNS)
-            )
-        refuse_other_encodings(self._path, start)
-        stream.seek(0)
-        names, numbered = open_csv(self._path, stream, self._problems)
-        header = names or []
+        form = ListForm(columns=self._form.columns)
+        table = TextTable(self._path, stream, form, [form.name_of(name) for name in COLUMNS], self._problems)
+        header = table.names()
         places = self._places(header)
-        for line, values in numbered:
-            if values and len(values) != len(header):
+        for line, values in table.rows():
+            if len(values) != len(header):
                 self._problems.add(line, "", f"The row has {len(values)} values, the header {len(header)}.")
-            elif values and self._is_ours(values, places, line):
+            elif self._is_ours(values, places, line):
                 read = self._read(values, places, line)
                 if read is not None:
                     yield read

@@ -10,10 +10,12 @@ import pytest
 from pyarrow import parquet
 
 from bulkpoint.campaigns.create import Totals, check_targets
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import RefusedError
 from bulkpoint.intake import target_file
-from bulkpoint.intake.target_file import Problems, read_rows
+from bulkpoint.intake.problems import Problems
+from bulkpoint.intake.target_file import TargetFile
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.views.sentences import sentence
 from tests.world.refusals import refused
 
@@ -38,12 +40,12 @@ def csv_file(tmp_path: Path) -> Callable[[bytes], Path]:
 
 def refusal(path: Path, **limits: int) -> str:
     with pytest.raises(RefusedError) as caught:
-        check_targets(path, PaymentLimits(**limits))
+        check_targets(TargetFile(path), PaymentLimits(**limits))
     return sentence(caught.value)
 
 
 def test_a_good_file_is_added_up(csv_file: Callable[[bytes], Path]) -> None:
-    assert check_targets(csv_file(GOOD), NO_LIMITS) == Totals(2, 350)
+    assert check_targets(TargetFile(csv_file(GOOD)), NO_LIMITS) == Totals(2, 350)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_a_good_file_is_added_up(csv_file: Callable[[bytes], Path]) -> None:
     ids=["BOM", "CR LF", "empty lines", "no last line end", "order and quotes"],
 )
 def test_forms_that_are_as_good(csv_file: Callable[[bytes], Path], content: bytes) -> None:
-    rows = [row[1:] for row in read_rows(csv_file(content), Problems())]
+    rows = [row[1:] for row in TargetFile(csv_file(content)).rows(Problems())]
     assert rows == [("m1", "100", "gift"), ("m2", "250", "thanks")]
 
 
@@ -66,7 +68,7 @@ def test_quoted_fields_may_hold_commas_quotes_and_lines_and_rows_keep_their_line
     csv_file: Callable[[bytes], Path],
 ) -> None:
     path = csv_file(HEADER + '"m,1",1,"a ""b""\nc"\nm2,2,사과\n'.encode())
-    assert list(read_rows(path, Problems())) == [(2, "m,1", "1", 'a "b"\nc'), (4, "m2", "2", "사과")]
+    assert list(TargetFile(path).rows(Problems())) == [(2, "m,1", "1", 'a "b"\nc'), (4, "m2", "2", "사과")]
 
 
 @pytest.mark.parametrize(
@@ -79,14 +81,13 @@ def test_quoted_fields_may_hold_commas_quotes_and_lines_and_rows_keep_their_line
         (b"member_id,amount,reason,x\nm1,1,a,b\n", "row 1: the column 'x' is not one of ours"),
         (b"member_id,amount,reason,amount\nm1,1,a,2\n", "row 1: the column 'amount' is there twice"),
         (b"Member_ID,amount,reason\nm1,1,a\n", "row 1: the column 'member_id' is missing"),
-        (b"m1,100,gift\n", "row 1: the column 'member_id' is missing"),
-        (GOOD.decode().encode("utf-16"), "is UTF-16, not UTF-8"),
-        (GOOD.decode().encode("utf-16-le"), "is UTF-16, not UTF-8"),
+        (b"m1,100,gift\n", "row 1: there is no header; the first row looks like data: 'm1', '100', 'gift'"),
+        (GOOD.decode().encode("utf-16-le"), "is not UTF-8. Read as UTF-16 it says:\n  row 1: 'member_id,amount"),
         (HEADER + b"m1,1,a\nm2,2\n", "row 3: The row has 2 values, not 3."),
         (HEADER + b"m1,1,a,b\n", "row 2: The row has 4 values, not 3."),
         (HEADER + b'm1,1,"a\nm2,2,b\n', "row 2: The row cannot be read as CSV"),
         (HEADER + b'm1,1,"a"b\n', "row 2: The row cannot be read as CSV"),
-        (HEADER + "m1,1,감사\n".encode("cp949"), "row 2: The line is not UTF-8"),
+        (HEADER + "m1,1,감사\n".encode("cp949"), "is not UTF-8. Read as CP949"),
         (HEADER + b"m1,1," + b"x" * 70_000 + b"\n", "row 2: the line is longer than"),
         (HEADER + b"m1,0,a\n", "row 2: amount is '0'"),
         (HEADER + b"m1,-5,a\n", "row 2: amount is '-5'"),
@@ -112,8 +113,8 @@ def test_a_bad_file_is_refused_naming_row_and_rule(
 @pytest.mark.parametrize("member_id", ["=cmd()", "+1", "-1", "@x", "회원-1", "👍", "M1 m"])
 def test_odd_member_ids_are_taken_as_they_are(csv_file: Callable[[bytes], Path], member_id: str) -> None:
     path = csv_file(HEADER + f"{member_id},1,a\n".encode())
-    assert check_targets(path, NO_LIMITS).count == 1
-    assert [row[1] for row in read_rows(path, Problems())] == [member_id]
+    assert check_targets(TargetFile(path), NO_LIMITS).count == 1
+    assert [row[1] for row in TargetFile(path).rows(Problems())] == [member_id]
 
 
 def test_twenty_problems_are_shown_and_all_are_written(csv_file: Callable[[bytes], Path], tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_twenty_problems_are_shown_and_all_are_written(csv_file: Callable[[bytes
     assert refusal(path).count("\n  row ") == 20
     errors = tmp_path / "errors.csv"
     with refused("All of them are in"):
-        check_targets(path, NO_LIMITS, errors)
+        check_targets(TargetFile(path), NO_LIMITS, errors)
     lines = errors.read_text().splitlines()
     assert len(lines) == 51
     assert lines[0] == "row,column,rule,value"
@@ -146,18 +147,18 @@ def test_members_whose_hashes_meet_are_not_duplicates(
 
     for module in (create, target_file):
         monkeypatch.setattr(module, "hash", lambda _: 7, raising=False)
-    assert check_targets(csv_file(GOOD), NO_LIMITS).count == 2
+    assert check_targets(TargetFile(csv_file(GOOD)), NO_LIMITS).count == 2
 
 
 def test_the_settings_cap_of_a_row_is_a_rule(csv_file: Callable[[bytes], Path]) -> None:
     assert "row 3: amount is '250': it must be 1 to 200 points." in refusal(csv_file(GOOD), per_row=200)
 
 
-def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
+def test_an_empty_file_is_refused_whatever_its_name(tmp_path: Path) -> None:
     path = tmp_path / "targets.xlsx"
     path.touch()
-    with refused(r"neither \.csv nor \.parquet", UsageError):
-        check_targets(path, NO_LIMITS)
+    with refused(r"targets\.xlsx is empty"):
+        check_targets(TargetFile(path), NO_LIMITS)
 
 
 def parquet_file(tmp_path: Path, **columns: Any) -> Path:
@@ -169,8 +170,8 @@ def parquet_file(tmp_path: Path, **columns: Any) -> Path:
 @pytest.mark.parametrize("amounts", [pa.array([1, 2]), pa.array([Decimal(1), Decimal(2)], pa.decimal128(20, 0))])
 def test_parquet_with_whole_amounts_is_read(tmp_path: Path, amounts: Any) -> None:
     path = parquet_file(tmp_path, reason=["a", "사과"], member_id=["m1", "m2"], amount=amounts)
-    assert list(read_rows(path, Problems())) == [(1, "m1", 1, "a"), (2, "m2", 2, "사과")]
-    assert check_targets(path, NO_LIMITS) == Totals(2, 3)
+    assert list(TargetFile(path).rows(Problems())) == [(1, "m1", 1, "a"), (2, "m2", 2, "사과")]
+    assert check_targets(TargetFile(path), NO_LIMITS) == Totals(2, 3)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,17 @@ def test_bad_parquet_is_refused(tmp_path: Path, columns: dict[str, Any], sentenc
     assert sentence in refusal(path)
 
 
-def test_a_file_that_only_says_it_is_parquet_is_refused(tmp_path: Path) -> None:
+def test_a_file_is_what_its_bytes_say_whatever_its_name_says(tmp_path: Path) -> None:
     path = tmp_path / "targets.parquet"
     path.write_bytes(GOOD)
+    assert check_targets(TargetFile(path), NO_LIMITS) == Totals(2, 350)
+    parquet_file(tmp_path, member_id=["m1"], amount=[1], reason=["a"]).rename(tmp_path / "targets.csv")
+    said: list[Refusal] = []
+    assert check_targets(TargetFile(tmp_path / "targets.csv", inform=said.append), NO_LIMITS) == Totals(1, 1)
+    assert [sentence(each) for each in said] == ["targets.csv is read as Parquet, which it is, whatever its name says."]
+
+
+def test_a_parquet_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    path = parquet_file(tmp_path, member_id=["m1"], amount=[1], reason=["a"])
+    path.write_bytes(path.read_bytes()[:-20])
     assert "cannot be read as Parquet" in refusal(path)
