@@ -42,6 +42,9 @@ grant update (facts, at_stake, accepted_by, accepted_login, accepted_at) on camp
 grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, money_transaction, duplicate_list
     to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
+-- A payment's state by a person's word: the table checks the right and the name.
+grant insert (campaign_id, seq, amount, transaction_id, money_said, reason, settled_by) on settled_by_hand
+    to bulkpoint_operator;
 -- Asks for a run by its own name; everyone who runs campaigns may take one, or call one back.
 grant insert (request_id, campaign_id, kind, options, digest, reason, actor, state, taken_by, alive_until)
     on run_request to bulkpoint_operator;

@@ -542,14 +542,14 @@ create table notification (
 
 create table operator_right (
     login      name not null,
-    permission text not null check (permission in ('start', 'force', 'approve', 'throttle')),
+    permission text not null check (permission in ('start', 'force', 'approve', 'throttle', 'reconcile')),
     granted_at timestamptz not null default clock_timestamp(),
     primary key (login, permission)
 );
 
 -- The login that made the tables owns them, and starts with every right.
 insert into operator_right (login, permission)
-select session_user, unnest(array['start', 'force', 'approve', 'throttle']);
+select session_user, unnest(array['start', 'force', 'approve', 'throttle', 'reconcile']);
 
 -- Append-only hash chain: each row is sealed with the hash of the row before.
 create table audit_event (
@@ -620,6 +620,37 @@ begin
     values (os_user, host, actor, of_action, of_campaign, detail);
 end $$;
 revoke execute on function note_reading(text, bigint, text, text, text, jsonb) from public;
+
+-- Payments that are SUCCESS by a person's word: paid at the money API by hand, under no key of ours. Written in the
+-- transaction that makes the payment SUCCESS, with what the money API said about our key at that time.
+create table settled_by_hand (
+    campaign_id    bigint not null references campaign,
+    seq            bigint not null,
+    amount         bigint not null check (amount > 0),     -- points of the payment
+    transaction_id text collate "C" not null,
+    money_said     text not null check (money_said in ('NOT_CREDITED', 'FORGOTTEN')),
+    reason         text not null check (length(reason) between 1 and 500),
+    settled_by     text not null,                          -- a claimed name
+    settled_login  name not null default session_user,     -- what the database knows
+    settled_at     timestamptz not null default clock_timestamp(),
+    primary key (campaign_id, seq)
+);
+
+create function check_settled_by_hand() returns trigger language plpgsql set search_path from current as $$
+begin
+    if tg_op <> 'INSERT' then
+        raise exception 'settled_by_hand is append-only: % is refused', tg_op using errcode = 'restrict_violation';
+    end if;
+    if new.settled_login <> session_user
+       or not exists (select from operator_right where login = session_user and permission = 'reconcile') then
+        raise exception 'login % may not settle a payment in the name of %', session_user, new.settled_login
+            using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+
+create trigger settled_in_ones_own_name before insert or update or delete on settled_by_hand
+    for each row execute function check_settled_by_hand();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Starts that are asked for

@@ -152,6 +152,7 @@ def show(*, campaign_id: int) -> None:
     """
     from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs
     from bulkpoint.store.run_request import live_run_requests
+    from bulkpoint.store.settle import count_settled_by_hand
     from bulkpoint.views.campaign import campaign_detail
 
     with open_session() as session:
@@ -159,8 +160,9 @@ def show(*, campaign_id: int) -> None:
         counts = get_counts(session.connection, one)
         runs = list_campaign_runs(session.connection, campaign_id)
         on_its_way = live_run_requests(session.connection, campaign_id)
+        by_hand = count_settled_by_hand(session.connection, campaign_id)
     zone = session.settings.timezone
-    emit(campaign_detail(one, counts, runs, on_its_way, timezone=zone), timezone=zone)
+    emit(campaign_detail(one, counts, runs, on_its_way, by_hand=by_hand, timezone=zone), timezone=zone)
 
 
 @campaign.command()

@@ -1,4 +1,6 @@
-"""`bulkpoint payment`: one member's payments, for the help desk."""
+"""`bulkpoint payment`: one member's payments, for the help desk, and one of them settled by a person's word."""
+
+from dataclasses import asdict
 
 import click
 
@@ -49,3 +51,35 @@ def find(*, member: str, campaign_id: int | None, reason: str | None) -> None:
         where = "any campaign" if campaign_id is None else f"campaign {campaign_id}"
         say(f"There is no payment of member {escaped(member)} in {where}; ids are compared letter by letter.")
     emit(PaymentsView.of(found), timezone=session.settings.timezone)
+
+
+@payment.command(short_help="Record a payment that was made by hand at the money API.")
+@click.option("--campaign", "campaign_id", type=int, required=True, metavar="ID", help="The campaign.")
+@click.option("--member", required=True, metavar="M", help="The member id, exactly as in the list.")
+@click.option("--transaction", required=True, metavar="T", help="The money API's id of the payment made by hand.")
+@click.option("--reason", required=True, metavar="R", help="Why, and who said so; kept in the audit log.")
+@json_option()
+def settle(*, campaign_id: int, member: str, transaction: str, reason: str) -> None:
+    """Settle one payment that is not SUCCESS, because it was paid at the money API by hand.
+
+    Needs the right `reconcile`. The money API is asked first, by our key and within the limit. What it credited under
+    our key with this transaction id is recorded as its own word. What it credited otherwise is shown, and the command
+    is refused. If it has no credit under our key, the payment becomes SUCCESS by your word: it is shown as settled by
+    hand everywhere, and no resume or retry sends it again. The transaction id must not be that of another payment.
+
+    The same command again changes nothing. Exit code 3: refused, with what the money API says; 6: it gave no usable
+    answer, and nothing was changed.
+
+    \b
+    Example:
+      bulkpoint payment settle --campaign 3 --member m-000001 --transaction tx-9912 --reason "ticket 4711, paid by Lee"
+    """
+    from bulkpoint.reconcile.by_hand import Word, settle_payment
+    from bulkpoint.views.changes import PaymentSettled
+
+    for option, text in {"--member": member, "--transaction": transaction, "--reason": reason}.items():
+        refuse_undecodable(option, text)
+    with open_session() as session:
+        word = Word(campaign_id, member, transaction, reason, session.actor)
+        settled = settle_payment(session.connection, session.database_url, session.settings, word, say=say)
+    emit(PaymentSettled.model_validate(asdict(settled)))

@@ -29,10 +29,10 @@ def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None, 
 
     csv (UTF-8 with a BOM, RFC 4180) and parquet have a row for each payment: campaign_id, member_id, amount, reason,
     state, transaction_id, failure_kind, failure_code, failure_message, attempts (of its latest run), first_sent_at (the
-    first call that left), finished_at, both in UTC. csv also has first_sent_at_local and finished_at_local, in
-    BULKPOINT_TIMEZONE, and member_id_raw: a text that a spreadsheet would take for a formula gets a leading apostrophe
-    in csv, and where that is the member id, member_id_raw has it as a JSON string. Programs read that column, or
-    parquet, which keeps values as they are.
+    first call that left), finished_at, both in UTC, and settled_by_hand: by whose word it is SUCCESS. csv also has
+    first_sent_at_local and finished_at_local, in BULKPOINT_TIMEZONE, and member_id_raw: a text that a spreadsheet would
+    take for a formula gets a leading apostrophe in csv, and where that is the member id, member_id_raw has it as a JSON
+    string. Programs read that column, or parquet, which keeps values as they are.
 
     Who takes members out is in the audit log, with --reason.
 

@@ -11,13 +11,14 @@ RIGHTS = click.Choice([right.value for right in Right])
 
 @click.group(short_help="Which database login may do what.")
 def right() -> None:
-    """Rights of database logins: start, force, approve, throttle. Stopping a campaign needs none.
+    """Rights of database logins: start, force, approve, throttle, reconcile. Stopping a campaign needs none.
 
     \b
     start     start, resume, retry, reconcile or withdraw campaigns
     force     start a campaign before its turn
     approve   approve campaigns that another login created
     throttle  change the limit
+    reconcile settle a payment by hand (`payment settle`)
     """
 
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from bulkpoint.campaigns.promises import apply_promises, keep_promises, promises_of
-from bulkpoint.doctor.one_by_one import Answered, OneByOne, under_a_share
 from bulkpoint.doctor.questions import problem
 from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError, UsageError
 from bulkpoint.money.adapter import Adapter, load_adapter
 from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.pay.lease import LeaseTerms
+from bulkpoint.pay.one_by_one import Answered, OneByOne, under_a_share
 from bulkpoint.pay.task import Payment
 from bulkpoint.rules.answers import Outcome, Overload
 from bulkpoint.rules.checks import Check, Verdict, ok, warning

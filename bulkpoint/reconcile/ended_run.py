@@ -9,9 +9,9 @@ from bulkpoint.store.reconcile import EndedRun, find_run_to_reconcile
 from bulkpoint.store.right import require_right
 
 
-def check_reconcilable(connection: Connection, campaign_id: int) -> EndedRun:
-    """The campaign's latest run, if it has ended and this login may settle it; RefusedError with what to do instead."""
-    require_right(connection, Right.START)
+def check_reconcilable(connection: Connection, campaign_id: int, right: Right = Right.START) -> EndedRun:
+    """The campaign's latest run, if it has ended and this login has the right; RefusedError with what to do instead."""
+    require_right(connection, right)
     campaign = get_campaign(connection, campaign_id)
     found = find_run_to_reconcile(connection, campaign_id)
     if found is None:

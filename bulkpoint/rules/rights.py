@@ -10,3 +10,4 @@ class Right(StrEnum):
     FORCE = "force"
     APPROVE = "approve"
     THROTTLE = "throttle"
+    RECONCILE = "reconcile"

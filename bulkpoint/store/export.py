@@ -14,7 +14,10 @@ BATCH_ROWS = 10_000
 
 
 class PaymentRow(NamedTuple):
-    """One payment as it is exported; amount in points, attempts: of its latest run, times in UTC."""
+    """One payment as it is exported; amount in points, attempts: of its latest run, times in UTC.
+
+    settled_by_hand: by whose word it is SUCCESS, where the money API has no credit under our key.
+    """
 
     campaign_id: int
     member_id: str
@@ -28,6 +31,7 @@ class PaymentRow(NamedTuple):
     attempts: int
     first_sent_at: datetime | None
     finished_at: datetime | None
+    settled_by_hand: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

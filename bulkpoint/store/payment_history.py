@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from bulkpoint.rules.by_hand import MoneySays
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
@@ -29,7 +30,10 @@ class FoundAttempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FoundPayment:
-    """A payment of the member; amount in points, attempts in order of time."""
+    """A payment of the member; amount in points, attempts in order of time.
+
+    settled_by, settled_at, money_said, settled_reason: where it is SUCCESS by a person's word; else None.
+    """
 
     campaign_id: int
     campaign_name: str
@@ -47,6 +51,10 @@ class FoundPayment:
     next_try_at: datetime | None
     first_sent_at: datetime | None
     finished_at: datetime | None
+    settled_by: str | None
+    settled_at: datetime | None
+    money_said: MoneySays | None
+    settled_reason: str | None
     attempts: tuple[FoundAttempt, ...] = ()
 
 

@@ -178,6 +178,19 @@ def _reconcile(detail: _Detail) -> list[str]:
     ]
 
 
+def _settle(detail: _Detail) -> list[str]:
+    by_hand = detail.flag("by_hand", "settled by hand")
+    detail.drop("by_hand")
+    return [
+        *by_hand,
+        ", ".join(detail.words("payment", "payment {}") + detail.number("amount", "point")),
+        *detail.words("transaction_id", "transaction {}"),
+        *detail.words("was", "was {}"),
+        *detail.words("money_says", "money says {}"),
+        *detail.words("refused", "refused: {}"),
+    ]
+
+
 def _contract_trial(detail: _Detail) -> list[str]:
     return [
         " ".join([*detail.number("amount", "point"), *detail.words("member_id", "to member {}")]),
@@ -223,6 +236,7 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "reconcile": _reconcile,
     "export": _export,
     "find": _find,
+    "payment.settle": _settle,
     "right.grant": _right,
     "right.revoke": _right,
 }
@@ -256,6 +270,7 @@ _HAPPENED = {
     "reconcile": "{who} reconciled it with money",
     "export": "{who} exported its payments",
     "find": "{who} looked a member up",
+    "payment.settle": "{who} asked to settle a payment",
 }
 
 

@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import WithJsonSchema
+from pydantic import InstanceOf, WithJsonSchema
 
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind, RunState
 from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
 from bulkpoint.store.run_request import AskedRun
+from bulkpoint.store.settle import SettledByHand
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, standing_words, state_words
 from bulkpoint.views.headline import warning
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
+
+_NO_WORD = SettledByHand(0, 0)
 
 
 class RunView(View):
@@ -146,6 +149,7 @@ class CampaignDetail(CampaignView):
     runs: list[RunView]
     on_its_way: Annotated[tuple[AskedRun, ...], NOT_IN_JSON] = ()
     waiting: Annotated[WaitingView | None, NOT_IN_JSON] = None
+    by_hand: Annotated[InstanceOf[SettledByHand], NOT_IN_JSON] = _NO_WORD
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         yield f"campaign {self.campaign_id}  {escaped(self.name)}"
@@ -162,6 +166,8 @@ class CampaignDetail(CampaignView):
         yield from aligned(rows, left=("PAYMENTS",))
         if kinds := ", ".join(_kinds(self.failure_kinds)):
             yield f"failed by kind: {kinds}"
+        if (by_hand := self.by_hand).count:
+            yield f"settled by hand: {by_hand.count:,} of the SUCCESS payments, {by_hand.amount:,} points"
         if self.runs:
             yield ""
             yield from _table_of_runs(self.runs, screen.timezone)
@@ -205,9 +211,13 @@ def campaign_detail(
     runs: Sequence[CampaignRun],
     on_its_way: Sequence[AskedRun] = (),
     *,
+    by_hand: SettledByHand = _NO_WORD,
     timezone: str = "UTC",
 ) -> CampaignDetail:
-    """The view of `campaign show`; `timezone` is of the times in a sentence."""
+    """The view of `campaign show`; `timezone` is of the times in a sentence.
+
+    by_hand: payments that are SUCCESS by a person's word.
+    """
     waiting = None if campaign.waiting is None else WaitingView.of(campaign.waiting, timezone=timezone)
     return CampaignDetail.of(
         campaign,
@@ -215,6 +225,7 @@ def campaign_detail(
         runs=[RunView.of(run) for run in runs],
         on_its_way=tuple(on_its_way),
         waiting=waiting,
+        by_hand=by_hand,
     )
 
 

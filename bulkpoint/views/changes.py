@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
-from bulkpoint.rules.lifecycle import CampaignState, RunKind, RunState
+from bulkpoint.rules.by_hand import MoneySays
+from bulkpoint.rules.lifecycle import CampaignState, PaymentState, RunKind, RunState
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.progress import RunSummary, Sample
 from bulkpoint.store.run_request import AskedRun
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time, state_words
 from bulkpoint.views.headline import warning
+from bulkpoint.views.languages import phrase
 from bulkpoint.views.view import Line, Moment, Screen, View
 
 
@@ -179,6 +181,32 @@ class RunEnded(Line):
 def _failed_words(failed: int, unknown: int) -> str:
     """Counts of FAILED payments, and apart from them of those that may have been credited."""
     return f"failed {failed - unknown:,}" + (f", unknown {unknown:,}" if unknown else "")
+
+
+class PaymentSettled(Line):
+    """A payment is SUCCESS under the named transaction id; amount in points.
+
+    money_says: what the money API said about our key; null where the payment was SUCCESS before: nothing was changed.
+    by_hand: only a person's word says that it was paid.
+    """
+
+    printed_by = ("payment settle",)
+
+    campaign_id: int
+    member_id: str
+    amount: int
+    state: PaymentState = PaymentState.SUCCESS
+    transaction_id: str
+    money_says: MoneySays | None
+    by_hand: bool
+
+    def as_line(self) -> str:
+        hand = ", settled by hand" if self.by_hand else ""
+        said = phrase("en", f"money_says.{self.money_says or 'NOT_ASKED'}")
+        return (
+            f"campaign {self.campaign_id}, member {escaped(self.member_id)}: {self.state}{hand},"
+            f" {self.amount:,} points, transaction {escaped(self.transaction_id)}; {said}"
+        )
 
 
 class RightsChanged(Line):

@@ -22,6 +22,7 @@ from bulkpoint.store.export import (
     list_reported_runs,
     list_samples,
 )
+from bulkpoint.store.settle import SettledByHand, count_settled_by_hand
 from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.views.campaign import CampaignView
 from bulkpoint.views.drawing import (
@@ -45,7 +46,10 @@ END_AFTER_SAMPLE_MAX = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Figures:
-    """What the page shows, from one snapshot. amounts: payments between the points in `edges`."""
+    """What the page shows, from one snapshot. amounts: payments between the points in `edges`.
+
+    by_hand: payments that are SUCCESS by a person's word.
+    """
 
     at: datetime
     campaign: Campaign
@@ -55,6 +59,7 @@ class Figures:
     samples: list[ReportedSample]
     edges: list[int]
     amounts: list[AmountCount]
+    by_hand: SettledByHand
 
 
 def read_figures(connection: Connection, campaign_id: int) -> Figures:
@@ -72,6 +77,7 @@ def read_figures(connection: Connection, campaign_id: int) -> Figures:
             samples=list_samples(connection, campaign_id, samples_max=SAMPLES_SHOWN),
             edges=edges,
             amounts=count_amounts(connection, campaign_id, edges),
+            by_hand=count_settled_by_hand(connection, campaign_id),
         )
 
 
@@ -141,6 +147,7 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         runs=[_run_line(run, figures.samples) for run in figures.runs],
         failures=[_listed(of, figures.failures) for of in (failed, unknown) if of.count],
         failure_kinds=view.failure_kinds,
+        by_hand=figures.by_hand,
         amounts=_amounts(figures),
     )
 

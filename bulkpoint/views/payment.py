@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Annotated, Self
 
+from bulkpoint.rules.by_hand import MoneySays
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
 from bulkpoint.store.payment_history import FoundAttempt, FoundPayment, FoundTarget
 from bulkpoint.text import escaped
@@ -22,6 +23,8 @@ def explain(one: FoundPayment | FoundTarget, language: str = "en") -> str:
         return phrase(language, f"explanations.{key}", points=_points(one.amount, language), **values)
     if one.failure_kind is not None:
         return phrase(language, f"failure_kinds.{one.failure_kind}.explained", **values)
+    if one.settled_by is not None:
+        return phrase(language, "explanations.by_hand", who=escaped(one.settled_by))
     said = phrase(language, f"explanations.{one.state}")
     if one.state == PaymentState.SUCCESS:
         return said
@@ -74,6 +77,29 @@ class AttemptView(View):
         )
 
 
+class SettledByHandView(View):
+    """Whose word made a payment SUCCESS, when and why; money_said: what the money API said about our key then."""
+
+    settled_by: str
+    settled_at: Moment
+    money_said: MoneySays
+    reason: str
+
+    @classmethod
+    def of(cls, payment: FoundPayment) -> Self | None:
+        """None for a payment that the money API itself says is credited, or that is not SUCCESS."""
+        if payment.settled_by is None:
+            return None
+        return cls.model_validate(
+            {
+                "settled_by": payment.settled_by,
+                "settled_at": payment.settled_at,
+                "money_said": payment.money_said,
+                "reason": payment.settled_reason,
+            }
+        )
+
+
 class PaymentView(View):
     """What one campaign pays a member; amount in points, attempts in order of time.
 
@@ -95,6 +121,7 @@ class PaymentView(View):
     first_sent_at: Moment | None = None
     next_attempt_at: Moment | None = None
     finished_at: Moment | None = None
+    settled_by_hand: SettledByHandView | None = None
     attempts: tuple[AttemptView, ...] = ()
     is_target: Annotated[bool, NOT_IN_JSON]
 
@@ -105,6 +132,7 @@ class PaymentView(View):
         fields |= {"explanation": explain(one), "is_target": isinstance(one, FoundTarget)}
         if isinstance(one, FoundPayment):
             fields["next_attempt_at"] = one.next_try_at
+            fields["settled_by_hand"] = SettledByHandView.of(one)
             fields["attempts"] = [AttemptView.of(attempt) for attempt in one.attempts]
             sent = [attempt.sent_at for attempt in one.attempts if attempt.method == "POST"]
             fields["first_sent_at"] = min(sent, default=one.first_sent_at)  # the payment's own is that of its claim
@@ -118,6 +146,10 @@ class PaymentView(View):
         yield f"  payment     {'' if self.is_target else f'{self.state}: '}{self.explanation}"
         if self.transaction_id is not None:
             yield f"  transaction {escaped(self.transaction_id)}"
+        if (by_hand := self.settled_by_hand) is not None:
+            at = local_time(by_hand.settled_at, screen.timezone)
+            said = phrase("en", f"money_says.{by_hand.money_said}")
+            yield f"  by hand     {escaped(by_hand.settled_by)}, {at}: {escaped(by_hand.reason)} ({said})"
         if self.failure_kind is not None:
             words = [self.failure_kind, self.failure_code, self.failure_message]
             yield f"  failure     {'  '.join(escaped(word) for word in words if word)}"

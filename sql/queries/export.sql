@@ -4,8 +4,10 @@
 -- took its record of the call with it; then the claim is all there is.
 select p.campaign_id, p.member_id, p.amount, p.reason, p.state::text, p.transaction_id, p.failure_kind::text,
        p.failure_code, p.failure_message, p.tries as attempts,
-       coalesce(a.first_sent_at, p.first_sent_at) as first_sent_at, p.finished_at
+       coalesce(a.first_sent_at, p.first_sent_at) as first_sent_at, p.finished_at,
+       h.settled_by as settled_by_hand
 from payment p
+left join settled_by_hand h using (campaign_id, seq)
 left join (
     select seq, min(sent_at) as first_sent_at from payment_attempt
     where campaign_id = %(campaign_id)s and method = 'POST' group by seq

@@ -16,8 +16,9 @@ order by c.campaign_id desc
 -- A member's payment in one frozen campaign: only that campaign's partition is opened.
 select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
        p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
-       p.next_try_at, p.first_sent_at, p.finished_at
-from payment p join campaign_overview c using (campaign_id)
+       p.next_try_at, p.first_sent_at, p.finished_at,
+       h.settled_by, h.settled_at, h.money_said, h.reason as settled_reason
+from payment p join campaign_overview c using (campaign_id) left join settled_by_hand h using (campaign_id, seq)
 where p.member_id = %(member_id)s and p.campaign_id = %(campaign_id)s
 
 -- name: find_attempts

@@ -111,7 +111,7 @@ def test_how_soon_a_look_up_sees_a_credit_is_measured_against_the_settle_time(
 def test_nothing_is_credited_where_the_limit_is_paused_or_the_right_is_missing(
     try_it: Try, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bulkpoint.doctor.one_by_one.SHARE_WAIT_S_MAX", 0.1)
+    monkeypatch.setattr("bulkpoint.pay.one_by_one.SHARE_WAIT_S_MAX", 0.1)
     with payer("t0ken") as its:
         assert found(try_it(its, BULKPOINT_TPS="0")) == {"contract": "NO_SHARE_FREE"}
         connection.execute("delete from operator_right")

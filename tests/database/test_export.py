@@ -73,11 +73,18 @@ def test_csv_has_a_row_for_each_payment_in_the_order_of_the_list(connection: Con
     header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     assert header == [
         "campaign_id", "member_id", "amount", "reason", "state", "transaction_id", "failure_kind", "failure_code",
-        "failure_message", "attempts", "first_sent_at", "finished_at", "first_sent_at_local", "finished_at_local",
-        "member_id_raw",
+        "failure_message", "attempts", "first_sent_at", "finished_at", "settled_by_hand", "first_sent_at_local",
+        "finished_at_local", "member_id_raw",
     ]  # fmt: skip
     assert [row[2] for row in rows] == ["100", "200", "300", "400", "500", "600", "700"]
-    times = ["2026-01-31T15:00:00.250Z", "2026-01-31T15:00:01.250Z", "2026-02-01 00:00:00", "2026-02-01 00:00:01", ""]
+    times = [
+        "2026-01-31T15:00:00.250Z",
+        "2026-01-31T15:00:01.250Z",
+        "",
+        "2026-02-01 00:00:00",
+        "2026-02-01 00:00:01",
+        "",
+    ]
     assert rows[4] == [str(paid), 'm"1', "500", "선물,\n둘째 줄", "SUCCESS", "'@t5", "", "", "", "1", *times]
     assert rows[6] == [
         str(paid),
@@ -90,6 +97,7 @@ def test_csv_has_a_row_for_each_payment_in_the_order_of_the_list(connection: Con
         "",
         "",
         "0",
+        "",
         "",
         "",
         "",

@@ -13,6 +13,7 @@ import pytest
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.campaign import Campaign, Counts
 from bulkpoint.store.export import AmountCount, Failures, ReportedRun, ReportedSample
+from bulkpoint.store.settle import SettledByHand
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.page import Figures, page_of
 from bulkpoint.views.templates import _environment, stylesheet
@@ -52,6 +53,7 @@ CAMPAIGN = Campaign(
 FIGURES = Figures(
     at=BEGAN + timedelta(hours=1),
     campaign=CAMPAIGN,
+    by_hand=SettledByHand(7, 3_500),
     counts=Counts(
         pending=90,
         processing=10,

@@ -19,6 +19,7 @@ from bulkpoint.rules.answers import Answer, Verdict
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import get_limit
+from bulkpoint.store.payment import Attempt
 
 # A running campaign leases every share: then this is not the time to try a contract.
 SHARE_WAIT_S_MAX = 10.0
@@ -30,7 +31,8 @@ LEAVES_S_MAX = 10.0
 class Answered(NamedTuple):
     """One call that has ended. answer: as the adapter read it; verdict: what a run would make of it.
 
-    content_type: of a complete reply, lower case; empty where it named none, None where none came.
+    content_type: of a complete reply, lower case; empty where it named none, None where none came. attempt: its row,
+    None where it never left. absence_proven_in_s: as of a Call; of a payment (POST), None.
     """
 
     answer: Answer
@@ -39,6 +41,8 @@ class Answered(NamedTuple):
     content_type: str | None
     left_at: float | None
     answered_at: float
+    attempt: Attempt | None
+    absence_proven_in_s: float | None
 
 
 @dataclass
@@ -108,7 +112,9 @@ class OneByOne:
         reply = watched.reply
         content_type = None if reply is None else reply.headers.get("content-type", "").lower()
         status = None if call.attempt is None else call.attempt.http_status
-        return Answered(call.answer, verdict, status, content_type, call.sent_at, call.answered_at)
+        proven_in_s = call.absence_proven_in_s if look_up else None
+        left_at, answered_at = call.sent_at, call.answered_at
+        return Answered(call.answer, verdict, status, content_type, left_at, answered_at, call.attempt, proven_in_s)
 
 
 @contextmanager
