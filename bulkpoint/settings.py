@@ -196,6 +196,9 @@ class Settings(BaseSettings):
         pattern=r"^[^\x00-\x1f\x7f]+$",
         description="On whose behalf this runs, as claimed; not set: the operating system's user",
     )
+    check_days: _Whole = Field(
+        30, ge=1, le=3650, description="Days after which `check` only lists what it has named since, as old"
+    )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
     language: Literal["ko", "en"] = Field("ko", description="Language of messages to Slack: ko or en")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(

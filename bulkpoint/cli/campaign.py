@@ -184,6 +184,27 @@ def withdraw(*, campaign_id: int, reason: str) -> None:
     emit(CampaignWithdrawn(campaign_id=campaign_id))
 
 
+@campaign.command(short_help="Say that what a run left stays as it is.")
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--reason", required=True, metavar="T", help="Why; kept in the audit log.")
+@json_option()
+def acknowledge(*, campaign_id: int, reason: str) -> None:
+    """Say that what a campaign's last run left is meant, as after a stop that is final: `check` names it no more.
+
+    Nothing else changes: `resume`, `retry` and `reconcile` still work, and what another run leaves is named again.
+
+    \b
+    Example:
+      bulkpoint campaign acknowledge 3 --reason "stopped for a wrong list; campaign 4 has the right one"
+    """
+    from bulkpoint.campaigns.check import acknowledge_end
+    from bulkpoint.views.changes import EndAcknowledged
+
+    with open_session() as session:
+        run = acknowledge_end(session.connection, campaign_id, actor=session.actor, reason=reason)
+    emit(EndAcknowledged(campaign_id=campaign_id, run=run))
+
+
 @campaign.command(short_help="Approve a campaign's targets, as a second person.")
 @click.argument("campaign_id", type=int, metavar="ID")
 @click.option("--digest", metavar="D", help="Refuse if the targets have another digest.")

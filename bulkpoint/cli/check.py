@@ -14,15 +14,19 @@ from bulkpoint.errors import FailedError
 def check() -> None:
     """Say whether anything needs a person: exit code 0 and one line, or 5 and one line for each problem.
 
-    Problems are: a campaign whose job is gone; a limit of 0 for more than 10 minutes; a running campaign without a
-    finished payment for as long, or one that has waited for the money API for half a minute; an event that Kafka
-    refuses. Changes nothing.
+    Problems are, each with the command to type: a campaign that runs and whose job is gone, that is on hold or stands
+    still, or that waits for the money API for half a minute; one that ended FAILED or STOPPED with payments that are
+    not processed; UNKNOWN payments; a start that no job takes; a campaign that should have started, or waits for
+    approval; a limit of 0; events and messages that do not go out. What is older than BULKPOINT_CHECK_DAYS is only
+    listed, and what `campaign acknowledge` names is not. Changes nothing.
 
     \b
     Examples:
       bulkpoint check
       * * * * *  bulkpoint check || mail -s "bulkpoint" on-call
     """
+    from bulkpoint.campaigns.check import find_troubles
+    from bulkpoint.events.message import NOTIFIED_TYPES
     from bulkpoint.store.alert import find_alerts
     from bulkpoint.store.campaign import get_running_campaign
     from bulkpoint.views.alerts import CheckView
@@ -30,7 +34,8 @@ def check() -> None:
     with open_session() as session:
         alerts = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
-    found = CheckView.of(alerts, running, session.settings.timezone, datetime.now(UTC))
+        troubles = find_troubles(session.connection, session.settings, notified=NOTIFIED_TYPES)
+    found = CheckView.of(alerts, running, session.settings.timezone, datetime.now(UTC), troubles)
     if not found.ok:
         end_with(found, FailedError("PERSON_NEEDED", findings=len(found.findings)))
     emit(found)

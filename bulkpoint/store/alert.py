@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
+from bulkpoint.rules.troubles import TroubleKind
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
@@ -23,7 +23,7 @@ class Alert:
     as long as the trouble is the same one.
     """
 
-    kind: Literal["DRIVER_GONE", "ON_HOLD", "STANDSTILL", "PARKED"]
+    kind: TroubleKind
     key: str
     campaign_id: int
     name: str

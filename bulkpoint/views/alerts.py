@@ -1,43 +1,58 @@
 """What needs a person, in one sentence: what, since when, and what to do next; for a console and for Slack."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
 from bulkpoint.rules.patience import WaitsFor
+from bulkpoint.rules.refusals import Refusal
+from bulkpoint.rules.troubles import DEPLOYMENT, WAITS_S_MAX, Trouble, TroubleKind
 from bulkpoint.store.alert import Alert
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
-from bulkpoint.views.format import local_time
+from bulkpoint.views.format import duration, local_time
 from bulkpoint.views.languages import phrase
+from bulkpoint.views.sentences import sentence
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
-# A run that pays nothing for so long is not well, though it may go on by itself.
-WAITS_S_MAX = 30.0
+# Lines of what needs nobody, in a text that is read every minute; --json has all.
+NOTES_SHOWN = 5
 
 
 class AlertView(View):
-    """One thing that needs a person, since when, and what to do."""
+    """One thing that is not as it should be, since when, and what to do. campaign_id: 0 for the deployment itself."""
 
-    kind: str
+    kind: TroubleKind
     campaign_id: int
     since: Moment
     sentence: str
 
 
 class CheckView(View):
-    """Whether all is well, and what is not. waiting: what the campaign that runs waits for; null for nothing."""
+    """Whether anything needs a person: findings do, notes do not (old, not yet long enough, or only to be known).
+
+    waiting: what the campaign that runs waits for; null for nothing.
+    """
 
     printed_by = ("check",)
 
     ok: bool
     findings: list[AlertView]
+    notes: list[AlertView]
     running: Annotated[int | None, NOT_IN_JSON]
     waiting: WaitingView | None
+    waited_s: Annotated[float, NOT_IN_JSON]
 
     @classmethod
-    def of(cls, alerts: Iterable[Alert], running: Campaign | None, timezone: str, now: datetime) -> Self:
+    def of(
+        cls,
+        alerts: Iterable[Alert],
+        running: Campaign | None,
+        timezone: str,
+        now: datetime,
+        troubles: Sequence[Trouble] = (),
+    ) -> Self:
         """The view of `check`. running: the campaign that runs; now: by a clock near the database's."""
         findings = [
             AlertView(
@@ -48,40 +63,77 @@ class CheckView(View):
             )
             for alert in alerts
         ]
-        waiting = None
+        waiting, waited_s = None, 0.0
         if running is not None and running.waiting is not None:
             waiting = WaitingView.of(running.waiting, timezone=timezone)
-            if waiting.what is not WaitsFor.NEXT_TRY and (now - waiting.since).total_seconds() >= WAITS_S_MAX:
-                text = phrase("en", "alerts.campaign", campaign_id=running.campaign_id, name=escaped(running.name))
-                findings.append(
-                    AlertView(
-                        kind="WAITING",
-                        campaign_id=running.campaign_id,
-                        since=waiting.since,
-                        sentence=text
-                        + phrase("en", "alerts.WAITING", waiting=waiting.sentence, campaign_id=running.campaign_id),
-                    )
-                )
-        running_id = None if running is None else running.campaign_id
-        return cls(ok=not findings, findings=findings, running=running_id, waiting=waiting)
+            waited_s = max(0.0, (now - waiting.since).total_seconds())
+            if waiting.what is not WaitsFor.NEXT_TRY and waited_s >= WAITS_S_MAX:
+                facts = {"waiting": waiting.sentence}
+                long = Trouble(TroubleKind.WAITING, running.campaign_id, running.name, waiting.since, facts)
+                findings.append(_trouble_view(long, timezone))
+        findings += [_trouble_view(trouble, timezone) for trouble in troubles if trouble.needs_person]
+        return cls(
+            ok=not findings,
+            findings=findings,
+            notes=[_trouble_view(trouble, timezone) for trouble in troubles if not trouble.needs_person],
+            running=None if running is None else running.campaign_id,
+            waiting=waiting,
+            waited_s=waited_s,
+        )
 
-    def as_text(self, screen: Screen) -> list[str]:  # noqa: ARG002 (the sentences have their times already)
+    def as_text(self, screen: Screen) -> Iterator[str]:  # noqa: ARG002 (the sentences have their times already)
         if self.findings:
-            return [finding.sentence for finding in self.findings]
+            yield from (finding.sentence for finding in self.findings)
+        else:
+            yield self._all_in_all()
+        yield from (f"note: {note.sentence}" for note in self.notes[:NOTES_SHOWN])
+        if more := len(self.notes) - NOTES_SHOWN:
+            yield from [f"note: {more:,} more; --json has all"] if more > 0 else []
+
+    def _all_in_all(self) -> str:
         what = "no campaign runs" if self.running is None else f"campaign {self.running} runs"
-        waits = "" if self.waiting is None else f", and {self.waiting.sentence}"
-        return [f"all is well: {what}{waits}"]
+        if self.waiting is None or self.waiting.what is WaitsFor.NEXT_TRY:
+            well = "nothing needs a person" if self.notes else "all is well"
+            waits = "" if self.waiting is None else f", and {self.waiting.sentence}"
+            return f"{well}: {what}{waits}"
+        return f"nothing needs a person yet, after {duration(self.waited_s)}: {what}, and {self.waiting.sentence}"
+
+
+def _trouble_view(trouble: Trouble, timezone: str) -> AlertView:
+    return AlertView(
+        kind=trouble.kind,
+        campaign_id=trouble.campaign_id,
+        since=trouble.since,
+        sentence=trouble_sentence(trouble, timezone, "en"),
+    )
+
+
+def trouble_sentence(trouble: Trouble, timezone: str, language: str) -> str:
+    """One line with the command to type, in ko or en; what people wrote with its control characters escaped."""
+    values = {name: escaped(fact) if isinstance(fact, str) else fact for name, fact in trouble.facts.items()}
+    why = trouble.facts.get("why")
+    if isinstance(why, Refusal):
+        values["why"] = sentence(why, language=language, timezone=timezone)
+    values["details"] = _details(None if isinstance(why, Refusal) else why, None, timezone, language)
+    values |= {"campaign_id": trouble.campaign_id, "name": escaped(trouble.name)}
+    values["since"] = local_time(trouble.since, timezone)
+    begin = "" if trouble.campaign_id == DEPLOYMENT else phrase(language, "alerts.campaign", **values)
+    return begin + phrase(language, f"alerts.{trouble.kind}", **values)
 
 
 def alert_sentence(alert: Alert, timezone: str, language: str) -> str:
     """One line, in ko or en; times of `timezone`, what people wrote with its control characters escaped."""
-    why = phrase(language, "alerts.why", why=escaped(alert.why)) if alert.why else phrase(language, "alerts.no_reason")
-    until = [] if alert.until is None else [phrase(language, "alerts.until", until=local_time(alert.until, timezone))]
     values = {
         "campaign_id": alert.campaign_id,
         "name": escaped(alert.name),
         "since": local_time(alert.since, timezone),
         "who": escaped(alert.who or ""),
-        "details": ", ".join([why, *until]),
+        "details": _details(alert.why, alert.until, timezone, language),
     }
     return phrase(language, "alerts.campaign", **values) + phrase(language, f"alerts.{alert.kind}", **values)
+
+
+def _details(why: str | None, until: datetime | None, timezone: str, language: str) -> str:
+    said = phrase(language, "alerts.why", why=escaped(why)) if why else phrase(language, "alerts.no_reason")
+    ends = [] if until is None else [phrase(language, "alerts.until", until=local_time(until, timezone))]
+    return ", ".join([said, *ends])

@@ -50,6 +50,18 @@ class CampaignWithdrawn(Line):
         return f"campaign {self.campaign_id} {state_words(self.state)}"
 
 
+class EndAcknowledged(Line):
+    """What a campaign's last run left stays as it is; `check` names it no more."""
+
+    printed_by = ("campaign acknowledge",)
+
+    campaign_id: int
+    run: int
+
+    def as_line(self) -> str:
+        return f"acknowledged what run {self.run} of campaign {self.campaign_id} left"
+
+
 class CampaignStopped(View):
     """A campaign was stopped; unpaid: payments that had not ended. processing: those of them that are under way.
 

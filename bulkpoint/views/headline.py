@@ -5,8 +5,12 @@ from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.views.format import share
 from bulkpoint.views.languages import phrase
 
-# What a COMPLETED run is expected to come to: no line needs to say more than its state and figures.
-_AS_EXPECTED = (Ending.ALL_PAID, Ending.PAID)
+# What a state of a run's end lets people expect: next to the figures, no line needs to say more.
+_AS_EXPECTED: dict[str, tuple[Ending, ...]] = {
+    RunState.COMPLETED: (Ending.ALL_PAID, Ending.PAID),
+    RunState.FAILED: (Ending.PAID, Ending.NO_RESULT),
+    RunState.STOPPED: (Ending.PAID, Ending.NO_RESULT),
+}
 
 
 def headline(state: str, *, success: int, failed: int, unknown: int, open: int, language: str) -> str:
@@ -17,10 +21,9 @@ def headline(state: str, *, success: int, failed: int, unknown: int, open: int, 
 
 def warning(state: str, *, success: int, failed: int, unknown: int, open: int, language: str) -> str | None:
     """The headline without its sign where it says more than the state does; None where it does not, or none ended."""
-    if state not in (RunState.COMPLETED, RunState.FAILED, RunState.STOPPED):
-        return None
+    expected = _AS_EXPECTED.get(state)
     ending = what_happened(success=success, failed=failed, unknown=unknown, open=open)
-    if ending in _AS_EXPECTED and (state == RunState.COMPLETED or ending is Ending.PAID):
+    if expected is None or ending in expected:
         return None
     counts = {"success": success, "failed": failed, "unknown": unknown, "open": open}
     return headline(state, **counts, language=language).partition(" ")[2]

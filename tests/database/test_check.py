@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bulkpoint.campaigns.tps import set_tps
+from bulkpoint.rules.troubles import TroubleKind
 from bulkpoint.store.alert import Alert, find_alerts
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.migrate import make_roles
@@ -155,7 +156,7 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
         "ON_HOLD": "`bulkpoint tps set N`",
         "STANDSTILL": "`bulkpoint campaign watch 3`",
     }[kind]
-    trouble = Alert(kind, "key", 3, "설날\n{0}", UNTIL, "park\x1b", "money {asked}\u202e", UNTIL)  # type: ignore[arg-type]
+    trouble = Alert(TroubleKind(kind), "key", 3, "설날\n{0}", UNTIL, "park\x1b", "money {asked}\u202e", UNTIL)
     in_korean = alert_sentence(trouble, "Asia/Seoul", "ko")
     in_english = alert_sentence(trouble, "Asia/Seoul", "en")
     assert in_korean.startswith("캠페인 3 (설날\\n{0}): ")
@@ -167,5 +168,5 @@ def test_a_trouble_is_a_sentence_in_both_languages(kind: str, korean: str, engli
         assert ("money {asked}<U+202E>" in sentence) == (kind == "ON_HOLD")
     if kind == "ON_HOLD":
         assert "2026-01-31 18:00:00까지" in in_korean
-        bare = Alert("ON_HOLD", "key", 3, "n", UNTIL, "park", None, None)
+        bare = Alert(TroubleKind.ON_HOLD, "key", 3, "n", UNTIL, "park", None, None)
         assert "(no reason given)" in alert_sentence(bare, "Asia/Seoul", "en")

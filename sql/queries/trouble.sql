@@ -1,0 +1,70 @@
+-- name: list_ended_troubles
+-- Campaigns whose last run ended and left something for a person, by the counters: no payment is read. Without those of
+-- which somebody has said that they stay as they are, until another run begins.
+select o.campaign_id, o.name, o.state, o.run_reason as reason, o.run_finished_at as since,
+       extract(epoch from clock_timestamp() - o.run_finished_at)::float8 as age_s,
+       c.pending + c.processing as open, c.failed - c.unknown as not_paid, c.unknown
+from campaign_overview o join campaign_count c using (campaign_id)
+where o.state in ('COMPLETED', 'FAILED', 'STOPPED')
+  and (c.unknown > 0
+       or o.state <> 'COMPLETED' and c.pending + c.processing > 0
+       or o.state = 'FAILED' and c.failed > c.unknown)
+  and not exists (
+      select from audit_event a
+      where a.campaign_id = o.campaign_id and a.run_no = o.run_no and a.action = 'acknowledge')
+order by o.campaign_id
+
+-- name: list_waiting_campaigns
+-- What waits to be started, with the seconds since it was created, and since it was to start.
+select campaign_id, name, creator_login::text, created_at, not_before, approved_at is not null as approved,
+       extract(epoch from clock_timestamp() - created_at)::float8 as age_s,
+       extract(epoch from clock_timestamp() - not_before)::float8 as late_s
+from campaign_overview where state = 'WAITING' order by campaign_id
+
+-- name: list_starts_not_taken
+-- The latest run of each campaign that was asked for and was not made: its program is gone, or no job has taken it.
+select distinct on (q.campaign_id) q.campaign_id, c.name, q.kind::text, q.actor, q.requested_at as since,
+       extract(epoch from clock_timestamp() - q.requested_at)::float8 as age_s
+from run_request q join campaign c using (campaign_id)
+where q.state in ('WAITING', 'TAKEN') and c.withdrawn_at is null
+  and q.requested_at <= clock_timestamp() - %(start_s_max)s * interval '1 s'
+  and (q.state = 'WAITING' or q.alive_until <= clock_timestamp())
+  and not exists (
+      select from campaign_run r where r.campaign_id = q.campaign_id and r.started_at >= q.requested_at)
+order by q.campaign_id, q.requested_at desc
+
+-- name: find_idle_hold
+-- A limit of 0 that nobody needs now, because nothing runs.
+select l.set_at as since, l.set_by as who, l.reason as why from money_limit l
+where l.tps = 0 and (l.until is null or l.until > clock_timestamp())
+  and l.set_at <= clock_timestamp() - %(idle_hold_s_max)s * interval '1 s'
+  and not exists (select from campaign_run where state = 'RUNNING')
+
+-- name: count_unsent_messages
+-- Events that people should have heard of by now, and have not; without those that are too old to be sent.
+select count(*)::bigint as count, min(e.occurred_at) as since
+from outbox_event e
+where e.type = any(%(types)s) and e.occurred_at > clock_timestamp() - %(age_s_max)s * interval '1 s'
+  and e.occurred_at <= clock_timestamp() - %(delivery_s_max)s * interval '1 s'
+  and not exists (
+      select from notification n
+      where n.event_id = e.event_id and n.channel = %(channel)s and n.sent_at is not null)
+having count(*) > 0
+
+-- name: count_unpublished
+-- Campaigns, and the deployment, whose next event waits for Kafka for too long.
+select count(*)::bigint as count, min(e.occurred_at) as since
+from (select campaign_id, last_event_no from campaign union all select 0, last_event_no from money_limit) x
+left join outbox_cursor o using (campaign_id)
+join outbox_event e on e.campaign_id = x.campaign_id and e.event_no = coalesce(o.published_no, 0) + 1
+where x.last_event_no > coalesce(o.published_no, 0)
+  and e.occurred_at <= clock_timestamp() - %(delivery_s_max)s * interval '1 s'
+having count(*) > 0
+
+-- name: lock_table
+-- How many locks the server holds in its lock table, and for how many it has room.
+select clock_timestamp() as at, count(*) filter (where not fastpath)::bigint as used,
+       current_setting('max_locks_per_transaction')::bigint
+       * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint) as room
+from pg_locks
+
