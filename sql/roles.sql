@@ -61,3 +61,7 @@ grant select on campaign, campaign_run, campaign_overview, campaign_counter, cam
                 campaign_progress, money_limit, outbox_event, outbox_cursor, notification, migration to bulkpoint_relay;
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_relay;
 grant insert, update on outbox_cursor, notification to bulkpoint_relay;
+-- `check`, from the host of relay and notifier: no member, no reason, no detail of the audit log.
+grant select (campaign_id, run_no, action) on audit_event to bulkpoint_relay;
+grant select (campaign_id, amount) on campaign_target to bulkpoint_relay;
+grant select (campaign_id, kind, actor, requested_at, state, alive_until) on run_request to bulkpoint_relay;
