@@ -64,4 +64,6 @@ grant insert, update on outbox_cursor, notification to bulkpoint_relay;
 -- `check`, from the host of relay and notifier: no member, no reason, no detail of the audit log.
 grant select (campaign_id, run_no, action) on audit_event to bulkpoint_relay;
 grant select (campaign_id, amount) on campaign_target to bulkpoint_relay;
+grant select (campaign_id, digest, judged_at) on judged_list to bulkpoint_relay;
+grant select (campaign_id, digest, finding, at_stake, accepted_by) on campaign_finding to bulkpoint_relay;
 grant select (campaign_id, kind, actor, requested_at, state, alive_until) on run_request to bulkpoint_relay;

@@ -33,6 +33,7 @@ from bulkpoint.store.trouble import (
     find_idle_hold,
     list_ended_troubles,
     list_starts_not_taken,
+    list_unaccepted_findings,
     list_waiting_campaigns,
     read_lock_table,
 )
@@ -49,6 +50,7 @@ def find_troubles(connection: Connection, settings: Settings, *, notified: Seque
     return [
         *_of_ended(connection, settings),
         *_of_waiting(connection, settings),
+        *_of_findings(connection, settings),
         *_of_starts(connection, settings),
         *_of_delivery(connection, settings, notified),
         *_of_deployment(connection, settings),
@@ -130,6 +132,13 @@ def _missing_targets(connection: Connection, waiting: WaitingCampaign) -> Refusa
         same_as=None,
     )
     return find_missing_targets(waiting.campaign_id, targets)
+
+
+def _of_findings(connection: Connection, settings: Settings) -> Iterator[Trouble]:
+    for found in list_unaccepted_findings(connection):
+        facts = {"findings": found.findings}
+        needs_person = APPROVAL_S_MAX < found.age_s < _old_after_s(settings)
+        yield Trouble(TroubleKind.FINDINGS_WAITING, found.campaign_id, found.name, found.since, facts, needs_person)
 
 
 def _of_starts(connection: Connection, settings: Settings) -> Iterator[Trouble]:

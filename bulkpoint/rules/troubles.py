@@ -21,6 +21,7 @@ class TroubleKind(StrEnum):
     # one that has not begun
     OVERDUE = "OVERDUE"  # its --not-before is long past
     APPROVAL_WAITING = "APPROVAL_WAITING"
+    FINDINGS_WAITING = "FINDINGS_WAITING"  # its list has findings with money at stake that nobody has accepted
     START_NOT_TAKEN = "START_NOT_TAKEN"  # a run was asked for, and no job makes it
     # the deployment
     LIMIT_ZERO = "LIMIT_ZERO"  # nothing runs, and the next campaign would pay nothing
@@ -38,7 +39,7 @@ DEPLOYMENT = 0
 WAITS_S_MAX = 30.0
 # A scheduler that starts what is due looks every few minutes.
 OVERDUE_S_MAX = 3_600.0
-# A second person has a working day to approve.
+# A person has a working day to approve a list, or to look at what was found in it.
 APPROVAL_S_MAX = 86_400.0
 # Spark needs some 20 s to start, on a busy cluster some minutes.
 START_S_MAX = 300.0

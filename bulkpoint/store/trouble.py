@@ -41,6 +41,17 @@ class WaitingCampaign:
 
 
 @dataclass(frozen=True)
+class UnacceptedFindings:
+    """A campaign whose list was judged `since`; findings: the names of those that nobody has accepted, with commas."""
+
+    campaign_id: int
+    name: str
+    since: datetime
+    findings: str
+    age_s: float
+
+
+@dataclass(frozen=True)
 class StartNotTaken:
     """A run that was asked for by `actor`, a claimed name, and that no job makes."""
 
@@ -80,6 +91,7 @@ class LockTable:
 
 _ENDED = Query("list_ended_troubles", EndedTrouble)
 _WAITING = Query("list_waiting_campaigns", WaitingCampaign)
+_FINDINGS = Query("list_unaccepted_findings", UnacceptedFindings)
 _STARTS = Query("list_starts_not_taken", StartNotTaken)
 _HOLD = Query("find_idle_hold", IdleHold)
 _MESSAGES = Query("count_unsent_messages", Backlog)
@@ -95,6 +107,11 @@ def list_ended_troubles(connection: Connection) -> list[EndedTrouble]:
 def list_waiting_campaigns(connection: Connection) -> list[WaitingCampaign]:
     """Campaigns that were not started, oldest first."""
     return _WAITING.all(connection)
+
+
+def list_unaccepted_findings(connection: Connection) -> list[UnacceptedFindings]:
+    """Campaigns that cannot start before a person has looked at what was found in their lists."""
+    return _FINDINGS.all(connection)
 
 
 def list_starts_not_taken(connection: Connection) -> list[StartNotTaken]:

@@ -21,6 +21,18 @@ select campaign_id, name, creator_login::text, created_at, not_before, approved_
        extract(epoch from clock_timestamp() - not_before)::float8 as late_s
 from campaign_overview where state = 'WAITING' order by campaign_id
 
+-- name: list_unaccepted_findings
+-- Campaigns that wait, and whose list, as it was judged last, has findings with money at stake that nobody has accepted.
+select o.campaign_id, o.name, j.judged_at as since, string_agg(f.finding, ', ' order by f.finding) as findings,
+       extract(epoch from clock_timestamp() - j.judged_at)::float8 as age_s
+from campaign_overview o
+join lateral (
+    select l.digest, l.judged_at from judged_list l where l.campaign_id = o.campaign_id
+    order by l.judged_at desc limit 1) j on true
+join campaign_finding f on f.campaign_id = o.campaign_id and f.digest = j.digest
+where o.state = 'WAITING' and f.at_stake and f.accepted_by is null
+group by o.campaign_id, o.name, j.judged_at order by o.campaign_id
+
 -- name: list_starts_not_taken
 -- The latest run of each campaign that was asked for and was not made: its program is gone, or no job has taken it.
 select distinct on (q.campaign_id) q.campaign_id, c.name, q.kind::text, q.actor, q.requested_at as since,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.events.message import NOTIFIED_TYPES
+from bulkpoint.rules.findings import Finding, FindingName
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.troubles import Trouble, TroubleKind
@@ -22,6 +24,7 @@ from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.audit import list_history
 from bulkpoint.store.campaign import get_running_campaign
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.views.alerts import CheckView, trouble_sentence
 from bulkpoint.views.audit_words import sentence
@@ -82,6 +85,15 @@ def asked_for(campaign: Campaign, *, seconds_ago: float, kind: RunKind = RunKind
         "update run_request set requested_at = %(at)s, alive_until = %(at)s where campaign_id = %(id)s",
         {"at": campaign.world.ago(seconds_ago), "id": campaign.id},
     )
+    return campaign
+
+
+def judged(world: World, *, seconds_ago: float, accepted_by: str | None = None) -> Campaign:
+    """Its list has a finding with money at stake, and one without."""
+    campaign = world.campaign(targets=3)
+    total = replace(Finding.of(FindingName.TOTAL_ROW, 1), accepted_by=accepted_by)
+    keep_judgement(world.connection, campaign.id, b"d" * 32, [total, Finding.of(FindingName.INVISIBLE_IN_REASON, 1)])
+    world.connection.execute("update judged_list set judged_at = %s", (world.ago(seconds_ago),))
     return campaign
 
 
@@ -147,6 +159,12 @@ TROUBLES: dict[str, tuple[Make, dict[str, str], tuple[str, int], list[str]]] = {
         {},
         ("START_NOT_TAKEN", 1),
         ["was to be started by kim at 20", "`bulkpoint campaign start 1`"],
+    ),
+    "what was found in a list and nobody accepts": (
+        lambda world: judged(world, seconds_ago=2 * DAY_S),
+        {},
+        ("FINDINGS_WAITING", 1),
+        ["what was found in its list (TOTAL_ROW)", "`bulkpoint campaign start 1 --accept NAME`"],
     ),
     "a limit of 0 that nobody needs": (
         held,
@@ -252,12 +270,17 @@ def test_a_campaign_that_waits_for_another_or_for_its_approval_of_today_is_liste
     world: World,
 ) -> None:
     late = overdue(world)
+    assert noted(world.connection) == []
+    recent = judged(world, seconds_ago=60)
+    assert noted(world.connection) == [("FINDINGS_WAITING", recent.id)]
+    judged(world, seconds_ago=2 * DAY_S, accepted_by="kim")
+    recent.withdrawn()
     world.campaign().begun()
     found = look(world.connection)
     assert found.ok
     [note] = found.notes
     assert (note.kind, note.campaign_id) == ("OVERDUE", late.id)
-    assert "campaign 2 runs, and one runs at a time" in note.sentence
+    assert "campaign 4 runs, and one runs at a time" in note.sentence
     new = world.campaign()
     assert ("APPROVAL_WAITING", new.id) in noted(world.connection, BULKPOINT_REQUIRE_APPROVAL="true")
     world.connection.execute("update campaign set created_at = %s", (world.ago(2 * DAY_S),))
@@ -314,7 +337,7 @@ def test_a_look_needs_the_least_login_locks_little_and_reads_no_payment(
 def test_every_kind_has_its_sentence_with_a_command_or_a_setting(language: str) -> None:
     facts: dict[str, Any] = {
         **dict.fromkeys(("open", "not_paid", "unknown", "count", "used", "room"), 1_000),
-        **dict.fromkeys(("who", "why", "creator", "url", "waiting", "command"), "a{0}\x1b"),
+        **dict.fromkeys(("who", "why", "findings", "creator", "url", "waiting", "command"), "a{0}\x1b"),
     }
     since = datetime(2026, 1, 31, 9, tzinfo=UTC)
     for kind in TroubleKind:
