@@ -16,6 +16,8 @@ from bulkpoint.errors import RefusedError
 from bulkpoint.intake.decoding import Text
 from bulkpoint.intake.form import DELIMITER_NAMES, ListForm, delimiter_name
 from bulkpoint.intake.problems import Problems
+from bulkpoint.rules.findings import FileFindings, FindingName
+from bulkpoint.rules.refusals import Refusal
 
 _QUOTED = re.compile(r'"[^"]*"?')
 
@@ -28,13 +30,22 @@ class TextTable:
     """
 
     def __init__(
-        self, path: Path, stream: IO[bytes], form: ListForm, columns: Sequence[str], problems: Problems
+        self,
+        path: Path,
+        stream: IO[bytes],
+        form: ListForm,
+        columns: Sequence[str],
+        problems: Problems,
+        *,
+        findings: FileFindings | None = None,
     ) -> None:
-        """`columns`: the names of the file's columns that are needed; they decide between delimiters.
+        """`columns`: the names of the file's columns that are needed; they decide between delimiters. `findings` gets
+        fields that may hide a row, and a last line that may be cut.
 
         Raises RefusedError for a file without a header, and for one that is not in its encoding.
         """
         self._path, self._problems = path, problems
+        self._findings = FileFindings() if findings is None else findings
         self._text = Text(path, stream, form.encoding, problems)
         self.encoding = self._text.encoding
         self.blank_rows = 0
@@ -48,11 +59,6 @@ class TextTable:
         self._lines_skipped = skipped
         self.header = self._read_header()
 
-    @property
-    def line_cut(self) -> int | None:
-        """The number of the file's last line if it has no line end, as that of a file that was cut; when read."""
-        return self._text.line_cut
-
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Every other row that has a value: its number and its values, as many as it has.
 
@@ -60,30 +66,43 @@ class TextTable:
         """
         reader, skipped = self._reader, self._lines_skipped
         unnamed = [at for at, name in enumerate(self.header) if not name.strip()]
-        row = skipped + reader.line_num + 1
+        row, at, values = skipped + reader.line_num + 1, 0, list[str]()
         while True:
             try:
                 for values in reader:
+                    at, row = row, skipped + reader.line_num + 1
+                    if row - at > 1:
+                        self._look_for_hidden_row(at, values)
                     if not (values and values[0].strip()) and not "".join(values).strip():
                         self.blank_rows += 1
                     elif unnamed:
-                        named = self._named(row, values, unnamed)
+                        named = self._named(at, values, unnamed)
                         if named:
-                            yield row, named
+                            yield at, named
                     else:
-                        yield row, values
-                    row = skipped + reader.line_num + 1
+                        yield at, values
             except csv.Error as error:
                 end = skipped + reader.line_num
                 if self._report(row, end, error):
                     return
-                row = end + 1
+                row, values = end + 1, []
             else:
+                if self._text.line_cut is not None and "".join(values).strip():
+                    line = self.delimiter.join(values)
+                    self._findings.note(FindingName.LAST_LINE_CUT, why=Refusal("NO_LINE_END"), row=at, value=line)
                 return
 
     def names(self) -> list[str]:
         """The header's names, without columns that have none."""
         return [name for name in self.header if name.strip()]
+
+    def _look_for_hidden_row(self, row: int, values: list[str]) -> None:
+        """Note a row that may be hidden in a field of `row`, where a quote was forgotten or is one too many."""
+        for line in (line for value in values for line in value.splitlines()[1:]):
+            parts = line.split(self.delimiter)
+            if len(parts) >= len(self.header) or (len(parts) > 1 and any(part.strip().isdigit() for part in parts)):
+                self._findings.note(FindingName.FIELD_OVER_LINES, why=Refusal("HIDES_A_ROW"), row=row, value=line)
+                return
 
     def _named(self, row: int, values: list[str], unnamed: list[int]) -> list[str]:
         """The row without the columns that have no name, which spreadsheets leave behind; they must be empty."""

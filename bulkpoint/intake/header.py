@@ -42,7 +42,7 @@ def place_columns(
     facts = {"file": file, "row": row, "columns": ",".join(ours), "header": shown_header(header)}
     missing = [name for name in theirs if name not in header]
     if missing:
-        shown = ", ".join(map(shown_name, missing))
+        shown = shown_name(missing[0])
         if not set(theirs) & set(header) and _looks_like_data(header):
             raise RefusedError("HEADER_MISSING", "put_header", **facts)
         proposed = propose_columns(header, form, ours)
@@ -54,8 +54,8 @@ def place_columns(
             raise RefusedError("COLUMN_TWICE", "columns_or_map", column=shown_name(name), **facts)
     others = [name for name in header if name not in theirs]
     if others and only:
-        shown = ", ".join(map(shown_name, others[:NAMES_SHOWN]))
-        raise RefusedError("COLUMN_NOT_OURS", "remove_columns", column=shown, **facts)
+        shown = shown_header(others)
+        raise RefusedError("COLUMN_NOT_OURS", "remove_columns", column=shown_name(others[0]), others=shown, **facts)
     return [header.index(name) for name in theirs]
 
 

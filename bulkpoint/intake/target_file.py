@@ -18,7 +18,9 @@ from bulkpoint.intake.form import PLAIN_FORM, UTF_8, ListForm, delimiter_name
 from bulkpoint.intake.header import place_columns
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.source import Kind, open_source
-from bulkpoint.rules.findings import FileFindings
+from bulkpoint.intake.workbook import open_sheet
+from bulkpoint.intake.workbook_child import INTEGER_MAX
+from bulkpoint.rules.findings import FileFindings, FindingName
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 
@@ -61,11 +63,11 @@ class TargetFile:
             elif kind == Kind.PARQUET:
                 yield from self._parquet(problems)
             else:
-                raise RefusedError("FILE_OF_ANOTHER_KIND", "save_as_utf_8", file=self.name, what=Refusal("IS_ZIP"))
+                yield from self._workbook(stream, problems, findings or FileFindings())
 
-    def _text(self, stream: IO[bytes], problems: Problems, _findings: FileFindings) -> Iterator[RawRow]:
+    def _text(self, stream: IO[bytes], problems: Problems, findings: FileFindings) -> Iterator[RawRow]:
         theirs = [self._form.name_of(name) for name in COLUMNS]
-        table = TextTable(self.path, stream, self._form, theirs, problems)
+        table = TextTable(self.path, stream, self._form, theirs, problems, findings=findings)
         if (self.path.suffix.lower(), table.encoding, table.delimiter) not in _PLAIN_TEXT:
             form = {"encoding": table.encoding.upper(), "delimiter": delimiter_name(table.delimiter)}
             self._say(Refusal("READ_AS_TEXT", {"file": self.name, **form}))
@@ -80,10 +82,39 @@ class TargetFile:
             else:
                 rule = describe_width(values, width, table.delimiter)
                 problems.add(row, "", rule, table.delimiter.join(values))
-        if table.blank_rows:
-            self._say(Refusal("BLANK_ROWS_SKIPPED", {"file": self.name, "number": table.blank_rows}))
+        self._say_blank_rows(table.blank_rows)
         if not rows and not problems.count:
             raise RefusedError("FILE_WITHOUT_ROWS", file=self.name)
+
+    def _workbook(self, stream: IO[bytes], problems: Problems, findings: FileFindings) -> Iterator[RawRow]:
+        with open_sheet(self.path, stream, self._form, COLUMNS, problems) as sheet:
+            read_as = {"file": self.name, "sheet": sheet.name}
+            if sheet.others:
+                self._say(Refusal("READ_AS_ONE_SHEET", {**read_as, "others": tuple(sheet.others)}))
+            else:
+                self._say(Refusal("READ_AS_SHEET", read_as))
+            places = place_columns(self.name, sheet.header_row, sheet.names(), self._form, COLUMNS)
+            rows = 0
+            for row, cells in sheet.rows():
+                rows += 1
+                values = [cells[place] for place in places]
+                if type(values[0]) is int:
+                    findings.note(
+                        FindingName.NUMBERS_AS_IDS, why=Refusal("ID_IS_A_NUMBER"), row=row, value=str(values[0])
+                    )
+                wrong = [
+                    (column, rule, value)
+                    for column, place, value in zip(COLUMNS, places, values, strict=True)
+                    if (rule := _cell_rule(column, value, merged=value is None and sheet.is_merged(row, place)))
+                ]
+                for column, rule, value in wrong:
+                    problems.add(row, column, rule, value[1] if type(value) is list else value)
+                if not wrong:
+                    member_id, amount, reason = values
+                    yield row, _as_text(member_id), "" if amount is None else amount, _as_text(reason)
+            self._say_blank_rows(sheet.blank_rows)
+            if not rows and not problems.count:
+                raise RefusedError("FILE_WITHOUT_ROWS", file=self.name)
 
     def _parquet(self, problems: Problems) -> Iterator[RawRow]:
         import pyarrow as pa
@@ -115,6 +146,10 @@ class TargetFile:
                             yield row, member_id, int(amount), reason
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise RefusedError("PARQUET_BROKEN", file=self.name, row=row, why=_first_line(error)) from error
+
+    def _say_blank_rows(self, number: int) -> None:
+        if number:
+            self._say(Refusal("BLANK_ROWS_SKIPPED", {"file": self.name, "number": number}))
 
     def _say(self, what: Refusal) -> None:
         if what.code not in self._informed:
@@ -169,6 +204,31 @@ def duplicate_rows(file: TargetFile, hashes: "array[int]") -> dict[str, list[int
             if hash(member_id) in suspects:
                 rows_of.setdefault(member_id, []).append(row)
     return {member_id: rows for member_id, rows in rows_of.items() if len(rows) > 1}
+
+
+def _as_text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _cell_rule(column: str, cell: Any, *, merged: bool) -> str | None:
+    """What is wrong with a cell that the rules of a row cannot say; None where nothing is."""
+    if merged:
+        return f"{column} is empty, because its cell is merged with others: unmerge them and fill each one."
+    match cell:
+        case ["error", shown]:
+            return f"{column} is {shown}, an error of the spreadsheet: correct it."
+        case [_, shown]:
+            return f"{column} is a date ({shown}): format the cell as text or as a number and enter it again."
+        case bool():
+            return f"{column} is {str(cell).upper()}, neither a text nor a number."
+        case float() if column != "amount":
+            what = (
+                "of more than 15 digits, of which a spreadsheet keeps 15"
+                if abs(cell) >= INTEGER_MAX
+                else "and not whole"
+            )
+            return f"{column} is a number {what}: enter it as text."
+    return None
 
 
 def _refuse_other_types(file: str, schema: Any, theirs: list[str]) -> None:
