@@ -8,12 +8,14 @@ import errno
 import importlib.util
 import os
 import stat
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import IO
 
 from bulkpoint.errors import UnreachableError, UsageError
+from bulkpoint.streams import regular_files_written
 
 # What a path may lead to although a file was meant, by its code of the language files.
 _OTHER_KINDS = {
@@ -60,6 +62,34 @@ def open_regular(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise NotAFileError(_OTHER_KINDS.get(kind, "IS_A_DEVICE"))
     return os.fdopen(descriptor, "rb")
+
+
+def name_of(path: Path) -> str:
+    """The last part of a path as text that can be stored and printed: a byte that is no UTF-8 becomes `\\xff`."""
+    return os.fsencode(path.name).decode(errors="backslashreplace")
+
+
+def refuse_output_over_input(outputs: Mapping[str, Path], inputs: Mapping[str, Path]) -> None:
+    """Raise UsageError where an output is an input, by whatever name: opening it for writing would empty it.
+
+    Both are by the option that names them. By the file itself, not by its name: also through a link of either kind,
+    another spelling, or /dev/fd. An output that does not exist yet is none of the inputs. stdout and stderr are outputs
+    too, where they go to a file: a shell with >> does not empty it, but the lines would go into the list.
+    """
+    written = [(name, status) for name, path in outputs.items() if (status := _status_of(path)) is not None]
+    for option, path in inputs.items():
+        read = _status_of(path)
+        for output, status in [*written, *regular_files_written()]:
+            if read is not None and os.path.samestat(read, status):
+                facts = {"output": output, "input": option, "file": str(path)}
+                raise UsageError("OUTPUT_IS_INPUT", "output_elsewhere", **facts)
+
+
+def _status_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
 
 
 def read_text(relative: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.transition import recorded
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.files import name_of
 from bulkpoint.intake.form import PLAIN_FORM, ListForm
 from bulkpoint.intake.problems import Problems
 from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
@@ -135,7 +136,7 @@ def create_campaign(
             "expected_amount": totals.amount,
             "not_before": None if new.not_before is None else new.not_before.isoformat(),
         }
-        change.audit_only["targets"] = None if targets is None else targets.name
+        change.audit_only["targets"] = None if targets is None else name_of(targets)
         if accepted := names_of_accepted(findings, new.accept):
             change.audit_only["accepted"] = accepted
         if new.same_as is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bulkpoint.cli.output import emit, json_option, wants_json
-from bulkpoint.cli.session import open_session, refuse_undecodable, say
+from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.text import escaped
@@ -63,8 +63,6 @@ def log(
     from bulkpoint.store.campaign import get_campaign
     from bulkpoint.views.audit import AuditLogView
 
-    for option, value in (("--action", action), ("--actor", actor), ("--login", login)):
-        refuse_undecodable(option, value)
     with open_session() as session:
         zone = session.settings.timezone
         choice = AuditChoice(

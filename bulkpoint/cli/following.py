@@ -28,7 +28,7 @@ def run_to_the_end(session: Session, job: "Job", campaign: "Campaign", *, detach
     campaign_id, name = campaign.campaign_id, campaign.name
     _wait_until_run(session, job, campaign_id)
     if detach:
-        emit(RunBegun(campaign_id=campaign_id, run=job.run_no))
+        emit(RunBegun(campaign_id=campaign_id, run=job.run_no), on_the_way=True)
         say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
         return
     try:
@@ -92,7 +92,7 @@ def exit_as_the_run(
         say(f"\n{build_message(summary, language=settings.language).text}\n")
     error = _end_of_run(summary)
     if not quiet:
-        emit(RunEnded.of(summary), error=error)
+        emit(RunEnded.of(summary), error=error, on_the_way=True)
     if error is not None:
         leave(error)
 

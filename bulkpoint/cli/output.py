@@ -2,13 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
 from bulkpoint.errors import BulkpointError
+from bulkpoint.launch.ends import result_not_written
+from bulkpoint.streams import StdoutFailedError, say_on_stderr
 
 if TYPE_CHECKING:
     from bulkpoint.views.view import View
@@ -18,6 +21,8 @@ Command = TypeVar("Command", bound=Callable[..., object])
 # Without a terminal; and at most, because a very long line is hard to read.
 WIDTH_WITHOUT_TERMINAL = 80
 WIDTH_MAX = 120
+# Of a result that stdout does not take, so much is said on stderr: what a command has changed, and not a whole list.
+LINES_ON_STDERR_MAX = 3
 
 
 @dataclass
@@ -51,21 +56,47 @@ def show_times_in(timezone: str) -> None:
     _output().timezone = timezone
 
 
-def emit(view: "View", *, timezone: str = "UTC", error: BulkpointError | None = None) -> None:
+def emit(view: "View", *, timezone: str = "UTC", error: BulkpointError | None = None, on_the_way: bool = False) -> None:
     """Print a view. As text its times are of `timezone`, and what to do next goes to stderr.
 
-    error: the command ends with it although it has a result; in JSON it is a member of the same object.
+    error: the command ends with it although it has a result; in JSON it is a member of the same object. on_the_way: the
+    command's end says more than this result. With either, a result that cannot be written is only said on stderr.
+    Otherwise StdoutFailedError ends the command.
     """
+    try:
+        _print(view, timezone, error)
+    except StdoutFailedError as failed:
+        if not failed.reader_is_gone:
+            for line in islice(_lines(view, timezone), LINES_ON_STDERR_MAX):
+                say_on_stderr(line)
+        if error is None and not on_the_way:
+            raise
+        if not failed.reader_is_gone:
+            say_on_stderr(f"bulkpoint: {_sentence(result_not_written(failed))}")
+    if not wants_json():
+        for line in view.remarks():
+            say_on_stderr(line)
+
+
+def _sentence(error: BulkpointError) -> str:
+    from bulkpoint.views.sentences import sentence
+
+    return sentence(error, timezone=_output().timezone)
+
+
+def _print(view: "View", timezone: str, error: BulkpointError | None) -> None:
     if wants_json():
         emit_json(view.as_json() if error is None else _with_error(view, error))
         return
+    for line in _lines(view, timezone):
+        click.echo(line)
+
+
+def _lines(view: "View", timezone: str) -> Iterator[str]:
     from bulkpoint.views.view import Screen
 
     width = min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns)
-    for line in view.as_text(Screen(timezone, width)):
-        click.echo(line)
-    for line in view.remarks():
-        click.echo(line, err=True)
+    yield from view.as_text(Screen(timezone, width))
 
 
 def end_with(view: "View", error: BulkpointError) -> NoReturn:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from bulkpoint.cli.output import emit, json_option
-from bulkpoint.cli.session import open_session, refuse_undecodable, say
+from bulkpoint.cli.session import open_session, say
 from bulkpoint.text import escaped
 
 
@@ -38,8 +38,6 @@ def find(*, member: str, campaign_id: int | None, reason: str | None) -> None:
     from bulkpoint.store.snapshot import one_snapshot
     from bulkpoint.views.payment import PaymentsView
 
-    refuse_undecodable("--member", member)
-    refuse_undecodable("--reason", reason)
     detail = {"member_sha256": sha256(member.encode()).hexdigest(), "reason": reason}
     with open_session() as session:
         if campaign_id is not None:
@@ -77,8 +75,6 @@ def settle(*, campaign_id: int, member: str, transaction: str, reason: str) -> N
     from bulkpoint.reconcile.by_hand import Word, settle_payment
     from bulkpoint.views.changes import PaymentSettled
 
-    for option, text in {"--member": member, "--transaction": transaction, "--reason": reason}.items():
-        refuse_undecodable(option, text)
     with open_session() as session:
         word = Word(campaign_id, member, transaction, reason, session.actor)
         settled = settle_payment(session.connection, session.database_url, session.settings, word, say=say)

@@ -14,6 +14,7 @@ import click
 from bulkpoint.cli.output import emit, emit_json, json_option, leave, wants_json
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.errors import RefusedError
+from bulkpoint.files import name_of
 
 if TYPE_CHECKING:
     from bulkpoint.intake.settlement_file import SettlementForm
@@ -84,7 +85,7 @@ def reconcile(
         first = islice(differences.lines(), DIFFERENCES_SHOWN)
         fields = {
             "campaign_id": campaign_id,
-            "settlement": None if settlement is None else settlement.name,
+            "settlement": None if settlement is None else name_of(settlement),
             "difference_count": differences.count,
             "difference_kinds": differences.kinds,
             "differences": [DifferenceView.model_validate_json(line) for line in first],

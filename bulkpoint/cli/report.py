@@ -8,8 +8,9 @@ from typing import Any, BinaryIO
 
 import click
 
-from bulkpoint.cli.session import Session, open_session, refuse_undecodable, say
+from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.errors import UsageError
+from bulkpoint.files import name_of
 from bulkpoint.rules.lifecycle import CampaignState
 
 
@@ -48,12 +49,16 @@ def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None, 
         raise UsageError("FAILED_ONLY_OF_A_PAGE")
     if kind != "csv" and out is None and sys.stdout.isatty():
         raise UsageError("FORMAT_NOT_FOR_A_TERMINAL", "name_file_or_redirect", format=kind)
-    refuse_undecodable("--reason", reason)
     with open_session() as session:
         if kind == "html":
             _write_page(session, campaign_id, out)
         else:
-            detail = {"format": kind, "failed_only": failed_only or None, "file": out and out.name, "reason": reason}
+            detail = {
+                "format": kind,
+                "failed_only": failed_only or None,
+                "file": out and name_of(out),
+                "reason": reason,
+            }
             _write_rows(session, campaign_id, out, detail)
 
 

@@ -1,12 +1,11 @@
 """What every command that needs the database begins with."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bulkpoint.errors import UsageError
+from bulkpoint.streams import say_on_stderr
 
 if TYPE_CHECKING:
     from bulkpoint.settings import Settings
@@ -47,14 +46,6 @@ def open_session() -> Iterator[Session]:
             yield Session(settings, database.url, connection, asker(settings))
 
 
-def refuse_undecodable(option: str, value: str | None) -> None:
-    """Raises UsageError for text that cannot be sent to the database: its bytes are no UTF-8."""
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError as error:
-        raise UsageError("TEXT_NOT_UTF8", "check_encoding", option=option) from error
-
-
 def say(line: str) -> None:
-    """One line for people; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
+    """One line for people, dropped where stderr does not take it; stdout is for results."""
+    say_on_stderr(line)

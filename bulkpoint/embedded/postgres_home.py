@@ -10,7 +10,6 @@ import os
 import pwd
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from bulkpoint.embedded import accounts
 from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.errors import UnreachableError
+from bulkpoint.streams import say_on_stderr
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,7 @@ def _make_folder(folder: Path, account: pwd.struct_passwd) -> None:
     elsewhere = Path(tempfile.mkdtemp(prefix=f"{folder.parent.parent.name or 'root'}-", dir=accounts.REACHABLE))
     os.chown(elsewhere, account.pw_uid, account.pw_gid)
     folder.symlink_to(elsewhere)
-    print(
+    say_on_stderr(
         f"PostgreSQL does not run as root, and the account {account.pw_name} cannot reach {folder.parent}: "
-        f"the data is in {elsewhere}.",
-        file=sys.stderr,
+        f"the data is in {elsewhere}."
     )

@@ -1,6 +1,5 @@
 """The job's last step: deliver its events, as far as Kafka and Slack accept them. Paying never waits for that."""
 
-import sys
 import time
 from contextlib import closing
 
@@ -12,6 +11,7 @@ from bulkpoint.events.relay import relay_waiting
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Link, connect, reachable
 from bulkpoint.store.progress import RunSummary
+from bulkpoint.streams import StdoutFailedError, say_on_stderr
 from bulkpoint.views.sentences import sentence
 
 # What is not delivered by then is left to `bulkpoint outbox relay` and `bulkpoint notify`.
@@ -36,7 +36,11 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
         except BulkpointError as error:
             _warn(sentence(error))
     if settings.slack_channel is None or settings.slack_token_file is None:
-        print(build_message(summary, language=settings.language).text, flush=True)
+        text = build_message(summary, language=settings.language).text
+        try:
+            print(text, flush=True)
+        except StdoutFailedError:
+            say_on_stderr(text)
         return
     link = Link(conninfo, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX, patience_s=ANSWER_S_MAX)
     try:
@@ -48,4 +52,4 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
 
 
 def _warn(line: str) -> None:
-    print(f"bulkpoint: warning: {line}", file=sys.stderr, flush=True)
+    say_on_stderr(f"bulkpoint: warning: {line}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.files import name_of
 from bulkpoint.intake.delimited import TextTable, describe_width
 from bulkpoint.intake.form import PLAIN_FORM, UTF_8, ListForm, delimiter_name
 from bulkpoint.intake.header import place_columns
@@ -44,7 +45,7 @@ class TargetFile:
         self, path: Path, form: ListForm = PLAIN_FORM, inform: Callable[[Refusal], None] = lambda _: None
     ) -> None:
         self.path = path
-        self.name = path.name
+        self.name = name_of(path)
         self._form = form
         self._inform = inform
         self._informed: set[str] = set()

@@ -1,7 +1,5 @@
 """Everything that `bulkpoint doctor` looks at, and that is looked at before each job's Spark starts."""
 
-import sys
-
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.doctor import database, delivery, money
 from bulkpoint.doctor.questions import Question, ask_all, error_of_problems, problem
@@ -14,6 +12,7 @@ from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.campaign import list_queue
 from bulkpoint.store.connect import connect, reachable
 from bulkpoint.store.version import refuse_other_version
+from bulkpoint.streams import say_on_stderr
 from bulkpoint.views.sentences import sentence
 
 
@@ -47,7 +46,7 @@ def check_before_spark(settings: Settings) -> None:
     checks = check_installation(settings)
     for check in checks:
         if check.verdict is Verdict.WARNING:
-            sys.stderr.write(f"bulkpoint: warning: {sentence(check.found)}\n")
+            say_on_stderr(f"bulkpoint: warning: {sentence(check.found)}")
     error = error_of_problems(checks)
     if error is not None:
         raise error

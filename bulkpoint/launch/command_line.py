@@ -4,9 +4,10 @@ The options are made from the fields of RunRequest, so none is declared a second
 needs them: until then the command line does not import pydantic.
 """
 
+import os
 from collections.abc import Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import click
 
@@ -16,7 +17,51 @@ from bulkpoint.launch.ends import error_of
 if TYPE_CHECKING:
     from bulkpoint.campaigns.run_request import RunRequest
 
+AnyParameter = TypeVar("AnyParameter", bound=click.Parameter)
+
+BIGINT_MAX = 2**63 - 1
+DIGITS_MAX = 18  # surely a BIGINT
+
 PROGRAM = "scripts/submit.sh"
+
+
+class Text(click.ParamType[str]):
+    """A text that is UTF-8. Bytes that are not come from the shell as lone surrogates, which no database takes."""
+
+    name = "text"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, _: click.Context | None) -> str:
+        """Also where Python has decoded the command line by the encoding of a locale that has no such characters."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            try:
+                return os.fsencode(text).decode()
+            except UnicodeError:
+                name = "?" if parameter is None else max(parameter.opts, key=len)
+                raise UsageError("TEXT_NOT_UTF8", "check_encoding", option=name) from None
+        return text
+
+
+class Whole(type(click.INT)):  # type: ignore[misc]
+    """A whole number that the database can count with."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """As click's, with the bounds of a BIGINT; its own range would be shown in every --help."""
+        number: int = super().convert(value, parameter, context)
+        if not -BIGINT_MAX <= number <= BIGINT_MAX:
+            self.fail(f"{number} is more than can be counted.", parameter, context)
+        return number
+
+
+def read_strictly(parameter: AnyParameter) -> AnyParameter:
+    """The same parameter; where it takes any text or any number, it now takes what a database can keep."""
+    if type(parameter.type) is type(click.STRING):
+        parameter.type = Text()
+    elif type(parameter.type) is type(click.INT):
+        parameter.type = Whole()
+    return parameter
 
 
 class StartCommand(click.Command):
@@ -45,7 +90,7 @@ class IdOrNext(click.ParamType[Any]):
         """An int, or "next"; raises UsageError for anything else."""
         if value == "next" or isinstance(value, int):
             return value
-        if not (value.isascii() and value.isdecimal()):
+        if not (value.isascii() and value.isdecimal() and len(value) <= DIGITS_MAX):
             raise UsageError("CAMPAIGN_ID_WRONG", "give_id_or_next", given=value)
         return int(value)
 
@@ -110,8 +155,13 @@ def _start_options() -> list[click.Option]:
     from bulkpoint.campaigns.run_request import RunRequest, StartOption
 
     return [
-        click.Option(
-            [f"--{name.replace('_', '-')}"], metavar=mark.metavar, help=field.description, **_kind_of(field.annotation)
+        read_strictly(
+            click.Option(
+                [f"--{name.replace('_', '-')}"],
+                metavar=mark.metavar,
+                help=field.description,
+                **_kind_of(field.annotation),
+            )
         )
         for name, field in RunRequest.model_fields.items()
         for mark in field.metadata
@@ -127,3 +177,7 @@ def _kind_of(annotation: Any) -> dict[str, Any]:
         return {"multiple": True, "type": get_args(annotation)[0]}
     (kind,) = (part for part in get_args(annotation) if part is not NoneType)
     return {"type": kind}
+
+
+for _parameter in submit.params:
+    read_strictly(_parameter)

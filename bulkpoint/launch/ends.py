@@ -3,16 +3,20 @@
 A job hands that error over to the command that started it as a line of JSON in its log, before the sentence.
 """
 
-import sys
-import traceback
+import errno
 from collections.abc import Sequence
 
 import click
 
-from bulkpoint.errors import BulkpointError, FailedError, UsageError
+from bulkpoint.errors import BulkpointError, FailedError, UnreachableError, UsageError
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.refusals import Refusal, from_json, to_json
+from bulkpoint.streams import StdoutFailedError, say_on_stderr, say_traceback
 
+# What a path can be, and no defect: nothing we may use, or nothing that is there.
+_OF_A_FILE = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+)
 HANDED_OVER = "bulkpoint-refusal: "
 
 
@@ -29,10 +33,21 @@ def error_of(raised: Exception) -> BulkpointError:
             command = "bulkpoint" if context is None else context.command_path
             why = " ".join(raised.format_message().split())
             return UsageError("USAGE", "see_help", why=why if why.endswith((".", "?")) else f"{why}.", command=command)
-    traceback.print_exception(raised)
+        case StdoutFailedError():
+            return result_not_written(raised)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            return UnreachableError("DISK_FULL", why=raised.strerror, file=str(raised.filename or "A file"))
+        case OSError(errno=number) if number in _OF_A_FILE and raised.filename is not None:
+            return UnreachableError("FILE_NOT_ACCESSIBLE", why=raised.strerror, file=str(raised.filename))
+    say_traceback(raised)
     lines = str(raised).splitlines() or [""]
     what = lines[0] if isinstance(raised, DefectError) else f"{type(raised).__name__}: {lines[0]}"
     return FailedError("DEFECT", "keep_log", what=what.rstrip(".: "))
+
+
+def result_not_written(failed: StdoutFailedError) -> UnreachableError:
+    """The error of a program that has done what it was asked for and cannot say it on stdout."""
+    return UnreachableError("RESULT_NOT_WRITTEN", why=failed.why.strerror)
 
 
 def end_of_job(error: BulkpointError, *, followed: bool) -> int:
@@ -40,8 +55,8 @@ def end_of_job(error: BulkpointError, *, followed: bool) -> int:
     from bulkpoint.views.sentences import sentence  # the command line starts without it
 
     if followed:
-        sys.stderr.write(f"{HANDED_OVER}{to_json(error.refusal)}\n")
-    sys.stderr.write(f"bulkpoint: {sentence(error, timezone=_zone())}\n")
+        say_on_stderr(f"{HANDED_OVER}{to_json(error.refusal)}")
+    say_on_stderr(f"bulkpoint: {sentence(error, timezone=_zone())}")
     return error.exit_code
 
 

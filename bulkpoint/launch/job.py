@@ -26,11 +26,13 @@ from bulkpoint.store.connect import Connection, Database, connect, reachable, wi
 from bulkpoint.store.database_address import explicit
 from bulkpoint.store.jdbc import check_jdbc_address
 from bulkpoint.store.migrate import migrate
+from bulkpoint.streams import take_streams
 from bulkpoint.views.sentences import sentence
 
 
 def main() -> int:
     """Run the job; returns the exit code. Before the run is made a signal just ends the job."""
+    take_streams()
     raise_on_signals()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # spark-submit's launcher passes it on as ignored
     followed = False

@@ -21,6 +21,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.run import run_of_holder
+from bulkpoint.streams import say_on_stderr
 
 # Spark, the freeze of a hundred million targets, and the first lease.
 RUN_APPEARS_S_MAX = 1_800.0
@@ -84,7 +85,7 @@ class Job:
         try:
             self._process.wait(JOB_ENDS_S_MAX)
         except subprocess.TimeoutExpired:
-            print(f"bulkpoint: The job is still closing down; its log is {self.log}.", file=sys.stderr)
+            say_on_stderr(f"bulkpoint: The job is still closing down; its log is {self.log}.")
 
     def next_run(self, database_url: str, run: int, *, backoff_s: float) -> int | None:
         """The number of the automatic retry that the job began after its `run`; None when the job has ended.
@@ -125,7 +126,10 @@ class Job:
         return "\n".join(f"  {line}" for line in self._lines()[-LOG_LINES_SHOWN:])
 
     def _lines(self) -> list[str]:
-        return self.log.read_text(errors="replace").splitlines()
+        try:
+            return self.log.read_text(errors="replace").splitlines()
+        except OSError:  # removed, or on a disk that is gone
+            return []
 
 
 def start_job(

@@ -16,14 +16,16 @@ import time
 from pathlib import Path
 
 from bulkpoint import files
-from bulkpoint.errors import BulkpointError, ExitCode, UsageError
+from bulkpoint.errors import ExitCode, StoppedError, UsageError
 from bulkpoint.launch.before_spark import check_before_spark, may_pay
 from bulkpoint.launch.command_line import read_request, usage
-from bulkpoint.launch.ends import end_of_job
+from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.jdbc_driver import cached_jar, ivy_folder
 from bulkpoint.launch.py_files import build_py_files
 from bulkpoint.launch.spark_cluster import cluster_conf, is_standalone
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, load_settings
+from bulkpoint.streams import take_streams
 
 _LOCAL_PARTITIONS = 4  # shares of a local run when the settings name none: more senders than two cores keep busy
 _LOCAL_TASK_TRIES = 4  # as on a cluster; plain local[N] would fail the wave at its first lost worker
@@ -36,10 +38,11 @@ _STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a cal
 
 def main(arguments: list[str]) -> int:
     """Submits the job that the arguments ask for; its own arguments are one JSON document. Returns the exit code."""
+    take_streams()
     followed = False
     try:
         if not arguments or {"--help", "-h"} & set(arguments):
-            print(usage(), end="", file=sys.stdout if arguments else sys.stderr)
+            print(usage(), end="", file=sys.stdout if arguments else sys.stderr, flush=True)
             return ExitCode.DONE if arguments else ExitCode.USAGE
         request = read_request(arguments)
         followed = request.followed
@@ -48,8 +51,10 @@ def main(arguments: list[str]) -> int:
             check_before_spark(settings)
         command = submit_command(settings, ["--request", request.to_json()])
         environment = submit_environment(settings)
-    except BulkpointError as error:
-        return end_of_job(error, followed=followed)
+    except KeyboardInterrupt:
+        return end_of_job(StoppedError("STOPPED_BEFORE_RUN", why=Refusal("BY_SIGNAL")), followed=followed)
+    except Exception as error:  # noqa: BLE001 (a defect ends it with a documented code like any other end)
+        return end_of_job(error_of(error), followed=followed)
     return _run(command, environment)
 
 

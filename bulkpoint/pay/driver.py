@@ -17,7 +17,6 @@ is.
 """
 
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -49,6 +48,7 @@ from bulkpoint.store.limit import ensure_limit, get_limit
 from bulkpoint.store.payment import OpenPayments, open_payments
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, RunStanding, close_gates, how_it_ends, open_buckets, renew_driver
+from bulkpoint.streams import say_traceback
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
@@ -195,7 +195,7 @@ class Driver:
         except RefusedError as error:
             trouble = f"{Halt.DATABASE_REFUSED}: {sentence(error)}"
         except Exception as error:  # noqa: BLE001 (a defect ends the run too, with its reason; the log has the rest)
-            traceback.print_exception(error)
+            say_traceback(error)
             trouble = f"{Halt.DEFECT}: the driver broke: {type(error).__name__}: {first_line(error)}"
         return trouble if self._heartbeat.trouble is None else reason_of(self._heartbeat.trouble)
 

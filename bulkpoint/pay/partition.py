@@ -12,7 +12,6 @@ or refuses: it reports why, and Spark does not repeat it.
 
 import random
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -38,6 +37,7 @@ from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, L
 from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
+from bulkpoint.streams import say_traceback
 from bulkpoint.views.sentences import sentence
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Partition:
             case DefectError():
                 sink.halt_run(Halt.DEFECT, str(error))
             case _:
-                traceback.print_exception(error)
+                say_traceback(error)
                 sink.halt_run(Halt.DEFECT, f"a {thread} broke: {type(error).__name__}: {first_line(error)}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bulkpoint.campaigns.correction import correct_end
+from bulkpoint.files import name_of
 from bulkpoint.intake.settlement_file import SettlementForm, read_settlement
 from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.rules.refusals import Refusal
@@ -90,6 +91,6 @@ def compare_with_settlement(
             campaign_id=campaign_id,
             run_no=run.run_no,
             actor=actor,
-            detail={"by": "settlement", "file": settlement.name, **asdict(compared), "differences": dict(kinds)},
+            detail={"by": "settlement", "file": name_of(settlement), **asdict(compared), "differences": dict(kinds)},
         )
     return compared
