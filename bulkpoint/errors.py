@@ -58,7 +58,7 @@ class StoppedError(BulkpointError):
 
 
 class FailedError(BulkpointError):
-    """A run failed, or bulkpoint itself did: its unpaid rows are kept, and a person must look."""
+    """A run failed, or bulkpoint itself did: what is not processed is kept, and a person must look."""
 
     exit_code = ExitCode.RUN_FAILED
 

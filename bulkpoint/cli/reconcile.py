@@ -61,8 +61,8 @@ def reconcile(
     A column that is not known is refused, because it may say that a line is no credit: name it with --columns, or with
     --ignore-column.
 
-    Exit code 0: nothing is open and nothing differs; 3: the last line says how much; 6: the money API gave no usable
-    answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. The output has full member ids.
+    Exit code 0: nothing is in doubt and nothing differs; 3: the last line says how much; 6: the money API gave no
+    usable answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. The output has full member ids.
 
     \b
     Examples:

@@ -96,11 +96,11 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
         _check(session, yes=yes)
         old = count_too_old(session.connection, campaign_id, session.settings)
         if old:
-            say(f"{old:,} open payments are too old to be sent again: they are only looked up.")
+            say(f"{old:,} payments that are not processed are too old to be sent again: they are only looked up.")
         if not yes:
             counts = get_counts(session.connection, campaign)
             open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
-            figures = [f"{open_payments:,} payments are open, {points:,} points"]
+            figures = [f"{open_payments:,} payments are not processed, {points:,} points"]
             if counts.unknown:
                 unknown = f"{counts.unknown:,} payments are UNKNOWN, {counts.unknown_amount:,} points"
                 figures.append(f"{unknown}: not resumed, look them up with `bulkpoint reconcile {campaign_id}`")
@@ -140,7 +140,7 @@ def retry(
 
     Each payment keeps its idempotency key: if it was credited after all, it is not credited twice. A payment whose key
     the money API may have forgotten (`bulkpoint money show`) is never sent again: it stays as it is, and is counted;
-    `reconcile` looks up those in doubt. Resume a campaign that has open payments first.
+    `reconcile` looks up those in doubt. Resume a campaign first that has payments not processed.
 
     \b
     Examples:

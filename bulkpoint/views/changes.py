@@ -63,7 +63,7 @@ class EndAcknowledged(Line):
 
 
 class CampaignStopped(View):
-    """A campaign was stopped; unpaid: payments that had not ended. processing: those of them that are under way.
+    """A campaign was stopped; unpaid: payments that are not processed. processing: those of them that are under way.
 
     last_call_at: when the last call left, null where none ever did.
     """
@@ -97,7 +97,7 @@ class CampaignStopped(View):
         last = "never" if self.last_call_at is None else local_time(self.last_call_at, screen.timezone)
         return [
             f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,},"
-            f" {_failed_words(self.failed, self.unknown)}, unpaid {self.unpaid:,}; last call {last}"
+            f" {_failed_words(self.failed, self.unknown)}, not processed {self.unpaid:,}; last call {last}"
         ]
 
 
@@ -149,7 +149,7 @@ class RunBegun(Line):
 class RunEnded(Line):
     """A run that was followed to its end: the whole campaign's counts and points by then. FAILED includes UNKNOWN.
 
-    open: payments that have not ended.
+    open: payments that are not processed.
     """
 
     printed_by = ("campaign start", "campaign resume", "campaign retry")

@@ -85,7 +85,7 @@ class Totals:
         if unknown := self.counts["UNKNOWN"]:
             parts += [f"unknown {unknown:,} ({self.amounts['UNKNOWN']:,} points)"]
         if still_open := self.counts["PENDING"] + self.counts["PROCESSING"]:
-            parts += [f"open {still_open:,} ({self.amounts['PENDING'] + self.amounts['PROCESSING']:,} points)"]
+            parts += [f"not processed {still_open:,} ({self.amounts['PENDING'] + self.amounts['PROCESSING']:,} points)"]
         payments, points = sum(self.counts.values()), sum(self.amounts.values())
         return f"{payments:,} payment{'' if payments == 1 else 's'}, {points:,} points: {', '.join(parts)}"
 

@@ -245,7 +245,7 @@ def _time_lines(preview: Preview, outlook: Outlook, timezone: str) -> list[str]:
     lines = []
     if listed is not None and listed.frozen_at is not None:
         lines.append(f"frozen      {local_time(listed.frozen_at, timezone)}: its targets can no longer change")
-        lines.append(f"open        {preview.open_count:,} of {preview.figures.count:,} payments")
+        lines.append(f"payments    {preview.open_count:,} of {preview.figures.count:,} not processed")
     if not preview.open_count:
         return lines
     lines.append(f"limit       {_limit_words(outlook, timezone)}")

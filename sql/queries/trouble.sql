@@ -22,7 +22,7 @@ select campaign_id, name, creator_login::text, created_at, not_before, approved_
 from campaign_overview where state = 'WAITING' order by campaign_id
 
 -- name: list_unaccepted_findings
--- Campaigns that wait, and whose list, as it was judged last, has findings with money at stake that nobody has accepted.
+-- Campaigns that wait, and whose list, as it was judged last, has findings at stake that nobody has accepted.
 select o.campaign_id, o.name, j.judged_at as since, string_agg(f.finding, ', ' order by f.finding) as findings,
        extract(epoch from clock_timestamp() - j.judged_at)::float8 as age_s
 from campaign_overview o

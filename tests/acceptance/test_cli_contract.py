@@ -131,7 +131,7 @@ def test_a_job_that_cannot_begin_hands_on_its_words_and_its_code(bulkpoint: Comm
 def test_stop_says_what_is_paid_and_a_second_stop_is_refused(bulkpoint: CommandLine, running: str) -> None:
     stopped = bulkpoint("campaign", "stop", running, "--reason", "wrong list")
     assert stopped.returncode == 0
-    assert stopped.stdout == "campaign 1 STOPPED 중단: paid 0, failed 0, unpaid 5; last call never\n"
+    assert stopped.stdout == "campaign 1 STOPPED 중단: paid 0, failed 0, not processed 5; last call never\n"
     [run] = bulkpoint("campaign", "show", running, "--json").json["runs"]
     assert run.keys() == {"run", "kind", "state", "reason", "actor", "started_at", "finished_at"}
     assert (run["run"], run["kind"], run["state"], run["reason"], run["actor"]) == (

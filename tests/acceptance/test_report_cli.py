@@ -21,7 +21,7 @@ def campaigns(world: World) -> None:
 @pytest.mark.usefixtures("campaigns")
 def test_each_format_goes_to_stdout_or_a_file_and_the_totals_to_stderr(bulkpoint: CommandLine, tmp_path: Path) -> None:
     rows = bulkpoint("report", "1", "--format", "csv")
-    totals = "campaign 1: 2 payments, 3 points: success 0 (0 points), failed 0 (0 points), open 2 (3 points)\n"
+    totals = "campaign 1: 2 payments, 3 points: success 0 (0 points), failed 0 (0 points), not processed 2 (3 points)\n"
     assert rows.returncode == 0
     assert rows.stderr.startswith(totals)
     assert "column member_id_raw has the ids themselves" in rows.stderr

@@ -116,7 +116,7 @@ def test_a_frozen_campaign_shows_what_it_was_frozen_with_and_what_is_open(connec
     assert (frozen.figures, frozen.digest, frozen.findings) == (before.figures, before.digest, ())
     assert frozen.digest == get_campaign(connection, campaign.id).digest
     assert (before.open_count, frozen.open_count) == (2, 1)
-    assert ": its targets can no longer change\nopen        1 of 2 payments\nlimit " in drawn(frozen)
+    assert ": its targets can no longer change\npayments    1 of 2 not processed\nlimit " in drawn(frozen)
     assert "frozen" not in drawn(before)
 
 

@@ -56,7 +56,7 @@ def test_a_run_that_did_not_complete_is_one_object_with_its_figures_and_the_erro
     assert (printed["state"], printed["success"], printed["error"]["code"]) == (state, 1, code)
     assert printed["error"]["facts"] == {"campaign_id": 1, "run": 1, "why": "wrong list", "open": 2}
     assert output.printed, "so the error is not printed a second time"
-    assert "(wrong list); payments still open: 2. Go on with `bulkpoint campaign resume 1`." in sentence(end)
+    assert "(wrong list); payments not processed: 2. Go on with `bulkpoint campaign resume 1`." in sentence(end)
 
 
 def test_as_text_the_result_says_it_all(world: World, session: Session, capsys: pytest.CaptureFixture[str]) -> None:

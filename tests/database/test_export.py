@@ -107,7 +107,7 @@ def test_csv_has_a_row_for_each_payment_in_the_order_of_the_list(connection: Con
     assert content.startswith(b"\xef\xbb\xbfcampaign_id,"), "Korean Excel takes a file without a BOM for CP949"
     assert content.count(b"\r\n") == 8
     assert str(totals) == (
-        "7 payments, 2,800 points: success 5 (1,900 points), failed 1 (200 points), open 1 (700 points)"
+        "7 payments, 2,800 points: success 5 (1,900 points), failed 1 (200 points), not processed 1 (700 points)"
     )
 
 

@@ -91,7 +91,7 @@ SAYS: dict[str, tuple[Callable[[Campaign], str], list[str]]] = {
     "show": (_show, [r"FAILED +3 +300\n", r"UNKNOWN +4 +400\n", r"failed by kind: REJECTED 3\n"]),
     "list": (_list, [r"SUCCESS +FAILED +UNKNOWN", r" 10 +1,000 +3 +3 +4 "]),
     "the end of start": (_end_line, ["success 3, failed 3, unknown 4, not processed 0"]),
-    "stop": (_stop_line, ["paid 3, failed 3, unknown 4, unpaid 0"]),
+    "stop": (_stop_line, ["paid 3, failed 3, unknown 4, not processed 0"]),
     "progress": (_progress, ["success 3  failed 3  unknown 4 "]),
     "history": (_history, [r"success 3 \(300 points\), failed 3 \(300 points\), unknown 4 \(400 points\)"]),
     "sums of the CSV": (
