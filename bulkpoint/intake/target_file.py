@@ -17,6 +17,7 @@ from bulkpoint.files import name_of
 from bulkpoint.intake.delimited import TextTable, describe_width
 from bulkpoint.intake.form import PLAIN_FORM, UTF_8, ListForm, delimiter_name
 from bulkpoint.intake.header import place_columns
+from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.source import Kind, open_source
 from bulkpoint.intake.workbook import open_sheet
@@ -167,6 +168,8 @@ def check_rows(
 
     `hashes` gets hash(member_id) of every row that has three values, for report_duplicates after the last one.
     """
+    looks = ListLooks(findings)
+    block: list[tuple[int, str, int, str]] = []
     for row, member_id, amount, reason in file.rows(problems, findings):
         hashes.append(hash(member_id))
         if violations := check_row(member_id, amount, reason, amount_max=amount_max):
@@ -175,7 +178,14 @@ def check_rows(
                 column = next(name for name in COLUMNS if violation.rule.startswith(name))
                 problems.add(row, column, violation.sentence, values[column])
         else:
-            yield row, member_id, int(amount), reason
+            good = (row, member_id, int(amount), reason)
+            block.append(good)
+            if len(block) == BLOCK_ROWS:
+                looks.look_at(block)
+                block = []
+            yield good
+    looks.look_at(block)
+    looks.finish(hashes, lambda: ((row, member_id) for row, member_id, _, _ in file.rows(Problems())))
 
 
 def report_duplicates(file: TargetFile, hashes: "array[int]", problems: Problems) -> int:
