@@ -141,7 +141,7 @@ class _Reader:
                     yield read
 
     def _places(self, header: list[str]) -> _Places:
-        form, facts = self._form, {"file": self._path.name, "columns": ",".join(COLUMNS)}
+        form, facts = self._form, {"file": self._path.name, "row": 1, "columns": ",".join(COLUMNS)}
         ours = {name: form.name_of(name) for name in (*COLUMNS, CAMPAIGN, KEY, STATUS)}
         for name in header:
             if header.count(name) > 1:

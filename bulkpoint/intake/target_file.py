@@ -28,6 +28,7 @@ from bulkpoint.rules.targets import check_row
 
 COLUMNS = ("member_id", "amount", "reason")
 PARQUET_BATCH_ROWS = 16_384
+HEADER_AGAIN = "The row is the header again: were two files put together?"
 # The forms that need no word: what the name says, in UTF-8.
 _PLAIN_TEXT = {(".csv", UTF_8, ","), (".tsv", UTF_8, "\t")}
 
@@ -80,7 +81,10 @@ class TargetFile:
         for row, values in table.rows():
             rows += 1
             if len(values) == width:
-                yield row, values[member], values[amount], values[reason]
+                if values[amount] == names[amount]:
+                    problems.add(row, "", HEADER_AGAIN)
+                else:
+                    yield row, values[member], values[amount], values[reason]
             else:
                 rule = describe_width(values, width, table.delimiter)
                 problems.add(row, "", rule, table.delimiter.join(values))
@@ -100,6 +104,9 @@ class TargetFile:
             for row, cells in sheet.rows():
                 rows += 1
                 values = [cells[place] for place in places]
+                if values[1] == self._form.name_of("amount"):
+                    problems.add(row, "", HEADER_AGAIN)
+                    continue
                 if type(values[0]) is int:
                     findings.note(
                         FindingName.NUMBERS_AS_IDS, why=Refusal("ID_IS_A_NUMBER"), row=row, value=str(values[0])
