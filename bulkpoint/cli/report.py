@@ -1,23 +1,31 @@
-"""`bulkpoint report`: a campaign's payments for finance, as a file of rows or as a page to read and print."""
+"""`bulkpoint report`: what a campaign or a month paid, as sums, as a file of rows, or as a page to read and print."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.errors import UsageError
 from bulkpoint.files import name_of
 from bulkpoint.rules.lifecycle import CampaignState
 
+if TYPE_CHECKING:
+    from bulkpoint.views.export import Totals
 
-@click.command(short_help="A campaign's payments as CSV, Parquet or a page.")
-@click.argument("campaign_id", type=int, metavar="ID")
-@click.option("--format", "kind", required=True, type=click.Choice(["csv", "parquet", "html"]), help="The format.")
-@click.option("--failed-only", is_flag=True, help="Only FAILED payments; not for html, which shows counts by kind.")
+FORMATS = ["text", "xlsx", "csv", "parquet", "html"]
+
+
+@click.command(short_help="What a campaign or a month paid: sums, or a row for each payment.")
+@click.argument("campaign_id", type=int, metavar="[ID]", required=False)
+@click.option(
+    "--format", "kind", default="text", type=click.Choice(FORMATS), help="Default: text, the sums. For Excel: xlsx."
+)
+@click.option("--failed-only", is_flag=True, help="Only FAILED payments; for xlsx, csv and parquet.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -25,69 +33,113 @@ from bulkpoint.rules.lifecycle import CampaignState
     help="The file, written completely or not at all; an existing file is replaced. Default: stdout.",
 )
 @click.option("--reason", metavar="T", help="What it is for; kept in the audit log.")
-def report(*, campaign_id: int, kind: str, failed_only: bool, out: Path | None, reason: str | None) -> None:
+@json_option("The sums as one JSON object; with --format text.")
+def report(*, campaign_id: int | None, kind: str, failed_only: bool, out: Path | None, reason: str | None) -> None:
     """Report a campaign's payments from one snapshot, in the order of its list.
 
-    csv (UTF-8 with a BOM, RFC 4180) and parquet have a row for each payment: campaign_id, member_id, amount, reason,
-    state, transaction_id, failure_kind, failure_code, failure_message, attempts (of its latest run), first_sent_at (the
-    first call that left), finished_at, both in UTC, and settled_by_hand: by whose word it is SUCCESS. csv also has
-    first_sent_at_local and finished_at_local, in BULKPOINT_TIMEZONE, and member_id_raw: a text that a spreadsheet would
-    take for a formula gets a leading apostrophe in csv, and where that is the member id, member_id_raw has it as a JSON
-    string. Programs read that column, or parquet, which keeps values as they are.
+    text shows what they add up to: by how they ended, by reason, by the day on which they ended. html is the same as a
+    page for people, with runs and charts. Neither has member ids.
+
+    xlsx, csv and parquet have a row for each payment: campaign_id, member_id, amount, reason, state, transaction_id,
+    failure_kind, failure_code, failure_message, attempts (of its latest run), first_sent_at (the first call that left),
+    finished_at, both in UTC, and settled_by_hand: by whose word it is SUCCESS.
+
+    xlsx is the one for people: ids stay as they are in Excel (00123, 18 digits, =x). The sums are on its first sheet;
+    more than 1,048,574 rows are on several sheets. Its labels, and those of html, are in BULKPOINT_LANGUAGE; the names
+    of the columns are in the second row.
+
+    csv (UTF-8 with a BOM, RFC 4180) is for programs: Excel changes ids in it. A text that a spreadsheet would take for
+    a formula gets a leading apostrophe, and where that is the member id, member_id_raw has it as a JSON string. csv and
+    xlsx have the times also in BULKPOINT_TIMEZONE: first_sent_at_local, finished_at_local. parquet keeps values as they
+    are.
 
     Who takes members out is in the audit log, with --reason.
 
-    html is one page for people, in BULKPOINT_LANGUAGE, with counts, runs and charts, without member ids.
-
     \b
     Examples:
+      bulkpoint report 3
+      bulkpoint report 3 --format xlsx --out campaign-3.xlsx --reason "closing of November"
       bulkpoint report 3 --format csv --failed-only > failed.csv
-      bulkpoint report 3 --format parquet --out campaign-3.parquet
       bulkpoint report 3 --format html --out campaign-3.html
     """
-    if kind == "html" and failed_only:
-        raise UsageError("FAILED_ONLY_OF_A_PAGE")
-    if kind != "csv" and out is None and sys.stdout.isatty():
-        raise UsageError("FORMAT_NOT_FOR_A_TERMINAL", "name_file_or_redirect", format=kind)
+    if campaign_id is None:
+        raise UsageError("REPORT_OF_WHAT")
+    _check_options(kind, failed_only=failed_only, out=out)
     with open_session() as session:
-        if kind == "html":
+        if kind == "text":
+            _print_sums(session, campaign_id)
+        elif kind == "html":
             _write_page(session, campaign_id, out)
         else:
-            detail = {
-                "format": kind,
-                "failed_only": failed_only or None,
-                "file": out and name_of(out),
-                "reason": reason,
-            }
+            file = out and name_of(out)
+            detail = {"format": kind, "failed_only": failed_only or None, "file": file, "reason": reason}
             _write_rows(session, campaign_id, out, detail)
+
+
+def _check_options(kind: str, *, failed_only: bool, out: Path | None) -> None:
+    if kind in ("text", "html") and failed_only:
+        raise UsageError("FAILED_ONLY_OF_A_PAGE")
+    if kind == "text" and out is not None:
+        raise UsageError("OUT_NEEDS_FORMAT")
+    if kind != "text" and wants_json():
+        raise UsageError("JSON_OF_A_FILE", format=kind)
+    if kind not in ("text", "csv") and out is None and sys.stdout.isatty():
+        raise UsageError("FORMAT_NOT_FOR_A_TERMINAL", "name_file_or_redirect", format=kind)
+
+
+def _print_sums(session: Session, campaign_id: int) -> None:
+    from bulkpoint.store.snapshot import one_snapshot
+    from bulkpoint.views.sums import REASONS_SHOWN, ReportView, read_sums
+
+    timezone = session.settings.timezone
+    with one_snapshot(session.connection):
+        sums = read_sums(session.connection, campaign_id, timezone=timezone, reasons_max=REASONS_SHOWN)
+    emit(ReportView.of(sums), timezone=timezone)
 
 
 def _write_rows(session: Session, campaign_id: int, out: Path | None, detail: dict[str, Any]) -> None:
     from bulkpoint.store.audit import note_reading
     from bulkpoint.store.campaign import get_campaign
-    from bulkpoint.store.export import stream_payments
     from bulkpoint.store.snapshot import one_snapshot
-    from bulkpoint.views.export import refuse_unstarted, write_csv, write_parquet
+    from bulkpoint.views.export import refuse_unstarted
 
-    connection, timezone = session.connection, session.settings.timezone
+    connection = session.connection
     refuse_unstarted(get_campaign(connection, campaign_id))
     with _opened(out) as stream:
-        note_reading(connection, action="export", campaign_id=campaign_id, actor=session.actor, detail=detail)
+        login = note_reading(connection, action="export", campaign_id=campaign_id, actor=session.actor, detail=detail)
         with one_snapshot(connection):
-            campaign = get_campaign(connection, campaign_id)
-            payments = stream_payments(connection, campaign_id, failed_only=detail["failed_only"] is True)
-            if detail["format"] == "csv":
-                totals = write_csv(payments, stream, timezone=timezone)
-            else:
-                totals = write_parquet(payments, stream)
-    if campaign.state == CampaignState.RUNNING:
+            state = get_campaign(connection, campaign_id).state
+            totals = _write_kind(session, campaign_id, stream, detail, login)
+    if state == CampaignState.RUNNING:
         say(f"Campaign {campaign_id} is RUNNING: this is how it was when the report began.")
     say(f"campaign {campaign_id}: {totals}")
+    if totals.sheets > 1:
+        say(f"The sums are on the first sheet, the rows on the {totals.sheets} sheets after it.")
     if totals.defused_ids:
         say(
             f"{totals.defused_ids:,} member ids that begin like a formula have an apostrophe in front;"
             " column member_id_raw has the ids themselves."
         )
+    if detail["format"] == "csv":
+        say("For Excel use --format xlsx: Excel changes ids in a CSV, 00123 becomes 123.")
+
+
+def _write_kind(session: Session, campaign_id: int, stream: BinaryIO, detail: dict[str, Any], login: str) -> "Totals":
+    from bulkpoint.store.export import stream_payments
+    from bulkpoint.views.export import write_csv, write_parquet
+
+    timezone, failed_only = session.settings.timezone, detail["failed_only"] is True
+    payments = stream_payments(session.connection, campaign_id, failed_only=failed_only)
+    if detail["format"] == "csv":
+        return write_csv(payments, stream, timezone=timezone)
+    if detail["format"] == "parquet":
+        return write_parquet(payments, stream)
+    from bulkpoint.views.sums import REASONS_IN_A_WORKBOOK, read_sums
+    from bulkpoint.views.workbook import Exported, write_xlsx
+
+    sums = read_sums(session.connection, campaign_id, timezone=timezone, reasons_max=REASONS_IN_A_WORKBOOK)
+    exported = Exported(session.actor, login, detail["reason"], failed_only)
+    return write_xlsx(payments, stream, sums, exported, language=session.settings.language)
 
 
 def _write_page(session: Session, campaign_id: int, out: Path | None) -> None:

@@ -112,6 +112,7 @@ class _Links:
     kept_hash: bytes | None
 
 
+_NOTE = Query("note_reading", str)
 _AUDIT = Query("list_audit", AuditEvent)
 _ACTIONS = Query("list_audit_actions", str)
 _HISTORY = Query("list_history", AuditEvent)
@@ -153,21 +154,19 @@ def note_reading(
     campaign_id: int | None,
     actor: str,
     detail: dict[str, Any],
-) -> None:
+) -> str:
     """Add the sealed row of one who looks at members, or takes them out; before they are given, and for every login.
 
-    detail: what of it, and the reason; what is None is left out.
+    detail: what of it, and the reason; what is None is left out. Returns the login, which is the database's own word.
     """
-    connection.execute(
-        sql("note_reading"),
-        {
-            "action": action,
-            "campaign_id": campaign_id,
-            "os_user": os_user(),
-            "host": socket.gethostname(),
-            "actor": actor,
-            "detail": Jsonb({name: value for name, value in detail.items() if value is not None}),
-        },
+    return _NOTE.one(
+        connection,
+        action=action,
+        campaign_id=campaign_id,
+        os_user=os_user(),
+        host=socket.gethostname(),
+        actor=actor,
+        detail=Jsonb({name: value for name, value in detail.items() if value is not None}),
     )
 
 

@@ -607,10 +607,10 @@ create trigger append_only before update or delete on audit_event for each row e
 create trigger never_truncated before truncate on audit_event for each statement execute function refuse_audit_change();
 
 -- Who looks at members or takes them out leaves a trace, also with a login that may change nothing else: it adds these
--- rows by this function, and no others.
+-- rows by this function, and no others. Returns that login.
 create function note_reading(
     of_action text, of_campaign bigint, os_user text, host text, actor text, detail jsonb
-) returns void language plpgsql security definer set search_path from current as $$
+) returns text language plpgsql security definer set search_path from current as $$
 begin
     if of_action not in ('export', 'find') then
         raise exception 'a reader''s trace is an export or a find, not %', of_action
@@ -618,6 +618,7 @@ begin
     end if;
     insert into audit_event (os_user, host, actor, action, campaign_id, detail)
     values (os_user, host, actor, of_action, of_campaign, detail);
+    return session_user;
 end $$;
 revoke execute on function note_reading(text, bigint, text, text, text, jsonb) from public;
 

@@ -5,7 +5,7 @@ values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run_no)
 
 -- name: note_reading
 -- The same for one who looked at members or took them out, whose login may have no right to write.
-select note_reading(%(action)s, %(campaign_id)s, %(os_user)s, %(host)s, %(actor)s, %(detail)s)
+select note_reading(%(action)s, %(campaign_id)s, %(os_user)s, %(host)s, %(actor)s, %(detail)s) as login
 
 -- name: list_audit
 -- The latest rows that meet every condition given; a null is no condition.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pyarrow import parquet
+from python_calamine import CalamineWorkbook
 
 from tests.world.campaigns import World
 from tests.world.command_line import CommandLine
@@ -30,6 +31,17 @@ def test_each_format_goes_to_stdout_or_a_file_and_the_totals_to_stderr(bulkpoint
     piped = bulkpoint("report", "1", "--format", "parquet")
     (tmp_path / "piped.parquet").write_bytes(piped.output)
     assert parquet.read_table(tmp_path / "piped.parquet")["member_id"].to_pylist() == ["=m1", "=m2"]
+
+    sheets = bulkpoint("report", "1", "--format", "xlsx", "--out", "1.xlsx", "--reason", "마감")
+    assert (sheets.returncode, sheets.stdout, sheets.stderr) == (0, "", f"wrote 1.xlsx\n{totals}")
+    workbook = CalamineWorkbook.from_path(str(tmp_path / "1.xlsx"))
+    assert workbook.sheet_names == ["합계", "내역"]
+    assert ["내보낸 사유", "마감"] in [row[:2] for row in workbook.get_sheet_by_index(0).to_python()]
+    assert [row[1] for row in workbook.get_sheet_by_index(1).to_python()] == ["회원 번호", "member_id", "=m1", "=m2"]
+
+    sums = bulkpoint.succeed("report", "1", "--json").json
+    assert (sums["total"]["open"], sums["total"]["open_amount"], sums["days"]) == (2, 3, [])
+    assert "r1 " in bulkpoint.succeed("report", "1").stdout
 
     page = bulkpoint("report", "1", "--format", "html", "--out", "page.html")
     assert (page.returncode, page.stdout, page.stderr) == (0, "", "wrote page.html\n")
@@ -56,7 +68,10 @@ def test_who_takes_members_out_is_in_the_audit_log_before_it_has_them(bulkpoint:
 @pytest.mark.usefixtures("campaigns")
 def test_each_refusal_has_its_exit_code_and_a_sentence(bulkpoint: CommandLine, tmp_path: Path) -> None:
     for line, code, sentence in (
-        ("report 1 --format html --failed-only", 2, "--failed-only is for csv and parquet"),
+        ("report 1 --format html --failed-only", 2, "--failed-only is for xlsx, csv and parquet"),
+        ("report 1 --failed-only", 2, "--failed-only is for xlsx, csv and parquet"),
+        ("report", 2, "Name a campaign, or a month with --month YYYY-MM"),
+        ("report 1 --out a.txt", 2, "--out needs --format"),
         ("report 1 --format csv --out nowhere/a.csv", 2, "--out nowhere/a.csv cannot be written"),
         ("report 2 --format csv --out new.csv", 3, "`bulkpoint campaign preview 2`"),
         ("payment find --member m --campaign 9", 3, "There is no campaign 9."),

@@ -1,0 +1,140 @@
+"""Small sheets of a workbook: what is written cell by cell, with sums, days and times as a spreadsheet has them.
+
+Texts are always texts, never formulas, links or numbers. Everything is kept in memory: for many rows see workbook.py.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from xlsxwriter import Workbook
+from xlsxwriter.format import Format
+from xlsxwriter.worksheet import Worksheet
+
+from bulkpoint.store.sums import Sums
+from bulkpoint.views.languages import phrase
+
+# A spreadsheet has 15 digits of a number: a greater one would be shown as another.
+EXACT_MAX = 10**15 - 1
+Cell = str | int | date | None
+
+# The fields of Sums, each with its points, as people see them.
+OUTCOMES = ("success", "failed", "unknown", "open")
+POINTS = "#,##0"
+TIME = "yyyy-mm-dd hh:mm:ss"
+TEXT = "@"
+# Widths in characters: of a time, of the first column, of a sum as large as can be.
+TIME_WIDTH = 22
+_NAME_WIDTH = 34
+_SUM_WIDTH = 27
+HEAD_LOOK = {"bold": True, "bg_color": "#E8EEF4"}
+
+
+def new_workbook(stream: io.BytesIO) -> Workbook:
+    """A workbook without temporary files, in which a text is nothing but a text."""
+    as_text = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
+    return Workbook(stream, {"in_memory": True, "default_date_format": TIME, **as_text})
+
+
+def print_wide(sheet: Worksheet) -> None:
+    """On paper: A4, across, as wide as the page."""
+    sheet.set_landscape()
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
+
+
+class Sheet:
+    """A sheet that is written from top to bottom. language: of its words, ko or en."""
+
+    def __init__(self, workbook: Workbook, sheet: Worksheet, *, language: str, timezone: str) -> None:
+        self.sheet = sheet
+        self.row = 0
+        self._language = language
+        self._zone = ZoneInfo(timezone)
+        self._beyond = False
+        sheet.set_column(0, 0, _NAME_WIDTH)
+        sheet.set_column(1, 2 * len(OUTCOMES), _SUM_WIDTH)
+        print_wide(sheet)
+        self._strong = workbook.add_format(
+            {"bold": True, "bg_color": "#E8EEF4", "num_format": POINTS, "text_wrap": True}
+        )
+        self._title = workbook.add_format({"bold": True, "font_size": 14})
+        self._points = workbook.add_format({"num_format": POINTS})
+        self._right = workbook.add_format({"align": "right", "num_format": TEXT})
+        self._text = workbook.add_format({"num_format": TEXT})
+        self._day = workbook.add_format({"num_format": "yyyy-mm-dd", "align": "left"})
+        self._time = workbook.add_format({"num_format": TIME, "align": "left"})
+
+    def say(self, path: str, **facts: object) -> str:
+        """A text of the table [workbook]."""
+        return phrase(self._language, f"workbook.{path}", **facts)
+
+    def phrase(self, path: str) -> str:
+        """Any other text of the language."""
+        return phrase(self._language, path)
+
+    def title(self, text: str) -> None:
+        self.sheet.write_string(self.row, 0, text, self._title)
+        self.row += 2
+
+    def facts(self, facts: Iterable[tuple[str, Cell]]) -> None:
+        """A name and a value a line."""
+        for name, value in facts:
+            self.sheet.write_string(self.row, 0, name, self._strong)
+            self._write(1, value)
+            self.row += 1
+        self.row += 1
+
+    def note(self, text: str) -> None:
+        self.sheet.write_string(self.row, 0, text)
+        self.row += 2
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[Cell]], total: Sequence[Cell] = ()) -> None:
+        """A head, its rows, and what they add up to."""
+        self.cells(heads, self._strong)
+        for row in rows:
+            self.cells(row)
+        if total:
+            self.cells(total, self._strong)
+        self.row += 1
+
+    def cells(self, values: Sequence[Cell], form: Format | None = None) -> None:
+        """One line."""
+        for column, value in enumerate(values):
+            self._write(column, value, form)
+        self.row += 1
+
+    def sums_table(self, head: str, rows: Iterable[tuple[str | date, Sums]]) -> None:
+        """A line for each day or reason, and the total."""
+        listed = list(rows)
+        if not listed:
+            return
+        heads = [f"{self.say(name)} {self.say(of)}" for name in OUTCOMES for of in ("count", "points")]
+        total = sum((sums for _, sums in listed), Sums())
+        lines = [(name, *_figures(sums)) for name, sums in listed]
+        self.table([head, *heads], lines, (self.say("total"), *_figures(total)))
+
+    def end(self) -> None:
+        """Say, where it was needed, why a sum is a text."""
+        if self._beyond:
+            self.note(self.say("beyond"))
+
+    def _write(self, column: int, value: Cell, form: Format | None = None) -> None:
+        match value:
+            case str():
+                self.sheet.write_string(self.row, column, value, form or self._text)
+            case int() if abs(value) > EXACT_MAX:
+                self._beyond = True
+                self.sheet.write_string(self.row, column, f"{value:,}", form or self._right)
+            case int():
+                self.sheet.write_number(self.row, column, value, form or self._points)
+            case datetime():
+                local = value.astimezone(self._zone).replace(tzinfo=None)
+                self.sheet.write_datetime(self.row, column, local, form or self._time)
+            case date():
+                self.sheet.write_datetime(self.row, column, value, form or self._day)
+
+
+def _figures(sums: Sums) -> list[int]:
+    return [getattr(sums, name) for outcome in OUTCOMES for name in (outcome, f"{outcome}_amount")]
