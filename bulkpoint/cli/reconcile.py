@@ -7,17 +7,18 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from bulkpoint.cli.form_options import form_options
 from bulkpoint.cli.output import emit, emit_json, json_option, leave, wants_json
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.errors import RefusedError
 from bulkpoint.files import name_of
 
 if TYPE_CHECKING:
-    from bulkpoint.intake.settlement_file import SettlementForm
+    from bulkpoint.intake.settlement_form import SettlementForm
     from bulkpoint.store.reconcile import Difference, Kind
 
 
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     "--settlement",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The money API's list of credits: CSV (UTF-8) with member_id, amount, transaction_id, campaign_id.",
+    help="The money API's list of credits: member_id, amount, transaction_id, and campaign_id or idempotency_key.",
 )
-@click.option(
-    "--columns", metavar="OURS=THEIRS,...", help="Names of the file's columns: member_id=회원번호,amount=금액."
-)
+@form_options
 @click.option(
     "--ignore-column", "ignored", multiple=True, metavar="C", help="It says nothing about credits; repeatable."
 )
@@ -42,24 +41,38 @@ if TYPE_CHECKING:
     metavar="WORD=CLASS",
     help="A word of its status column means credited, not_credited or reversed; repeatable.",
 )
+@click.option(
+    "--amounts",
+    metavar="FORM",
+    type=click.Choice(["1000", "1,000", "1.000", "1000.00", "1000,00", "1,000.00", "1.000,00"]),
+    help="How it writes a thousand points: 1,000.00.",
+)
+@click.option("--partial", is_flag=True, help="The file is one part of several: what it lacks is in another part.")
+@click.option("--dry-run", is_flag=True, help="Only report; nothing is changed.")
 @json_option("One JSON object, with every difference.")
 def reconcile(
     *,
     campaign_id: int,
     settlement: Path | None,
-    columns: str | None,
     ignored: tuple[str, ...],
     statuses: tuple[str, ...],
+    amounts: str | None,
+    partial: bool,
+    dry_run: bool,
+    **form: str | None,
 ) -> None:
     """Settle a campaign's payments that may have been credited although no answer came (UNKNOWN).
 
     Without a file, each is looked up in the money API, within the limit. With --settlement, every payment is compared
     with the money API's own list. A credit that we did not know makes its payment SUCCESS if its line says that it is
     of this campaign (a column campaign_id, or idempotency_key) and no other payment has its transaction id. Everything
-    else is only reported: failed lines and reversals (also negative amounts) are never credits.
+    else is only reported: failed lines and reversals (negative amounts, also in brackets) are never credits, and no
+    SUCCESS is ever changed.
 
-    A column that is not known is refused, because it may say that a line is no credit: name it with --columns, or with
-    --ignore-column.
+    What the file is, its columns, and the sums of its classes are said before anything is changed; --dry-run ends
+    there. A column that is not known is refused, because it may say that a line is no credit: name it with --columns,
+    or with --ignore-column. A total or trailer is compared with the lines: another figure refuses the file, but for
+    one part of several ("part 1 of 2" in it, or --partial), where what is not listed is not "not credited".
 
     Exit code 0: nothing is in doubt and nothing differs; 3: the last line says how much; 6: the money API gave no
     usable answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. The output has full member ids.
@@ -69,19 +82,29 @@ def reconcile(
       bulkpoint reconcile 3
       bulkpoint reconcile 3 --settlement money-2026-01-31.csv --json
       bulkpoint reconcile 3 --settlement day.csv --status 지급=credited --status 취소=reversed
+      bulkpoint reconcile 3 --settlement bank.csv --encoding cp949 --columns member_id=회원번호,amount=금액 --dry-run
     """
     from bulkpoint.errors import UsageError
-    from bulkpoint.intake.settlement_file import SettlementForm
+    from bulkpoint.intake.settlement_form import SettlementForm
     from bulkpoint.views.reconcile import DIFFERENCES_SHOWN, ComparedView, DifferenceView, LookedUpView
 
-    if settlement is None and (columns or ignored or statuses):
+    if settlement is None and (any(form.values()) or ignored or statuses or amounts or partial or dry_run):
         raise UsageError("OPTION_NEEDS_SETTLEMENT")
-    form = SettlementForm.of_options(columns, ignored, statuses)
+    asked = SettlementForm.of_options(
+        form["columns"],
+        ignored,
+        statuses,
+        encoding=form["encoding"],
+        delimiter=form["delimiter"],
+        sheet=form["sheet"],
+        amounts=amounts,
+        partial=partial,
+    )
     with Spool() as differences:
         if settlement is None:
             figures = _look_up(campaign_id, differences)
         else:
-            figures = _compare(campaign_id, settlement, form, differences)
+            figures = _compare(campaign_id, settlement, asked, differences, dry_run=dry_run)
         first = islice(differences.lines(), DIFFERENCES_SHOWN)
         fields = {
             "campaign_id": campaign_id,
@@ -103,7 +126,7 @@ def reconcile(
             leave(error)
 
 
-def _look_up(campaign_id: int, differences: "Spool") -> dict[str, int]:
+def _look_up(campaign_id: int, differences: "Spool") -> dict[str, Any]:
     from bulkpoint.reconcile.look_ups import look_up_in_doubt
 
     with open_session() as session:
@@ -119,20 +142,36 @@ def _look_up(campaign_id: int, differences: "Spool") -> dict[str, int]:
     return asdict(found)
 
 
-def _compare(campaign_id: int, settlement: Path, form: "SettlementForm", differences: "Spool") -> dict[str, int]:
+def _compare(
+    campaign_id: int, settlement: Path, form: "SettlementForm", differences: "Spool", *, dry_run: bool
+) -> dict[str, Any]:
     from bulkpoint.reconcile.settlement import compare_with_settlement
 
     with open_session() as session:
-        found = compare_with_settlement(
+        found, file = compare_with_settlement(
             session.connection,
             campaign_id,
             settlement,
             actor=session.actor,
             form=form,
+            dry_run=dry_run,
             say=say,
             report=differences.add,
         )
-    return asdict(found)
+    sums, dialect = file.sums, file.dialect
+    marks = [{"row": mark.row, "text": mark.text, "agrees": agrees} for mark, agrees in sums.marks]
+    of_file = {
+        "encoding": dialect.encoding,
+        "delimiter": dialect.delimiter,
+        "header_row": dialect.header_row,
+        "columns": dialect.columns,
+        "proof": file.proof,
+        "lines": sums.lines,
+        "points": sums.all.points.total(),
+        "marks": marks,
+        "part": sums.part_words,
+    }
+    return asdict(found) | {"file": of_file}
 
 
 class Spool:

@@ -7,7 +7,7 @@ things is refused.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -38,9 +38,12 @@ class TextTable:
         problems: Problems,
         *,
         findings: FileFindings | None = None,
+        is_record: Callable[[int, str], bool] = lambda _number, _line: False,
     ) -> None:
         """`columns`: the names of the file's columns that are needed; they decide between delimiters. `findings` gets
         fields that may hide a row, and a last line that may be cut.
+
+        is_record: whether a line before the header, with its number, is none of the table; such a line is skipped.
 
         Raises RefusedError for a file without a header, and for one that is not in its encoding.
         """
@@ -50,7 +53,7 @@ class TextTable:
         self.encoding = self._text.encoding
         self.blank_rows = 0
         lines = self._text.lines()
-        skipped, first = _first_line(lines)
+        skipped, first = _first_line(lines, is_record)
         self.header_row = skipped + 1
         if first is None:
             raise RefusedError("HEADER_ABSENT", "first_line_names_columns", file=path.name, columns=",".join(columns))
@@ -160,11 +163,11 @@ def describe_width(values: Sequence[str], width: int, delimiter: str) -> str:
     return f"{many}."
 
 
-def _first_line(lines: Iterator[str]) -> tuple[int, str | None]:
-    """The first line with anything in it, and how many are before it; None where there is none."""
+def _first_line(lines: Iterator[str], is_record: Callable[[int, str], bool]) -> tuple[int, str | None]:
+    """The first line with anything in it but a record, and how many are before it; None where there is none."""
     number = 0
     for number, line in enumerate(lines):
-        if line.strip(' \t\r\n,;|"'):
+        if line.strip(' \t\r\n,;|"') and not is_record(number + 1, line):
             return number, line
     return number, None
 

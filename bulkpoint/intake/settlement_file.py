@@ -1,75 +1,49 @@
-"""Reads the money API's settlement, a CSV file with a line for each credit, as a stream; lines are counted from 1.
+"""Reads the money API's settlement, a list with a line for each credit, as a stream; lines are counted from 1.
 
 Columns, in any order: member_id, amount, transaction_id; and where the file has them campaign_id, idempotency_key and
 status. A column that is not known is refused, since it may say that a line is no credit; it is mapped to one of ours,
-or named as one that says nothing about that. Lines of other campaigns and of other keys are skipped, unread.
+or named as one that says nothing about that. Lines of other campaigns and of other keys are counted and left out.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, NamedTuple
 from uuid import UUID
 
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import RefusedError
+from bulkpoint.files import name_of
 from bulkpoint.intake.delimited import TextTable
-from bulkpoint.intake.form import ListForm
+from bulkpoint.intake.form import delimiter_name
 from bulkpoint.intake.problems import Problems, shorten
+from bulkpoint.intake.settlement_form import (
+    CAMPAIGN,
+    COLUMNS,
+    KEY,
+    OUR_COLUMNS,
+    STATUS,
+    STATUSES,
+    LineClass,
+    SettlementForm,
+)
+from bulkpoint.intake.settlement_marks import Mark, find_mark, find_record
+from bulkpoint.intake.settlement_sums import SettlementSums
 from bulkpoint.intake.source import Kind, open_source
 from bulkpoint.rules.answers import TRANSACTION_ID_CHARACTERS_MAX, is_transaction_id
+from bulkpoint.rules.findings import FileFindings, FindingName
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 
-COLUMNS = ("member_id", "amount", "transaction_id")
-CAMPAIGN, KEY, STATUS = "campaign_id", "idempotency_key", "status"
 # Of the contract's own list, and without meaning for whether a line is a credit.
-SAY_NOTHING = frozenset({"reason", "credited_at"})
+CREDITED_AT = "credited_at"
+SAY_NOTHING = frozenset({"reason", CREDITED_AT})
 CAMPAIGN_DIGITS_MAX = 19
-
-
-class LineClass(StrEnum):
-    """What a line says happened."""
-
-    CREDITED = "credited"
-    NOT_CREDITED = "not_credited"  # failed, refused, or not yet
-    REVERSED = "reversed"  # taken back
-
-
-# Words of a status column, in any case. Others are refused until a person maps them.
-STATUSES = {
-    **dict.fromkeys(("credited", "success", "succeeded", "paid", "completed"), LineClass.CREDITED),
-    **dict.fromkeys(
-        ("failed", "rejected", "declined", "cancelled", "canceled", "error", "pending", "in_progress"),
-        LineClass.NOT_CREDITED,
-    ),
-    **dict.fromkeys(("reversed", "reversal", "returned", "refunded", "clawback"), LineClass.REVERSED),
-}
-
-
-@dataclass(frozen=True)
-class SettlementForm:
-    """How a file says what we need. columns: our name to the file's; ignored: the file's names that say nothing.
-
-    statuses: words of its status column, in small letters, besides the known ones.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    ignored: frozenset[str] = frozenset()
-    statuses: Mapping[str, LineClass] = field(default_factory=dict)
-
-    def name_of(self, column: str) -> str:
-        """The file's name of our column."""
-        return self.columns.get(column, column)
-
-    @classmethod
-    def of_options(cls, columns: str | None, ignored: Sequence[str], statuses: Sequence[str]) -> "SettlementForm":
-        """From --columns ours=theirs,..., --ignore-column and --status theirs=class; UsageError for another form."""
-        ours = (*COLUMNS, CAMPAIGN, KEY, STATUS)
-        mapped = dict(_pair(each, "--columns", ours, first=True) for each in columns.split(",")) if columns else {}
-        words = dict(_pair(each, "--status", tuple(LineClass), first=False) for each in statuses)
-        return cls(mapped, frozenset(ignored), {word.casefold(): LineClass(name) for word, name in words.items()})
+# What a spreadsheet makes of a long number, or of a formula that fails.
+_DAMAGED = re.compile(r"\d(?:[.,]\d+)?E\+\d+|#(?:REF!|N/A|NAME\?|VALUE!|NUM!|NULL!|DIV/0!)", re.IGNORECASE)
+# A spreadsheet keeps 15 digits of a number. So many zeros after them, and no other digit, are no chance.
+_DIGITS_KEPT, _ZEROS_MIN = 15, 4
 
 
 class SettlementLine(NamedTuple):
@@ -95,67 +69,176 @@ class _Places(NamedTuple):
     campaign: int | None
     key: int | None
     status: int | None
+    credited_at: int | None
 
 
-def read_settlement(
-    path: Path, campaign_id: int, namespace: UUID, form: SettlementForm | None = None
-) -> Iterator[SettlementLine]:
-    """The lines of one campaign, whose keys are made from `namespace`.
+@dataclass(frozen=True)
+class Dialect:
+    """What a file is read as. columns: our names to the file's; others: its columns that say nothing about credits."""
 
-    Raises RefusedError, after the last line, naming the first 20 bad ones.
+    encoding: str = ""
+    delimiter: str = ""
+    header_row: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+    def described(self, file: str) -> Refusal:
+        """For people, in one sentence."""
+        columns = tuple(f"{ours} = {shorten(theirs)}" for ours, theirs in self.columns.items())
+        facts = {"file": file, "encoding": self.encoding, "delimiter": self.delimiter, "row": self.header_row}
+        others = tuple(map(shorten, self.others)) or ("-",)
+        return Refusal("SETTLEMENT_READ_AS", facts | {"columns": columns, "others": others})
+
+
+class SettlementFile:
+    """One file, read once, for one campaign, whose keys are made from `namespace`.
+
+    sums: what it has, when lines() has ended. proof: by which of its columns a line is of this campaign, None without.
+    dialect: what it is read as.
     """
-    if path.suffix.lower() != ".csv":
-        raise UsageError("SETTLEMENT_NOT_CSV", file=str(path))
-    problems = Problems()
-    reader = _Reader(path, campaign_id, namespace, form or SettlementForm(), problems)
-    with open_source(path, COLUMNS) as (stream, kind):
-        if kind != Kind.TEXT:
-            raise UsageError("SETTLEMENT_NOT_CSV", file=str(path))
-        yield from reader.lines(stream)
-    if problems.count:
-        raise RefusedError(_refusal(path, problems))
 
-
-class _Reader:
-    """One file, read once."""
-
-    def __init__(self, path: Path, campaign_id: int, namespace: UUID, form: SettlementForm, problems: Problems) -> None:
+    def __init__(self, path: Path, campaign_id: int, namespace: UUID, form: SettlementForm | None = None) -> None:
+        self.name = name_of(path)
+        self.sums = SettlementSums()
+        self.proof: str | None = None
+        self.dialect = Dialect()
         self._path = path
         self._campaign_id = campaign_id
         self._namespace = namespace
-        self._form = form
-        self._problems = problems
-        self._statuses = STATUSES | dict(form.statuses)
+        self._form = form or SettlementForm()
+        self._statuses = STATUSES | dict(self._form.statuses)
+        self._problems = Problems()
+        self._remarks: list[Refusal] = []
+        self._digits_beyond = self._zeros_beyond = 0
 
-    def lines(self, stream: IO[bytes]) -> Iterator[SettlementLine]:
-        form = ListForm(columns=self._form.columns)
-        table = TextTable(self._path, stream, form, [form.name_of(name) for name in COLUMNS], self._problems)
+    @property
+    def partial(self) -> bool:
+        """Whether it is one part of several, by a person's word or its own."""
+        part = self.sums.part
+        return self._form.partial or (part is not None and part[1] > 1)
+
+    def lines(self) -> Iterator[SettlementLine]:
+        """The lines that may be of the campaign.
+
+        Raises RefusedError for a file that is no list, or has no lines; after the last line, naming the first 20 that
+        are wrong, or a trailer whose figures are not those of the lines.
+        """
+        with open_source(self._path, COLUMNS) as (stream, kind):
+            if kind != Kind.TEXT:
+                raise RefusedError("SETTLEMENT_NOT_TEXT", "save_as_csv", file=str(self._path))
+            yield from self._lines(stream)
+        if self._zeros_beyond >= _ZEROS_MIN and self._zeros_beyond == self._digits_beyond:
+            raise RefusedError("TRANSACTIONS_CUT", "export_as_text", file=self.name, digits=_DIGITS_KEPT)
+        if self._problems.count:
+            raise RefusedError(_refusal(self._path, self._problems))
+        if not self.sums.lines and not any(0 in mark.numbers for mark, _ in self.sums.marks):
+            raise RefusedError("SETTLEMENT_WITHOUT_LINES", file=self.name)
+
+    def described(self) -> list[Refusal]:
+        """For people, when lines() has ended and before anything is changed: dialect, columns, sums."""
+        sums = self.sums.described(self.name, self._campaign_id, proof=self.proof, partial=self.partial)
+        return [self.dialect.described(self.name), *self._remarks, *sums]
+
+    def _lines(self, stream: IO[bytes]) -> Iterator[SettlementLine]:
+        form, records = self._form.file, list[Mark]()
+        needed = [form.name_of(name) for name in COLUMNS]
+
+        def is_record(number: int, line: str) -> bool:
+            """Whether this line before the header is a record or a comment."""
+            mark = None if all(name in line for name in needed) else find_record(number, line)
+            if mark is not None:
+                records.append(mark)
+            return mark is not None
+
+        noticed = FileFindings()
+        table = TextTable(self._path, stream, form, needed, self._problems, findings=noticed, is_record=is_record)
+        for record in records:
+            self.sums.note(record)
         header = table.names()
-        places = self._places(header)
+        places = self._places(header, table.header_row)
+        self.dialect = self._dialect(table, header)
         for line, values in table.rows():
-            if len(values) != len(header):
-                self._problems.add(line, "", f"The row has {len(values)} values, the header {len(header)}.")
-            elif self._is_ours(values, places, line):
-                read = self._read(values, places, line)
-                if read is not None:
-                    yield read
+            mark = find_mark(line, values, width=len(header), transaction=places.transaction, member=places.member)
+            if mark is not None:
+                self._note(mark)
+            elif len(values) != len(header):
+                self._problems.add(line, "", _describe_width(values, len(header)))
+            elif (read := self._read(values, places, line)) is not None:
+                yield read
+        self._take(noticed)
 
-    def _places(self, header: list[str]) -> _Places:
-        form, facts = self._form, {"file": self._path.name, "row": 1, "columns": ",".join(COLUMNS)}
-        ours = {name: form.name_of(name) for name in (*COLUMNS, CAMPAIGN, KEY, STATUS)}
+    def _take(self, noticed: FileFindings) -> None:
+        """A line that a quote hides may be a reversal: it refuses the file. Other findings are said."""
+        for finding in noticed.found():
+            if finding.name is FindingName.FIELD_OVER_LINES:
+                for example in finding.examples:
+                    rule = f"a field over several lines hides {example.value}, which reads like a row of its own."
+                    self._problems.add(example.row or 0, "", rule)
+            else:
+                said = finding.as_refusal()
+                self._remarks.append(Refusal(said.code, said.facts))
+
+    def _dialect(self, table: TextTable, header: Sequence[str]) -> "Dialect":
+        theirs = {ours: self._form.file.name_of(ours) for ours in OUR_COLUMNS}
+        columns = {ours: name for ours, name in theirs.items() if name in header}
+        others = tuple(name for name in header if name not in theirs.values())
+        return Dialect(table.encoding.upper(), delimiter_name(table.delimiter), table.header_row, columns, others)
+
+    def _places(self, header: list[str], row: int) -> _Places:
+        form, facts = self._form, {"file": self.name, "row": row, "columns": ",".join(COLUMNS)}
+        ours = {name: form.file.name_of(name) for name in OUR_COLUMNS}
         for name in header:
             if header.count(name) > 1:
                 raise RefusedError("COLUMN_TWICE", "at_least_these_columns", column=shorten(name), **facts)
-        for name in (*COLUMNS, *form.columns):
+        for name in (*COLUMNS, *form.file.columns):
             if ours[name] not in header:
                 raise RefusedError("COLUMN_MISSING", "map_columns", column=shorten(ours[name]), **facts)
         known = {*ours.values(), *form.ignored, *SAY_NOTHING}
         for name in header:
             if name not in known:
                 raise RefusedError("COLUMN_NOT_KNOWN", "map_or_ignore_column", column=shorten(name) or '""', **facts)
-        found = [header.index(ours[name]) if ours[name] in header else None for name in (CAMPAIGN, KEY, STATUS)]
         member, amount, transaction = (header.index(ours[name]) for name in COLUMNS)
-        return _Places(member, amount, transaction, *found)
+        proving = [name for name in (CAMPAIGN, KEY) if ours[name] in header]
+        self.proof = " and ".join(proving) or None
+        place = {name: header.index(theirs) for name, theirs in ours.items() if theirs in header}
+        times = header.index(CREDITED_AT) if CREDITED_AT in header and CREDITED_AT not in ours.values() else None
+        campaign, key, status = (place.get(name) for name in (CAMPAIGN, KEY, STATUS))
+        return _Places(member, amount, transaction, campaign, key, status, times)
+
+    def _note(self, mark: Mark) -> None:
+        """A total that is not that of the lines: the file was cut or changed, unless it is one part of several."""
+        agrees = self.sums.note(mark)
+        if agrees is False and not self.partial:
+            numbers = " and ".join(f"{number:,}" for number in mark.numbers)
+            rule = (
+                f"{shorten(mark.text)} says {numbers}, which is not how many lines there are before it, nor their"
+                " points: is the file cut? With --partial it is taken as one part of several."
+            )
+            self._problems.add(mark.row, "", rule)
+
+    def _read(self, values: list[str], places: _Places, line: int) -> SettlementLine | None:
+        """The line, if it may be of this campaign and nothing is wrong with it."""
+        before = self._problems.count
+        ours = self._is_ours(values, places, line)
+        if self._problems.count > before:
+            return None
+        member_id, transaction_id = values[places.member], values[places.transaction]
+        line_class = self._class_of(values, places, line, ours=ours)
+        amount, negative = self._form.read_amount(values[places.amount])
+        if negative and line_class != LineClass.NOT_CREDITED:
+            line_class = LineClass.REVERSED
+        if not ours:
+            self._count_elsewhere(line_class, member_id, amount)
+            return None
+        for violation in check_row(member_id, amount, "a settlement has none"):
+            self._problems.add(line, "", violation.sentence + self._help(violation.rule, values[places.amount]))
+        self._check_ids(member_id, transaction_id, line, needed=line_class == LineClass.CREDITED)
+        if self._problems.count > before:
+            return None
+        self.sums.add(line_class, int(amount), ours=True)
+        if places.credited_at is not None:
+            self.sums.note_day(values[places.credited_at])
+        return SettlementLine(line, member_id, int(amount), transaction_id or None, line_class, self.proof is not None)
 
     def _is_ours(self, values: list[str], places: _Places, line: int) -> bool:
         """Whether a line is of this campaign, as far as it says so."""
@@ -177,56 +260,55 @@ class _Reader:
             self._problems.add(line, KEY, rule)
         return False
 
-    def _read(self, values: list[str], places: _Places, line: int) -> SettlementLine | None:
-        """The line, if nothing is wrong with it."""
-        before = self._problems.count
-        line_class = self._class_of(values, places, line)
-        member_id, amount, transaction_id = values[places.member], values[places.amount], values[places.transaction]
-        if amount.startswith("-"):
-            amount = amount[1:]
-            line_class = line_class if line_class == LineClass.NOT_CREDITED else LineClass.REVERSED
-        for violation in check_row(member_id, amount, "a settlement has none"):
-            self._problems.add(line, "", violation.sentence)
-        if transaction_id or line_class == LineClass.CREDITED:
-            self._check_transaction(transaction_id, line)
-        if self._problems.count > before:
-            return None
-        proven = places.campaign is not None or places.key is not None
-        return SettlementLine(line, member_id, int(amount), transaction_id or None, line_class, proven)
+    def _count_elsewhere(self, line_class: LineClass, member_id: str, amount: str) -> None:
+        """A line of another campaign counts in the sums, and is otherwise not looked at."""
+        if check_row(member_id or "-", amount, "-"):
+            self.sums.unread += 1
+        else:
+            self.sums.add(line_class, int(amount), ours=False)
 
-    def _class_of(self, values: list[str], places: _Places, line: int) -> LineClass:
+    def _class_of(self, values: list[str], places: _Places, line: int, *, ours: bool) -> LineClass:
         if places.status is None:
             return LineClass.CREDITED
         text = values[places.status]
         found = self._statuses.get(text.strip().casefold())
-        if found is None:
+        if found is None and ours:
             said = shorten(text) or "empty"
             rule = f"status is {said}: say what it means with --status {said}={'|'.join(LineClass)}."
             self._problems.add(line, STATUS, rule)
         return found or LineClass.NOT_CREDITED
 
-    def _check_transaction(self, text: str, line: int) -> None:
-        if not is_transaction_id(text):
-            what = shorten(text) or "empty"
+    def _help(self, rule: str, amount: str) -> str:
+        """Where an amount has separators: that their form can be named. It is never guessed."""
+        proposed = self._form.amounts_proposed(amount) if rule == "amount_form" else None
+        if proposed is not None:
+            return f" Or say that all amounts are written so: --amounts {proposed}."
+        return " Its form may be named with --amounts." if rule == "amount_form" and re.search("[.,]", amount) else ""
+
+    def _check_ids(self, member_id: str, transaction_id: str, line: int, *, needed: bool) -> None:
+        for column, text in (("member_id", member_id), ("transaction_id", transaction_id)):
+            if _DAMAGED.fullmatch(text):
+                rule = f"{column} is {shorten(text)}: a spreadsheet has made that of it. Export the column as text."
+                self._problems.add(line, column, rule)
+        if (transaction_id or needed) and not is_transaction_id(transaction_id):
+            what = shorten(transaction_id) or "empty"
             rule = f"transaction_id is {what}: it must have 1 to {TRANSACTION_ID_CHARACTERS_MAX} printable characters."
             self._problems.add(line, "transaction_id", rule)
+        if len(transaction_id) > _DIGITS_KEPT and transaction_id.isdigit():
+            beyond = transaction_id[_DIGITS_KEPT:]
+            self._digits_beyond += len(beyond)
+            self._zeros_beyond += beyond.count("0")
 
 
-def _pair(text: str, option: str, allowed: Sequence[str], *, first: bool) -> tuple[str, str]:
-    """`left=right`, of which the first or the second is one of ours."""
-    left, sign, right = (part.strip() for part in text.partition("=")) if first else _last_sign(text)
-    if not (sign and left and right and (left if first else right) in allowed):
-        raise UsageError("MAPPING_WRONG", option=option, value=shorten(text) or '""', allowed=tuple(map(str, allowed)))
-    return left, right
-
-
-def _last_sign(text: str) -> tuple[str, str, str]:
-    left, sign, right = text.rpartition("=")
-    return left.strip(), sign, right.strip()
+def _describe_width(values: Sequence[str], width: int) -> str:
+    said = f"The row has {len(values)} values, the header {width}."
+    return f"{said} Is there a separator inside a value? Put that value in quotes." if len(values) > width else said
 
 
 def _refusal(path: Path, problems: Problems) -> Refusal:
     lines = problems.lines()
     if problems.count > len(problems.first):
         lines.append(Refusal("MORE_ERRORS", {"more": problems.count - len(problems.first)}))
-    return Refusal("SETTLEMENT_FILE_WRONG", {"file": path.name, "error_count": problems.count, "lines": tuple(lines)})
+    return Refusal(
+        "SETTLEMENT_FILE_WRONG", {"file": name_of(path), "error_count": problems.count, "lines": tuple(lines)}
+    )

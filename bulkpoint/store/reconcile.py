@@ -46,12 +46,13 @@ class Kind(StrEnum):
 
 
 class Ours(NamedTuple):
-    """A payment in our record; amount in points."""
+    """A payment in our record; amount in points. by_hand: it is SUCCESS by a person's word."""
 
     state: str
     failure_kind: str | None
     amount: int
     transaction_id: str | None
+    by_hand: bool = False
 
 
 class Theirs(NamedTuple):
@@ -121,7 +122,9 @@ class Compared(NamedTuple):
     """How many payments and credits were compared, and lines of other classes with their points.
 
     unproven_lines: that do not say of which campaign they are. not_credited: failed, or not yet; reversed: taken back;
-    elsewhere: credits of other campaigns, by our own record.
+    elsewhere: credits of other campaigns, by our own record; unnamed: of members whom the campaign does not have, in a
+    list that does not say whose they are. taken_back: SUCCESS payments that the list reverses. other_part: SUCCESS
+    payments that are not in this part of the list.
     """
 
     payments: int
@@ -133,6 +136,20 @@ class Compared(NamedTuple):
     reversed_points: int
     elsewhere_lines: int
     elsewhere_points: int
+    unnamed_lines: int
+    unnamed_points: int
+    taken_back_payments: int
+    taken_back_points: int
+    other_part_payments: int
+    other_part_points: int
+
+
+class DamagedTransaction(NamedTuple):
+    """A transaction id that a spreadsheet took for a number: as it is listed, and as we know it."""
+
+    line: int
+    listed: str
+    ours: str
 
 
 class _LatestRun(NamedTuple):
@@ -160,6 +177,7 @@ class _DifferenceRow(NamedTuple):
     line: int | None
     their_campaign: int | None
     their_member: str | None
+    by_hand: bool
 
 
 _LATEST_RUN = Query("run_to_reconcile", _LatestRun)
@@ -167,6 +185,7 @@ _KEEP = Query("keep_from_starting", int)
 _IN_DOUBT = Query("list_in_doubt", InDoubtPayment)
 _COUNT_IN_DOUBT = Query("count_in_doubt", int)
 _APPLY = Query("apply_findings", int)
+_DAMAGED = Query("find_damaged_transaction", DamagedTransaction)
 _COMPARED = Query("count_compared", Compared)
 _REPAIRS = Query("list_repairs", _Repair)
 _DIFFERENCES = Query("list_differences", _DifferenceRow)
@@ -244,11 +263,20 @@ def load_settlement(connection: Connection, lines: Iterable[tuple[int, str, int,
     connection.execute(sql("analyze_settlement"))
 
 
-def compare_settlement(connection: Connection, run: EndedRun) -> Compared:
-    """Compare every payment with the loaded settlement; returns how many there were of both."""
+def find_damaged_transaction(connection: Connection, run: EndedRun) -> DamagedTransaction | None:
+    """The first line of the loaded settlement that proves that a spreadsheet has changed its transaction ids."""
+    return _DAMAGED.first(connection, campaign_id=run.campaign_id)
+
+
+def compare_settlement(connection: Connection, run: EndedRun, *, partial: bool = False) -> Compared:
+    """Compare every payment with the loaded settlement; returns how many there were of both.
+
+    partial: it is one part of several, so a payment that it does not name may be in another.
+    """
+    wanted = {"campaign_id": run.campaign_id, "partial": partial}
     for statement in ("find_other_payments", "sort_settlement", "compare_settlement"):
-        connection.execute(sql(statement), {"campaign_id": run.campaign_id})
-    return _COMPARED.one(connection, campaign_id=run.campaign_id)
+        connection.execute(sql(statement), wanted)
+    return _COMPARED.one(connection, **wanted)
 
 
 def repair_from_settlement(connection: Connection, run: EndedRun) -> int:
@@ -259,13 +287,15 @@ def repair_from_settlement(connection: Connection, run: EndedRun) -> int:
     )
 
 
-def list_differences(connection: Connection) -> Iterator[Difference]:
+def list_differences(connection: Connection, run: EndedRun) -> Iterator[Difference]:
     """What compare_settlement found, as it was before any repair, the worst kinds first; a thousand rows at a time."""
-    for batch in _DIFFERENCES.batches(connection, BATCH_ROWS_MAX, kinds=[kind.value for kind in Kind]):
+    for batch in _DIFFERENCES.batches(
+        connection, BATCH_ROWS_MAX, campaign_id=run.campaign_id, kinds=[kind.value for kind in Kind]
+    ):
         for row in batch:
             ours = theirs = None
             if row.state is not None and row.our_amount is not None:
-                ours = Ours(row.state, row.failure_kind, row.our_amount, row.our_transaction_id)
+                ours = Ours(row.state, row.failure_kind, row.our_amount, row.our_transaction_id, row.by_hand)
             if row.amount is not None:
                 theirs = Theirs(
                     row.their_campaign,

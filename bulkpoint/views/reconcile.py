@@ -13,16 +13,26 @@ from bulkpoint.views.sentences import error_fields
 from bulkpoint.views.view import Screen, View
 
 DIFFERENCES_SHOWN = 20
+# What a settlement has besides this campaign's credits, and what is counted of it.
+CLASSES = (
+    ("elsewhere", "line"),
+    ("unnamed", "line"),
+    ("not_credited", "line"),
+    ("reversed", "line"),
+    ("taken_back", "payment"),
+    ("other_part", "payment"),
+)
 HEADS = ("DIFFERENCE", "MEMBER", "WITH US", "AT MONEY")
 
 
 class OursView(View):
-    """A payment as we have it; amount in points."""
+    """A payment as we have it; amount in points. by_hand: it is SUCCESS by a person's word."""
 
     state: str
     failure_kind: str | None
     amount: int
     transaction_id: str | None
+    by_hand: bool
 
 
 class TheirsView(View):
@@ -74,6 +84,10 @@ class _Reconciled(View):
         """What was asked and found, in words."""
         raise NotImplementedError
 
+    def words_of(self, kind: Kind) -> str:
+        """What a kind of difference means."""
+        return phrase("en", f"differences.{kind}")
+
     def as_json_pieces(self, differences: Iterable[str], error: BulkpointError | None = None) -> Iterator[str]:
         """The one JSON object, piece by piece; `differences` are all of them, as JSON."""
         head = self.model_dump(mode="json", exclude={"differences"})
@@ -91,7 +105,7 @@ class _Reconciled(View):
                 yield f"... and {self.difference_count - len(shown):,} more: --json lists all of them"
             yield ""
             for kind, number in self.difference_kinds.items():
-                yield f"{kind} {number:,}: {phrase('en', f'differences.{kind}')}"
+                yield f"{kind} {number:,}: {self.words_of(kind)}"
             yield ""
         plural = "" if self.difference_count == 1 else "s"
         yield f"campaign {self.campaign_id}: {self.figures()}; {self.difference_count:,} difference{plural}"
@@ -114,12 +128,40 @@ class LookedUpView(_Reconciled):
         )
 
 
+class MarkView(View):
+    """A row of a settlement that is no line of a member. agrees: its figures are the lines'; null: it has none."""
+
+    row: int
+    text: str
+    agrees: bool | None
+
+
+class SettlementView(View):
+    """What a settlement file was read as, and has. columns: our names to the file's; part: `1/2`, where it says so.
+
+    proof: the columns that say of which campaign a line is; null: it has none. lines, points: of all classes and all
+    campaigns.
+    """
+
+    encoding: str
+    delimiter: str
+    header_row: int
+    columns: dict[str, str]
+    proof: str | None
+    lines: int
+    points: int
+    marks: list[MarkView]
+    part: str | None
+
+
 class ComparedView(_Reconciled):
     """Our payments were compared with a settlement's credits; credited: found so, and SUCCESS now.
 
-    unknown: payments still in doubt. only_reported: the file does not say of which campaign its lines are, so nothing
-    was changed. not_credited: lines that say so (failed, or not yet); reversed: taken back; elsewhere: credits of other
-    campaigns, by our own record. Points are those of the lines.
+    unknown: payments still in doubt. only_reported: the file does not say of which campaign its lines are, or it was a
+    dry_run, so nothing was changed. not_credited: lines that say so (failed, or not yet); reversed: taken back;
+    elsewhere: credits of other campaigns, by the file or by our own record; unnamed: of members whom the campaign does
+    not have, in a file that does not say whose they are. Points are those of the lines. taken_back: SUCCESS payments
+    that the file reverses. partial: the file is one part of several; other_part: SUCCESS payments that it lacks.
     """
 
     printed_by = ("reconcile",)
@@ -129,31 +171,45 @@ class ComparedView(_Reconciled):
     credited: int
     unknown: int
     only_reported: bool
+    dry_run: bool
+    partial: bool
     not_credited_lines: int
     not_credited_points: int
     reversed_lines: int
     reversed_points: int
     elsewhere_lines: int
     elsewhere_points: int
+    unnamed_lines: int
+    unnamed_points: int
+    taken_back_payments: int
+    taken_back_points: int
+    other_part_payments: int
+    other_part_points: int
+    file: SettlementView
 
     def figures(self) -> str:
-        return (
-            f"compared {self.payments:,} payments with {self.credits:,} credits, found credited {self.credited:,}"
-            f" (now SUCCESS), still unknown {self.unknown:,}"
-        )
+        found = "nothing was changed" if self.only_reported else f"found credited {self.credited:,} (now SUCCESS)"
+        sides = f"{self.payments:,} payments with {self.credits:,} credits"
+        return f"compared {sides}, {found}, still unknown {self.unknown:,}"
+
+    def words_of(self, kind: Kind) -> str:
+        if self.dry_run and kind is Kind.NOT_SUCCESS:
+            return phrase("en", "settlement_lines.would_be_success")
+        return super().words_of(kind)
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         lines = list(super().as_text(screen))
-        for name in ("elsewhere", "not_credited", "reversed"):
-            count, points = getattr(self, f"{name}_lines"), getattr(self, f"{name}_points")
+        for name, what in CLASSES:
+            count, points = getattr(self, f"{name}_{what}s"), getattr(self, f"{name}_points")
             if count:
                 words = phrase("en", f"settlement_lines.{name}")
-                lines.insert(-1, f"{count:,} line{'' if count == 1 else 's'}, {points:,} points: {words}")
+                lines.insert(-1, f"{count:,} {what}{'' if count == 1 else 's'}, {points:,} points: {words}")
         yield from lines
 
 
 def _ours(ours: OursView) -> str:
-    words = [ours.state, ours.failure_kind, f"{ours.amount:,}", ours.transaction_id]
+    by_hand = "(settled by hand)" if ours.by_hand else None
+    words = [ours.state, ours.failure_kind, f"{ours.amount:,}", ours.transaction_id, by_hand]
     return escaped(" ".join(word for word in words if word))
 
 

@@ -103,6 +103,19 @@ copy settlement (line, member_id, amount, transaction_id, line_class, proven) fr
 -- name: analyze_settlement
 analyze settlement
 
+-- name: find_damaged_transaction
+-- A line for a payment that we know, whose id is ours as a spreadsheet writes a number: without zeros in front, or with
+-- zeros after 15 digits. Then no id of the list can be believed.
+select s.line, s.transaction_id as listed, p.transaction_id as ours
+from settlement s join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
+where p.state = 'SUCCESS' and s.amount = p.amount and s.transaction_id <> p.transaction_id
+  and p.transaction_id ~ '^[0-9]+$' and s.transaction_id ~ '^[0-9]+$'
+  and (ltrim(p.transaction_id, '0') = s.transaction_id
+       or length(p.transaction_id) > 15 and length(s.transaction_id) = length(p.transaction_id)
+          and substr(s.transaction_id, 16) ~ '^0+$'
+          and abs(left(s.transaction_id, 15)::numeric - left(p.transaction_id, 15)::numeric) <= 1)
+order by s.line limit 1
+
 -- name: find_other_payments
 -- Transaction ids of the list that another payment has in our record than the one that a line names.
 create temporary table other_payment on commit drop as
@@ -111,20 +124,23 @@ with other as (
     from settlement s
     join money_transaction m using (transaction_id)
     left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
-    where s.line_class = 'credited' and (m.campaign_id, m.seq) is distinct from (%(campaign_id)s::bigint, p.seq)
+    where (m.campaign_id, m.seq) is distinct from (%(campaign_id)s::bigint, p.seq)
 )
 select o.transaction_id, o.campaign_id, o.seq, p.member_id, p.amount
 from other o left join payment p using (campaign_id, seq)
 
 -- name: sort_settlement
 -- The lines that say "credited", each with what is known against it. elsewhere: it is a credit of another campaign, by
--- our own record, and nothing speaks against that. other_*: another payment, which has its transaction id. shared: one
--- id cannot be two credits, and which of the lines is true, the list does not say.
+-- our own record, and nothing speaks against that. unnamed: of a member whom the campaign does not have, and nothing
+-- says that it is of the campaign. other_*: another payment, which has its transaction id. shared: one id cannot be two
+-- credits, and which of the lines is true, the list does not say.
 create temporary table listed on commit drop as
 select s.line, s.member_id, s.amount, s.transaction_id, s.proven,
        o.campaign_id as other_campaign, o.member_id as other_member,
        coalesce(o.campaign_id <> %(campaign_id)s and not s.proven
                 and (o.member_id, o.amount) = (s.member_id, s.amount), false) as elsewhere,
+       p.seq is null and not s.proven and o.campaign_id is distinct from %(campaign_id)s
+       and (o.campaign_id is null or (o.member_id, o.amount) is distinct from (s.member_id, s.amount)) as unnamed,
        s.transaction_id in (
            select transaction_id from settlement where line_class = 'credited'
            group by transaction_id having count(distinct member_id) > 1) as shared,
@@ -143,10 +159,11 @@ where s.line_class = 'credited'
 -- with us is compared with the payment; that there are several is a difference of its own. A line counts as a credit of
 -- this campaign only if no other payment has its transaction id. It makes a payment SUCCESS only if it also says that
 -- it is of this campaign, and nothing in the list speaks against it.
+-- partial: the list is one part of several, so a SUCCESS that it does not name is in another part.
 create temporary table difference on commit drop as
 with ours as (
     select * from listed l
-    where not elsewhere and other_campaign is null and (not shared or exists (
+    where not elsewhere and not unnamed and other_campaign is null and (not shared or exists (
         select from payment p
         where p.campaign_id = %(campaign_id)s and p.member_id = l.member_id and p.transaction_id = l.transaction_id))
 ), credit as (
@@ -184,13 +201,15 @@ select 'SAME_TRANSACTION', p.seq, l.member_id, p.state::text, p.failure_kind::te
        l.amount, l.transaction_id, 1, l.line, l.other_campaign, coalesce(l.other_member, l.member_id)
 from listed l
 left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = l.member_id
-where l.shared and (l.proven or p.seq is not null) or not l.shared and not l.elsewhere and l.other_campaign is not null
+where not l.unnamed and (
+    l.shared and (l.proven or p.seq is not null) or not l.shared and not l.elsewhere and l.other_campaign is not null)
 union all
 select 'REVERSED', p.seq, r.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id,
        r.amount, r.transaction_id, 1, r.line, null, r.member_id
 from settlement r
 left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = r.member_id
-where r.line_class = 'reversed' and (r.proven or p.seq is not null)
+where r.line_class = 'reversed' and (r.proven or p.seq is not null and not exists (
+    select from other_payment o where o.transaction_id = r.transaction_id and o.campaign_id <> %(campaign_id)s))
 union all
 select case when p.state = 'SUCCESS' then 'NOT_CREDITED' else 'OPEN' end,
        p.seq, p.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id, null, null, 0, null, null,
@@ -199,20 +218,31 @@ from payment p
 where p.campaign_id = %(campaign_id)s
   and (p.state in ('SUCCESS', 'PROCESSING') or p.maybe_credited or p.failure_kind = 'UNKNOWN')
   and not exists (select from ours s where s.member_id = p.member_id)
+  and not (%(partial)s and p.state = 'SUCCESS' and not exists (
+      select from settlement s where s.member_id = p.member_id))
 
 -- name: count_compared
 select (select count(*) from payment where campaign_id = %(campaign_id)s) as payments,
-       (select count(*) from listed where not elsewhere) as credits,
+       (select count(*) from listed where not elsewhere and not unnamed) as credits,
        (select count(*) from settlement where not proven) as unproven_lines,
        s.not_credited_lines, s.not_credited_points, s.reversed_lines, s.reversed_points, l.elsewhere_lines,
-       l.elsewhere_points
+       l.elsewhere_points, l.unnamed_lines, l.unnamed_points, t.taken_back_payments, t.taken_back_points,
+       o.other_part_payments, o.other_part_points
 from (select count(*) filter (where line_class = 'not_credited') as not_credited_lines,
              coalesce(sum(amount) filter (where line_class = 'not_credited'), 0)::bigint as not_credited_points,
              count(*) filter (where line_class = 'reversed') as reversed_lines,
              coalesce(sum(amount) filter (where line_class = 'reversed'), 0)::bigint as reversed_points
       from settlement) s,
      (select count(*) filter (where elsewhere) as elsewhere_lines,
-             coalesce(sum(amount) filter (where elsewhere), 0)::bigint as elsewhere_points from listed) l
+             coalesce(sum(amount) filter (where elsewhere), 0)::bigint as elsewhere_points,
+             count(*) filter (where unnamed) as unnamed_lines,
+             coalesce(sum(amount) filter (where unnamed), 0)::bigint as unnamed_points from listed) l,
+     (select count(distinct seq) as taken_back_payments, coalesce(sum(amount), 0)::bigint as taken_back_points
+      from difference where kind = 'REVERSED' and state = 'SUCCESS') t,
+     (select count(*) as other_part_payments, coalesce(sum(p.amount), 0)::bigint as other_part_points
+      from payment p
+      where %(partial)s and p.campaign_id = %(campaign_id)s and p.state = 'SUCCESS'
+        and not exists (select from settlement s where s.member_id = p.member_id)) o
 
 -- name: list_repairs
 -- What the API credited correctly, and our record did not have.
@@ -221,5 +251,6 @@ select seq, transaction_id from difference where kind = 'NOT_SUCCESS' order by s
 -- name: list_differences
 -- In the given order of kinds.
 select kind, member_id, state, failure_kind, our_amount, our_transaction_id, amount, transaction_id, credits, line,
-       their_campaign, their_member
-from difference order by array_position(%(kinds)s::text[], kind), member_id, line
+       their_campaign, their_member, exists (
+           select from settled_by_hand h where h.campaign_id = %(campaign_id)s and h.seq = d.seq) as by_hand
+from difference d order by array_position(%(kinds)s::text[], kind), member_id, line

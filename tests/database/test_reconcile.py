@@ -9,7 +9,7 @@ import pytest
 
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError, UsageError
-from bulkpoint.intake.settlement_file import LineClass, SettlementForm
+from bulkpoint.intake.settlement_form import LineClass, SettlementForm
 from bulkpoint.reconcile import look_ups as reconcile
 from bulkpoint.reconcile.ended_run import check_reconcilable
 from bulkpoint.reconcile.findings import LookedUp
@@ -189,7 +189,7 @@ def settle(connection: Connection, run: EndedRun, tmp_path: Path) -> Callable[..
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         found: list[Difference] = []
-        compared = compare_with_settlement(
+        compared, _ = compare_with_settlement(
             connection, run.campaign_id, path, actor="bob", form=form, say=lambda _: None, report=found.append
         )
         return compared, found
@@ -378,8 +378,10 @@ def test_the_audit_row_has_the_figures(connection: Connection, settle: Settle) -
         "reconcile", "bob", 1, 1,
         {
             "by": "settlement", "file": "money.csv", "payments": 8, "credits": 3, "credited": 1, "unknown": 3,
-            "only_reported": False, "not_credited_lines": 0, "not_credited_points": 0, "reversed_lines": 0,
-            "reversed_points": 0, "elsewhere_lines": 0, "elsewhere_points": 0,
+            "only_reported": False, "dry_run": False, "partial": False, "not_credited_lines": 0,
+            "not_credited_points": 0, "reversed_lines": 0, "reversed_points": 0, "elsewhere_lines": 0,
+            "elsewhere_points": 0, "unnamed_lines": 0, "unnamed_points": 0, "taken_back_payments": 0,
+            "taken_back_points": 0, "other_part_payments": 0, "other_part_points": 0,
             "differences": {"NOT_SUCCESS": 1, "OPEN": 3},
         },
     )  # fmt: skip
@@ -451,9 +453,10 @@ def test_an_error_after_good_lines_repairs_nothing(connection: Connection, settl
     assert everything(connection) == before
 
 
-def test_a_settlement_is_csv(settle: Settle) -> None:
-    with refused(r"not a \.csv file", UsageError):
-        settle(AGREED, "money.parquet")
+def test_a_settlement_is_a_text_table_by_its_bytes_whatever_its_name(settle: Settle) -> None:
+    assert settle(of_campaign(AGREED), "money.parquet")[0].credits == 2
+    with refused("is no text table"):
+        settle(b"PAR1" + bytes(100), "money.csv")
 
 
 def test_a_campaign_cannot_start_while_it_is_compared(

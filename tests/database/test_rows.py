@@ -53,7 +53,7 @@ def database(database_url_of_module: str) -> Iterator[Connection]:
     with connect(database_url_of_module) as connection, connection.transaction(force_rollback=True):
         connection.execute(sql("create_settlement"))
         for statement in ("find_other_payments", "sort_settlement", "compare_settlement"):
-            connection.execute(sql(statement), {"campaign_id": 1})
+            connection.execute(sql(statement), {"campaign_id": 1, "partial": False})
         yield connection
 
 

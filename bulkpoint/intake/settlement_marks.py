@@ -1,0 +1,103 @@
+"""Rows of a settlement file that are no lines of members: totals, trailers, header records, comments, "part 1 of 2".
+
+A row is one only where it cannot be a member's: it names no transaction, has another number of values, or begins with
+the name of a record (TRL, HDR). Its figures are compared with the lines before it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MarkKind(StrEnum):
+    """What such a row is."""
+
+    TOTAL = "total"  # or a count, or a trailer record: its figures are those of the lines
+    SUBTOTAL = "subtotal"  # of the lines since the one before
+    HEADER = "header"  # a record before the lines; its figures are dates and numbers of files
+    COMMENT = "comment"
+
+
+_WORDS = {
+    **dict.fromkeys(
+        (
+            "total", "totals", "sum", "summary", "grand", "count", "records", "trl", "trlr", "trailer", "tlr", "ftr",
+            "footer", "eof", "end", "합계", "총계", "총합계", "총합", "합", "계", "누계", "총액", "총금액", "총건수",
+            "건수", "총", "전체",
+        ),
+        MarkKind.TOTAL,
+    ),
+    **dict.fromkeys(("subtotal", "sub", "소계"), MarkKind.SUBTOTAL),
+    **dict.fromkeys(("hdr", "hdrr", "header", "fhdr", "bof", "file"), MarkKind.HEADER),
+}  # fmt: skip
+# No member is called so: such a row is a record whatever its values are.
+_RECORDS = frozenset({"trl", "trlr", "trailer", "tlr", "ftr", "footer", "eof", "hdr", "hdrr", "header", "fhdr", "bof"})
+_NO_TRANSACTION = frozenset({"", "-", "--", "—", "n/a", "na", "null", "none"})
+_NUMBER = re.compile(r"[-(\u2212△▲]?\d[\d,]*(?:\.0+)?\)?")
+_DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{4}|\d{6})?")
+_PART = re.compile(
+    r"\b(?:part|page|file|파트|분할)\s*(\d{1,4})\s*(?:of|/)\s*(\d{1,4})|(\d{1,4})\s*/\s*(\d{1,4})\s*(?:부|파트|parts?)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One such row. numbers: its figures, without signs; dates are left out. part: of so many, where it says so."""
+
+    row: int
+    kind: MarkKind
+    text: str
+    numbers: tuple[int, ...]
+    part: tuple[int, int] | None
+
+
+def find_mark(row: int, values: Sequence[str], *, width: int, transaction: int, member: int) -> Mark | None:
+    """The mark that a row is; None: it is a line of a member, good or bad. width: of the header; the others: places."""
+    filled = [value.strip() for value in values if value.strip()]
+    named = len(values) == width and values[transaction].strip().casefold() not in _NO_TRANSACTION
+    if named and filled[0].casefold() not in _RECORDS:
+        return None
+    kinds = [_kind_of(value) for value in (values[member] if len(values) == width else "", filled[0])]
+    kind = next((kind for kind in kinds if kind is not None), None)
+    if kind is None and len(filled) == 1 and _part_of(filled[0]) is not None:
+        kind = MarkKind.COMMENT
+    return None if kind is None else _mark(row, kind, filled)
+
+
+def find_record(row: int, line: str, delimiters: str = ",;\t|") -> Mark | None:
+    """The same for a line before the header, where delimiter and columns are not known yet."""
+    filled = [value.strip().strip('"') for value in re.split(f"[{re.escape(delimiters)}]", line) if value.strip()]
+    kind = _kind_of(filled[0]) if filled else None
+    if kind is None and len(filled) == 1 and _part_of(filled[0]) is not None:
+        kind = MarkKind.COMMENT
+    return _mark(row, kind, filled) if kind in (MarkKind.HEADER, MarkKind.COMMENT) else None
+
+
+def _kind_of(value: str) -> MarkKind | None:
+    if value.startswith("#"):
+        return MarkKind.COMMENT
+    words = re.split(r"[\s:=()\[\]{}_/.-]+", value.casefold().strip("*:=[](){}<> "))
+    return _WORDS.get(words[0]) if words else None
+
+
+def _mark(row: int, kind: MarkKind, filled: Sequence[str]) -> Mark:
+    text = " ".join(filled)
+    part = _part_of(text)
+    numbers: list[int] = []
+    if kind in (MarkKind.TOTAL, MarkKind.SUBTOTAL):
+        for value in filled:
+            for found in _NUMBER.findall(_PART.sub(" ", value)):
+                digits = re.sub(r"\.0+$|[^\d.]", "", re.sub(r"\.0+\)?$", "", found))
+                if digits and not _DATE.fullmatch(digits):
+                    numbers.append(int(digits))
+    return Mark(row, kind, text, tuple(numbers), part)
+
+
+def _part_of(text: str) -> tuple[int, int] | None:
+    found = _PART.search(text)
+    if found is None:
+        return None
+    number, of = (int(group) for group in found.groups() if group is not None)
+    return (number, of) if 1 <= number <= of else None

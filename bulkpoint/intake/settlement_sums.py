@@ -1,0 +1,115 @@
+"""What a settlement file has, by class and campaign, as it is read: said to people before anything is changed."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bulkpoint.intake.settlement_form import LineClass
+from bulkpoint.intake.settlement_marks import Mark, MarkKind
+from bulkpoint.rules.refusals import Refusal
+from bulkpoint.text import quoted
+
+DAYS_MAX = 366
+MARK_CHARACTERS_SHOWN = 100
+
+
+@dataclass
+class Sums:
+    """Lines and points by class."""
+
+    lines: Counter[LineClass] = field(default_factory=Counter)
+    points: Counter[LineClass] = field(default_factory=Counter)
+
+    def add(self, line_class: LineClass, amount: int) -> None:
+        self.lines[line_class] += 1
+        self.points[line_class] += amount
+
+    def figures(self) -> set[int]:
+        """What a trailer may mean by them: how many lines, and points with or without what was not paid."""
+        credited, failed, reversed_ = (self.points[each] for each in LineClass)
+        by_class = set(self.lines.values()) | {credited, reversed_}
+        nets = {credited + failed * with_failed + reversed_ * sign for with_failed in (0, 1) for sign in (-1, 0, 1)}
+        return by_class | {self.lines.total()} | {abs(net) for net in nets}
+
+
+@dataclass
+class SettlementSums:
+    """One file, when its lines have all been read.
+
+    all: of every line. elsewhere: of lines that name another campaign or key. unread: lines of other campaigns whose
+    amount could not be read. marks: rows that are no lines, each with whether its figures are those of the lines (None:
+    it has none, or they cannot be compared).
+    """
+
+    all: Sums = field(default_factory=Sums)
+    elsewhere: Sums = field(default_factory=Sums)
+    unread: int = 0
+    marks: list[tuple[Mark, bool | None]] = field(default_factory=list)
+    days: set[str] = field(default_factory=set)
+    _since: Sums = field(default_factory=Sums)  # the last subtotal
+
+    @property
+    def lines(self) -> int:
+        """All lines of the file."""
+        return self.all.lines.total() + self.unread
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """Which part of how many the file says that it is."""
+        return next((mark.part for mark, _ in self.marks if mark.part is not None), None)
+
+    @property
+    def part_words(self) -> str | None:
+        """The same as `1/2`."""
+        return None if self.part is None else f"{self.part[0]}/{self.part[1]}"
+
+    def add(self, line_class: LineClass, amount: int, *, ours: bool) -> None:
+        for sums in (self.all, self._since, *([] if ours else [self.elsewhere])):
+            sums.add(line_class, amount)
+
+    def note(self, mark: Mark) -> bool | None:
+        """Keep a row that is no line; whether its figures are those of the lines before it."""
+        agrees: bool | None = None
+        if mark.numbers and not self.unread:
+            figures = self.all.figures()
+            if mark.kind is MarkKind.SUBTOTAL:
+                figures |= self._since.figures()
+                self._since = Sums()
+            agrees = set(mark.numbers) <= figures
+        self.marks.append((mark, agrees))
+        return agrees
+
+    def note_day(self, text: str) -> None:
+        """The day of a time in RFC 3339; anything else says nothing."""
+        day = text[:10]
+        if len(self.days) < DAYS_MAX and len(day) == 10 and day[4] == day[7] == "-" and day.replace("-", "").isdigit():
+            self.days.add(day)
+
+    def described(self, file: str, campaign_id: int, *, proof: str | None, partial: bool) -> list[Refusal]:
+        """For people: classes and sums, whose lines they are and by what, and each row that is no line."""
+        said = [Refusal("SETTLEMENT_SUMS", {"file": file, "lines": self.lines, "sums": tuple(_classes(self.all))})]
+        if proof is not None:
+            ours = self.all.lines.total() - self.elsewhere.lines.total()
+            points = self.all.points.total() - self.elsewhere.points.total()
+            others = self.elsewhere.lines.total() + self.unread
+            facts = {"campaign_id": campaign_id, "proof": proof, "ours": ours, "points": points, "others": others}
+            said.append(Refusal("SETTLEMENT_OURS", facts | {"other_points": self.elsewhere.points.total()}))
+        for mark, agrees in self.marks:
+            facts = {"row": mark.row, "text": quoted(mark.text, MARK_CHARACTERS_SHOWN)}
+            if agrees is None:
+                said.append(Refusal("MARK_NAMED", facts))
+            else:
+                said.append(Refusal("MARK_AGREES", facts) if agrees else Refusal("MARK_DIFFERS", facts))
+        if len(self.days) > 1:
+            days = sorted(self.days)
+            said.append(Refusal("SETTLEMENT_DAYS", {"days": len(days), "first": days[0], "last": days[-1]}))
+        if partial:
+            said.append(Refusal("SETTLEMENT_PARTIAL", {"part": self.part_words or "--partial"}))
+        return said
+
+
+def _classes(sums: Sums) -> list[Refusal]:
+    return [
+        Refusal("LINES_OF_CLASS", {"line_class": each, "count": sums.lines[each], "points": sums.points[each]})
+        for each in LineClass
+        if sums.lines[each] or each is LineClass.CREDITED
+    ]
