@@ -39,6 +39,7 @@ from bulkpoint.store.run import (
     was_halted,
 )
 from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
+from bulkpoint.views.end_reasons import end_reason
 
 # Progress is published when this percentage of a campaign's payments has ended.
 QUARTERS = (25, 50, 75)
@@ -186,7 +187,7 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
         end_stopped(connection, campaign.campaign_id, ending)
         return
     with transition(connection, campaign.campaign_id, Command.FAIL, actor=actor) as (_, change):
-        ended = close_run_without_driver(connection, campaign.run_id, "its driver was gone")
+        ended = close_run_without_driver(connection, campaign.run_id, end_reason("DRIVER_GONE"))
         # The campaign's row is locked, and the lease of the run's driver has passed.
         invariant(ended, "a run whose driver is gone did not end")
         _describe_end(change, summarize_run(connection, campaign.run_id))

@@ -13,6 +13,7 @@ from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import RunSummary
 from bulkpoint.text import escaped_for_slack, one_line
+from bulkpoint.views.end_reasons import reason_in
 from bulkpoint.views.format import duration
 from bulkpoint.views.headline import headline
 from bulkpoint.views.languages import words
@@ -76,7 +77,7 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
     where = say["campaign"].format(**values)
     figures = _shown(say["figures"], values)
     figures.append(" / ".join(_shown(say["points"], values)))
-    reason = _reason(summary, say["reason"])
+    reason = _reason(summary, say["reason"], language)
     timing = _timing(summary, language)
     kinds = summary.failure_kinds
     steps = [say["next"][step].format(**values, count=kinds.get(step, 0)) for step in _next_steps(summary)]
@@ -107,10 +108,10 @@ def _shown(lines: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
     return [line.format(**values) for name, line in lines.items() if name not in ("unknown", "open") or values[name]]
 
 
-def _reason(summary: RunSummary, line: str) -> list[str]:
+def _reason(summary: RunSummary, line: str, language: str) -> list[str]:
     if summary.state == RunState.COMPLETED or not summary.reason:
         return []
-    return [line.format(reason=_one_line(without_members(summary.reason)))]
+    return [line.format(reason=_one_line(reason_in(language, without_members(summary.reason))))]
 
 
 def _timing(summary: RunSummary, language: str) -> list[str]:

@@ -49,6 +49,7 @@ from bulkpoint.store.payment import OpenPayments, open_payments
 from bulkpoint.store.progress import RunSummary, sample_progress, summarize_run
 from bulkpoint.store.run import Run, RunStanding, close_gates, how_it_ends, open_buckets, renew_driver
 from bulkpoint.streams import say_traceback
+from bulkpoint.views.end_reasons import end_reason
 from bulkpoint.views.sentences import sentence
 
 WAVES_IN_FLIGHT = 2
@@ -140,7 +141,7 @@ def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRe
             kind=RunKind.RETRY,
             actor=request.actor,
             holder=request.holder,
-            reason=f"automatic retry {number} of {settings.auto_retry_runs}",
+            reason=end_reason("AUTOMATIC_RETRY", number=number, of=settings.auto_retry_runs),
         )
 
 
@@ -193,10 +194,11 @@ class Driver:
         except DatabaseAwayError:
             raise
         except RefusedError as error:
-            trouble = f"{Halt.DATABASE_REFUSED}: {sentence(error)}"
+            trouble = end_reason(Halt.DATABASE_REFUSED, why=sentence(error))
         except Exception as error:  # noqa: BLE001 (a defect ends the run too, with its reason; the log has the rest)
             say_traceback(error)
-            trouble = f"{Halt.DEFECT}: the driver broke: {type(error).__name__}: {first_line(error)}"
+            what = f"{type(error).__name__}: {first_line(error)}"
+            trouble = end_reason(Halt.DEFECT, why=end_reason("DRIVER_BROKE", what=what))
         return trouble if self._heartbeat.trouble is None else reason_of(self._heartbeat.trouble)
 
     def _pay_waves(self) -> str | None:
@@ -208,7 +210,7 @@ class Driver:
                 for wave in in_flight.map(partial(self._pay_wave_if_running, of=len(plan)), plan):
                     if failed.too_many(paid=wave.paid):
                         self._heartbeat.over.set()  # the waves still planned are not begun
-                        return self._failed_in_a_row("waves")
+                        return self._failed_in_a_row("WAVES_FAILED")
             except BaseException:
                 self._heartbeat.over.set()
                 raise
@@ -241,7 +243,7 @@ class Driver:
             ended, began_at = self._ended_payments(), time.monotonic()
             wave = self._waves.pay(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
             if failed.too_many(paid=wave.paid):
-                return self._failed_in_a_row("sweeps")
+                return self._failed_in_a_row("SWEEPS_FAILED")
             moved = wave.sent > 0 or self._ended_payments() > ended
             if standstill.too_long(moved=moved, lasted_s=time.monotonic() - began_at):
                 return self._why_nothing_moves(standstill)
@@ -255,15 +257,13 @@ class Driver:
         waits.due_at = None
         return over
 
-    def _failed_in_a_row(self, waves: str) -> str:
-        why = self._waves.failure or "the job's log has the cause"
-        return f"{FAILED_WAVES_MAX} {waves} in a row failed in Spark; {why}"
+    def _failed_in_a_row(self, code: str) -> str:
+        return end_reason(code, number=FAILED_WAVES_MAX, why=self._waves.failure or end_reason("SEE_JOBS_LOG"))
 
     def _why_nothing_moves(self, standstill: Standstill) -> str:
-        why = (
-            self._heartbeat.waits.reason() or self._waves.failure or "its payments are still claimed by another worker"
-        )
-        return f"{Halt.STALLED.value}: {standstill.sweeps} sweeps in {standstill.spent_s:.0f} s sent nothing: {why}"
+        why = self._heartbeat.waits.reason() or self._waves.failure or end_reason("STILL_CLAIMED")
+        facts = {"sweeps": standstill.sweeps, "seconds": f"{standstill.spent_s:.0f}"}
+        return end_reason(Halt.STALLED, why=end_reason("SWEEPS_SENT_NOTHING", **facts, why=why))
 
     def _pay_wave_if_running(self, wave: Wave, *, of: int) -> WaveEnd:
         if self._heartbeat.over.is_set():

@@ -17,6 +17,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.connect import PATIENCE_S, Connection, DatabaseAwayError, Link, PeriodicLink, first_line
 from bulkpoint.store.progress import commonest_failure, count_results, keep_progress, sample_progress
 from bulkpoint.store.run import Run, halt_run, renew_driver
+from bulkpoint.views.end_reasons import end_reason
 from bulkpoint.views.sentences import sentence
 
 BEAT_S = 1.0
@@ -164,16 +165,15 @@ class Heartbeat:
         too_many = self._guard.at_end(count_results(connection, self._run.token.campaign_id))
         if too_many is None:
             return None
-        return f"{Halt.TOO_MANY_FAILURES.value}: {self._why_too_many(connection, too_many)}"
+        return end_reason(Halt.TOO_MANY_FAILURES, why=self._why_too_many(connection, too_many))
 
     def _why_too_many(self, connection: Connection, found: TooMany) -> str:
         most = commonest_failure(connection, self._run.token.campaign_id, found.since)
-        what = "" if most is None else f", most often {most.kind} ({most.code})"
-        limit = f"more than BULKPOINT_MAX_FAILED_RATIO ({self._settings.max_failed_ratio:g}) allows"
-        return (
-            f"{found.failed:,} of the latest {found.results:,} results of this run FAILED{what}:"
-            f" {limit}: check the list and money's answers"
-        )
+        ratio = f"{self._settings.max_failed_ratio:g}"
+        facts = {"failed": f"{found.failed:,}", "results": f"{found.results:,}", "ratio": ratio}
+        if most is None:
+            return end_reason("MOST_FAILED", **facts)
+        return end_reason("MOST_FAILED_OF_KIND", kind=most.kind, code=most.code, **facts)
 
     def _cancel_what_will_not_end(self) -> None:
         if not self.over.is_set():
@@ -190,4 +190,4 @@ def reason_of(error: Exception) -> str:
     """Why a run cannot go on, for people."""
     if isinstance(error, BulkpointError):
         return sentence(error)
-    return f"the driver's heartbeat broke: {type(error).__name__}: {first_line(error)}"
+    return end_reason("HEARTBEAT_BROKE", what=f"{type(error).__name__}: {first_line(error)}")

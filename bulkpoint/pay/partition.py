@@ -38,6 +38,7 @@ from bulkpoint.store.payment import Change
 from bulkpoint.store.run import halt_run
 from bulkpoint.store.share import run_is_live
 from bulkpoint.streams import say_traceback
+from bulkpoint.views.end_reasons import end_reason
 from bulkpoint.views.sentences import sentence
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Partition:
                 raise
             except Exception as error:
                 what = f"{type(error).__name__}: {first_line(error)}"
-                work.sink.halt_run(Halt.DEFECT, f"a partition broke: {what}; the executor's log has the rest")
+                work.sink.halt_run(Halt.DEFECT, end_reason("PARTITION_BROKE", what=what))
                 raise
             finally:
                 self._give_up(work, rows)
@@ -180,17 +181,17 @@ class Partition:
         try:
             rows.give_back(work.close())
             self.sent += work.sent
-            self._halt_where_a_thread_ended(work.lease.trouble, "renewer", sink)
+            self._halt_where_a_thread_ended(work.lease.trouble, "RENEWER_BROKE", sink)
             try:
                 recorder.flush()
             except DatabaseAwayError:
                 raise
             except Exception as error:  # noqa: BLE001 (raised again when the recorder is closed)
-                self._halt_where_a_thread_ended(error, "recorder", sink)
+                self._halt_where_a_thread_ended(error, "RECORDER_BROKE", sink)
             for seq in work.in_hand.seqs:
-                sink.halt_run(Halt.DEFECT, f"payment {seq} was claimed, and nothing became of it")
+                sink.halt_run(Halt.DEFECT, end_reason("PAYMENT_LOST", seq=seq))
             for seq, why in recorder.unwritable[:1]:
-                sink.halt_run(Halt.DEFECT, f"the result of payment {seq} cannot be written ({why})")
+                sink.halt_run(Halt.DEFECT, end_reason("RESULT_UNWRITABLE", seq=seq, why=why))
             if sink.halt is not None:
                 halt, reason = sink.halt
                 self._link.ask(lambda connection: halt_run(connection, run, halt, reason))
@@ -200,7 +201,7 @@ class Partition:
             self._link.ask(work.lease.release)
 
     @staticmethod
-    def _halt_where_a_thread_ended(error: Exception | None, thread: str, sink: PaymentSink) -> None:
+    def _halt_where_a_thread_ended(error: Exception | None, code: str, sink: PaymentSink) -> None:
         match error:
             case None:
                 return
@@ -210,7 +211,8 @@ class Partition:
                 sink.halt_run(Halt.DEFECT, str(error))
             case _:
                 say_traceback(error)
-                sink.halt_run(Halt.DEFECT, f"a {thread} broke: {type(error).__name__}: {first_line(error)}")
+                what = f"{type(error).__name__}: {first_line(error)}"
+                sink.halt_run(Halt.DEFECT, end_reason(code, what=what))
 
 
 class LeaseWork:

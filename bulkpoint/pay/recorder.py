@@ -16,6 +16,7 @@ from bulkpoint.store.payment import (
     record_results,
 )
 from bulkpoint.store.share import RunToken
+from bulkpoint.views.end_reasons import end_reason
 
 FLUSH_EVERY_S = 0.25
 # One statement: large enough to be cheap, small enough that its locks are short.
@@ -26,8 +27,8 @@ REFUSED_AGAIN_S = 1.0
 
 # The halts that only the database can know of; the reason of others comes with their result.
 REASONS = HaltReasons(
-    second_id="money gave payment %1$s a second transaction id (%2$s)",
-    same_id="money gave payment %1$s the transaction id of another payment (%2$s; number %3$s of campaign %4$s)",
+    second_id=end_reason("SECOND_ID", seq="%1$s", transaction_id="%2$s"),
+    same_id=end_reason("SAME_ID", seq="%1$s", transaction_id="%2$s", other_seq="%3$s", other_campaign="%4$s"),
 )
 
 Result = tuple[Attempt | None, Change]

@@ -27,6 +27,7 @@ from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.member_names import named
 from bulkpoint.rules.retry import RetryPolicy, decide, decide_look_up, is_a_try
 from bulkpoint.store.payment import Change
+from bulkpoint.views.end_reasons import end_reason
 
 
 class PaymentSink:
@@ -180,7 +181,8 @@ def _reason_to_halt(call: Call[Payment], verdict: Verdict) -> str:
     """What the money API said, and of which payment."""
     said = verdict.message or verdict.code or verdict.outcome.value
     order, payment = call.order, call.payment
-    return f"{said} (payment {payment.seq} of campaign {order.campaign_id}, member {named(payment.member_id)})"
+    place = {"seq": payment.seq, "campaign_id": order.campaign_id, "member": named(payment.member_id)}
+    return end_reason("OF_PAYMENT", said=said, **place)
 
 
 class Sender(threading.Thread):
@@ -216,5 +218,5 @@ class Sender(threading.Thread):
                     self._loop.turn(calls)
         except BaseException as error:
             what = str(error) if isinstance(error, DefectError) else type(error).__name__
-            self._sink.halt_run(Halt.DEFECT, f"a sender broke: {what}; the executor's log has the rest")
+            self._sink.halt_run(Halt.DEFECT, end_reason("SENDER_BROKE", what=what))
             raise

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+from bulkpoint.views.end_reasons import end_reason
+
 # How soon a signal is noticed in the pause before an automatic retry.
 POLL_S = 0.1
 
@@ -36,4 +38,4 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _ask(self, number: int, _: object) -> None:
-        self.asked = f"signal {signal.Signals(number).name}"
+        self.asked = end_reason("BY_SIGNAL_OF", signal=signal.Signals(number).name)

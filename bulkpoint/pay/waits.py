@@ -11,6 +11,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.run import Run, halt_run, note_waiting
 from bulkpoint.store.share import SharesOfRun, shares_of_run
+from bulkpoint.views.end_reasons import end_reason
 from bulkpoint.views.waiting import waiting_words
 
 # A share of the limit is free again at the latest when the lease of a dead holder ends: its HTTP timeout and a few
@@ -59,8 +60,8 @@ class Waits:
             if waiting is not None and waiting.what in (WaitsFor.SHARE, WaitsFor.TASKS):
                 self._halt_after(connection, waiting, shares.now)
         elif over:
-            limit = f"longer than BULKPOINT_BREAKER_PATIENCE_S ({self._settings.breaker_patience_s:g} s)"
-            reason = f"money has answered nothing usable for {limit}: {self._words(waiting)}"
+            patience_s = f"{self._settings.breaker_patience_s:g}"
+            reason = end_reason("NOTHING_USABLE", patience_s=patience_s, waiting=self._words(waiting))
             halt_run(connection, self._run.token, Halt.MONEY_UNAVAILABLE.value, reason)
         self._keep(connection, waiting)
 
@@ -92,7 +93,7 @@ class Waits:
             WaitsFor.TASKS: TASKS_S_MAX,
         }[waiting.what]
         if now - waiting.since > longest:
-            reason = f"nothing was sent for {longest:g} s: {self._words(waiting)}"
+            reason = end_reason("NOTHING_SENT", seconds=f"{longest:g}", waiting=self._words(waiting))
             halt_run(connection, self._run.token, Halt.STALLED.value, reason)
 
     def _keep(self, connection: Connection, waiting: Waiting | None) -> None:

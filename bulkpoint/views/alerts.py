@@ -10,6 +10,7 @@ from bulkpoint.rules.troubles import DEPLOYMENT, WAITS_S_MAX, Trouble, TroubleKi
 from bulkpoint.store.alert import Alert
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
+from bulkpoint.views.end_reasons import reason_in
 from bulkpoint.views.format import duration, local_time
 from bulkpoint.views.languages import phrase
 from bulkpoint.views.sentences import sentence
@@ -134,6 +135,10 @@ def alert_sentence(alert: Alert, timezone: str, language: str) -> str:
 
 
 def _details(why: str | None, until: datetime | None, timezone: str, language: str) -> str:
-    said = phrase(language, "alerts.why", why=escaped(why)) if why else phrase(language, "alerts.no_reason")
+    said = (
+        phrase(language, "alerts.why", why=escaped(reason_in(language, why)))
+        if why
+        else phrase(language, "alerts.no_reason")
+    )
     ends = [] if until is None else [phrase(language, "alerts.until", until=local_time(until, timezone))]
     return ", ".join([said, *ends])

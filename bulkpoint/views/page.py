@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.export import (
@@ -35,6 +36,7 @@ from bulkpoint.views.drawing import (
     draw_bars,
     draw_rates,
 )
+from bulkpoint.views.end_reasons import reason_in
 from bulkpoint.views.export import refuse_unstarted
 from bulkpoint.views.templates import render
 
@@ -144,7 +146,7 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         states=states,
         total=_sum_of(states),
         rates=_rates(figures, timezone),
-        runs=[_run_line(run, figures.samples) for run in figures.runs],
+        runs=[_run_line(run, figures.samples, language) for run in figures.runs],
         failures=[_listed(of, figures.failures) for of in (failed, unknown) if of.count],
         failure_kinds=view.failure_kinds,
         by_hand=figures.by_hand,
@@ -164,7 +166,7 @@ def _listed(whole: Counted, failures: Sequence[Failures]) -> FailureTable:
     return FailureTable(whole, shown, others)
 
 
-def _run_line(run: ReportedRun, samples: Sequence[ReportedSample]) -> RunLine:
+def _run_line(run: ReportedRun, samples: Sequence[ReportedSample], language: str) -> RunLine:
     lasted_s = None if run.finished_at is None else (run.finished_at - run.started_at).total_seconds()
     done = _done_in(run, samples)
     return RunLine(
@@ -176,7 +178,7 @@ def _run_line(run: ReportedRun, samples: Sequence[ReportedSample]) -> RunLine:
         done=done,
         done_a_second=done / lasted_s if done is not None and lasted_s else None,
         actor=run.actor,
-        reason=run.reason,
+        reason=None if run.reason is None else reason_in(language, without_members(run.reason)),
     )
 
 
