@@ -1,6 +1,7 @@
 """The header of a list: where our columns are in it, and what to do if they are not there."""
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -45,6 +46,9 @@ def place_columns(
         shown = shown_name(missing[0])
         if not set(theirs) & set(header) and _looks_like_data(header):
             raise RefusedError("HEADER_MISSING", "put_header", **facts)
+        if len(header) == 1 and (found := _delimiter_of(header[0], theirs)):
+            delimiter = shlex.quote(found)
+            raise RefusedError("COLUMN_MISSING", "name_delimiter_found", column=shown, delimiter=delimiter, **facts)
         proposed = propose_columns(header, form, ours)
         if proposed is not None:
             raise RefusedError("COLUMN_MISSING", "columns_proposed", column=shown, proposed=proposed, **facts)
@@ -90,6 +94,14 @@ def _key(name: str) -> str:
     """A name without what people do not look at: case, width, spaces, marks, what is in brackets."""
     plain = re.sub(r"\([^)]*\)|\[[^]]*\]", "", unicodedata.normalize("NFKC", name)).casefold()
     return "".join(letter for letter in plain if letter.isalnum())
+
+
+def _delimiter_of(name: str, theirs: Sequence[str]) -> str | None:
+    """The character that divides a header, taken for one name, into just our columns; None where none does."""
+    for character in dict.fromkeys(name):
+        if not character.isalnum() and sorted(theirs) == sorted(part.strip(' "') for part in name.split(character)):
+            return character
+    return None
 
 
 def _looks_like_data(header: Sequence[str]) -> bool:

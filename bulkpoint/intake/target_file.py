@@ -107,6 +107,9 @@ class TargetFile:
                 if values[1] == self._form.name_of("amount"):
                     problems.add(row, "", HEADER_AGAIN)
                     continue
+                if row in sheet.hidden_rows:
+                    why = Refusal("ROW_IS_HIDDEN")
+                    findings.note(FindingName.HIDDEN_ROWS, why=why, row=row, value=_as_text(values[0]))
                 if type(values[0]) is int:
                     findings.note(
                         FindingName.NUMBERS_AS_IDS, why=Refusal("ID_IS_A_NUMBER"), row=row, value=str(values[0])

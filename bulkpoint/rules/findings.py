@@ -27,6 +27,7 @@ class FindingName(StrEnum):
     TOTAL_ROW = "TOTAL_ROW"
     OUTLIER_AMOUNT = "OUTLIER_AMOUNT"
     NUMBERS_AS_IDS = "NUMBERS_AS_IDS"
+    HIDDEN_ROWS = "HIDDEN_ROWS"
     INVISIBLE_IN_REASON = "INVISIBLE_IN_REASON"
     NEAR_COPY = "NEAR_COPY"
     MEMBERS_WAITING = "MEMBERS_WAITING"
@@ -43,6 +44,7 @@ AT_STAKE: Mapping[FindingName, bool] = {
     FindingName.TOTAL_ROW: True,
     FindingName.OUTLIER_AMOUNT: True,
     FindingName.NUMBERS_AS_IDS: False,
+    FindingName.HIDDEN_ROWS: True,
     FindingName.INVISIBLE_IN_REASON: False,
     FindingName.NEAR_COPY: True,
     FindingName.MEMBERS_WAITING: False,

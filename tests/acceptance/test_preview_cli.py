@@ -1,5 +1,6 @@
 """`campaign preview` as a script meets it: figures on stdout, and an exit code that says whether to go on."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -69,3 +70,39 @@ def test_a_deadline_that_has_passed_is_exit_code_2(preview: Callable[..., Ended]
     refused = preview("1", "--deadline", "2020-01-01T00:00")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--deadline is in the past" in refused.stderr
+
+
+def test_a_list_of_another_form_is_refused_until_its_form_is_named_and_then_created_as_previewed(
+    bulkpoint: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "list.csv").write_bytes("회원번호;금액;사유\nm1;100;추석\n;;\n".encode("cp949"))
+    form = ["--targets", "list.csv", "--encoding", "cp949"]
+    refused = bulkpoint.run("campaign", "preview", *form[:2])
+    assert refused.returncode == 3
+    assert "Read as CP949 it says:\n  row 1: '회원번호;금액;사유'" in refused.stderr
+    refused = bulkpoint.run("campaign", "preview", *form)
+    assert refused.returncode == 3
+    columns = "member_id=회원번호,amount=금액,reason=사유"
+    assert refused.stderr.endswith(f"add: --columns {columns}\n")
+    seen = bulkpoint.run("campaign", "preview", *form, "--columns", columns, "--json")
+    assert (seen.returncode, seen.json["count"]) == (0, 1)
+    assert seen.stderr.splitlines()[:3] == [
+        "Reading list.csv ...",
+        "list.csv is read as text: CP949, values separated by semicolon.",
+        "list.csv: skipped empty rows: 1.",
+    ]
+    made = bulkpoint.run("campaign", "create", "--name", "추석", *form, "--columns", columns)
+    assert made.returncode == 0
+    assert bulkpoint.run("campaign", "preview", "1", "--json").json["digest"] == seen.json["digest"]
+    no_file = bulkpoint.run("campaign", "preview", "1", "--sheet", "1월")
+    assert (no_file.returncode, no_file.stderr.splitlines()[-1][:22]) == (2, "bulkpoint: --encoding,")
+
+
+def test_a_folder_and_a_pipe_are_refused_at_once(preview: Callable[..., Ended], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "members.csv")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "part-00000.csv").touch()
+    for name, words in (("members.csv", "is a named pipe and no file"), ("parts", "is a folder with 1 part files")):
+        refused = preview("--targets", name)
+        assert refused.returncode == 3
+        assert words in refused.stderr
