@@ -73,7 +73,9 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
     }
     name = " ".join(summary.name.split())
     counts = {"success": summary.success, "failed": summary.failed, "unknown": summary.unknown, "open": summary.open}
-    title = say["CORRECTED"] if corrected else headline(summary.state, **counts, language=language)
+    happened = headline(summary.state, **counts, language=language)
+    title = say["CORRECTED"] if corrected else happened
+    now = [happened] if corrected else []
     where = say["campaign"].format(**values)
     figures = _shown(say["figures"], values)
     figures.append(" / ".join(_shown(say["points"], values)))
@@ -82,11 +84,16 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
     kinds = summary.failure_kinds
     steps = [say["next"][step].format(**values, count=kinds.get(step, 0)) for step in _next_steps(summary)]
     return Message(
-        text="\n".join([title, f"{name} ({where})", *figures, *reason, *timing, *steps]),
+        text="\n".join([title, f"{name} ({where})", *now, *figures, *reason, *timing, *steps]),
         notice=escaped_for_slack(f"{title}: {name}, {figures[0]}"),
         blocks=_blocks(
             title,
-            body=[f"*{escaped_for_slack(name)}*", *figures, *map(escaped_for_slack, reason)],
+            body=[
+                f"*{escaped_for_slack(name)}*",
+                *map(escaped_for_slack, now),
+                *figures,
+                *map(escaped_for_slack, reason),
+            ],
             small=[where, *timing, *steps],
         ),
     )

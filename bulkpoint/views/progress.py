@@ -14,6 +14,7 @@ from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.patience import WaitsFor
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration, local_time, standing_words
+from bulkpoint.views.headline import warning
 from bulkpoint.views.languages import phrase
 from bulkpoint.views.view import Moment, View
 from bulkpoint.views.waiting import WaitingView, waiting_words
@@ -61,12 +62,20 @@ class Ticker:
 def notes(progress: Progress, timezone: str, deadline: datetime | None = None, language: str = "en") -> list[str]:
     """What pauses or throttles the run, and a deadline that will be missed: for the line below the figures."""
     lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample, timezone, language)]
+    lines = [*_end_notes(progress.sample, language)] or lines
     lines = lines or _waiting_notes(progress, timezone, language)
     if deadline is not None and progress.left_s is not None:
         late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
         if late_s > 0:
             lines.append(f"at this rate it ends {duration(late_s)} after {local_time(deadline, timezone)}")
     return lines
+
+
+def _end_notes(sample: Sample, language: str) -> list[str]:
+    """What happened, once the run has ended, where its state alone would mislead."""
+    counts = {"success": sample.success, "failed": sample.failed, "unknown": sample.unknown}
+    said = warning(sample.state, **counts, open=sample.total - sample.done, language=language)
+    return [] if said is None else [said]
 
 
 def _limit_notes(sample: Sample, timezone: str) -> list[str]:

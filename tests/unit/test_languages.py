@@ -81,6 +81,7 @@ def test_every_state_and_kind_has_its_words(language: str) -> None:
     assert all(kind.keys() == {"name", "means", "explained"} for kind in told["failure_kinds"].values())
     assert set(PaymentState) - {PaymentState.FAILED} <= told["explanations"].keys(), "a failure kind explains FAILED"
     assert set(RUN_ENDS) <= told["headline"].keys()
+    assert set(FailureKind) - {FailureKind.UNKNOWN} <= told["message"]["next"].keys(), "UNKNOWN is reconciled"
     headlines = told["message"].keys() | told["headline"].keys()
     assert {kind.removeprefix("campaign.").upper() for kind in NOTIFIED_TYPES} <= headlines
     assert set(TroubleKind) <= told["alerts"].keys()

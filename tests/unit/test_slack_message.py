@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bulkpoint.errors import RUN_EXIT_CODES
 from bulkpoint.events import slack
 from bulkpoint.events.message import build_message, message_of, message_of_alerts
 from bulkpoint.events.slack import send
@@ -206,6 +207,24 @@ def test_the_headline_says_what_happened(
     assert line.startswith(f"campaign 12 {state_words(state)}")
     plain = english in ("📢 Payment completed", "🚨 Payment failed", "⏸️ Payment stopped") or ending is Ending.NO_RESULT
     assert (english.partition(" ")[2] in line) != plain
+
+
+def test_a_corrected_end_says_what_happened_as_it_is_known_now() -> None:
+    corrected = build_message(replace(COMPLETED, success=10, failed=10), language="ko", corrected=True)
+    assert corrected.text.splitlines()[:3] == [
+        "✏️ 지급 결과 정정(종료 뒤 확인된 결과 반영)",
+        "설 이벤트 (캠페인 12 · 실행 1)",
+        "⚠️ 지급 완료, 실패 50.0 %",
+    ]
+    assert "⚠️ 지급 완료, 실패 50.0 %\n성공: 10건" in corrected.blocks[1]["text"]["text"]
+
+
+def test_a_run_ends_with_the_exit_code_of_its_state_whatever_became_of_the_payments() -> None:
+    assert {state: int(RUN_EXIT_CODES[state]) for state in HEADLINES} == {
+        RunState.COMPLETED: 0,
+        RunState.STOPPED: 4,
+        RunState.FAILED: 5,
+    }
 
 
 def test_a_run_that_the_guard_ended_with_nothing_open_says_how_to_go_on() -> None:
