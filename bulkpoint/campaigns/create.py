@@ -12,6 +12,7 @@ from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.files import name_of
 from bulkpoint.intake.form import PLAIN_FORM, ListForm
 from bulkpoint.intake.problems import Problems
+from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
 from bulkpoint.rules.findings import FileFindings, Finding, FindingName, accept, refusing, why_refused
 from bulkpoint.rules.invariants import DefectError
@@ -21,7 +22,13 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.campaign import get_campaign, insert_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.duplicate_list import allow_repetition, find_same_list, remember_list
+from bulkpoint.store.duplicate_list import (
+    NO_CAMPAIGN,
+    allow_repetition,
+    find_same_list,
+    may_be_seen_before,
+    remember_list,
+)
 from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.sentences import sentence
@@ -112,6 +119,8 @@ def create_campaign(
         findings = _accepted(noticed.found(), new, targets, actor)
         show(findings)
     _refuse_too_much(totals, limits)
+    if file is not None and may_be_seen_before(connection, count=totals.count, amount=totals.amount):
+        _refuse_seen_before(connection, file, new)
     with recorded(connection, Command.CREATE, actor=actor) as change:
         campaign_id = change.campaign_id = insert_campaign(
             connection,
@@ -153,6 +162,19 @@ def _accepted(found: tuple[Finding, ...], new: NewCampaign, targets: Path, actor
         facts = {"file": targets.name, "finding_count": len(refused), **why_refused(refused)}
         raise RefusedError("FINDINGS_NOT_ACCEPTED", **facts)
     return findings
+
+
+def _refuse_seen_before(connection: Connection, file: TargetFile, new: NewCampaign) -> None:
+    """Before the campaign's row takes an id, and before anything is loaded; _remember sees what was created since."""
+    with TargetDigest() as sorted_rows:
+        for _, member_id, amount, reason in file.rows(Problems()):
+            sorted_rows.add(member_id, int(amount), reason)
+        digest = sorted_rows.digest()
+    if digest is None:  # no room to sort: the database does it
+        return
+    refused = refuse_new_list(find_same_list(connection, NO_CAMPAIGN, digest), new.same_as)
+    if refused is not None:
+        raise RefusedError(refused)
 
 
 def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> bytes:

@@ -156,6 +156,8 @@ def _hand_over(
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
     change.detail |= {"target_count": frozen.target_count, "target_amount": frozen.target_amount}
+    if request.kind == RunKind.RESUME:
+        change.detail |= {"open": frozen.open_count, "open_amount": frozen.open_amount}
     assert change.run_no is not None
     run = Run(
         token,
@@ -165,6 +167,7 @@ def _hand_over(
         request.actor,
         frozen.key_namespace,
         frozen.target_count,
+        frozen.open_count,
     )
     finish_request(connection, request)  # last: the freeze may take minutes, and can be called back meanwhile
     begin_driver_lease(connection, run)

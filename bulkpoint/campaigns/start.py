@@ -10,6 +10,7 @@ from bulkpoint.campaigns.digest import refuse_another_digest
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
+from bulkpoint.campaigns.watch import time_left
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.findings import Finding
 from bulkpoint.rules.lifecycle import Command
@@ -19,7 +20,7 @@ from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaign, list_queue
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.progress import Sample, recent_rate, sample_progress
+from bulkpoint.store.progress import Sample, sample_progress
 from bulkpoint.store.right import require_right
 
 
@@ -109,7 +110,6 @@ def _refuse_while_another_runs(connection: Connection, campaign_id: int) -> None
     if running is None:
         return
     sample = sample_progress(connection, running.campaign_id)
-    assert running.run_id is not None, "what runs has a run"
     facts = {
         "campaign_id": campaign_id,
         "running_id": running.campaign_id,
@@ -120,13 +120,12 @@ def _refuse_while_another_runs(connection: Connection, campaign_id: int) -> None
     }
     if running.driver_is_gone:
         raise RefusedError("ANOTHER_ONE_LOST_ITS_JOB", "resume_or_stop_that_one", **facts)
-    outlook = _when_it_ends(sample, recent_rate(connection, running.run_id))
+    left_s = time_left(connection, running, still_open=sample.total - sample.done)
+    outlook = _when_it_ends(sample, left_s)
     raise RefusedError("ANOTHER_ONE_IS_RUNNING", "watch_and_start_after_it", **facts, outlook=outlook)
 
 
-def _when_it_ends(sample: Sample, rate: float | None) -> Refusal:
+def _when_it_ends(sample: Sample, left_s: float | None) -> Refusal:
     if sample.tps == 0:
         return Refusal("IS_ON_HOLD")
-    if not rate:
-        return Refusal("END_NOT_KNOWN_YET")
-    return Refusal("ENDS_IN", {"left_s": (sample.total - sample.done) / rate})
+    return Refusal("END_NOT_KNOWN_YET") if left_s is None else Refusal("ENDS_IN", {"left_s": left_s})

@@ -6,13 +6,23 @@ from contextlib import closing
 
 from bulkpoint.errors import UnreachableError
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.time_left import seconds_left
+from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection, Link
-from bulkpoint.store.progress import Sample, sample_progress
+from bulkpoint.store.progress import Sample, done_before, recent_figures, sample_progress
 
 LOOK_S = 1.0
 ANSWER_S_MAX = 10.0
 # A PostgreSQL that crashed or failed over is back within this time; a run survives that, so a watch does too.
 DATABASE_PATIENCE_S = 120.0
+
+
+def time_left(connection: Connection, campaign: Campaign, *, still_open: int) -> float | None:
+    """Seconds until a RUNNING campaign has paid what is open, by its last minute; None where nothing says it."""
+    if campaign.state != CampaignState.RUNNING or campaign.driver_is_gone or campaign.run_id is None:
+        return None
+    figures = recent_figures(connection, campaign.run_id)
+    return seconds_left(figures, still_open, done_before=done_before(connection, campaign.run_id))
 
 
 def follow_run(

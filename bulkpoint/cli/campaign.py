@@ -98,7 +98,9 @@ def create(
     from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.intake.form import PLAIN_FORM
     from bulkpoint.intake.target_file import COLUMNS
+    from bulkpoint.rules.refusals import Refusal
     from bulkpoint.views.changes import CampaignCreated
+    from bulkpoint.views.sentences import sentence
 
     accepted = check_names(accept)
     form = form_of(COLUMNS, encoding=encoding, delimiter=delimiter, columns=columns, sheet=sheet)
@@ -109,6 +111,8 @@ def create(
         moment = None
         if not_before is not None:
             moment = parse_time(not_before, option="--not-before", timezone=zone, now=datetime.now(UTC))
+            if moment <= datetime.now(UTC):
+                say(sentence(Refusal("NOT_BEFORE_PAST", {"moment": moment}), timezone=zone))
         campaign_id = create_campaign(
             session.connection,
             NewCampaign(name, note, expect_count, expect_amount, moment, same_as, reason, accepted),
@@ -150,6 +154,7 @@ def show(*, campaign_id: int) -> None:
     Example:
       bulkpoint campaign show 3
     """
+    from bulkpoint.campaigns.watch import time_left
     from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs
     from bulkpoint.store.run_request import live_run_requests
     from bulkpoint.store.settle import count_settled_by_hand
@@ -161,8 +166,10 @@ def show(*, campaign_id: int) -> None:
         runs = list_campaign_runs(session.connection, campaign_id)
         on_its_way = live_run_requests(session.connection, campaign_id)
         by_hand = count_settled_by_hand(session.connection, campaign_id)
+        left_s = time_left(session.connection, one, still_open=counts.pending + counts.processing)
     zone = session.settings.timezone
-    emit(campaign_detail(one, counts, runs, on_its_way, by_hand=by_hand, timezone=zone), timezone=zone)
+    detail = campaign_detail(one, counts, runs, on_its_way, by_hand=by_hand, left_s=left_s, timezone=zone)
+    emit(detail, timezone=zone)
 
 
 @campaign.command()

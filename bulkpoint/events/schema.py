@@ -49,13 +49,17 @@ class Forced(_Data):
 
 
 class Begun(_Data):
-    """A run started. same_as: an earlier campaign with the same list, on purpose. The last five: only for a RETRY."""
+    """A run started. same_as: an earlier campaign with the same list, on purpose. open: what a RESUME goes on with. The
+    last five: only for a RETRY.
+    """
 
     kind: str = Field(pattern="^(INITIAL|RESUME|RETRY)$")
     target_count: int = Field(gt=0)
     target_amount: int = Field(gt=0)
     reason: str | None = None
     same_as: int | None = None
+    open: int | None = None
+    open_amount: int | None = None
     retried: int | None = None
     retried_amount: int | None = None
     kinds: list[str] | None = None

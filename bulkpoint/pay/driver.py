@@ -124,7 +124,7 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:
     """Pay one run to its end and have its events delivered; None when another driver took it over."""
-    say(f"campaign {run.token.campaign_id}, run {run.run_no}: {run.target_count:,} payments, {job.shares} shares")
+    say(f"campaign {run.token.campaign_id}, run {run.run_no}: {run.open_count:,} payments, {job.shares} shares")
     summary = Driver(run, job, signals).pay()
     if summary is None:
         say("this run was taken over by another driver; nothing more is written here")

@@ -178,11 +178,13 @@ def get_running_campaign(connection: Connection) -> Campaign | None:
 
 
 def get_counts(connection: Connection, campaign: Campaign) -> Counts:
-    """Counts by state; before the freeze everything expected is PENDING."""
+    """Counts by state; before the freeze everything expected is PENDING, and of a withdrawn campaign nothing."""
     counts = _COUNTS.first(connection, campaign_id=campaign.campaign_id)
     if counts is None:
         none_failed: dict[str, int] = dict.fromkeys(FailureKind, 0)
-        return Counts(campaign.expected_count, 0, 0, 0, 0, campaign.expected_amount, 0, 0, 0, 0, none_failed)
+        expected = (campaign.expected_count, campaign.expected_amount)
+        pending, points = (0, 0) if campaign.state == CampaignState.WITHDRAWN else expected
+        return Counts(pending, 0, 0, 0, 0, points, 0, 0, 0, 0, none_failed)
     return counts
 
 

@@ -6,6 +6,9 @@ from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 _SAME_LIST = Query("find_same_list", SameList)
+_MAY_BE = Query("list_of_these_totals_exists", bool)
+# A list that no campaign has yet: every campaign is older.
+NO_CAMPAIGN = 2**63 - 1
 
 
 def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> None:
@@ -16,6 +19,11 @@ def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> No
 def find_same_list(connection: Connection, campaign_id: int, digest: bytes) -> SameList | None:
     """The other campaign that had this list last, within 90 days; None where there is none, or it was withdrawn."""
     return _SAME_LIST.first(connection, campaign_id=campaign_id, digest=digest, days=REMEMBERED_DAYS)
+
+
+def may_be_seen_before(connection: Connection, *, count: int, amount: int) -> bool:
+    """Whether a list of so many targets and points was seen within 90 days: if not, none of them is the same."""
+    return _MAY_BE.one(connection, count=count, amount=amount, days=REMEMBERED_DAYS)
 
 
 def allow_repetition(connection: Connection, campaign_id: int, *, same_as: int, reason: str) -> None:

@@ -16,6 +16,7 @@ from bulkpoint.rules.lifecycle import (
     RunState,
 )
 from bulkpoint.rules.patience import Waiting
+from bulkpoint.rules.time_left import WINDOW_S, Figure
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
@@ -27,7 +28,8 @@ class Sample(FailedApart):
 
     tps is None where no limit was ever set; tps_reason and tps_until were given with it. slowed_to: calls a second that
     the money API lets through, None where it does not slow us down; out_since: when it stopped answering (the breaker
-    is open). driver_is_gone: the run says RUNNING, but no driver is alive. run_waiting: what its driver waits for, as
+    is open). done_before: payments that had ended when this run began.
+    driver_is_gone: the run says RUNNING, but no driver is alive. run_waiting: what its driver waits for, as
     rules.patience.Waiting; None while payments are paid.
     """
 
@@ -51,6 +53,7 @@ class Sample(FailedApart):
     unknown_amount: int = 0
     run_waiting: dict[str, Any] | None = None
     stopping: bool = False
+    done_before: int = 0
 
     @property
     def waiting(self) -> Waiting | None:
@@ -145,7 +148,8 @@ _RESULTS = Query("count_results", Results)
 _COMMONEST = Query("commonest_failure", CommonFailure)
 _SAMPLE = Query("sample_progress", Sample)
 _FAILED = Query("count_failed", FailedKind)
-_RATE = Query[float | None]("recent_rate", float)
+_FIGURES = Query("recent_figures", Figure)
+_DONE_BEFORE = Query("done_before_of_run", int)
 _SUMMARY = Query("summarize_run", RunSummary)
 _LAST_CALL = Query[datetime | None]("last_call", datetime)
 _RUN_ID = Query("run_id_of_number", int)
@@ -172,9 +176,14 @@ def keep_progress(connection: Connection, run_id: int) -> None:
     connection.execute(sql("keep_progress"), {"run_id": run_id})
 
 
-def recent_rate(connection: Connection, run_id: int) -> float | None:
-    """Payments that ended a second, over the last minute of a run's samples; None until there are two of them."""
-    return _RATE.one(connection, run_id=run_id)
+def recent_figures(connection: Connection, run_id: int) -> list[Figure]:
+    """The samples of a run's last minute, oldest first; none before the first."""
+    return _FIGURES.all(connection, run_id=run_id, seconds=WINDOW_S)
+
+
+def done_before(connection: Connection, run_id: int) -> int:
+    """Payments that had ended when a run began."""
+    return _DONE_BEFORE.one(connection, run_id=run_id)
 
 
 def summarize_run(connection: Connection, run_id: int) -> RunSummary:

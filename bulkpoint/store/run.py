@@ -30,15 +30,18 @@ class Run:
     actor: str
     key_namespace: UUID
     target_count: int
+    open_count: int  # when it began
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A campaign's key namespace and totals, fixed by the freeze. target_amount: points."""
+    """A campaign's key namespace and totals, fixed by the freeze, and what is open of them. Amounts are points."""
 
     key_namespace: UUID
     target_count: int
     target_amount: int
+    open_count: int
+    open_amount: int
 
 
 class RunStanding(NamedTuple):

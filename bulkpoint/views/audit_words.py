@@ -116,10 +116,12 @@ def _approve(detail: _Detail) -> list[str]:
 def _begin(detail: _Detail) -> list[str]:
     detail.drop("kind")  # the action says it
     again = detail.number("retried", "failed payment") + detail.number("retried_amount", "point")
+    left = detail.number("open", "payment") + detail.number("open_amount", "point")
     totals = detail.number("target_count", "payment") + detail.number("target_amount", "point")
-    of = "of " if again else ""
+    of = "of " if again or left else ""
     return [
         *(["again " + ", ".join(again)] if again else []),
+        *(["goes on with " + ", ".join(left)] if left else []),
         *([of + ", ".join(totals)] if totals else []),
         *detail.words("kinds", "of kind {}"),
         *detail.words("code", "with code {}"),

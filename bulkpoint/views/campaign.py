@@ -149,6 +149,7 @@ class CampaignDetail(CampaignView):
     runs: list[RunView]
     on_its_way: Annotated[tuple[AskedRun, ...], NOT_IN_JSON] = ()
     waiting: Annotated[WaitingView | None, NOT_IN_JSON] = None
+    left_s: Annotated[float | None, NOT_IN_JSON] = None
     by_hand: Annotated[InstanceOf[SettledByHand], NOT_IN_JSON] = _NO_WORD
 
     def as_text(self, screen: Screen) -> Iterator[str]:
@@ -185,6 +186,8 @@ class CampaignDetail(CampaignView):
             yield f"            `bulkpoint campaign stop {self.campaign_id}` calls it back."
         if self.waiting is not None:
             yield f"waits for   {self.waiting.sentence}"
+        elif self.left_s is not None:
+            yield f"time left   {duration(self.left_s)}, at the pace of the last minute"
         yield f"created     {local_time(self.created_at, timezone)} by {escaped(self.creator)}"
         if self.approved_at is not None:
             yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
@@ -212,11 +215,12 @@ def campaign_detail(
     on_its_way: Sequence[AskedRun] = (),
     *,
     by_hand: SettledByHand = _NO_WORD,
+    left_s: float | None = None,
     timezone: str = "UTC",
 ) -> CampaignDetail:
     """The view of `campaign show`; `timezone` is of the times in a sentence.
 
-    by_hand: payments that are SUCCESS by a person's word.
+    by_hand: payments that are SUCCESS by a person's word. left_s: seconds until it ends, as far as that is known.
     """
     waiting = None if campaign.waiting is None else WaitingView.of(campaign.waiting, timezone=timezone)
     return CampaignDetail.of(
@@ -225,6 +229,7 @@ def campaign_detail(
         runs=[RunView.of(run) for run in runs],
         on_its_way=tuple(on_its_way),
         waiting=waiting,
+        left_s=left_s,
         by_hand=by_hand,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.patience import WaitsFor
+from bulkpoint.rules.time_left import WINDOW_S, Figure, seconds_left
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration, local_time, standing_words
 from bulkpoint.views.headline import warning
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 # Long enough to be steady, short enough to show a change of the limit during a watch.
 RATE_WINDOW = timedelta(seconds=10)
+LEFT_WINDOW = timedelta(seconds=WINDOW_S)
 _MONEY = (WaitsFor.MONEY_REACHED, WaitsFor.MONEY_ASKED, WaitsFor.MONEY_ANSWER)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A sample with what follows from the ones before: payments a second, and seconds left at that rate."""
+    """A sample with what follows from the ones before: payments a second, and seconds left (rules.time_left)."""
 
     sample: Sample
     rate: float | None
@@ -37,7 +39,7 @@ class Progress:
 
 
 class Ticker:
-    """Turns samples into progress, remembering the last ten seconds of them."""
+    """Turns samples into progress: a rate of the last ten seconds, and the time left by those of the last minute."""
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque()
@@ -47,16 +49,21 @@ class Ticker:
         if self._samples and self._samples[-1].run_no != sample.run_no:
             self._samples.clear()
         self._samples.append(sample)
-        while len(self._samples) > 2 and self._samples[1].at <= sample.at - RATE_WINDOW:
+        while self._samples[0].at < sample.at - LEFT_WINDOW:
             self._samples.popleft()
-        first = self._samples[0]
+        earlier = [each for each in self._samples if each.at <= sample.at - RATE_WINDOW]
+        first = earlier[-1] if earlier else self._samples[0]
         elapsed_s = (sample.at - first.at).total_seconds()
         if elapsed_s <= 0:
             return Progress(sample, None, None)
         rate = max(0.0, (sample.done - first.done) / elapsed_s)  # a retry takes rows back
-        goes_on = sample.state == CampaignState.RUNNING and sample.tps != 0 and sample.out_since is None
-        left_s = (sample.total - sample.done) / rate if rate > 0 and goes_on else None
-        return Progress(sample, rate, left_s)
+        return Progress(sample, rate, self._left_s(sample) if rate > 0 else None)
+
+    def _left_s(self, sample: Sample) -> float | None:
+        if sample.state != CampaignState.RUNNING or sample.out_since is not None:
+            return None
+        figures = [Figure(each.at.timestamp(), each.done, each.tps) for each in self._samples]
+        return seconds_left(figures, sample.total - sample.done, done_before=sample.done_before)
 
 
 def notes(progress: Progress, timezone: str, deadline: datetime | None = None, language: str = "en") -> list[str]:
@@ -110,7 +117,7 @@ def _waiting_notes(progress: Progress, timezone: str, language: str) -> list[str
         return []
     if sample.waiting is not None:
         return [waiting_words(sample.waiting, language=language, timezone=timezone)]
-    if sample.done == 0:
+    if sample.done <= sample.done_before:
         return [phrase(language, "waiting.FIRST_ANSWERS")]
     return [f"{sample.total - sample.done:,} wait for their next try or look-up"]
 
@@ -132,7 +139,8 @@ def progress_line(progress: Progress, timezone: str, deadline: datetime | None =
 
 
 class ProgressView(View):
-    """How far a campaign is. FAILED includes UNKNOWN; rate: payments that end a second; left_s: seconds at that rate.
+    """How far a campaign is. FAILED includes UNKNOWN; rate: payments that end a second; left_s: seconds at the
+    pace of the last minute.
 
     tps: the limit; slowed_to: what the money API lets through of it; money_out_since: when it ceased to answer.
     waiting: what the run waits for, null while payments are paid.

@@ -6,17 +6,19 @@ select clock_timestamp() as at, o.state, o.run_no, o.run_reason,
        coalesce(c.unknown, 0) as unknown, coalesce(c.success_amount, 0) as success_amount,
        coalesce(c.failed_amount, 0) as failed_amount, coalesce(c.unknown_amount, 0) as unknown_amount,
        l.tps, l.reason as tps_reason, l.until as tps_until, m.slowed_to, m.out_since,
-       o.driver_is_gone, o.run_waiting, o.stopping
+       o.driver_is_gone, o.run_waiting, o.stopping, coalesce(r.done_before, 0) as done_before
 from campaign_overview o
-left join campaign_count c using (campaign_id)
+left join campaign_run r using (run_id)
+left join campaign_count c on c.campaign_id = o.campaign_id
 left join money_limit l on true
 left join lateral (
-    -- What the money API lets through of the limit, by the shares that it slows; and since when it answers nothing.
+    -- What the money API lets through of the limit, by the shares that it slows; and since when it answers nothing. Of
+    -- this run: what slowed an earlier one counts once a share of this run is slowed too.
     select sum(coalesce((s.pressure->>'rate')::float8,
                         l.tps / l.shares + (s.share < mod(l.tps, l.shares))::int))::int as slowed_to,
            to_timestamp(min((s.pressure->>'trouble_since')::float8)
                         filter (where s.pressure->>'open_since' is not null)) as out_since
-    from live_share s where o.state = 'RUNNING' having count(s.pressure) > 0
+    from live_share s where o.state = 'RUNNING' and s.run_id = o.run_id having count(s.pressure) > 0
 ) m on true
 where o.campaign_id = %(campaign_id)s
 
@@ -82,13 +84,17 @@ select max(sent_at) from (
 -- name: run_id_of_number
 select run_id from campaign_run where campaign_id = %(campaign_id)s and run_no = %(run_no)s
 
--- name: recent_rate
--- Payments that ended per second in the last minute of a run's samples; null until there are two.
-select (max(success + failed) - min(success + failed))
-       / nullif(extract(epoch from max(sampled_at) - min(sampled_at)), 0)::float8
+-- name: recent_figures
+-- A run's samples of its last %(seconds)s seconds, oldest first.
+select extract(epoch from sampled_at)::float8 as at_s, success + failed as done, tps
 from campaign_progress p
 where run_id = %(run_id)s
-  and sampled_at > (select max(sampled_at) from campaign_progress where run_id = %(run_id)s) - interval '1 min'
+  and sampled_at >= (select max(sampled_at) from campaign_progress where run_id = %(run_id)s)
+                    - %(seconds)s * interval '1 s'
+order by sampled_at
+
+-- name: done_before_of_run
+select done_before from campaign_run where run_id = %(run_id)s
 
 -- name: quarter_published
 -- The last quarter of a campaign that was published, in percent; 0 for none.

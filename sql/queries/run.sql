@@ -14,7 +14,10 @@ from campaign_run where campaign_id = %(campaign_id)s
 returning run_id, run_no, driver_epoch
 
 -- name: frozen_campaign
-select key_namespace, target_count, target_amount from campaign where campaign_id = %(campaign_id)s
+-- With what is open now.
+select o.key_namespace, o.target_count, o.target_amount, c.pending + c.processing as open_count,
+       c.pending_amount + c.processing_amount as open_amount
+from campaign o join campaign_count c using (campaign_id) where o.campaign_id = %(campaign_id)s
 
 -- name: reset_tries
 -- Each run counts its own tries: payments that an earlier run left open are sent again, at once. A payment that the API

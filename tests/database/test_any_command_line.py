@@ -146,6 +146,15 @@ def test_a_campaign_whose_id_cannot_be_printed_is_named_on_stderr(
     assert b"\ncreated campaign 1\n" in end.stderr
 
 
+def test_a_time_in_the_past_is_said_and_taken(
+    world: World, environ: dict[str, str], files: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    words = b"campaign create --name T --expect-count 1 --expect-amount 1 --not-before 2020-01-31T18:00".split()
+    end = run_case(Case(tuple(words)), environ, tmp_path / "files")
+    assert (end.code, end.stdout) == (0, b"created campaign 1\n")
+    assert b"--not-before 2020-01-31 18:00:00 is in the past: the campaign may start at once.\n" in end.stderr
+
+
 def test_an_end_that_says_more_than_its_result_keeps_its_code_where_that_cannot_be_printed(
     world: World, environ: dict[str, str], files: Mapping[str, bytes], tmp_path: Path
 ) -> None:

@@ -44,7 +44,7 @@ def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
     for second in range(31, 42):
         progress = ticker.tick(sample(second, success=3_000 + 1_000 * (second - 30)))
     assert progress.rate == 1_000
-    assert progress.left_s == (100_000 - 14_000) / 1_000
+    assert progress.left_s == (100_000 - 14_000) / ((14_000 - 100) / 40), "by the last minute, so that it does not jump"
 
 
 def test_one_sample_gives_no_rate() -> None:
@@ -185,6 +185,18 @@ def test_what_the_run_waits_for_is_said_with_its_cause_in_both_languages() -> No
         assert english in ProgressView.of(progress, 3, timezone="Asia/Seoul").as_object()["waiting"]["sentence"]
     gone = sample(9, run_waiting=refused._asdict(), driver_is_gone=True)
     assert "its job is gone" in progress_line(Ticker().tick(gone), "UTC"), "what a dead driver waited for is old news"
+
+
+def test_what_a_run_before_left_is_not_said_of_a_new_one_before_its_own_answers() -> None:
+    def said(**changes: Any) -> str:
+        ticker = Ticker()
+        ticker.tick(sample(0, **changes))
+        return progress_line(ticker.tick(sample(12, **changes)), "UTC")
+
+    resumed = {"run_no": 2, "success": 365, "done_before": 365, "total": 3_000}
+    assert "the first calls are being made" in said(**resumed)
+    assert "next try" not in said(**resumed)
+    assert "2,634 wait for their next try" in said(**resumed | {"success": 366})
 
 
 def test_a_standstill_says_what_it_waits_for() -> None:
