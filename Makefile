@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format docs bench-quick bench-engine wheel package lock clean
+.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format docs bench bench-quick bench-engine wheel package lock clean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -46,6 +46,9 @@ format: .venv/.set-up ## Format the code and fix what can be fixed automatically
 docs: .venv/.set-up ## Write docs/json.md, its schema and docs/errors.md from the code
 	@$(BIN)/python -m bulkpoint.views.json_docs
 	@$(BIN)/python -m bulkpoint.views.error_docs
+
+bench: .venv/.set-up ## Measure bulkpoint beside wrk, a script, the literal job, Celery and DBOS (about 20 minutes)
+	@$(BIN)/python -m bench.suite
 
 bench-engine: .venv/.set-up ## Measure the job under outages, throttling and restarts (about ten minutes)
 	@$(BIN)/python -m bench.engine
