@@ -287,7 +287,7 @@ class SettlementFile:
 
     def _check_ids(self, member_id: str, transaction_id: str, line: int, *, needed: bool) -> None:
         for column, text in (("member_id", member_id), ("transaction_id", transaction_id)):
-            if _DAMAGED.fullmatch(text):
+            if ("+" in text or text.startswith("#")) and _DAMAGED.fullmatch(text):
                 rule = f"{column} is {shorten(text)}: a spreadsheet has made that of it. Export the column as text."
                 self._problems.add(line, column, rule)
         if (transaction_id or needed) and not is_transaction_id(transaction_id):

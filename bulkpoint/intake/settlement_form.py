@@ -87,6 +87,8 @@ class SettlementForm:
 
     def read_amount(self, text: str) -> tuple[str, bool]:
         """The digits of an amount, and whether it is negative; in another form than this one, as it stands."""
+        if text.isdigit():  # as nearly all are
+            return text, False
         negative = _NEGATIVE.fullmatch(text)
         rest = next(filter(None, negative.groups())) if negative else text
         return self._digits(rest) or rest, negative is not None

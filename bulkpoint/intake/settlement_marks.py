@@ -55,10 +55,10 @@ class Mark:
 
 def find_mark(row: int, values: Sequence[str], *, width: int, transaction: int, member: int) -> Mark | None:
     """The mark that a row is; None: it is a line of a member, good or bad. width: of the header; the others: places."""
-    filled = [value.strip() for value in values if value.strip()]
     named = len(values) == width and values[transaction].strip().casefold() not in _NO_TRANSACTION
-    if named and filled[0].casefold() not in _RECORDS:
+    if named and values[0].casefold() not in _RECORDS:  # as nearly all are
         return None
+    filled = [value.strip() for value in values if value.strip()]
     kinds = [_kind_of(value) for value in (values[member] if len(values) == width else "", filled[0])]
     kind = next((kind for kind in kinds if kind is not None), None)
     if kind is None and len(filled) == 1 and _part_of(filled[0]) is not None:

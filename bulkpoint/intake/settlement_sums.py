@@ -23,6 +23,10 @@ class Sums:
         self.lines[line_class] += 1
         self.points[line_class] += amount
 
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together."""
+        return Sums(self.lines + other.lines, self.points + other.points)
+
     def figures(self) -> set[int]:
         """What a trailer may mean by them: how many lines, and points with or without what was not paid."""
         credited, failed, reversed_ = (self.points[each] for each in LineClass)
@@ -35,17 +39,23 @@ class Sums:
 class SettlementSums:
     """One file, when its lines have all been read.
 
-    all: of every line. elsewhere: of lines that name another campaign or key. unread: lines of other campaigns whose
+    elsewhere: of lines that name another campaign or key. unread: lines of other campaigns whose
     amount could not be read. marks: rows that are no lines, each with whether its figures are those of the lines (None:
     it has none, or they cannot be compared).
     """
 
-    all: Sums = field(default_factory=Sums)
     elsewhere: Sums = field(default_factory=Sums)
     unread: int = 0
     marks: list[tuple[Mark, bool | None]] = field(default_factory=list)
     days: set[str] = field(default_factory=set)
-    _since: Sums = field(default_factory=Sums)  # the last subtotal
+    _before: Sums = field(default_factory=Sums)  # the last subtotal
+    _since: Sums = field(default_factory=Sums)
+    _day: str = ""  # of the line before
+
+    @property
+    def all(self) -> Sums:
+        """Of every line so far."""
+        return self._before.plus(self._since)
 
     @property
     def lines(self) -> int:
@@ -63,8 +73,10 @@ class SettlementSums:
         return None if self.part is None else f"{self.part[0]}/{self.part[1]}"
 
     def add(self, line_class: LineClass, amount: int, *, ours: bool) -> None:
-        for sums in (self.all, self._since, *([] if ours else [self.elsewhere])):
-            sums.add(line_class, amount)
+        """A line of the file; ours: it may be of the campaign."""
+        self._since.add(line_class, amount)
+        if not ours:
+            self.elsewhere.add(line_class, amount)
 
     def note(self, mark: Mark) -> bool | None:
         """Keep a row that is no line; whether its figures are those of the lines before it."""
@@ -73,7 +85,7 @@ class SettlementSums:
             figures = self.all.figures()
             if mark.kind is MarkKind.SUBTOTAL:
                 figures |= self._since.figures()
-                self._since = Sums()
+                self._before, self._since = self.all, Sums()
             agrees = set(mark.numbers) <= figures
         self.marks.append((mark, agrees))
         return agrees
@@ -81,6 +93,9 @@ class SettlementSums:
     def note_day(self, text: str) -> None:
         """The day of a time in RFC 3339; anything else says nothing."""
         day = text[:10]
+        if day == self._day:
+            return
+        self._day = day
         if len(self.days) < DAYS_MAX and len(day) == 10 and day[4] == day[7] == "-" and day.replace("-", "").isdigit():
             self.days.add(day)
 

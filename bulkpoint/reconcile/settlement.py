@@ -97,7 +97,7 @@ def compare_with_settlement(
             say(sentence(Refusal("SETTLEMENT_WITHOUT_CAMPAIGN", {"file": file.name, "campaign_id": campaign_id})))
         repaired = 0 if only_reported else repair_from_settlement(connection, run)
         kinds = Counter[str]()
-        for difference in list_differences(connection, run):
+        for difference in list_differences(connection):
             kinds[difference.kind] += 1
             report(difference)
         if repaired:

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     REVERSED = "REVERSED"  # taken back, by the list
     OTHER_TRANSACTION = "OTHER_TRANSACTION"  # SUCCESS in our record, under another id
     NOT_CREDITED = "NOT_CREDITED"  # SUCCESS in our record, unknown to the money API
+    SETTLED_BY_HAND = "SETTLED_BY_HAND"  # SUCCESS by a person's word, and not in the money API's list
     NOT_SUCCESS = "NOT_SUCCESS"  # credited, and was not SUCCESS in our record: it is now
     UNPROVEN = "UNPROVEN"  # a credit of this member and amount, and nothing says that it is of this campaign
     LISTED_TWICE = "LISTED_TWICE"  # several lines with the same transaction id
@@ -46,13 +47,12 @@ class Kind(StrEnum):
 
 
 class Ours(NamedTuple):
-    """A payment in our record; amount in points. by_hand: it is SUCCESS by a person's word."""
+    """A payment in our record; amount in points."""
 
     state: str
     failure_kind: str | None
     amount: int
     transaction_id: str | None
-    by_hand: bool = False
 
 
 class Theirs(NamedTuple):
@@ -177,7 +177,6 @@ class _DifferenceRow(NamedTuple):
     line: int | None
     their_campaign: int | None
     their_member: str | None
-    by_hand: bool
 
 
 _LATEST_RUN = Query("run_to_reconcile", _LatestRun)
@@ -287,15 +286,13 @@ def repair_from_settlement(connection: Connection, run: EndedRun) -> int:
     )
 
 
-def list_differences(connection: Connection, run: EndedRun) -> Iterator[Difference]:
+def list_differences(connection: Connection) -> Iterator[Difference]:
     """What compare_settlement found, as it was before any repair, the worst kinds first; a thousand rows at a time."""
-    for batch in _DIFFERENCES.batches(
-        connection, BATCH_ROWS_MAX, campaign_id=run.campaign_id, kinds=[kind.value for kind in Kind]
-    ):
+    for batch in _DIFFERENCES.batches(connection, BATCH_ROWS_MAX, kinds=[kind.value for kind in Kind]):
         for row in batch:
             ours = theirs = None
             if row.state is not None and row.our_amount is not None:
-                ours = Ours(row.state, row.failure_kind, row.our_amount, row.our_transaction_id, row.by_hand)
+                ours = Ours(row.state, row.failure_kind, row.our_amount, row.our_transaction_id)
             if row.amount is not None:
                 theirs = Theirs(
                     row.their_campaign,

@@ -26,13 +26,12 @@ HEADS = ("DIFFERENCE", "MEMBER", "WITH US", "AT MONEY")
 
 
 class OursView(View):
-    """A payment as we have it; amount in points. by_hand: it is SUCCESS by a person's word."""
+    """A payment as we have it; amount in points."""
 
     state: str
     failure_kind: str | None
     amount: int
     transaction_id: str | None
-    by_hand: bool
 
 
 class TheirsView(View):
@@ -208,8 +207,7 @@ class ComparedView(_Reconciled):
 
 
 def _ours(ours: OursView) -> str:
-    by_hand = "(settled by hand)" if ours.by_hand else None
-    words = [ours.state, ours.failure_kind, f"{ours.amount:,}", ours.transaction_id, by_hand]
+    words = [ours.state, ours.failure_kind, f"{ours.amount:,}", ours.transaction_id]
     return escaped(" ".join(word for word in words if word))
 
 

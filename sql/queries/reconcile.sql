@@ -211,10 +211,10 @@ left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = r.membe
 where r.line_class = 'reversed' and (r.proven or p.seq is not null and not exists (
     select from other_payment o where o.transaction_id = r.transaction_id and o.campaign_id <> %(campaign_id)s))
 union all
-select case when p.state = 'SUCCESS' then 'NOT_CREDITED' else 'OPEN' end,
+select case when p.state <> 'SUCCESS' then 'OPEN' when h.seq is not null then 'SETTLED_BY_HAND' else 'NOT_CREDITED' end,
        p.seq, p.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id, null, null, 0, null, null,
        null
-from payment p
+from payment p left join settled_by_hand h using (campaign_id, seq)
 where p.campaign_id = %(campaign_id)s
   and (p.state in ('SUCCESS', 'PROCESSING') or p.maybe_credited or p.failure_kind = 'UNKNOWN')
   and not exists (select from ours s where s.member_id = p.member_id)
@@ -251,6 +251,5 @@ select seq, transaction_id from difference where kind = 'NOT_SUCCESS' order by s
 -- name: list_differences
 -- In the given order of kinds.
 select kind, member_id, state, failure_kind, our_amount, our_transaction_id, amount, transaction_id, credits, line,
-       their_campaign, their_member, exists (
-           select from settled_by_hand h where h.campaign_id = %(campaign_id)s and h.seq = d.seq) as by_hand
-from difference d order by array_position(%(kinds)s::text[], kind), member_id, line
+       their_campaign, their_member
+from difference order by array_position(%(kinds)s::text[], kind), member_id, line

@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.reconcile import by_hand
 from bulkpoint.reconcile.by_hand import Settled, Word, settle_payment
+from bulkpoint.reconcile.settlement import compare_with_settlement
 from bulkpoint.rules.by_hand import MoneySays
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.settings import load_settings
@@ -18,7 +20,7 @@ from bulkpoint.store.audit import list_history
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import stream_payments
 from bulkpoint.store.payment_history import FoundPayment, find_payments
-from bulkpoint.store.reconcile import keep_from_starting
+from bulkpoint.store.reconcile import Difference, keep_from_starting
 from bulkpoint.store.settle import SettledByHand, count_settled_by_hand
 from bulkpoint.views.audit_words import sentence as words_of
 from bulkpoint.views.payment import explain
@@ -371,3 +373,23 @@ def test_the_right_is_asked_for_by_the_command_and_by_the_database(connection: C
     for change in (b"update settled_by_hand set reason = 'another'", b"delete from settled_by_hand"):
         with pytest.raises(psycopg.errors.RestrictViolation):
             connection.execute(change)
+
+
+# The money API's list afterwards
+
+
+def test_a_settlement_that_lacks_the_payment_by_hand_says_so_and_one_that_has_it_agrees(
+    connection: Connection, settle: Settle, tmp_path: Path
+) -> None:
+    settle(REJECTED)
+
+    def differences(lines: str) -> list[tuple[str, str]]:
+        path, found = tmp_path / "day.csv", list[Difference]()
+        path.write_text(f"campaign_id,member_id,amount,transaction_id\n1,m-1,10,t-1\n{lines}")
+        compare_with_settlement(connection, 1, path, actor="kim", say=lambda _: None, report=found.append)
+        return [(each.kind.value, each.member_id) for each in found if each.kind != "OPEN"]
+
+    assert differences("") == [("SETTLED_BY_HAND", "m-2")]
+    assert differences("1,m-2,20,hand-1\n") == []
+    assert differences("1,m-2,20,x-9\n") == [("OTHER_TRANSACTION", "m-2")]
+    assert differences("1,m-2,20,hand-1\n1,m-2,20,x-9\n") == [("PAID_TWICE", "m-2")]
