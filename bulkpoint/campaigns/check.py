@@ -185,7 +185,7 @@ def acknowledge_end(connection: Connection, campaign_id: int, *, actor: str, rea
         require_right(connection, Right.START)
         if campaign.run_no is None or campaign.state == CampaignState.RUNNING:
             facts = {"campaign_id": campaign_id, "state": campaign.state}
-            raise RefusedError("NOTHING_TO_ACKNOWLEDGE", "show", **facts)
+            raise RefusedError("NOTHING_TO_ACKNOWLEDGE", **facts)
         write_audit(
             connection,
             action="acknowledge",

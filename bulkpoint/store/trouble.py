@@ -28,7 +28,8 @@ class EndedTrouble:
 
 @dataclass(frozen=True)
 class WaitingCampaign:
-    """A campaign that was not started. late_s: seconds since its not_before, negative where that comes; None: none."""
+    """A campaign that was not started. late_s: seconds since its not_before, or since it was
+    created after that; negative where that comes; None: none."""
 
     campaign_id: int
     name: str

@@ -15,10 +15,11 @@ where o.state in ('COMPLETED', 'FAILED', 'STOPPED')
 order by o.campaign_id
 
 -- name: list_waiting_campaigns
--- What waits to be started, with the seconds since it was created, and since it was to start.
+-- What waits to be started, with the seconds since it was created, and since it was due and there.
 select campaign_id, name, creator_login::text, created_at, not_before, approved_at is not null as approved,
        extract(epoch from clock_timestamp() - created_at)::float8 as age_s,
-       extract(epoch from clock_timestamp() - not_before)::float8 as late_s
+       extract(epoch from clock_timestamp()
+                          - case when not_before < created_at then created_at else not_before end)::float8 as late_s
 from campaign_overview where state = 'WAITING' order by campaign_id
 
 -- name: list_unaccepted_findings

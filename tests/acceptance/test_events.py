@@ -132,7 +132,7 @@ def test_a_relay_killed_between_the_brokers_word_and_its_own_makes_one_slack_mes
             assert told.returncode == 0, told.stderr
     assert len(posts) == 1
     body = json.loads(posts[0]["body"])
-    assert body["text"] == "⏸️ 지급 중단: 캠페인 0, 성공: 0건 / 실패: 0건"
+    assert body["text"] == "⏸️ 지급 중단, 결과가 나온 건 없음: 캠페인 0, 성공: 0건 / 실패: 0건"
     assert "명단 &lt;오류&gt;" in body["blocks"][1]["text"]["text"]
 
 
@@ -252,7 +252,7 @@ def test_without_kafka_the_notifier_reads_the_outbox_and_tells_what_no_event_doe
         for _ in range(2):
             assert teller.run("notify").returncode == 0
     told = [json.loads(post["body"])["text"] for post in posts]
-    assert [text.partition(":")[0] for text in told] == ["⏸️ 지급 중단", "🚨 확인이 필요합니다"]
+    assert [text.partition(":")[0] for text in told] == ["⏸️ 지급 중단, 결과가 나온 건 없음", "🚨 확인이 필요합니다"]
     assert f"bulkpoint campaign resume {lost}" in told[1]
 
 

@@ -71,12 +71,16 @@ def with_unknown(world: World) -> Campaign:
     return world.campaign(targets=10).begun().failed(3, kind="UNKNOWN").ended("COMPLETED")
 
 
-def overdue(world: World) -> Campaign:
-    return world.campaign(targets=3, not_before=world.ago(2 * HOUR_S))
+def overdue(world: World, **more: Any) -> Campaign:
+    """It was created three hours ago, to start an hour later."""
+    campaign = world.campaign(targets=3, not_before=world.ago(2 * HOUR_S), **more)
+    made_at = world.ago(3 * HOUR_S)
+    world.connection.execute("update campaign set created_at = %s where campaign_id = %s", (made_at, campaign.id))
+    return campaign
 
 
 def half_loaded(world: World) -> Campaign:
-    return world.campaign(targets=3, expected=(1_000, 5_000), not_before=world.ago(2 * HOUR_S))
+    return overdue(world, expected=(1_000, 5_000))
 
 
 def asked_for(campaign: Campaign, *, seconds_ago: float, kind: RunKind = RunKind.INITIAL) -> Campaign:
@@ -198,6 +202,7 @@ def test_a_deployment_that_is_well_hears_nothing(world: World) -> None:
     world.campaign(targets=20).begun().failed(1).ended("COMPLETED")  # payments that fail one by one are no trouble
     world.campaign(not_before=world.ago(-DAY_S))
     world.campaign(not_before=world.ago(600))
+    world.campaign(not_before=world.ago(9 * HOUR_S))  # in the past already when it was created, just now
     world.campaign().withdrawn()
     asked_for(world.campaign(), seconds_ago=30)
     held = world.connection
