@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from bulkpoint.campaigns.transition import Change, recorded
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.lifecycle import Command
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store import limit as store
@@ -26,6 +27,13 @@ def show_limit(connection: Connection, settings: Settings, *, actor: str) -> Lim
         return stored
     reason, now = "from the settings, not stored yet", datetime.now(UTC)
     return Limit(settings.tps, settings.partitions or 1, actor, now, reason, until=None, tps_afterwards=None, leased=[])
+
+
+def differing_setting(limit: Limit, settings: Settings) -> Refusal | None:
+    """What to say where this process is set to another limit than the stored one, which is in force; None if not."""
+    if settings.source_of("tps") == "default" or settings.tps in (limit.tps, limit.tps_afterwards):
+        return None
+    return Refusal("LIMIT_SET_OTHERWISE", {"setting": settings.tps, "tps": limit.tps})
 
 
 def change_limit(

@@ -12,6 +12,7 @@ from bulkpoint.cli.money import say_promises
 from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
+from bulkpoint.cli.tps import say_other_setting
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.launch.command_line import IdOrNext, StartCommand
 from bulkpoint.launch.signals import Terminated
@@ -65,6 +66,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
         if not yes:
             _ask(session, plan)
         say_promises(session)
+        say_other_setting(session)
         job = start_job(session.connection, session.settings, plan.campaign, plan.request)
         say(f"Starting campaign {request.campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, plan.campaign, detach=detach)
@@ -106,6 +108,7 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
                 figures.append(f"{unknown}: not resumed, look them up with `bulkpoint reconcile {campaign_id}`")
             _confirm(session, campaign, figures, open_payments, question="Resume it?")
         say_promises(session)
+        say_other_setting(session)
         job = start_job(session.connection, session.settings, campaign, request)
         say(f"Resuming campaign {campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, campaign, detach=detach)
@@ -163,6 +166,7 @@ def retry(
         if not yes:
             _ask_retry(session, plan)
         say_promises(session)
+        say_other_setting(session)
         job = start_job(session.connection, session.settings, plan.campaign, request)
         say(f"Retrying campaign {campaign_id}; the job's log is {job.log}")
         run_to_the_end(session, job, plan.campaign, detach=detach)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from bulkpoint.cli.output import emit, json_option
-from bulkpoint.cli.session import open_session
+from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
 
 
@@ -28,6 +28,7 @@ def show() -> None:
 
     with open_session() as session:
         limit = show_limit(session.connection, session.settings, actor=session.actor)
+        say_other_setting(session)
     emit(LimitView.model_validate(limit), timezone=session.settings.timezone)
 
 
@@ -56,3 +57,14 @@ def set_(*, tps: int, reason: str | None, until: str | None) -> None:
             session.connection, session.settings, tps=tps, actor=session.actor, reason=reason, until=moment
         )
     emit(LimitView.model_validate(limit), timezone=zone)
+
+
+def say_other_setting(session: Session) -> None:
+    """One line where BULKPOINT_TPS here is another limit than the one in force."""
+    from bulkpoint.campaigns.tps import differing_setting, show_limit
+    from bulkpoint.views.sentences import sentence
+
+    limit = show_limit(session.connection, session.settings, actor=session.actor)
+    remark = differing_setting(limit, session.settings)
+    if remark is not None:
+        say(sentence(remark, timezone=session.settings.timezone))

@@ -23,6 +23,7 @@ from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.embedded.postgres_server import DATABASE, USER, PostgresServer, RunningServer
 from bulkpoint.errors import UnreachableError
 from bulkpoint.store.connect import Database
+from bulkpoint.streams import say_on_stderr
 
 _LOCK_S_MAX = 300.0  # making a cluster, or a start that recovers, by another process
 _PRESENT = PostgresPrograms()
@@ -42,13 +43,14 @@ def embedded_postgres(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> 
         data_dir.mkdir(parents=True, exist_ok=True)
         users = os.open(data_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise UnreachableError(
-            "DATA_FOLDER_UNUSABLE", "set_writable_data_folder", folder=str(data_dir), why=error.strerror
-        ) from error
+        raise _unusable(data_dir, error) from error
     try:
         with _change(data_dir):
             fcntl.flock(users, fcntl.LOCK_SH)
-            running = _ensure_running(data_dir, programs)
+            try:
+                running = _ensure_running(data_dir, programs)
+            except OSError as error:  # a disk that is full, or read only
+                raise _unusable(data_dir, error) from error
         yield Database(f"postgresql://{USER}@{HOST}:{running.port}/{DATABASE}", data_dir / "pgpass")
     finally:
         with _change(data_dir):
@@ -68,6 +70,7 @@ def _ensure_running(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> Ru
     passfile = data_dir / "pgpass"
     if not server.exists():
         server.create(_password(passfile))
+        say_on_stderr(f"A new database was made in {data_dir / 'postgres'} (BULKPOINT_DATA_DIR names another folder).")
     elif not passfile.exists():
         raise UnreachableError(
             "PASSWORD_FILE_LOST", "restore_or_begin_again", file=str(passfile), folder=str(data_dir / "postgres")
@@ -84,6 +87,12 @@ def _password(passfile: Path) -> str:
             stream.write(f"{HOST}:*:*:{USER}:{password}\n")
         unfinished.replace(passfile)
     return passfile.read_text().strip().rpartition(":")[2]
+
+
+def _unusable(data_dir: Path, error: OSError) -> UnreachableError:
+    return UnreachableError(
+        "DATA_FOLDER_UNUSABLE", "set_writable_data_folder", folder=str(data_dir), why=error.strerror or str(error)
+    )
 
 
 def _change(data_dir: Path) -> AbstractContextManager[None]:

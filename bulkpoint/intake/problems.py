@@ -1,6 +1,8 @@
 """What is wrong with the rows of a file: counted, the first ones kept for people, all of them written to a file."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +47,8 @@ class Problems:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._stream is not None:
-            self._stream.close()
+            with self._written():
+                self._stream.close()
 
     def add(self, row: int, column: str, rule: str, value: object = "") -> None:
         problem = Problem(row, column, rule, shorten(value))
@@ -58,7 +61,17 @@ class Problems:
             if self._stream is None:
                 self._stream = _open_for_writing(self._file)
                 csv.writer(self._stream).writerow(["row", "column", "rule", "value"])
-            csv.writer(self._stream).writerow([row, column, rule, problem.value])
+            with self._written():
+                csv.writer(self._stream).writerow([row, column, rule, problem.value])
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Raises UsageError where the disk has no more room: the file would look complete."""
+        try:
+            yield
+        except OSError as error:
+            assert self._file is not None, "it is what cannot be written"
+            raise _unwritable(self._file, error) from error
 
     def refusal(self, path: Path) -> Refusal:
         """The refusal of a bad file of targets."""
@@ -85,5 +98,9 @@ def _open_for_writing(path: Path) -> IO[str]:
     try:
         return path.open("w", encoding="utf-8", newline="")
     except OSError as error:
-        facts = {"file": str(path), "why": error.strerror}
-        raise UsageError("ERRORS_FILE_UNWRITABLE", "name_another_errors_file", **facts) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    facts = {"file": str(path), "why": error.strerror or str(error)}
+    return UsageError("ERRORS_FILE_UNWRITABLE", "name_another_errors_file", **facts)

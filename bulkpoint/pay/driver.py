@@ -31,6 +31,7 @@ from bulkpoint.campaigns.resume import let_workers_end
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.stop import POLL_S, SETTLE_S, TIMEOUTS_MAX
+from bulkpoint.campaigns.tps import differing_setting
 from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode, RefusedError, UnreachableError
 from bulkpoint.pay.heartbeat import Heartbeat, reason_of
 from bulkpoint.pay.lease import LeaseTerms
@@ -115,6 +116,9 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
     """Make the run; raises RefusedError when it may not begin."""
     with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
+        remark = differing_setting(get_limit(connection), job.settings)
+        if remark is not None:
+            say(sentence(remark, timezone=job.settings.timezone))
         promises = show_promises(connection, job.settings).promises
         if request.kind == RunKind.RESUME:
             let_workers_end(connection, request.campaign_id, wait_s=TIMEOUTS_MAX * promises.timeout_s + SETTLE_S)

@@ -146,6 +146,28 @@ def test_a_campaign_whose_id_cannot_be_printed_is_named_on_stderr(
     assert b"\ncreated campaign 1\n" in end.stderr
 
 
+def test_a_file_that_there_is_no_room_for_is_named_and_not_half_there(
+    paid: World, environ: dict[str, str], files: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    wrong = folder / "wrong.csv"
+    wrong.write_text("member_id,amount,reason\n" + "".join(f"m{n},0,r\n" for n in range(2_000)))
+    for command in (b"campaign preview", b"campaign create --name T"):
+        for errors, full in ((b"/dev/full", None), (os.fsencode(folder / "errors.csv"), 4_096)):
+            words = (*command.split(), b"--targets", os.fsencode(wrong), b"--errors", errors)
+            end = run_case(Case(words, file_bytes_max=full), environ, folder)
+            assert end.code == 2
+            assert errors + b" cannot be written: " in end.stderr, end.stderr.decode()
+    old = folder / "report.html"
+    old.write_text("the one of yesterday")
+    for kind in (b"html", b"parquet", b"csv"):
+        words = (b"report", b"1", b"--format", kind, b"--out", os.fsencode(old))
+        end = run_case(Case(words, file_bytes_max=256), environ, folder)
+        assert (end.code, old.read_text()) == (2, "the one of yesterday")
+        assert b"report.html cannot be written: " in end.stderr, end.stderr.decode()
+    assert not list(folder.glob("*.part"))
+
+
 def test_a_time_in_the_past_is_said_and_taken(
     world: World, environ: dict[str, str], files: Mapping[str, bytes], tmp_path: Path
 ) -> None:

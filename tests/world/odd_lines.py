@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import socket
 import sys
 import tempfile
@@ -38,7 +39,7 @@ STREAMS = ("file", "file", "file", "closed", "full", "gone", "read only")
 
 @dataclass(frozen=True)
 class Case:
-    """One command line with its streams; environ: changes, by bytes."""
+    """One command line with its streams; environ: changes, by bytes; file_bytes_max: no file can get larger."""
 
     arguments: tuple[bytes, ...]
     environ: Mapping[bytes, bytes] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Case:
     stdout: str = "file"
     stderr: str = "file"
     encoding: str = "utf-8"
+    file_bytes_max: int | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ def _run(case: Case, environ: Mapping[str, str], folder: Path, output: Path, err
     _becomes(0, folder / "text" if case.stdin == "text" else Path(os.devnull), os.O_RDONLY)
     for number, kind, path in ((1, case.stdout, output), (2, case.stderr, errors)):
         _open_stream(number, kind, path)
+    if case.file_bytes_max is not None:  # what a disk that is full, or a quota, does to a program
+        resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_bytes_max, case.file_bytes_max))
     streams: list[IO[str] | None] = []
     for number, kind in enumerate(kinds):
         if kind == "closed":
