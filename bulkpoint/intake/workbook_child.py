@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import IO, Any
 from xml.etree import ElementTree
 
-MEMORY_BYTES_MAX = 2 * 2**30
+MEMORY_BYTES_MAX = 2**30  # of address space; a full sheet of three columns needs less than half of it
 CPU_S_MAX = 60
 MEMORY_EXIT = 3
 LINE_CHARACTERS = 2**18  # rows are put together to lines of about this length
@@ -153,8 +153,10 @@ def _cell(value: Any) -> Any:
         if value.is_integer() and abs(value) < INTEGER_MAX:
             return int(value)
         return value if math.isfinite(value) else str(value)
-    if isinstance(value, bool | int):
+    if type(value) is bool:
         return value
+    if type(value) is int:
+        return value if abs(value) < INTEGER_MAX else float(value)
     return ["date", str(value)]
 
 
