@@ -1,11 +1,16 @@
 """Findings of a campaign's list: judged once a list, shown, and accepted by a person when it is created or started."""
 
-from collections.abc import Collection, Iterable
+from array import array
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from bulkpoint.errors import UsageError
-from bulkpoint.rules.findings import Finding, FindingName
+from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
+from bulkpoint.rules.findings import FileFindings, Finding, FindingName
+from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.finding import get_judgement
+from bulkpoint.store.finding import get_judgement, keep_judgement, read_targets
+from bulkpoint.store.right import may
 
 
 def check_names(names: Iterable[str]) -> tuple[FindingName, ...]:
@@ -25,6 +30,15 @@ def judge(connection: Connection, campaign_id: int, digest: bytes) -> tuple[Find
     return _judge_targets(connection, campaign_id) if kept is None else kept
 
 
+def keep_if_judged(connection: Connection, campaign_id: int, digest: bytes | None, findings: Iterable[Finding]) -> None:
+    """Keep what was found in a snapshot of the targets, so that a queue that is asked every minute judges a list once.
+
+    What the command accepts is kept with the run, not here. A login that may not start campaigns keeps nothing.
+    """
+    if digest is not None and may(connection, Right.START) and get_judgement(connection, campaign_id, digest) is None:
+        keep_judgement(connection, campaign_id, digest, [replace(each, accepted_by=None) for each in findings])
+
+
 def not_found(findings: Iterable[Finding], names: Collection[FindingName]) -> tuple[FindingName, ...]:
     """The names that were accepted although the list has no such finding."""
     found = {finding.name for finding in findings}
@@ -36,5 +50,19 @@ def names_of_accepted(findings: Iterable[Finding], names: Collection[FindingName
     return [str(finding.name) for finding in findings if finding.name in names]
 
 
-def _judge_targets(connection: Connection, campaign_id: int) -> tuple[Finding, ...]:  # noqa: ARG001
-    return ()
+def _judge_targets(connection: Connection, campaign_id: int) -> tuple[Finding, ...]:
+    """One pass over the targets, and a second one where ids may look alike."""
+    findings = FileFindings()
+    looks = ListLooks(findings, in_order=False)
+    hashes = array("q")
+    with connection.transaction():
+        for member_ids, amounts in read_targets(connection, campaign_id, BLOCK_ROWS):
+            hashes.extend(map(hash, member_ids))
+            looks.look_at((None,) * len(member_ids), member_ids, amounts)
+
+        def read_again() -> Iterator[tuple[int | None, str]]:
+            for again, _ in read_targets(connection, campaign_id, BLOCK_ROWS):
+                yield from ((None, member_id) for member_id in again)
+
+        looks.finish(hashes, read_again)
+    return findings.found()

@@ -96,7 +96,8 @@ class RunRequest(BaseModel):
     def _can_be(self) -> Self:
         if self.digest is not None:
             check_digest(self.digest)
-        check_names(self.accept)
+        if check_names(self.accept) and self.campaign == "next":
+            raise UsageError("ACCEPT_FOR_NEXT", "give_the_id")
         for option, given in (
             ("force", self.force),
             ("same-as", self.same_as is not None),

@@ -7,6 +7,7 @@ here come first so that a person sees a problem at once instead of after Spark's
 from dataclasses import dataclass, replace
 
 from bulkpoint.campaigns.digest import refuse_another_digest
+from bulkpoint.campaigns.findings import keep_if_judged
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
@@ -22,6 +23,7 @@ from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaig
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, sample_progress
 from bulkpoint.store.right import require_right
+from bulkpoint.store.snapshot import one_snapshot
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,16 @@ def plan_start(connection: Connection, settings: Settings, request: RunRequest) 
     if request.force:
         require_right(connection, Right.FORCE)
     _refuse_while_another_runs(connection, campaign_id)
-    found = inspect_targets(
-        connection,
-        campaign,
-        policy_of(settings),
-        same_as=request.same_as,
-        accepted=request.accepted,
-        actor=request.actor,
-    )
+    with one_snapshot(connection):
+        found = inspect_targets(
+            connection,
+            campaign,
+            policy_of(settings),
+            same_as=request.same_as,
+            accepted=request.accepted,
+            actor=request.actor,
+        )
+    keep_if_judged(connection, campaign_id, found.digest, found.findings)
     digest = check_ready(campaign_id, found, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     if not request.force:
@@ -88,7 +92,9 @@ def _not_due(campaign: Campaign) -> Refusal:
 
 
 def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> Refusal | None:
-    found = inspect_targets(connection, campaign, policy_of(settings))
+    with one_snapshot(connection):
+        found = inspect_targets(connection, campaign, policy_of(settings))
+    keep_if_judged(connection, campaign.campaign_id, found.digest, found.findings)
     return find_obstacle(campaign.campaign_id, found)
 
 

@@ -156,6 +156,7 @@ def show(*, campaign_id: int) -> None:
     """
     from bulkpoint.campaigns.watch import time_left
     from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs
+    from bulkpoint.store.finding import latest_findings
     from bulkpoint.store.run_request import live_run_requests
     from bulkpoint.store.settle import count_settled_by_hand
     from bulkpoint.views.campaign import campaign_detail
@@ -165,10 +166,13 @@ def show(*, campaign_id: int) -> None:
         counts = get_counts(session.connection, one)
         runs = list_campaign_runs(session.connection, campaign_id)
         on_its_way = live_run_requests(session.connection, campaign_id)
+        findings = latest_findings(session.connection, campaign_id)
         by_hand = count_settled_by_hand(session.connection, campaign_id)
         left_s = time_left(session.connection, one, still_open=counts.pending + counts.processing)
     zone = session.settings.timezone
-    detail = campaign_detail(one, counts, runs, on_its_way, by_hand=by_hand, left_s=left_s, timezone=zone)
+    detail = campaign_detail(
+        one, counts, runs, on_its_way, by_hand=by_hand, findings=findings, left_s=left_s, timezone=zone
+    )
     emit(detail, timezone=zone)
 
 
@@ -234,5 +238,5 @@ def approve(*, campaign_id: int, digest: str | None) -> None:
     if digest is not None:
         check_digest(digest)
     with open_session() as session:
-        found = approve_campaign(session.connection, campaign_id, actor=session.actor, digest=digest)
+        found = approve_campaign(session.connection, campaign_id, actor=session.actor, digest=digest, show=say_findings)
     emit(CampaignApproved(campaign_id=campaign_id, digest=found.hex()))

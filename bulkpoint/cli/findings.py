@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from bulkpoint.rules.findings import Finding, FindingName
 
 
-def say_findings(findings: Iterable["Finding"], accepted: Collection["FindingName"]) -> None:
+def say_findings(findings: Iterable["Finding"], accepted: Collection["FindingName"] = ()) -> None:
     """A line for each finding, and for each name that was accepted for nothing."""
     from bulkpoint.campaigns.findings import not_found
     from bulkpoint.views.preview import finding_line

@@ -191,10 +191,11 @@ def check_rows(
             good = (row, member_id, int(amount), reason)
             block.append(good)
             if len(block) == BLOCK_ROWS:
-                looks.look_at(block)
+                looks.look_at(*zip(*block, strict=True))
                 block = []
             yield good
-    looks.look_at(block)
+    if block:
+        looks.look_at(*zip(*block, strict=True))
     looks.finish(hashes, lambda: ((row, member_id) for row, member_id, _, _ in file.rows(Problems())))
 
 

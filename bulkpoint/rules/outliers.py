@@ -16,7 +16,7 @@ OTHERS_MIN = 3
 FOOTER_ROWS = 5
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class AmountAt:
     """An amount in points, where it stands, and whose it is. row: None for targets in the database."""
 

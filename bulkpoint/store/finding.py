@@ -1,9 +1,9 @@
 """Findings in a campaign's list, as rows: judged once a list, accepted by a person for that very list."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -21,9 +21,15 @@ class _FindingRow:
     accepted_by: str | None
 
 
+class _TargetRow(NamedTuple):
+    member_id: str
+    amount: int
+
+
 _JUDGED = Query("was_judged", datetime)
 _FINDINGS = Query("list_findings", _FindingRow)
 _LATEST = Query("list_latest_findings", _FindingRow)
+_TARGETS = Query("read_targets", _TargetRow)
 
 
 def get_judgement(connection: Connection, campaign_id: int, digest: bytes) -> tuple[Finding, ...] | None:
@@ -53,6 +59,13 @@ def keep_judgement(connection: Connection, campaign_id: int, digest: bytes, find
                 "accepted_by": finding.accepted_by,
             },
         )
+
+
+def read_targets(
+    connection: Connection, campaign_id: int, rows_max: int
+) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Members and points of a campaign's targets, of at most `rows_max` at a time, in no order; in a transaction."""
+    yield from _TARGETS.columns(connection, rows_max, campaign_id=campaign_id)  # type: ignore[misc]
 
 
 def _findings(rows: Iterable[_FindingRow]) -> tuple[Finding, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import InstanceOf, WithJsonSchema
 
+from bulkpoint.rules.findings import Finding
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind, RunState
 from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
 from bulkpoint.store.run_request import AskedRun
@@ -151,6 +152,7 @@ class CampaignDetail(CampaignView):
     waiting: Annotated[WaitingView | None, NOT_IN_JSON] = None
     left_s: Annotated[float | None, NOT_IN_JSON] = None
     by_hand: Annotated[InstanceOf[SettledByHand], NOT_IN_JSON] = _NO_WORD
+    findings: Annotated[tuple[InstanceOf[Finding], ...], NOT_IN_JSON] = ()
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         yield f"campaign {self.campaign_id}  {escaped(self.name)}"
@@ -193,6 +195,8 @@ class CampaignDetail(CampaignView):
             yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
         if self.same_as is not None:
             yield f"same as     campaign {self.same_as}: this list was paid before, on purpose"
+        if self.findings:
+            yield f"findings    {', '.join(map(_finding_words, self.findings))}"
         if self.not_before is not None:
             yield f"not before  {local_time(self.not_before, timezone)}"
         if self.note:
@@ -201,6 +205,12 @@ class CampaignDetail(CampaignView):
             yield f"digest      {self.digest.hex()}"
         expected = " expected" if self.frozen_at is None else ""
         yield f"targets     {self.target_count:,} with {self.target_amount:,} points{expected}"
+
+
+def _finding_words(finding: Finding) -> str:
+    if finding.accepted_by is not None:
+        return f"{finding.name} (accepted by {escaped(finding.accepted_by)})"
+    return f"{finding.name} (refuses the start)" if finding.refuses else finding.name
 
 
 def campaign_list(campaigns: Iterable[tuple[Campaign, Counts]]) -> CampaignList:
@@ -216,6 +226,7 @@ def campaign_detail(
     *,
     by_hand: SettledByHand = _NO_WORD,
     left_s: float | None = None,
+    findings: Iterable[Finding] = (),
     timezone: str = "UTC",
 ) -> CampaignDetail:
     """The view of `campaign show`; `timezone` is of the times in a sentence.
@@ -231,6 +242,7 @@ def campaign_detail(
         waiting=waiting,
         left_s=left_s,
         by_hand=by_hand,
+        findings=tuple(findings),
     )
 
 

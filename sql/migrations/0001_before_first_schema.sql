@@ -95,9 +95,9 @@ create table campaign_target (
         constraint member_id_no_control_characters check (member_id !~ '[\u0001-\u001F\u007F-\u009F\u2028\u2029]')
         -- Format characters (Unicode Cf) and others without a shape: two ids that look the same would be two members.
         constraint member_id_no_invisible_characters check (member_id !~
-            '[\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890\u0891\u08E2\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F'
-            '\u202A-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB\U000110BD\U000110CD'
-            '\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF]')
+            '[\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890\u0891\u08E2\u115F\u1160\u17B4\u17B5\u180B-\u180F'
+            '\u200B-\u200F\u202A-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB'
+            '\U000110BD\U000110CD\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF]')
         constraint member_id_no_space_at_the_ends check (
             member_id !~ '^[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]'
             and member_id !~ '[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]$'),
