@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from python_calamine import CalamineWorkbook
 
 from bulkpoint.campaigns.check import find_troubles
 from bulkpoint.campaigns.correction import correct_end
@@ -27,7 +28,9 @@ from bulkpoint.views.changes import CampaignStopped, RunEnded
 from bulkpoint.views.export import write_csv
 from bulkpoint.views.page import page_of, read_figures
 from bulkpoint.views.progress import Progress, progress_line
+from bulkpoint.views.sums import ReportView, read_sums
 from bulkpoint.views.view import Screen
+from bulkpoint.views.workbook import Exported, write_xlsx
 from tests.world.campaigns import Campaign, World
 
 Figures = dict[str, int]
@@ -65,6 +68,32 @@ def sums_of_csv(campaign: Campaign) -> str:
     with one_snapshot(campaign.world.connection):
         batches = stream_payments(campaign.world.connection, campaign.id, failed_only=False)
         return str(write_csv(batches, io.BytesIO(), timezone="UTC"))
+
+
+def report(campaign: Campaign) -> str:
+    """Its first table, each figure under its head; the other tables are sums of parts."""
+    with one_snapshot(campaign.world.connection):
+        sums = read_sums(campaign.world.connection, campaign.id, timezone="UTC", reasons_max=9)
+    lines = list(ReportView.of(sums).as_text(Screen()))
+    head = next(number for number, line in enumerate(lines) if line.startswith("ALL"))
+    return " ".join(
+        " ".join(pair) for pair in zip(*(re.split(" {2,}", line) for line in lines[head : head + 2]), strict=True)
+    )
+
+
+def workbook(campaign: Campaign) -> str:
+    """The sums by state on the first sheet."""
+    stream = io.BytesIO()
+    with one_snapshot(campaign.world.connection):
+        sums = read_sums(campaign.world.connection, campaign.id, timezone="UTC", reasons_max=9)
+        batches = stream_payments(campaign.world.connection, campaign.id, failed_only=False)
+        write_xlsx(batches, stream, sums, Exported("kim", "kim", None, failed_only=False), language="ko")
+    book = CalamineWorkbook.from_filelike(io.BytesIO(stream.getvalue()))
+    rows = book.get_sheet_by_name("합계").to_python()
+    texts = ["|".join(str(cell).removesuffix(".0") for cell in row if cell != "") for row in rows]
+    begin = next(number for number, text in enumerate(texts) if text.startswith("상태별"))
+    end = next(number for number, text in enumerate(texts) if text.startswith("지급 사유별"))
+    return "\n".join(texts[begin:end])
 
 
 def end_line(campaign: Campaign) -> str:
@@ -147,6 +176,26 @@ OUTPUTS: dict[str, tuple[Callable[[Campaign], str], dict[str, str]]] = {
             "failed": rf"failed {N} ",
             "unknown": rf"unknown {N} ",
             "open": f"processed {N} ",
+        },
+    ),
+    "report": (
+        report,
+        {
+            "success": f"SUCCESS {N} ",
+            "failed": f"FAILED {N} ",
+            "unknown": f"UNKNOWN {N} ",
+            "open": f"NOT PROCESSED {N} ",
+            "failed_amount": rf"FAILED \d+ POINTS {N} ",
+        },
+    ),
+    "workbook": (
+        workbook,
+        {
+            "success": rf"성공\|{N}\|",
+            "failed": rf"실패\|{N}\|",
+            "unknown": rf"확인 필요\|{N}\|",
+            "open": rf"미처리\|{N}\|",
+            "unknown_amount": rf"확인 필요\|\d+\|{N}",
         },
     ),
     "the last line of start": (
