@@ -459,6 +459,52 @@ def test_a_settlement_is_a_text_table_by_its_bytes_whatever_its_name(settle: Set
         settle(b"PAR1" + bytes(100), "money.csv")
 
 
+@pytest.mark.parametrize(
+    ("ours", "listed"),
+    [("0012", "12"), ("123456789012345678", "123456789012345000"), ("123456789012345678", "123456789012346000")],
+)
+def test_ids_that_a_spreadsheet_took_for_numbers_refuse_the_file(
+    connection: Connection, settle: Settle, ours: str, listed: str
+) -> None:
+    connection.execute("update payment set transaction_id = %s where seq = 1", (ours,))
+    before = everything(connection)
+    with refused(
+        f"row 2: the transaction id is {listed}, and {ours} in our record: a spreadsheet took it for a number"
+    ):
+        settle(of_campaign(f"{HEADER}m-1,10,{listed}\nm-2,20,t-2\nm-4,40,13\n"))
+    assert everything(connection) == before
+    _, found = settle(of_campaign(f"{HEADER}m-1,10,9{listed}\nm-2,20,t-2\n"))
+    assert kinds(found)[0] == ("OTHER_TRANSACTION", "m-1"), "another id is another id"
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(
+    connection: Connection, run: EndedRun, tmp_path: Path
+) -> None:
+    path = tmp_path / "money.csv"
+    path.write_text(of_campaign(AGREED + "m-4,40,x-4\n"))
+    before, said, found = everything(connection), list[str](), list[Difference]()
+    compared, _ = compare_with_settlement(
+        connection, 1, path, actor="bob", dry_run=True, say=said.append, report=found.append
+    )
+    assert (compared.credited, compared.only_reported, compared.dry_run, compared.unknown) == (0, True, True, 4)
+    assert kinds(found)[0] == ("NOT_SUCCESS", "m-4")
+    assert everything(connection)[:-1] == before
+    assert "Of campaign 1 are 3 lines with 70 points, by their campaign_id" in "\n".join(said)
+
+
+def test_what_the_file_is_comes_before_any_change(connection: Connection, run: EndedRun, tmp_path: Path) -> None:
+    path = tmp_path / "money.csv"
+    path.write_text(of_campaign(AGREED + "m-4,40,x-4\n"))
+    seen: list[tuple[str, str]] = []
+
+    def say(line: str) -> None:
+        seen.append((line, row(connection, UNKNOWN)["state"]))
+
+    compare_with_settlement(connection, 1, path, actor="bob", say=say, report=lambda _: None)
+    assert {state for _, state in seen} == {"FAILED"}
+    assert row(connection, UNKNOWN)["state"] == "SUCCESS"
+
+
 def test_a_campaign_cannot_start_while_it_is_compared(
     connection: Connection, run: EndedRun, database_url: str, tmp_path: Path
 ) -> None:
