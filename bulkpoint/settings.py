@@ -187,6 +187,12 @@ class Settings(BaseSettings):
     max_amount_per_campaign: _Points | None = Field(
         None, description="Maximum of points for one campaign; not set: no maximum"
     )
+    near_copy_share: _Number = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Share of members in common with lists of 90 days, with the same amounts, that needs --same-as",
+    )
     require_approval: bool = Field(False, description="A campaign starts only after a second login approved it")
 
     # People

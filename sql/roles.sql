@@ -39,8 +39,8 @@ grant update (last_event_no, approved_by, approved_login, approved_at, approved_
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
 grant insert on judged_list, campaign_finding to bulkpoint_operator;
 grant update (facts, at_stake, accepted_by, accepted_login, accepted_at) on campaign_finding to bulkpoint_operator;
-grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, money_transaction, duplicate_list
-    to bulkpoint_operator;
+grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, money_transaction, duplicate_list,
+                        list_sample to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
 -- A payment's state by a person's word: the table checks the right and the name.
 grant insert (campaign_id, seq, amount, transaction_id, money_said, reason, settled_by) on settled_by_hand

@@ -1,19 +1,22 @@
 """Create a campaign, with its targets from a file or only with the figures that its targets must add up to."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from bulkpoint.campaigns.copies import compare_file
 from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.transition import recorded
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.files import name_of
 from bulkpoint.intake.form import PLAIN_FORM, ListForm
+from bulkpoint.intake.list_sketch import SketchMaker
 from bulkpoint.intake.problems import Problems
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
+from bulkpoint.rules.copies import confirm, repeated_by
 from bulkpoint.rules.findings import FileFindings, Finding, FindingName, accept, refusing, why_refused
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import Command
@@ -30,6 +33,7 @@ from bulkpoint.store.duplicate_list import (
     remember_list,
 )
 from bulkpoint.store.finding import keep_judgement
+from bulkpoint.store.near_copy import keep_list_sample
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.sentences import sentence
 
@@ -65,18 +69,27 @@ class Totals:
 
 
 def check_targets(
-    file: TargetFile, limits: PaymentLimits, errors_file: Path | None = None, findings: FileFindings | None = None
+    file: TargetFile,
+    limits: PaymentLimits,
+    errors_file: Path | None = None,
+    findings: FileFindings | None = None,
+    *,
+    maker: SketchMaker | None = None,
 ) -> Totals:
     """Check every row of a file of targets and return what they add up to; touches no database.
 
     Raises RefusedError naming the first 20 problems; all of them go to `errors_file`. `findings` gets what
-    makes the list look wrong although no row breaks a rule.
+    makes the list look wrong although no row breaks a rule, `maker` every row.
     """
     amount_max = AMOUNT_MAX if limits.per_row is None else min(AMOUNT_MAX, limits.per_row)
     hashes = array("q")
     noticed = FileFindings() if findings is None else findings
     with Problems(errors_file) as problems:
-        amount = sum(points for _, _, points, _ in check_rows(file, problems, noticed, hashes, amount_max=amount_max))
+        amount = 0
+        for _, member_id, points, _ in check_rows(file, problems, noticed, hashes, amount_max=amount_max):
+            amount += points
+            if maker is not None:
+                maker.add(member_id, points)
         report_duplicates(file, hashes, problems)
         if problems.count:
             raise RefusedError(problems.refusal(file.path))
@@ -108,19 +121,24 @@ def create_campaign(
         get_campaign(connection, new.same_as)
     findings: tuple[Finding, ...] = ()
     file = None
+    copies = None
     if targets is None:
         totals = _expected(new)
     else:
         say(f"Checking {targets.name} ...")
         noticed = FileFindings()
         file = TargetFile(targets, form, lambda read: say(sentence(read)))
-        totals = check_targets(file, limits, errors_file, noticed)
+        maker = SketchMaker()
+        totals = check_targets(file, limits, errors_file, noticed, maker=maker)
         _refuse_other_totals(new, totals, targets)
-        findings = _accepted(noticed.found(), new, targets, actor)
+        copies = compare_file(connection, maker.sketch())
+        found = (*noticed.found(), *copies.findings(limits.copy_share))
+        findings = _accepted(found, new, actor)
+        if may_be_seen_before(connection, count=totals.count, amount=totals.amount):
+            _refuse_seen_before(connection, file, new, repeated_by(findings))
+        _refuse_findings(findings, targets)
         show(findings)
     _refuse_too_much(totals, limits)
-    if file is not None and may_be_seen_before(connection, count=totals.count, amount=totals.amount):
-        _refuse_seen_before(connection, file, new)
     with recorded(connection, Command.CREATE, actor=actor) as change:
         campaign_id = change.campaign_id = insert_campaign(
             connection,
@@ -137,8 +155,10 @@ def create_campaign(
             load_targets(connection, campaign_id, loaded)
             if loaded.totals() != totals:
                 raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=file.name)
-            digest = _remember(connection, campaign_id, new)
+            digest = _remember(connection, campaign_id, new, repeated_by(findings))
             keep_judgement(connection, campaign_id, digest, findings)
+            assert copies is not None, "a file was compared"
+            keep_list_sample(connection, campaign_id, copies.sample(digest))
         change.detail = {
             "name": new.name.strip(),
             "expected_count": totals.count,
@@ -153,18 +173,14 @@ def create_campaign(
     return campaign_id
 
 
-def _accepted(found: tuple[Finding, ...], new: NewCampaign, targets: Path, actor: str) -> tuple[Finding, ...]:
-    """The findings, with those accepted that the person accepts; refuses the list where one with stakes is not."""
+def _accepted(found: tuple[Finding, ...], new: NewCampaign, actor: str) -> tuple[Finding, ...]:
+    """The findings, with those accepted that the person accepts, and the near copy that the person confirms."""
     if new.expected_amount is not None:  # a line that was cut would have another sum
         found = tuple(finding for finding in found if finding.name != FindingName.LAST_LINE_CUT)
-    findings = accept(found, new.accept, actor)
-    if refused := refusing(findings):
-        facts = {"file": targets.name, "finding_count": len(refused), **why_refused(refused)}
-        raise RefusedError("FINDINGS_NOT_ACCEPTED", **facts)
-    return findings
+    return confirm(accept(found, new.accept, actor), new.same_as, actor)
 
 
-def _refuse_seen_before(connection: Connection, file: TargetFile, new: NewCampaign) -> None:
+def _refuse_seen_before(connection: Connection, file: TargetFile, new: NewCampaign, repeated: Collection[int]) -> None:
     """Before the campaign's row takes an id, and before anything is loaded; _remember sees what was created since."""
     with TargetDigest() as sorted_rows:
         for _, member_id, amount, reason in file.rows(Problems()):
@@ -172,15 +188,21 @@ def _refuse_seen_before(connection: Connection, file: TargetFile, new: NewCampai
         digest = sorted_rows.digest()
     if digest is None:  # no room to sort: the database does it
         return
-    refused = refuse_new_list(find_same_list(connection, NO_CAMPAIGN, digest), new.same_as)
+    refused = refuse_new_list(find_same_list(connection, NO_CAMPAIGN, digest), new.same_as, repeated)
     if refused is not None:
         raise RefusedError(refused)
 
 
-def _remember(connection: Connection, campaign_id: int, new: NewCampaign) -> bytes:
+def _refuse_findings(findings: Iterable[Finding], targets: Path) -> None:
+    if refused := refusing(findings):
+        facts = {"file": name_of(targets), "finding_count": len(refused), **why_refused(refused)}
+        raise RefusedError("FINDINGS_NOT_ACCEPTED", **facts)
+
+
+def _remember(connection: Connection, campaign_id: int, new: NewCampaign, repeated: Collection[int]) -> bytes:
     """Remember the list, and return its digest; refuse one that an earlier campaign had, unless that is on purpose."""
     digest = digest_targets(connection, campaign_id)
-    refused = refuse_new_list(find_same_list(connection, campaign_id, digest), new.same_as)
+    refused = refuse_new_list(find_same_list(connection, campaign_id, digest), new.same_as, repeated)
     if refused is not None:
         raise RefusedError(refused)
     remember_list(connection, campaign_id, digest)

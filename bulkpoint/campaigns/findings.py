@@ -14,12 +14,17 @@ from bulkpoint.store.right import may
 
 
 def check_names(names: Iterable[str]) -> tuple[FindingName, ...]:
-    """Raises UsageError with the names that there are, where one is none of them; capital letters may be left out."""
+    """Raises UsageError with the names that there are, where one is none of them; capital letters may be left out.
+
+    NEAR_COPY is confirmed by naming a campaign that the list repeats.
+    """
     found = []
     for name in names:
         known = name.upper().replace("-", "_")
         if known not in FindingName.__members__:
             raise UsageError("FINDING_UNKNOWN", given=name, names=tuple(map(str, FindingName)))
+        if known == FindingName.NEAR_COPY:
+            raise UsageError("NEAR_COPY_NOT_ACCEPTED", "name_repeated_campaign")
         found.append(FindingName[known])
     return tuple(dict.fromkeys(found))
 

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from bulkpoint.campaigns.copies import compare_file, judge_copies, with_copies
 from bulkpoint.campaigns.create import BIGINT_MAX, excess
 from bulkpoint.campaigns.findings import judge
 from bulkpoint.intake.form import PLAIN_FORM, ListForm
+from bulkpoint.intake.list_sketch import SketchMaker
 from bulkpoint.intake.problems import Problems
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
+from bulkpoint.rules.copies import confirm
 from bulkpoint.rules.findings import FileFindings
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import (
@@ -50,11 +53,13 @@ def preview_file(
     errors_file: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     form: ListForm = PLAIN_FORM,
+    *,
+    maker: SketchMaker | None = None,
 ) -> Preview:
     """Figures of a file's good rows, what is wrong with the others, its digest; touches no database.
 
-    `say` gets a line before long work, and what is unusual in the file. Memory: 16 bytes a row, plus a constant. Raises
-    RefusedError for a file that is no list.
+    `say` gets a line before long work, and what is unusual in the file, `maker` every row. Memory: 16 bytes a row, and
+    as many for `maker`. Raises RefusedError for a file that is no list.
     """
     say(f"Reading {path.name} ...")
     file = TargetFile(path, form, lambda read: say(sentence(read)))
@@ -66,6 +71,8 @@ def preview_file(
         for row, member_id, points, reason in check_rows(file, problems, noticed, hashes, amount_max=AMOUNT_MAX):
             tally.add(points, reason)
             digest.add(member_id, points, reason)
+            if maker is not None:
+                maker.add(member_id, points)
             if limits.per_row is not None and points > limits.per_row:
                 above += 1
                 [violation] = check_row(member_id, points, reason, amount_max=limits.per_row)
@@ -103,6 +110,9 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
         digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)
         open_count = _open_count(connection, campaign, figures)
         noticed = () if digest is None else judge(connection, campaign_id, digest)
+        if digest is not None and campaign.state == CampaignState.WAITING and limits.copy_share is not None:
+            found, _ = judge_copies(connection, campaign_id, digest, count=figures.count, share=limits.copy_share)
+            noticed = confirm(with_copies(noticed, found), campaign.same_as, campaign.creator)
     listed = Listed(
         campaign_id,
         campaign.name,
@@ -142,6 +152,14 @@ def note_same_list(connection: Connection, seen: Preview) -> Preview:
         return seen
     finding = Refusal("SAME_LIST", facts_of_same(same), ("same_as",))
     return replace(seen, findings=(*seen.findings, finding))
+
+
+def note_copies(connection: Connection, seen: Preview, maker: SketchMaker, limits: PaymentLimits) -> Preview:
+    """The same preview of a file, with what its list has in common with others; `maker` has its rows."""
+    if seen.digest is None or any(finding.code == "SAME_LIST" for finding in seen.findings):
+        return seen
+    found = compare_file(connection, maker.sketch()).findings(limits.copy_share)
+    return replace(seen, noticed=(*seen.noticed, *found))
 
 
 def present_pace(connection: Connection, settings: Settings) -> Pace:

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
+from bulkpoint.campaigns.copies import judge_copies, with_copies
 from bulkpoint.campaigns.findings import judge
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.copies import ListSample, confirm, repeated_by
 from bulkpoint.rules.findings import Finding, FindingName, accept
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import PaymentLimits, Policy, TargetsState, find_obstacle, refuse_repetition
@@ -17,7 +19,7 @@ from bulkpoint.store.target import digest_targets, total_targets
 
 def limits_of(settings: Settings) -> PaymentLimits:
     """The bounds that these settings set to what is paid."""
-    return PaymentLimits(settings.max_amount_per_row, settings.max_amount_per_campaign)
+    return PaymentLimits(settings.max_amount_per_row, settings.max_amount_per_campaign, settings.near_copy_share)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -42,10 +44,17 @@ def inspect_targets(
     count, amount, largest = total_targets(connection, campaign.campaign_id)
     digest = same_list = None
     findings: tuple[Finding, ...] = ()
+    sample: ListSample | None = None
+    same_as = campaign.same_as if same_as is None else same_as
     if (count, amount) == (campaign.expected_count, campaign.expected_amount):
         digest = digest_targets(connection, campaign.campaign_id)
         same_list = find_same_list(connection, campaign.campaign_id, digest)
         findings = accept(judge(connection, campaign.campaign_id, digest), accepted, actor)
+        if policy.limits.copy_share is not None:
+            found, sample = judge_copies(
+                connection, campaign.campaign_id, digest, count=count, share=policy.limits.copy_share
+            )
+            findings = confirm(with_copies(findings, found), same_as, actor)
     return TargetsState(
         expected_count=campaign.expected_count,
         expected_amount=campaign.expected_amount,
@@ -57,8 +66,9 @@ def inspect_targets(
         approved_digest=campaign.approved_digest,
         policy=policy,
         same_list=same_list,
-        same_as=campaign.same_as if same_as is None else same_as,
+        same_as=same_as,
         findings=findings,
+        sample=sample,
     )
 
 
@@ -67,7 +77,9 @@ def check_ready(campaign_id: int, targets: TargetsState, *, same_as: int | None)
 
     Raises RefusedError with the obstacle, and what to do.
     """
-    obstacle = find_obstacle(campaign_id, targets) or refuse_repetition(targets.same_list, same_as)
+    obstacle = find_obstacle(campaign_id, targets) or refuse_repetition(
+        targets.same_list, same_as, repeated_by(targets.findings)
+    )
     if obstacle is not None:
         raise not_ready(campaign_id, obstacle)
     assert targets.digest is not None, "the totals match"

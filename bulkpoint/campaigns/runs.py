@@ -19,6 +19,7 @@ from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, remember_list
 from bulkpoint.store.finding import keep_judgement
+from bulkpoint.store.near_copy import keep_list_sample
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import RunSummary, get_quarter_published, summarize_run
 from bulkpoint.store.run import (
@@ -209,6 +210,8 @@ def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, pol
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     accepted = names_of_accepted(found.findings, request.accepted)
     keep_judgement(connection, campaign_id, digest, found.findings)
+    if found.sample is not None:
+        keep_list_sample(connection, campaign_id, found.sample)
     freeze_campaign(connection, campaign_id, digest)
     remember_list(connection, campaign_id, digest)
     if request.same_as is not None:

@@ -53,9 +53,10 @@ def preview(
       bulkpoint campaign preview --targets members.csv --errors errors.csv
       bulkpoint campaign preview 3 --deadline 18:00
     """
-    from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_campaign, preview_file
+    from bulkpoint.campaigns.preview import note_copies, note_same_list, present_pace, preview_campaign, preview_file
     from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.intake.form import PLAIN_FORM
+    from bulkpoint.intake.list_sketch import SketchMaker
     from bulkpoint.intake.target_file import COLUMNS
     from bulkpoint.rules.preview import look_ahead
     from bulkpoint.views.preview import PreviewView
@@ -76,12 +77,16 @@ def preview(
             if due <= datetime.now(UTC):
                 raise UsageError("DEADLINE_PAST")
         limits = limits_of(settings)
+        maker = None
         if targets is not None:
-            seen = preview_file(targets, limits, errors, say, form)
+            maker = SketchMaker()
+            seen = preview_file(targets, limits, errors, say, form, maker=maker)
         else:
             assert campaign_id is not None, "one of the two is given"
             seen = preview_campaign(session.connection, campaign_id, limits)
         seen = note_same_list(session.connection, seen)
+        if maker is not None:
+            seen = note_copies(session.connection, seen, maker, limits)
         pace = present_pace(session.connection, settings)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)
     error = _refusal(seen)

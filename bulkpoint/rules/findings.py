@@ -50,6 +50,9 @@ AT_STAKE: Mapping[FindingName, bool] = {
     FindingName.MEMBERS_WAITING: False,
 }
 
+# What helps where it is not --accept.
+_REMEDIES = {FindingName.NEAR_COPY: "pay_again"}
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -91,7 +94,7 @@ class Finding:
             first = self.examples[0]
             place = {"row": first.row, "value": first.value, "why": first.why}
             facts["first"] = Refusal("VALUE_FOUND" if first.row is None else "ROW_FOUND", place)
-        remedies = ("correct_or_accept",) if self.refuses else ()
+        remedies = (_REMEDIES.get(self.name, "correct_or_accept"),) if self.refuses else ()
         return Refusal(self.name, facts, remedies)
 
 

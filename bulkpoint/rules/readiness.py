@@ -1,13 +1,13 @@
 """What prevents a campaign's first start, for every caller: its targets, its approval, and lists paid before."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from bulkpoint.rules.copies import REMEMBERED_DAYS, ListSample
 from bulkpoint.rules.findings import Finding, refusing, why_refused
 from bulkpoint.rules.refusals import Refusal
 
-# A campaign with the same members, amounts and reasons within this time is treated as a mistake.
-REMEMBERED_DAYS = 90
 SECONDS_A_DAY = 86_400
 
 
@@ -22,10 +22,15 @@ class SameList:
 
 @dataclass(frozen=True, slots=True)
 class PaymentLimits:
-    """The most points for one target and for one campaign, by the deployment's settings; None: no limit."""
+    """The most points for one target and for one campaign, by the deployment's settings; None: no limit.
+
+    copy_share: from which share of members in common with earlier lists on a list is refused; None: they are not
+    compared.
+    """
 
     per_row: int | None = None
     per_campaign: int | None = None
+    copy_share: float | None = None
 
 
 NO_LIMITS = PaymentLimits()
@@ -48,7 +53,8 @@ class TargetsState:
 
     digest: None where the totals do not match (it is not needed then). approved_digest: what was approved, None if
     nothing was. same_as: the earlier campaign that this one repeats on purpose. findings: in the list of this digest,
-    with those accepted that were accepted for it before, or are now.
+    with those accepted that were accepted for it before, or are now. sample: what is to be kept of the list, so that
+    later ones are compared with it; None where it is kept.
     """
 
     expected_count: int
@@ -63,6 +69,7 @@ class TargetsState:
     same_list: SameList | None
     same_as: int | None
     findings: tuple[Finding, ...] = ()
+    sample: ListSample | None = None
 
 
 def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
@@ -127,18 +134,24 @@ def _findings(campaign_id: int, targets: TargetsState) -> Refusal | None:
     )
 
 
-def refuse_new_list(same: SameList | None, same_as: int | None) -> Refusal | None:
-    """Why a campaign with a list that was seen before may not even be created; None where it may."""
+def refuse_new_list(same: SameList | None, same_as: int | None, repeated: Collection[int] = ()) -> Refusal | None:
+    """Why a campaign with a list that was seen before may not even be created; None where it may.
+
+    repeated: the campaigns of which the list is a near copy.
+    """
     if (same is None and same_as is None) or (same is not None and same.campaign_id == same_as):
         return None
     if same is None or same_as is not None:
-        return refuse_repetition(same, same_as)
+        return refuse_repetition(same, same_as, repeated)
     return Refusal("LIST_SEEN_BEFORE", facts_of_same(same), ("create_same",))
 
 
-def refuse_repetition(same: SameList | None, same_as: int | None) -> Refusal | None:
-    """Why `same_as` may not be named as the campaign to repeat: its list differs; None where equal or not given."""
-    if same_as is None or (same is not None and same.campaign_id == same_as):
+def refuse_repetition(same: SameList | None, same_as: int | None, repeated: Collection[int] = ()) -> Refusal | None:
+    """Why `same_as` may not be named as the campaign to repeat: its list differs; None where equal or not given.
+
+    repeated: the campaigns of which the list is a near copy; each of them may be named too, where no list is equal.
+    """
+    if same_as is None or (same is not None and same.campaign_id == same_as) or (same is None and same_as in repeated):
         return None
     if same is None:
         return Refusal("SAME_AS_WITHOUT_SAME_LIST", {"same_as": same_as, "days": REMEMBERED_DAYS}, ("leave_out",))

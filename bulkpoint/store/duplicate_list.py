@@ -1,6 +1,7 @@
 """Lists that were seen before: paying the same list twice is the most common accident."""
 
-from bulkpoint.rules.readiness import REMEMBERED_DAYS, SameList
+from bulkpoint.rules.copies import REMEMBERED_DAYS
+from bulkpoint.rules.readiness import SameList
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql

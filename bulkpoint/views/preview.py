@@ -201,8 +201,8 @@ def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> li
 
 
 def finding_line(finding: Finding) -> str:
-    """A finding on one line: `!` where it refuses the list."""
-    said = sentence(finding.as_refusal())
+    """A finding, usually on one line: `!` where it refuses the list."""
+    said = sentence(finding.as_refusal()).replace("\n", "\n  ")
     if finding.accepted_by is not None:
         return f"- {said} Accepted by {escaped(finding.accepted_by)}."
     return f"{'!' if finding.refuses else '-'} {said}"

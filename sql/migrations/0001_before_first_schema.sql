@@ -172,6 +172,22 @@ create table duplicate_list (
     primary key (digest, campaign_id)
 );
 
+-- A sample of each list that was seen, to compare later lists with: the members with the lowest hashes, all of a short
+-- list. A hash is the first 8 bytes of the SHA-256 of the member_id, so the samples of all lists have the same members.
+create table list_sample (
+    campaign_id  bigint primary key references campaign,
+    digest       bytea not null check (length(digest) = 32),
+    target_count bigint not null,
+    hashes       bytea not null,                           -- 8 bytes each, ascending
+    amounts      bytea not null,                           -- 8 bytes each, of the same members
+    seen_in      xid8 not null default pg_current_xact_id(),
+    -- What the comparison of this list with earlier ones saw: a list that was committed later is compared at the start.
+    compared_in  pg_snapshot not null,
+    constraint an_amount_for_each_hash check (length(hashes) = length(amounts) and length(hashes) % 8 = 0)
+);
+-- Random numbers cannot be compressed.
+alter table list_sample alter hashes set storage external, alter amounts set storage external;
+
 -- Lists that were judged: whether anything makes them look wrong although no row breaks a rule. Once a list; a campaign
 -- whose targets change has another digest, and is judged again.
 create table judged_list (

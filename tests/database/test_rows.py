@@ -39,6 +39,7 @@ STATEMENTS = [
 PYTHON = {
     "bool": bool, "int2": int, "int4": int, "int8": int, "float8": float, "numeric": Decimal, "text": str, "name": str,
     "uuid": UUID, "bytea": bytes, "timestamptz": datetime, "jsonb": dict, "json": dict, "_int4": list,
+    "_text": list,
 }  # fmt: skip
 
 

@@ -1,0 +1,315 @@
+"""How many members of a new list are in lists of the last 90 days: exactly for short lists, from samples for long ones.
+
+Of each list that was seen the database keeps a sample: the members with the lowest hashes, all of a short list
+(store/near_copy.py). Every sample is looked up in the new list, which is in memory as numbers; that finds every earlier
+list of which the new one has a part. A list much longer than the new one has too few members of it in its sample, so
+some of the new list's members are looked up there. What is found is then counted: an earlier list that is short is
+read whole; in a long one the new list's members are looked up, all of a short list, 10,000 of a long one, the same in
+each. The work is bounded by the number of lists, not by their length: docs/decisions/0015.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bulkpoint.intake.list_sketch import (
+    HASHES,
+    MEMBERS_MAX,
+    ROWS_MAX,
+    SAMPLE_MAX,
+    ListSketch,
+    bound_of,
+    cut,
+    hashes_of,
+)
+from bulkpoint.rules.copies import Comparison, ListSample, Overlap
+from bulkpoint.store import near_copy as store
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.near_copy import EarlierList
+
+if TYPE_CHECKING:
+    from bulkpoint.intake.list_sketch import Amounts, Hashes
+
+BIGINT_MAX = 2**63 - 1
+# An earlier list that is so many times as long as the new one has it in its sample by 64 members or more.
+LONGER_MAX = SAMPLE_MAX // 64
+# Look-ups of members in much longer lists, to find those that have any: 4 us each where the index is in memory.
+PROBES_MAX = 100_000
+PROBED_LISTS_MAX = 5_000
+# Look-ups to count what is in common with long lists. Of a shorter new list, all members are looked up in each.
+COUNTED_MAX = 200_000
+COUNTED_OF_A_LIST_MIN = 2_000
+# An earlier list of at most so many members is read whole where that is less work, so many rows in all.
+READ_LIST_MAX = 20_000
+READ_MAX = 200_000
+# Campaigns in which payments that ended without a credit are looked for: a statement each, which opens one partition.
+# The members of further ones all count as paid.
+NOT_PAID_LOOKS_MAX = 100
+
+
+def sketch_of_campaign(connection: Connection, campaign_id: int, count: int) -> ListSketch:
+    """The sketch of a list that is in the database; one scan of its `count` targets."""
+    import numpy as np
+
+    rows, members = store.hash_targets(
+        connection,
+        campaign_id,
+        below=_bytes_of(bound_of(count, ROWS_MAX)),
+        members_below=_bytes_of(bound_of(count, MEMBERS_MAX)),
+    )
+    hashes, amounts = _columns(rows)
+    order = np.argsort(hashes)
+    hashes, amounts = hashes[order], amounts[order]
+    return cut(count, hashes, amounts, dict(zip(hashes_of(members).tolist(), members, strict=True)))
+
+
+def sample_of(sketch: ListSketch, digest: bytes, compared_in: str) -> ListSample:
+    """What the database keeps of a list."""
+    hashes, amounts = sketch.hashes[:SAMPLE_MAX], sketch.amounts[:SAMPLE_MAX]
+    packed = hashes.astype(">u8").tobytes(), amounts.astype(">i8").tobytes()
+    return ListSample(digest, sketch.count, *packed, compared_in)
+
+
+def compare_list(
+    connection: Connection, sketch: ListSketch, *, campaign_id: int | None, compared_in: str | None = None
+) -> Comparison:
+    """What a list has in common with those of the last 90 days that were started, or wait before it.
+
+    campaign_id: None for a file, whose campaign would be the youngest. compared_in: only lists that an earlier
+    comparison did not see.
+    """
+    comparer = _Comparer(connection, sketch)
+    lists = store.earlier_lists(connection, BIGINT_MAX if campaign_id is None else campaign_id, compared_in=compared_in)
+    for batch in lists:
+        comparer.look_up_samples(batch)
+    comparer.look_into_long_lists()
+    comparer.count_in_candidates()
+    return comparer.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An earlier list that has members of the new one, how many by its sample or by look-ups, and with which amounts.
+
+    of_sample: the share of its sample that the new list has; None for a list that is much longer.
+    """
+
+    earlier: EarlierList
+    both: float
+    both_same: float
+    of_sample: float | None
+
+
+class _Comparer:
+    """One comparison. A place is that of a row in the sketch; marks are of places."""
+
+    def __init__(self, connection: Connection, sketch: ListSketch) -> None:
+        import numpy as np
+
+        self._connection = connection
+        self._sketch = sketch
+        self._covered, self._same, self._waiting = (np.zeros(len(sketch.hashes), dtype=bool) for _ in range(3))
+        self._overlaps: list[Overlap] = []
+        self._candidates: list[_Candidate] = []
+        self._longer: list[EarlierList] = []
+        self._not_paid: dict[int, int] = {}
+        self._looks_left = NOT_PAID_LOOKS_MAX
+        # Marks are complete for so many places from the first: those that were looked up in every long list.
+        self._counted = len(sketch.hashes)
+
+    def look_up_samples(self, batch: Sequence[EarlierList]) -> None:
+        """Look the samples of some lists up in the new one, all in one step."""
+        import numpy as np
+
+        hashes = np.frombuffer(b"".join([each.hashes for each in batch]), dtype=">u8").astype(np.uint64)
+        amounts = np.frombuffer(b"".join([each.amounts for each in batch]), dtype=">i8").astype(np.int64)
+        places, found = self._places_of(hashes)
+        ends = np.cumsum([len(each.hashes) // 8 for each in batch]).tolist()
+        touched = []
+        for earlier, first, end in zip(batch, [0, *ends], ends, strict=False):
+            part = slice(first, end)
+            if len(earlier.hashes) // 8 < earlier.target_count > LONGER_MAX * self._sketch.count:
+                self._longer.append(earlier)
+            elif found[part].any():
+                touched.append((earlier, part))
+        self._not_paid |= self._count_not_paid([earlier.campaign_id for earlier, _ in touched])
+        for earlier, part in touched:
+            in_both = hashes[part][found[part]], places[part][found[part]], amounts[part][found[part]]
+            if len(earlier.hashes) // 8 == earlier.target_count:
+                self._count_whole(earlier, *in_both)
+            else:
+                self._add_candidate(earlier, hashes[part], *in_both[1:])
+
+    def look_into_long_lists(self) -> None:
+        """Look some of the members up in lists that are much longer."""
+        longer = self._longer[:PROBED_LISTS_MAX]
+        if not longer:
+            return
+        members = self._sketch.members[: PROBES_MAX // len(longer)]
+        ids = [earlier.campaign_id for earlier in longer]
+        found = store.count_members_in(self._connection, ids, members)
+        self._not_paid |= self._count_not_paid(list(found))
+        for earlier in longer:
+            if count := found.get(earlier.campaign_id):
+                both = count / len(members) * self._sketch.count
+                self._candidates.append(_Candidate(earlier, both, both, None))
+
+    def count_in_candidates(self) -> None:
+        """Count what long lists have in common with the new one, those with the most first, as far as the bounds go."""
+        left = READ_MAX
+        looked_up = []
+        for candidate in sorted(self._candidates, key=lambda each: (-each.both, each.earlier.campaign_id)):
+            length = candidate.earlier.target_count
+            if self._sketch.count > MEMBERS_MAX and length <= min(READ_LIST_MAX, left):
+                left -= length
+                self._read_whole(candidate.earlier)
+            else:
+                looked_up.append(candidate)
+        if not looked_up:
+            return
+        members = self._sketch.members[: max(COUNTED_OF_A_LIST_MIN, COUNTED_MAX // len(looked_up))]
+        lists_max = COUNTED_MAX // len(members)
+        if len(members) < self._sketch.count:
+            self._counted = len(members)
+        for candidate in looked_up[:lists_max]:
+            self._look_up(candidate, members)
+        for candidate in looked_up[lists_max:]:
+            self._estimate(candidate)
+
+    def result(self) -> Comparison:
+        """What was found."""
+        figures = [
+            float(marks[: self._counted].sum()) / self._counted * self._sketch.count
+            for marks in (self._covered, self._same, self._waiting)
+        ]
+        covered, same, waiting = map(round, figures)
+        about = self._counted < self._sketch.count
+        return Comparison(self._sketch.count, covered, same, waiting, about, tuple(self._overlaps))
+
+    def _places_of(self, hashes: "Hashes") -> Any:
+        """Where each hash is in the sketch, and whether it is there."""
+        import numpy as np
+
+        ours = self._sketch.hashes
+        places = np.minimum(np.searchsorted(ours, hashes), len(ours) - 1)
+        return places, ours[places] == hashes
+
+    def _count_not_paid(self, campaign_ids: Sequence[int]) -> dict[int, int]:
+        return store.count_not_paid(self._connection, campaign_ids) if campaign_ids else {}
+
+    def _may_look_for_not_paid(self, campaign_id: int) -> bool:
+        """Whether members of a campaign were not paid, and there is a statement left to ask for them."""
+        if campaign_id not in self._not_paid or not self._looks_left:
+            return False
+        self._looks_left -= 1
+        return True
+
+    def _add_candidate(self, earlier: EarlierList, sample: "Hashes", places: Any, amounts: "Amounts") -> None:
+        import numpy as np
+
+        comparable = len(sample)
+        if self._sketch.bound < HASHES:
+            comparable = int(np.searchsorted(sample, np.uint64(self._sketch.bound)))
+        of_sample = len(places) / comparable
+        both = of_sample * earlier.target_count
+        same = float((self._sketch.amounts[places] == amounts).mean())
+        self._candidates.append(_Candidate(earlier, both, both * same, of_sample))
+
+    def _read_whole(self, earlier: EarlierList) -> None:
+        """Count with every row of an earlier list."""
+        rows, _ = store.hash_targets(
+            self._connection, earlier.campaign_id, below=_bytes_of(HASHES), members_below=_bytes_of(0)
+        )
+        hashes, amounts = _columns(rows)
+        places, found = self._places_of(hashes)
+        self._count_whole(earlier, hashes[found], places[found], amounts[found])
+
+    def _count_whole(self, earlier: EarlierList, hashes: "Hashes", places: Any, amounts: "Amounts") -> None:
+        """Count the rows that a whole list, and not a sample of it, has in common with the new one."""
+        import numpy as np
+
+        members = earlier.target_count
+        not_paid = np.zeros(len(hashes), dtype=bool)
+        if self._may_look_for_not_paid(earlier.campaign_id):
+            failed = store.hash_not_paid(self._connection, earlier.campaign_id)
+            not_paid = np.isin(hashes, np.frombuffer(failed, dtype=">u8").astype(np.uint64))
+            members -= len(failed) // 8
+        same = self._mark(earlier, places, amounts, ~not_paid)
+        of_all = HASHES / self._sketch.bound  # of a sketch that is not whole, so many times as many are in the list
+        self._add(earlier, members, *(of_all * n for n in (int((~not_paid).sum()), same, int(not_paid.sum()))))
+
+    def _look_up(self, candidate: _Candidate, members: Sequence[str]) -> None:
+        """Count with the new list's members, those whose ids are given."""
+        import numpy as np
+
+        earlier, count = candidate.earlier, self._sketch.count
+        rows = np.frombuffer(
+            store.find_members_in(self._connection, earlier.campaign_id, members),
+            dtype=[("place", ">i4"), ("amount", ">i8")],
+        )
+        places, amounts = rows["place"].astype(np.int64), rows["amount"].astype(np.int64)
+        not_paid = np.zeros(len(places), dtype=bool)
+        failed_there = 0
+        if self._may_look_for_not_paid(earlier.campaign_id):
+            asked = [members[place] for place in places.tolist()]
+            failed = store.find_not_paid_among(self._connection, earlier.campaign_id, asked)
+            not_paid[np.frombuffer(failed, dtype=">i4").astype(np.int64)] = True
+            failed_there = self._not_paid[earlier.campaign_id]
+        same = self._mark(earlier, places, amounts, ~not_paid)
+        found = len(places)
+        if not found:
+            self._estimate(candidate)
+            return
+        both, of_both_same = found / len(members) * count, same / max(1, int((~not_paid).sum()))
+        about = len(members) < count
+        sampled = 0 if candidate.of_sample is None else _certainty(candidate.of_sample, SAMPLE_MAX)
+        if about and sampled > _certainty(found / len(members), len(members)):
+            both, of_both_same = candidate.both, candidate.both_same / candidate.both
+        paid = float((~not_paid).sum()) / found * both
+        self._add(earlier, earlier.target_count - failed_there, paid, of_both_same * paid, both - paid, about=about)
+
+    def _estimate(self, candidate: _Candidate) -> None:
+        """By the sample alone."""
+        members = candidate.earlier.target_count
+        self._add(candidate.earlier, members, candidate.both, candidate.both_same, 0, about=True)
+
+    def _mark(self, earlier: EarlierList, places: Any, amounts: "Amounts", paid: Any) -> int:
+        """Mark the members who are or may be paid there, and return how many have the same amount."""
+        same = places[paid & (self._sketch.amounts[places] == amounts)]
+        self._covered[places[paid]] = True
+        self._same[same] = True
+        if earlier.waiting:
+            self._waiting[places[paid]] = True
+        return len(same)
+
+    def _add(
+        self, earlier: EarlierList, members: int, shared: float, same: float, failed: float, *, about: bool = False
+    ) -> None:
+        in_both = min(round(shared), members, self._sketch.count)
+        overlap = Overlap(
+            earlier.campaign_id,
+            earlier.waiting,
+            members,
+            in_both,
+            min(round(same), in_both),
+            min(round(failed), self._sketch.count),
+            about or not self._sketch.is_whole,
+        )
+        self._overlaps.append(overlap)
+
+
+def _certainty(share: float, sample: int) -> float:
+    """The larger, the smaller is the relative error of a share that was found in a sample of so many members."""
+    return share * sample / (1 - share + 1 / sample)
+
+
+def _columns(rows: bytes) -> "tuple[Hashes, Amounts]":
+    import numpy as np
+
+    packed = np.frombuffer(rows, dtype=[("hash", ">u8"), ("amount", ">i8")])
+    return packed["hash"].astype(np.uint64), packed["amount"].astype(np.int64)
+
+
+def _bytes_of(bound: int) -> bytes:
+    """A bound of hashes as the database compares it: byte by byte, 2^64 above all of them."""
+    return bound.to_bytes(8, "big") if bound < HASHES else b"\xff" * 9
