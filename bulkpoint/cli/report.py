@@ -22,6 +22,7 @@ FORMATS = ["text", "xlsx", "csv", "parquet", "html"]
 
 @click.command(short_help="What a campaign or a month paid: sums, or a row for each payment.")
 @click.argument("campaign_id", type=int, metavar="[ID]", required=False)
+@click.option("--month", metavar="YYYY-MM", help="Instead of ID: what all campaigns paid in a month.")
 @click.option(
     "--format", "kind", default="text", type=click.Choice(FORMATS), help="Default: text, the sums. For Excel: xlsx."
 )
@@ -34,8 +35,10 @@ FORMATS = ["text", "xlsx", "csv", "parquet", "html"]
 )
 @click.option("--reason", metavar="T", help="What it is for; kept in the audit log.")
 @json_option("The sums as one JSON object; with --format text.")
-def report(*, campaign_id: int | None, kind: str, failed_only: bool, out: Path | None, reason: str | None) -> None:
-    """Report a campaign's payments from one snapshot, in the order of its list.
+def report(
+    *, campaign_id: int | None, month: str | None, kind: str, failed_only: bool, out: Path | None, reason: str | None
+) -> None:
+    """Report a campaign's payments from one snapshot, in the order of its list; or a month over all campaigns.
 
     text shows what they add up to: by how they ended, by reason, by the day on which they ended. html is the same as a
     page for people, with runs and charts. Neither has member ids.
@@ -55,18 +58,28 @@ def report(*, campaign_id: int | None, kind: str, failed_only: bool, out: Path |
 
     Who takes members out is in the audit log, with --reason.
 
+    --month has no member in it. A payment belongs to the month in which it became SUCCESS, in BULKPOINT_TIMEZONE: that
+    is what finance compares with the money API's month. csv and parquet have a row for each campaign; text, xlsx, html
+    and --json also have the sums by day and by reason. FAILED and UNKNOWN ones are those that ended so in the month.
+
     \b
     Examples:
       bulkpoint report 3
       bulkpoint report 3 --format xlsx --out campaign-3.xlsx --reason "closing of November"
       bulkpoint report 3 --format csv --failed-only > failed.csv
       bulkpoint report 3 --format html --out campaign-3.html
+      bulkpoint report --month 2026-11
+      bulkpoint report --month 2026-11 --format xlsx --out november.xlsx
     """
-    if campaign_id is None:
+    if (campaign_id is None) == (month is None):
         raise UsageError("REPORT_OF_WHAT")
     _check_options(kind, failed_only=failed_only, out=out)
+    if month is not None and failed_only:
+        raise UsageError("FAILED_ONLY_OF_A_PAGE")
     with open_session() as session:
-        if kind == "text":
+        if month is not None or campaign_id is None:
+            _report_month(session, month or "", kind, out)
+        elif kind == "text":
             _print_sums(session, campaign_id)
         elif kind == "html":
             _write_page(session, campaign_id, out)
@@ -87,13 +100,33 @@ def _check_options(kind: str, *, failed_only: bool, out: Path | None) -> None:
         raise UsageError("FORMAT_NOT_FOR_A_TERMINAL", "name_file_or_redirect", format=kind)
 
 
+def _report_month(session: Session, month: str, kind: str, out: Path | None) -> None:
+    from bulkpoint.views.month import MonthView, read_month
+    from bulkpoint.views.sums import REASONS_IN_A_WORKBOOK, REASONS_SHOWN
+
+    settings = session.settings
+    reasons_max = REASONS_SHOWN if kind == "text" and not wants_json() else REASONS_IN_A_WORKBOOK
+    found = read_month(session.connection, month, timezone=settings.timezone, reasons_max=reasons_max)
+    view = MonthView.of(found)
+    if kind == "text":
+        emit(view, timezone=settings.timezone)
+        return
+    from bulkpoint.views.month_files import write_month
+
+    with _opened(out) as stream:
+        write_month(found, stream, kind, language=settings.language, actor=session.actor)
+    for line in view.remarks():
+        say(line)
+
+
 def _print_sums(session: Session, campaign_id: int) -> None:
     from bulkpoint.store.snapshot import one_snapshot
-    from bulkpoint.views.sums import REASONS_SHOWN, ReportView, read_sums
+    from bulkpoint.views.sums import REASONS_IN_A_WORKBOOK, REASONS_SHOWN, ReportView, read_sums
 
     timezone = session.settings.timezone
     with one_snapshot(session.connection):
-        sums = read_sums(session.connection, campaign_id, timezone=timezone, reasons_max=REASONS_SHOWN)
+        reasons_max = REASONS_IN_A_WORKBOOK if wants_json() else REASONS_SHOWN
+        sums = read_sums(session.connection, campaign_id, timezone=timezone, reasons_max=reasons_max)
     emit(ReportView.of(sums), timezone=timezone)
 
 
@@ -146,7 +179,7 @@ def _write_page(session: Session, campaign_id: int, out: Path | None) -> None:
     from bulkpoint.views.page import page_of, read_figures
 
     settings = session.settings
-    figures = read_figures(session.connection, campaign_id)
+    figures = read_figures(session.connection, campaign_id, timezone=settings.timezone)
     page = page_of(figures, language=settings.language, timezone=settings.timezone)
     with _opened(out) as stream:
         stream.write(page.encode())

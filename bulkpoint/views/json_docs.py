@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from bulkpoint import views
 from bulkpoint.views.changes import RunBegun
+from bulkpoint.views.month import MonthView
 from bulkpoint.views.reconcile import ComparedView
 from bulkpoint.views.view import View
 
@@ -44,6 +45,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 OTHERWISE = {
     RunBegun: "With --detach, and where `next` finds no campaign to start:",
     ComparedView: "With --settlement:",
+    MonthView: "With --month:",
 }
 
 

@@ -38,6 +38,8 @@ from bulkpoint.views.drawing import (
 )
 from bulkpoint.views.end_reasons import reason_in
 from bulkpoint.views.export import refuse_unstarted
+from bulkpoint.views.languages import words
+from bulkpoint.views.sums import REASONS_SHOWN, CampaignSums, read_sums
 from bulkpoint.views.templates import render
 
 FAILURES_SHOWN = 20
@@ -62,10 +64,14 @@ class Figures:
     edges: list[int]
     amounts: list[AmountCount]
     by_hand: SettledByHand
+    sums: CampaignSums
 
 
-def read_figures(connection: Connection, campaign_id: int) -> Figures:
-    """Three scans of the campaign's payments. Raises RefusedError for a campaign that is unknown or has none yet."""
+def read_figures(connection: Connection, campaign_id: int, *, timezone: str) -> Figures:
+    """Eight scans of the campaign's payments; days are of `timezone`.
+
+    Raises RefusedError for a campaign that is unknown or has none yet.
+    """
     with one_snapshot(connection):
         campaign = get_campaign(connection, campaign_id)
         refuse_unstarted(campaign)
@@ -79,6 +85,7 @@ def read_figures(connection: Connection, campaign_id: int) -> Figures:
             samples=list_samples(connection, campaign_id, samples_max=SAMPLES_SHOWN),
             edges=edges,
             amounts=count_amounts(connection, campaign_id, edges),
+            sums=read_sums(connection, campaign_id, timezone=timezone, reasons_max=REASONS_SHOWN),
             by_hand=count_settled_by_hand(connection, campaign_id),
         )
 
@@ -129,6 +136,7 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
     processing = Counted(PaymentState.PROCESSING, counts.processing, counts.processing_amount)
     pending = Counted(PaymentState.PENDING, counts.pending, counts.pending_amount)
     states = [success, failed, *([unknown] if unknown.count else []), processing, pending]
+    book, others = words(language)["workbook"], figures.sums.other_reasons
     return render(
         "report.html.j2",
         language=language,
@@ -151,6 +159,9 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         failure_kinds=view.failure_kinds,
         by_hand=figures.by_hand,
         amounts=_amounts(figures),
+        sums=figures.sums,
+        reasons=figures.sums.reasons if others is None else (*figures.sums.reasons, (book["other_reasons"], others)),
+        book=book,
     )
 
 

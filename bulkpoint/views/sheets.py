@@ -70,9 +70,9 @@ class Sheet:
         """A text of the table [workbook]."""
         return phrase(self._language, f"workbook.{path}", **facts)
 
-    def phrase(self, path: str) -> str:
+    def phrase(self, path: str, **facts: object) -> str:
         """Any other text of the language."""
-        return phrase(self._language, path)
+        return phrase(self._language, path, **facts)
 
     def title(self, text: str) -> None:
         self.sheet.write_string(self.row, 0, text, self._title)
@@ -98,6 +98,10 @@ class Sheet:
         if total:
             self.cells(total, self._strong)
         self.row += 1
+
+    def head(self, names: Sequence[str]) -> None:
+        """One line that looks like a head."""
+        self.cells(names, self._strong)
 
     def cells(self, values: Sequence[Cell], form: Format | None = None) -> None:
         """One line."""

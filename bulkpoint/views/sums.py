@@ -10,6 +10,7 @@ from bulkpoint.rules.lifecycle import CampaignState, FailureKind
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.export import ReportedRun, list_reported_runs
+from bulkpoint.store.settle import SettledByHand, count_settled_by_hand
 from bulkpoint.store.sums import KindCount, Sums, finished_between, sum_days, sum_kinds, sum_reasons
 from bulkpoint.text import escaped
 from bulkpoint.views.export import refuse_unstarted
@@ -28,7 +29,8 @@ _HEADS = ("SUCCESS", "POINTS", "FAILED", "POINTS", "UNKNOWN", "POINTS", "NOT PRO
 class CampaignSums:
     """A campaign's sums from one snapshot, at a moment; days in the time zone and in UTC, each with its sums.
 
-    other_reasons: of the payments whose reasons are not among `reasons`; None where all are.
+    other_reasons: of the payments whose reasons are not among `reasons`; None where all are. by_hand: of the SUCCESS
+    ones, those that are so by a person's word.
     """
 
     at: datetime
@@ -41,6 +43,7 @@ class CampaignSums:
     days: tuple[tuple[date, Sums], ...]
     utc_days: tuple[tuple[date, Sums], ...]
     runs: tuple[ReportedRun, ...]
+    by_hand: SettledByHand
 
 
 def read_sums(connection: Connection, campaign_id: int, *, timezone: str, reasons_max: int) -> CampaignSums:
@@ -64,6 +67,7 @@ def read_sums(connection: Connection, campaign_id: int, *, timezone: str, reason
         days=_days(connection, campaign_id, timezone),
         utc_days=_days(connection, campaign_id, "UTC"),
         runs=tuple(list_reported_runs(connection, campaign_id)),
+        by_hand=count_settled_by_hand(connection, campaign_id),
     )
 
 

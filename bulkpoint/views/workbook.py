@@ -246,6 +246,8 @@ def _write_sums(sheet: Sheet, sums: CampaignSums, exported: Exported, totals: To
         [(say(name), getattr(sums.total, name), getattr(sums.total, f"{name}_amount")) for name in OUTCOMES],
         (say("total"), sums.total.count, sums.total.amount),
     )
+    if sums.by_hand.count:
+        sheet.note(sheet.phrase("page.by_hand", count=sums.by_hand.count, amount=sums.by_hand.amount))
     if sums.kinds:
         kinds = [
             (f"{sheet.phrase(f'failure_kinds.{each.kind}.name')} {each.kind}", each.count, each.amount)

@@ -31,7 +31,7 @@ group by 1 order by 1
 with ran as (
     select campaign_id, count(*) filter (where finished_at is null or finished_at >= %(begin)s) as runs
     from campaign_run
-    where started_at < %(end)s and (finished_at is null or finished_at >= %(begin)s::timestamptz - interval '1 day')
+    where started_at < %(end)s and (finished_at is null or finished_at + interval '1 day' >= %(begin)s)
     group by 1
 ), changed as (
     select distinct campaign_id from audit_event

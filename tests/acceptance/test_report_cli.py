@@ -1,8 +1,10 @@
 """`report` and `payment find` as people and other programs call them."""
 
 import csv
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from pyarrow import parquet
@@ -66,11 +68,29 @@ def test_who_takes_members_out_is_in_the_audit_log_before_it_has_them(bulkpoint:
 
 
 @pytest.mark.usefixtures("campaigns")
+def test_a_month_goes_to_a_terminal_a_program_or_a_file(bulkpoint: CommandLine, tmp_path: Path) -> None:
+    month = f"{datetime.now(ZoneInfo('Asia/Seoul')):%Y-%m}"
+    shown = bulkpoint.succeed("report", "--month", month)
+    assert "1  설날" in shown.stdout
+    assert shown.stderr == f"{month} is not over: these are the figures so far.\n"
+    found = bulkpoint.succeed("report", "--month", month, "--json").json
+    assert [(each["name"], each["open_amount"]) for each in found["campaigns"]] == [("설날", 3)]
+    assert bulkpoint.succeed("report", "--month", "2020-01", "--json").json["campaigns"] == []
+    for kind in ("csv", "xlsx", "parquet", "html"):
+        bulkpoint.succeed("report", "--month", month, "--format", kind, "--out", f"month.{kind}")
+        assert (tmp_path / f"month.{kind}").stat().st_size > 100
+    assert "export" not in {event["action"] for event in bulkpoint.succeed("audit", "log", "--json").json["events"]}
+
+
+@pytest.mark.usefixtures("campaigns")
 def test_each_refusal_has_its_exit_code_and_a_sentence(bulkpoint: CommandLine, tmp_path: Path) -> None:
     for line, code, sentence in (
         ("report 1 --format html --failed-only", 2, "--failed-only is for xlsx, csv and parquet"),
         ("report 1 --failed-only", 2, "--failed-only is for xlsx, csv and parquet"),
         ("report", 2, "Name a campaign, or a month with --month YYYY-MM"),
+        ("report 1 --month 2026-01", 2, "Name a campaign, or a month with --month YYYY-MM"),
+        ("report --month 2026-13", 2, "write year and month, as in 2026-11"),
+        ("report --month 2999-12", 3, "2999-12 has not begun"),
         ("report 1 --out a.txt", 2, "--out needs --format"),
         ("report 1 --format csv --out nowhere/a.csv", 2, "--out nowhere/a.csv cannot be written"),
         ("report 2 --format csv --out new.csv", 3, "`bulkpoint campaign preview 2`"),

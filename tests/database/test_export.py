@@ -199,7 +199,7 @@ def test_a_campaign_without_payments_is_refused_with_what_to_do(connection: Conn
         refuse_unstarted(get_campaign(connection, campaign_id))
     waiting.withdrawn()
     with refused("was withdrawn before it started"):
-        read_figures(connection, campaign_id)
+        read_figures(connection, campaign_id, timezone="Asia/Seoul")
 
 
 def test_a_report_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
 def test_the_page_escapes_what_people_wrote_and_names_no_member(
     connection: Connection, paid: int, language: str, word: str
 ) -> None:
-    page = page_of(read_figures(connection, paid), language=language, timezone="Asia/Seoul")
+    page = page_of(read_figures(connection, paid, timezone="Asia/Seoul"), language=language, timezone="Asia/Seoul")
     assert word in page
     assert "&lt;b&gt;설날&lt;/b&gt; &amp; &#34;더블&#34;" in page
     for theirs in ("a &lt; b &amp; c", "GONE &lt;i&gt;", "alice &lt;script&gt;"):
@@ -254,7 +254,7 @@ def test_the_page_adds_up(connection: Connection, paid: int) -> None:
         "insert into campaign_progress select run_id, started_at + interval '1 ms', 7, 0, 0, 0, 100 from campaign_run"
     )
     connection.execute("update campaign_run set finished_at = started_at + interval '50 s'")
-    figures = read_figures(connection, paid)
+    figures = read_figures(connection, paid, timezone="Asia/Seoul")
     assert sum(one.success + one.failed + one.open for one in figures.amounts) == 7
     [run] = figures.runs
     assert (run.done_before, run.done_after) == (0, 6)
@@ -262,9 +262,10 @@ def test_the_page_adds_up(connection: Connection, paid: int) -> None:
     [line] = re.findall(r"<tr><td>1</td>.*?</tr>", page)
     assert re.findall(r"<td>([^<]*)</td>", line)[-4:] == ["50 s", "6", "0", "bob"]
     assert '<tr class="note"><td></td><td colspan="7">Reason: a &lt; b &amp; c</td></tr>' in page
-    [foot, of_failures] = re.findall(r"<tfoot><tr>(.*?)</tr>", page)
+    [foot, of_failures, of_reasons] = re.findall(r"<tfoot><tr>(.*?)</tr>", page)
     assert re.findall(r">([\d,]+)<", foot) == ["7", "2,800"]
     assert re.findall(r">([\d,]+)<", of_failures) == ["1", "200"]
+    assert re.findall(r">([\d,]+)<", of_reasons) == ["5", "1,900", "1", "200", "1", "700"]
     assert "<dt>Rejected 1</dt><dd>The money API refused this payment" in page
     assert '<path class="rate"' in page
     assert '<path class="limit"' not in page
@@ -281,7 +282,7 @@ def test_of_many_samples_the_page_takes_some_and_the_last_one(connection: Connec
     assert (samples[0].done, samples[-1].done) == (1, 20_000)
     connection.execute('update outbox_event set data = \'{"success": 20000, "failed": 0}\' where run_no = 1')
     connection.execute("update campaign_run set finished_at = started_at + interval '20001 s'")
-    page = page_of(read_figures(connection, paid), language="ko", timezone="Asia/Seoul")
+    page = page_of(read_figures(connection, paid, timezone="Asia/Seoul"), language="ko", timezone="Asia/Seoul")
     assert 500 < page.count("V") < 700
     assert len(page) < 40_000
 

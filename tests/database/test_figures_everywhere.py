@@ -43,7 +43,7 @@ def latest_end(campaign: Campaign) -> Event:
 
 
 def page(campaign: Campaign) -> str:
-    text = page_of(read_figures(campaign.world.connection, campaign.id), language="en", timezone="UTC")
+    text = page_of(read_figures(campaign.world.connection, campaign.id, timezone="UTC"), language="en", timezone="UTC")
     return " ".join(re.sub("<[^>]*>", " ", text[text.index("<header") : text.index("<footer")]).split())
 
 

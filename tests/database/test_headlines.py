@@ -25,7 +25,7 @@ def told(campaign: Campaign) -> dict[str, str]:
     connection = campaign.world.connection
     found, history = get_campaign(connection, campaign.id), list_history(connection, campaign.id)
     [event] = unsent_notifications(connection, ENDS, "slack")
-    page = page_of(read_figures(connection, campaign.id), language="ko", timezone="UTC")
+    page = page_of(read_figures(connection, campaign.id, timezone="UTC"), language="ko", timezone="UTC")
     detail = campaign_detail(found, get_counts(connection, found), list_campaign_runs(connection, campaign.id))
     return {
         "slack": message_of(event, language="ko").text.splitlines()[0],

@@ -74,7 +74,7 @@ def _sums_of_csv(campaign: Campaign) -> str:
 
 
 def _page(campaign: Campaign) -> str:
-    page = page_of(read_figures(campaign.world.connection, campaign.id), language="ko", timezone="UTC")
+    page = page_of(read_figures(campaign.world.connection, campaign.id, timezone="UTC"), language="ko", timezone="UTC")
     return " ".join(re.sub("<[^>]*>", " ", page[page.index("<header") : page.index("<footer")]).split())
 
 

@@ -4,18 +4,21 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 
 import jinja2
 import pytest
+from markupsafe import escape
 
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, RunKind, RunState
 from bulkpoint.store.campaign import Campaign, Counts
 from bulkpoint.store.export import AmountCount, Failures, ReportedRun, ReportedSample
 from bulkpoint.store.settle import SettledByHand
+from bulkpoint.store.sums import Sums
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.page import Figures, page_of
+from bulkpoint.views.sums import CampaignSums
 from bulkpoint.views.templates import _environment, stylesheet
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
@@ -78,6 +81,19 @@ FIGURES = Figures(
     + [ReportedSample(2, BEGAN + timedelta(seconds=90 + 5 * n), 600 + 50 * n, 10) for n in range(7)],
     edges=[100, 200, 500, 1_000],
     amounts=[AmountCount(0, 400, 15, 5, 50), AmountCount(2, 460, 15, 5, 50)],
+    sums=CampaignSums(
+        at=BEGAN,
+        timezone="Asia/Seoul",
+        campaign=CAMPAIGN,
+        total=Sums(860, 430_000, 30, 15_000, 10, 5_000, 100, 50_000),
+        kinds=(),
+        reasons=((HOSTILE, Sums(860, 2**63 - 1)),),
+        other_reasons=Sums(0, 0, 30, 15_000),
+        days=((date(2026, 2, 1), Sums(860, 430_000)),),
+        utc_days=((date(2026, 1, 31), Sums(860, 430_000)),),
+        runs=(),
+        by_hand=SettledByHand(7, 3_500),
+    ),
 )
 
 
@@ -118,7 +134,7 @@ def test_what_people_wrote_is_text_of_the_page_and_never_an_element_of_it(text: 
     page = Page(text)
     assert {name for name, _ in page.elements} & {"img", "script", "iframe", "object", "embed", "a", "form"} == set()
     shown = [found for found in page.texts if HOSTILE in found]
-    assert len(shown) == 8, "title, name, reason, actor, code, note, creator, approver"
+    assert len(shown) == 9, "title, name, reason, actor, code, the payments' reason, note, creator, approver"
     assert "<img" not in text
 
 
@@ -183,3 +199,10 @@ def test_every_class_of_the_page_has_a_rule_in_the_stylesheet(text: str) -> None
     used = {name for _, attributes in Page(text).elements for name in (attributes.get("class") or "").split()}
     states = set(CampaignState) | {"targets"}  # these keep the plain look
     assert {name for name in used - states if f".{name}" not in stylesheet()} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sums_by_reason_and_by_day_are_exact(language: str) -> None:
+    page = page_of(FIGURES, language=language, timezone="Asia/Seoul")
+    for shown in ("9,223,372,036,854,775,807", "2026-02-01", "2026-01-31", escape(HOSTILE)):
+        assert f">{shown}<" in page, shown

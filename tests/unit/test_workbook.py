@@ -17,6 +17,7 @@ from python_calamine import CalamineWorkbook
 
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.export import PaymentRow, ReportedRun
+from bulkpoint.store.settle import SettledByHand
 from bulkpoint.store.sums import KindCount, Sums
 from bulkpoint.views import workbook
 from bulkpoint.views.export import Totals
@@ -39,6 +40,7 @@ SUMS = CampaignSums(
     days=((date(2026, 2, 1), Sums(1, 1_500)),),
     utc_days=((date(2026, 1, 31), Sums(1, 1_500)),),
     runs=(ReportedRun(1, RunKind.INITIAL, RunState.COMPLETED, None, "kim", SENT_AT, None, 0, 1),),
+    by_hand=SettledByHand(1, 700),
 )
 EXPORTED = Exported("김정산", "kim", "@감사", failed_only=False)
 HEADS = 2
@@ -148,6 +150,7 @@ def test_the_sums_come_first_and_say_whose_list_they_are_of_and_who_took_it_out(
         "확인 필요 UNKNOWN|3.0|300.0",
     ):  # fmt: skip
         assert line in lines, line
+    assert any(re.search("손으로|수기|사람", line) and "700" in line for line in lines), "those settled by hand"
     assert any(line.startswith("15자리를 넘는 수는") for line in lines)
     assert any(line.startswith("=HYPERLINK(1)|1.0|1500.0") for line in lines)
     assert any(line.startswith("2026-02-01|1.0|1500.0") for line in lines), "by the day in Seoul"

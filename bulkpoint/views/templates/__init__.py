@@ -47,7 +47,7 @@ def _environment() -> Environment:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment.globals |= {"stylesheet": Markup(style), "stylesheet_hash": f"sha256-{digest}"}  # noqa: S704 (our file)
     environment.filters |= {
-        "figure": lambda number: f"{number:,.0f}",
+        "figure": lambda number: f"{number:,}" if isinstance(number, int) else f"{number:,.0f}",  # a sum stays exact
         "fill": str.format,
         "local": _local,
         "lasted": _lasted,
