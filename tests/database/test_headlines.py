@@ -50,9 +50,9 @@ def test_a_run_that_ended_early_says_what_had_happened_by_then(end: str, world: 
     campaign = world.campaign(targets=20).begun().paid(4).failed(1, kind="UNKNOWN")
     campaign.stopped() if end == "STOPPED" else campaign.ended("FAILED", "money is away")
     said = told(campaign)
-    assert said["slack"].endswith(", 확인 필요 20.0 %")
+    assert said["slack"].endswith(", 지금까지 확인 필요 20.0 %")
     for place in ("show", "history", "watch", "start"):
-        assert f"Payment {end.lower()}, unknown 20.0 %" in said[place], place
+        assert f"Payment {end.lower()}, so far unknown 20.0 %" in said[place], place
 
 
 def test_a_campaign_that_went_well_says_nothing_more(world: World) -> None:

@@ -116,7 +116,9 @@ HEADLINES = {
     RunState.FAILED: {
         Ending.ALL_PAID: [((5, 0, 0, 0), "🚨 지급 실패, 지급은 모두 끝남", "🚨 Payment failed, after all were paid")],
         Ending.PAID: [((5, 0, 0, 1), "🚨 지급 실패", "🚨 Payment failed")],
-        Ending.SOME_FAILED: [((5, 5, 0, 9), "🚨 지급 실패, 실패 50.0 %", "🚨 Payment failed, failed 50.0 %")],
+        Ending.SOME_FAILED: [
+            ((5, 5, 0, 9), "🚨 지급 실패, 지금까지 실패 50.0 %", "🚨 Payment failed, so far failed 50.0 %")
+        ],
         Ending.MOSTLY_FAILED: [
             (
                 (4, 6, 0, 9),
@@ -125,7 +127,7 @@ HEADLINES = {
             )
         ],
         Ending.UNKNOWN_LEFT: [
-            ((9, 1, 1, 9), "🚨 지급 실패, 확인 필요 10.0 %", "🚨 Payment failed, unknown 10.0 %"),
+            ((9, 1, 1, 9), "🚨 지급 실패, 지금까지 확인 필요 10.0 %", "🚨 Payment failed, so far unknown 10.0 %"),
         ],
         Ending.NONE_PAID: [
             (
@@ -148,7 +150,9 @@ HEADLINES = {
     RunState.STOPPED: {
         Ending.ALL_PAID: [((5, 0, 0, 0), "⏸️ 지급 중단, 지급은 모두 끝남", "⏸️ Payment stopped, after all were paid")],
         Ending.PAID: [((99, 1, 0, 400), "⏸️ 지급 중단", "⏸️ Payment stopped")],
-        Ending.SOME_FAILED: [((19, 1, 0, 400), "⚠️ 지급 중단, 실패 5.0 %", "⚠️ Payment stopped, failed 5.0 %")],
+        Ending.SOME_FAILED: [
+            ((19, 1, 0, 400), "⚠️ 지급 중단, 지금까지 실패 5.0 %", "⚠️ Payment stopped, so far failed 5.0 %")
+        ],
         Ending.MOSTLY_FAILED: [
             (
                 (1, 3, 0, 400),
@@ -157,7 +161,7 @@ HEADLINES = {
             )
         ],
         Ending.UNKNOWN_LEFT: [
-            ((98, 2, 1, 400), "⚠️ 지급 중단, 확인 필요 1.0 %", "⚠️ Payment stopped, unknown 1.0 %"),
+            ((98, 2, 1, 400), "⚠️ 지급 중단, 지금까지 확인 필요 1.0 %", "⚠️ Payment stopped, so far unknown 1.0 %"),
         ],
         Ending.NONE_PAID: [
             (
