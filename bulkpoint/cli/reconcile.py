@@ -163,6 +163,7 @@ def _compare(
     of_file = {
         "encoding": dialect.encoding,
         "delimiter": dialect.delimiter,
+        "sheet": dialect.sheet,
         "header_row": dialect.header_row,
         "columns": dialect.columns,
         "proof": file.proof,

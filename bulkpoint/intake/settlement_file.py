@@ -6,16 +6,13 @@ or named as one that says nothing about that. Lines of other campaigns and of ot
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.files import name_of
-from bulkpoint.intake.delimited import TextTable
-from bulkpoint.intake.form import delimiter_name
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.settlement_form import (
     CAMPAIGN,
@@ -27,9 +24,9 @@ from bulkpoint.intake.settlement_form import (
     LineClass,
     SettlementForm,
 )
-from bulkpoint.intake.settlement_marks import Mark, find_mark, find_record
+from bulkpoint.intake.settlement_marks import Mark, find_mark
 from bulkpoint.intake.settlement_sums import SettlementSums
-from bulkpoint.intake.source import Kind, open_source
+from bulkpoint.intake.settlement_table import Dialect, Table, open_table
 from bulkpoint.rules.answers import TRANSACTION_ID_CHARACTERS_MAX, is_transaction_id
 from bulkpoint.rules.findings import FileFindings, FindingName
 from bulkpoint.rules.keys import idempotency_key
@@ -72,24 +69,6 @@ class _Places(NamedTuple):
     credited_at: int | None
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """What a file is read as. columns: our names to the file's; others: its columns that say nothing about credits."""
-
-    encoding: str = ""
-    delimiter: str = ""
-    header_row: int = 0
-    columns: Mapping[str, str] = field(default_factory=dict)
-    others: tuple[str, ...] = ()
-
-    def described(self, file: str) -> Refusal:
-        """For people, in one sentence."""
-        columns = tuple(f"{ours} = {shorten(theirs)}" for ours, theirs in self.columns.items())
-        facts = {"file": file, "encoding": self.encoding, "delimiter": self.delimiter, "row": self.header_row}
-        others = tuple(map(shorten, self.others)) or ("-",)
-        return Refusal("SETTLEMENT_READ_AS", facts | {"columns": columns, "others": others})
-
-
 class SettlementFile:
     """One file, read once, for one campaign, whose keys are made from `namespace`.
 
@@ -123,10 +102,10 @@ class SettlementFile:
         Raises RefusedError for a file that is no list, or has no lines; after the last line, naming the first 20 that
         are wrong, or a trailer whose figures are not those of the lines.
         """
-        with open_source(self._path, COLUMNS) as (stream, kind):
-            if kind != Kind.TEXT:
-                raise RefusedError("SETTLEMENT_NOT_TEXT", "save_as_csv", file=str(self._path))
-            yield from self._lines(stream)
+        noticed = FileFindings()
+        with open_table(self._path, self._form, self._problems, noticed) as table:
+            yield from self._lines(table)
+        self._take(noticed)
         if self._zeros_beyond >= _ZEROS_MIN and self._zeros_beyond == self._digits_beyond:
             raise RefusedError("TRANSACTIONS_CUT", "export_as_text", file=self.name, digits=_DIGITS_KEPT)
         if self._problems.count:
@@ -139,33 +118,26 @@ class SettlementFile:
         sums = self.sums.described(self.name, self._campaign_id, proof=self.proof, partial=self.partial)
         return [self.dialect.described(self.name), *self._remarks, *sums]
 
-    def _lines(self, stream: IO[bytes]) -> Iterator[SettlementLine]:
-        form, records = self._form.file, list[Mark]()
-        needed = [form.name_of(name) for name in COLUMNS]
-
-        def is_record(number: int, line: str) -> bool:
-            """Whether this line before the header is a record or a comment."""
-            mark = None if all(name in line for name in needed) else find_record(number, line)
-            if mark is not None:
-                records.append(mark)
-            return mark is not None
-
-        noticed = FileFindings()
-        table = TextTable(self._path, stream, form, needed, self._problems, findings=noticed, is_record=is_record)
-        for record in records:
+    def _lines(self, table: Table) -> Iterator[SettlementLine]:
+        for record in table.records:
             self.sums.note(record)
-        header = table.names()
-        places = self._places(header, table.header_row)
-        self.dialect = self._dialect(table, header)
-        for line, values in table.rows():
-            mark = find_mark(line, values, width=len(header), transaction=places.transaction, member=places.member)
+        header, self.dialect = table.header, table.dialect
+        places = self._places(header, table.dialect.header_row)
+        for line, values in table.rows:
+            mark = find_mark(
+                line,
+                values,
+                width=len(header),
+                transaction=places.transaction,
+                member=places.member,
+                campaign=places.campaign,
+            )
             if mark is not None:
                 self._note(mark)
             elif len(values) != len(header):
                 self._problems.add(line, "", _describe_width(values, len(header)))
             elif (read := self._read(values, places, line)) is not None:
                 yield read
-        self._take(noticed)
 
     def _take(self, noticed: FileFindings) -> None:
         """A line that a quote hides may be a reversal: it refuses the file. Other findings are said."""
@@ -177,12 +149,6 @@ class SettlementFile:
             else:
                 said = finding.as_refusal()
                 self._remarks.append(Refusal(said.code, said.facts))
-
-    def _dialect(self, table: TextTable, header: Sequence[str]) -> "Dialect":
-        theirs = {ours: self._form.file.name_of(ours) for ours in OUR_COLUMNS}
-        columns = {ours: name for ours, name in theirs.items() if name in header}
-        others = tuple(name for name in header if name not in theirs.values())
-        return Dialect(table.encoding.upper(), delimiter_name(table.delimiter), table.header_row, columns, others)
 
     def _places(self, header: list[str], row: int) -> _Places:
         form, facts = self._form, {"file": self.name, "row": row, "columns": ",".join(COLUMNS)}

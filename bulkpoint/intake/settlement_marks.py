@@ -53,8 +53,13 @@ class Mark:
     part: tuple[int, int] | None
 
 
-def find_mark(row: int, values: Sequence[str], *, width: int, transaction: int, member: int) -> Mark | None:
-    """The mark that a row is; None: it is a line of a member, good or bad. width: of the header; the others: places."""
+def find_mark(
+    row: int, values: Sequence[str], *, width: int, transaction: int, member: int, campaign: int | None = None
+) -> Mark | None:
+    """The mark that a row is; None: it is a line of a member, good or bad. width: of the header; the others: places.
+
+    campaign: its number is no figure of the lines.
+    """
     named = len(values) == width and values[transaction].strip().casefold() not in _NO_TRANSACTION
     if named and values[0].casefold() not in _RECORDS:  # as nearly all are
         return None
@@ -63,7 +68,11 @@ def find_mark(row: int, values: Sequence[str], *, width: int, transaction: int, 
     kind = next((kind for kind in kinds if kind is not None), None)
     if kind is None and len(filled) == 1 and _part_of(filled[0]) is not None:
         kind = MarkKind.COMMENT
-    return None if kind is None else _mark(row, kind, filled)
+    if kind is None:
+        return None
+    if campaign is not None and len(values) == width and kind is not _kind_of(values[campaign]):
+        filled = [value.strip() for at, value in enumerate(values) if at != campaign and value.strip()]
+    return _mark(row, kind, filled)
 
 
 def find_record(row: int, line: str, delimiters: str = ",;\t|") -> Mark | None:

@@ -136,14 +136,15 @@ class MarkView(View):
 
 
 class SettlementView(View):
-    """What a settlement file was read as, and has. columns: our names to the file's; part: `1/2`, where it says so.
+    """What a settlement file was read as, and has. sheet: of a workbook; delimiter: of a text.
 
-    proof: the columns that say of which campaign a line is; null: it has none. lines, points: of all classes and all
-    campaigns.
+    columns: our names to the file's. proof: those that say of which campaign a line is; null: it has none. lines,
+    points: of all classes and all campaigns. part: `1/2`, where the file says so.
     """
 
     encoding: str
     delimiter: str
+    sheet: str | None
     header_row: int
     columns: dict[str, str]
     proof: str | None

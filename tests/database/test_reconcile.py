@@ -1,11 +1,12 @@
 """Reconciliation as PostgreSQL keeps it: which rows are uncertain, what a finding changes, money's list beside ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from xlsxwriter import Workbook
 
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError, UsageError
@@ -455,8 +456,53 @@ def test_an_error_after_good_lines_repairs_nothing(connection: Connection, settl
 
 def test_a_settlement_is_a_text_table_by_its_bytes_whatever_its_name(settle: Settle) -> None:
     assert settle(of_campaign(AGREED), "money.parquet")[0].credits == 2
-    with refused("is no text table"):
+    with refused("is no text table and no .xlsx workbook"):
         settle(b"PAR1" + bytes(100), "money.csv")
+
+
+def a_workbook(path: Path, *rows: Sequence[Any]) -> bytes:
+    with Workbook(path, {"in_memory": True}) as book:
+        sheet = book.add_worksheet("정산")
+        for number, cells in enumerate([["campaign_id", *HEADER.strip().split(","), "credited_at"], *rows]):
+            sheet.write_row(number, 0, cells)
+    return path.read_bytes()
+
+
+def test_a_workbook_is_read_as_a_text_is(settle: Settle, connection: Connection, tmp_path: Path) -> None:
+    rows = [(1, "m-1", 10, "t-1", "2026-11-25"), (1, "m-2", 20, "t-2"), (1, "m-4", 40, "x-4"), (1, "m-1", -10, "r-1")]
+    compared, found = settle(a_workbook(tmp_path / "w", *rows, ("합계", "", 60)))
+    assert (compared.credits, compared.credited, compared.reversed_points) == (3, 1, 10)
+    assert kinds(found)[:2] == [("REVERSED", "m-1"), ("NOT_SUCCESS", "m-4")]
+    assert row(connection, UNKNOWN)["transaction_id"] == "x-4"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            (1, "m-4", 40, 12345678901234567890),
+            "row 2: transaction_id is a number that is not whole, or has more than 15",
+        ),
+        ((1, "m-4", 40.5, "x-4"), "row 2: amount is '40.5': points are whole"),
+        ((1, True, 40, "x-4"), "row 2: member_id is TRUE"),
+        ((1, "m-4", 40), "row 2: transaction_id is empty"),
+        ((1, "합계", 70), "row 2: '합계 70' says 70"),
+    ],
+)
+def test_a_cell_that_can_be_no_text_of_ours_refuses_the_workbook(
+    settle: Settle, tmp_path: Path, line: Sequence[Any], words: str
+) -> None:
+    with refused(words):
+        settle(a_workbook(tmp_path / "w", line))
+
+
+def test_ids_that_are_numbers_in_a_workbook_are_said(connection: Connection, run: EndedRun, tmp_path: Path) -> None:
+    path, said = tmp_path / "money.xlsx", list[str]()
+    a_workbook(path, (1, "m-1", 10, "t-1"), (1, "m-2", 20, "t-2"), (1, "m-4", 40, 1234))
+    compare_with_settlement(connection, 1, path, actor="bob", say=said.append, report=lambda _: None)
+    assert row(connection, UNKNOWN)["transaction_id"] == "1234"
+    assert any("its sheet '정산', with its header in row 1" in line for line in said)
+    assert any("row 4" in line and "number" in line for line in said)
 
 
 @pytest.mark.parametrize(
