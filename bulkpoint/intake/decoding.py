@@ -73,9 +73,10 @@ class Text:
             if not even and not odd:
                 raise RefusedError("ENCODING_NOT_THAT", "leave_out_encoding", **self._encodings(UTF_16))
             return UTF_16, "utf-16-le" if odd >= even else "utf-16-be"
-        # ASCII in UTF-16 has a NUL in every pair, always on the same side; a NUL in UTF-8 stands alone.
-        if min(even, odd) == 0 and max(even, odd) * 5 > len(start) // 2:
-            self._propose(start, UTF_16, "utf-16-le" if odd else "utf-16-be")
+        # ASCII in UTF-16 has a NUL in every pair, on the same side; U+AC00 (가) has it on the other. In UTF-8 a NUL
+        # stands alone.
+        if min(even, odd) * 4 < max(even, odd) and max(even, odd) * 5 > len(start) // 2:
+            self._propose(start, UTF_16, "utf-16-le" if odd > even else "utf-16-be")
         encoding = self._asked or UTF_8
         return encoding, encoding
 

@@ -19,6 +19,8 @@ from bulkpoint.intake.problems import Problems
 from bulkpoint.rules.findings import FileFindings, FindingName
 from bulkpoint.rules.refusals import Refusal
 
+# What Excel reads, and some programs write, as a first line: the character that stands between values.
+_DELIMITER_LINE = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
 
 
@@ -53,11 +55,18 @@ class TextTable:
         self.encoding = self._text.encoding
         self.blank_rows = 0
         lines = self._text.lines()
-        skipped, first = _first_line(lines, is_record)
+        named: list[str] = []
+
+        def is_no_header(number: int, line: str) -> bool:
+            if said := _DELIMITER_LINE.fullmatch(line):
+                named.append(said[1])
+            return said is not None or is_record(number, line)
+
+        skipped, first = _first_line(lines, is_no_header)
         self.header_row = skipped + 1
         if first is None:
             raise RefusedError("HEADER_ABSENT", "first_line_names_columns", file=path.name, columns=",".join(columns))
-        self.delimiter = form.delimiter or self._find_delimiter(first, columns)
+        self.delimiter = form.delimiter or next(iter(named), None) or self._find_delimiter(first, columns)
         self._reader = csv.reader(chain([first], lines), delimiter=self.delimiter, strict=True)
         self._lines_skipped = skipped
         self.header = self._read_header()

@@ -51,6 +51,7 @@ _BEGINNINGS = (
 _ZIP, _OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!|\?xml|html|head|meta|body|table|style)", re.IGNORECASE)
 _SPREADSHEET_XML = b"urn:schemas-microsoft-com:office:spreadsheet"
+_NOT_CONTROL = bytes({*range(32, 256), *b"\t\n\r\x1a"})
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{\s*\"|\[\s*[\[{])")
 # A zip archive ends with a record of 22 bytes and a comment ([APPNOTE] 4.3.16); the list of its members is before that.
 _ZIP_END, _ZIP_END_BYTES_MAX, _ZIP_MEMBERS_BYTES_MAX = b"PK\x05\x06", 22 + 65_535, 2**20
@@ -112,7 +113,22 @@ def _kind(path: Path, stream: IO[bytes], start: bytes) -> Kind:
         raise _other(path, "IS_SPREADSHEET_XML" if _SPREADSHEET_XML in start else "IS_HTML", "save_as_xlsx")
     if _JSON.match(start):
         raise _other(path, "IS_JSON", "export_as_list")
+    if _is_binary(start):
+        raise _other(path, "IS_BINARY", "export_as_list")
     return Kind.TEXT
+
+
+def _is_binary(start: bytes) -> bool:
+    """Whether this is no text in any encoding: zero bytes only, as after a crash, or many control characters.
+
+    UTF-16 is text: by its mark, or by zero bytes that stand mostly on one side of each pair.
+    """
+    if not start.strip(b"\0"):
+        return True
+    even, odd = start[0::2].count(0), start[1::2].count(0)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or min(even, odd) * 4 < max(even, odd):
+        return False
+    return len(start.translate(None, _NOT_CONTROL)) * 20 > len(start)
 
 
 def _kind_of_archive(path: Path, stream: IO[bytes], start: bytes) -> Kind:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.files import name_of
+from bulkpoint.intake.cells import as_amount, as_text, cell_rule
 from bulkpoint.intake.delimited import TextTable, describe_width
 from bulkpoint.intake.form import PLAIN_FORM, UTF_8, ListForm, delimiter_name
 from bulkpoint.intake.header import place_columns
@@ -21,7 +22,6 @@ from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.source import Kind, open_source
 from bulkpoint.intake.workbook import open_sheet
-from bulkpoint.intake.workbook_child import INTEGER_MAX
 from bulkpoint.rules.findings import FileFindings, FindingName
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
@@ -109,7 +109,7 @@ class TargetFile:
                     continue
                 if row in sheet.hidden_rows:
                     why = Refusal("ROW_IS_HIDDEN")
-                    findings.note(FindingName.HIDDEN_ROWS, why=why, row=row, value=_as_text(values[0]))
+                    findings.note(FindingName.HIDDEN_ROWS, why=why, row=row, value=as_text(values[0]))
                 if type(values[0]) is int:
                     findings.note(
                         FindingName.NUMBERS_AS_IDS, why=Refusal("ID_IS_A_NUMBER"), row=row, value=str(values[0])
@@ -117,13 +117,13 @@ class TargetFile:
                 wrong = [
                     (column, rule, value)
                     for column, place, value in zip(COLUMNS, places, values, strict=True)
-                    if (rule := _cell_rule(column, value, merged=value is None and sheet.is_merged(row, place)))
+                    if (rule := cell_rule(column, value, merged=value is None and sheet.is_merged(row, place)))
                 ]
                 for column, rule, value in wrong:
                     problems.add(row, column, rule, value[1] if type(value) is list else value)
                 if not wrong:
                     member_id, amount, reason = values
-                    yield row, _as_text(member_id), "" if amount is None else amount, _as_text(reason)
+                    yield row, as_text(member_id), as_amount(amount), as_text(reason)
             self._say_blank_rows(sheet.blank_rows)
             if not rows and not problems.count:
                 raise RefusedError("FILE_WITHOUT_ROWS", file=self.name)
@@ -226,31 +226,6 @@ def duplicate_rows(file: TargetFile, hashes: "array[int]") -> dict[str, list[int
             if hash(member_id) in suspects:
                 rows_of.setdefault(member_id, []).append(row)
     return {member_id: rows for member_id, rows in rows_of.items() if len(rows) > 1}
-
-
-def _as_text(cell: Any) -> str:
-    return "" if cell is None else str(cell)
-
-
-def _cell_rule(column: str, cell: Any, *, merged: bool) -> str | None:
-    """What is wrong with a cell that the rules of a row cannot say; None where nothing is."""
-    if merged:
-        return f"{column} is empty, because its cell is merged with others: unmerge them and fill each one."
-    match cell:
-        case ["error", shown]:
-            return f"{column} is {shown}, an error of the spreadsheet: correct it."
-        case [_, shown]:
-            return f"{column} is a date ({shown}): format the cell as text or as a number and enter it again."
-        case bool():
-            return f"{column} is {str(cell).upper()}, neither a text nor a number."
-        case float() if column != "amount":
-            what = (
-                "of more than 15 digits, of which a spreadsheet keeps 15"
-                if abs(cell) >= INTEGER_MAX
-                else "and not whole"
-            )
-            return f"{column} is a number {what}: enter it as text."
-    return None
 
 
 def _refuse_other_types(file: str, schema: Any, theirs: list[str]) -> None:

@@ -20,7 +20,7 @@ from bulkpoint.errors import RefusedError
 from bulkpoint.intake import workbook_child
 from bulkpoint.intake.form import ListForm
 from bulkpoint.intake.problems import Problems, shorten
-from bulkpoint.intake.workbook_child import CPU_S_MAX, MEMORY_BYTES_MAX, MEMORY_EXIT
+from bulkpoint.intake.workbook_child import CPU_S_MAX, MEMORY_BYTES_MAX, MEMORY_EXIT, row_and_column
 
 WAIT_S_MAX = 120  # for all lines of the child together
 LINE_BYTES_MAX = 2**28
@@ -47,11 +47,13 @@ class Sheet:
         self.blank_rows = 0
         self._column = about["column"]
         self._merged = about["merged"][:MERGED_MAX]
-        self._errors = {_place(name): value for name, value in about["errors"]}
+        self._errors = {row_and_column(name): value for name, value in about["errors"]}
         self._rows = self._numbered()
         self.header_row, header = next(self._rows, (0, None))
         if header is None:
             facts = {"file": path.name, "sheet": self.name, "columns": ",".join(columns)}
+            if self.others:
+                raise RefusedError("SHEET_EMPTY", "name_sheet", sheets=tuple(map(shorten, self.others)), **facts)
             raise RefusedError("SHEET_EMPTY", "first_row_names_columns", **facts)
         if about["more"]:
             raise RefusedError("SHEET_FULL_OF_ERRORS", "correct_formulas", file=path.name, sheet=self.name)
@@ -64,7 +66,8 @@ class Sheet:
     def rows(self) -> Iterator[tuple[int, list[Any]]]:
         """Every row below the header that has a value: its number and the cells of the columns that have a name.
 
-        A cell is a text, a number, true or false, None for an empty one, ["date", text] or ["error", text].
+        A cell is a text, a number, true or false, None for an empty one, ["date", text], ["error", text], or
+        ["padded", text, number] for a number that the sheet shows as that text, with zeros before it.
         """
         named = [at for at, name in enumerate(self.header) if name.strip()]
         unnamed = [at for at, name in enumerate(self.header) if not name.strip()]
@@ -176,12 +179,3 @@ def _end(path: Path, code: int) -> RefusedError:
 
 def _has_value(cell: Any) -> bool:
     return bool(cell.strip()) if type(cell) is str else cell is not None
-
-
-def _place(name: str) -> tuple[int, int]:
-    """Row, counted from 1, and column, counted from 0, of a cell: C2 is (2, 2)."""
-    letters = name.rstrip("0123456789")
-    column = 0
-    for letter in letters:
-        column = column * _ASCII + ord(letter) - ord("A") + 1
-    return int(name[len(letters) :]), column - 1

@@ -3,7 +3,8 @@
 A workbook is an archive that may unpack to any size, and one far cell makes its sheet as large as a sheet can be. So
 what it costs is bounded from outside: this process ends, and nothing else. It knows only the standard library and
 python-calamine, takes the file as stdin, and writes JSON lines: first what the sheet is, then some rows a line, then
-`null`. A cell is a text, a number, true or false, null for an empty one, or ["date", ...] or ["error", ...].
+`null`. A cell is a text, a number, true or false, null for an empty one, ["date", text], ["error", text],
+or ["padded", text, number].
 """
 
 import json
@@ -66,7 +67,7 @@ def _read(stream: IO[bytes], asked: str | None) -> Iterator[Any]:
         if chosen is None or chosen not in names:
             yield {"refused": "no_sheet", "sheets": names}
             return
-        marks = _marks(stream, chosen)
+        marks, padded = _marks(stream, chosen)
         if marks["far"]:
             yield {"refused": "far", "sheet": chosen, "cell": marks["far"]}
             return
@@ -86,8 +87,10 @@ def _read(stream: IO[bytes], asked: str | None) -> Iterator[Any]:
     }
     if sheet.start is not None:
         rows, characters = [], 0
-        for row in sheet.iter_rows():
+        for number, row in enumerate(sheet.iter_rows(), 1):
             rows.append([_cell(value) for value in row])
+            if number in padded:
+                _pad(rows[-1], padded[number], sheet.start[1])
             characters += sum(len(cell) if type(cell) is str else 8 for cell in rows[-1])
             if characters > LINE_CHARACTERS:
                 yield rows
@@ -104,19 +107,38 @@ def _refuse_bomb(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def _marks(stream: IO[bytes], sheet: str) -> dict[str, Any]:
-    """What calamine does not say of a sheet: its error cells, its hidden rows, a cell far from all others."""
+def _pad(cells: list[Any], widths: list[tuple[int, int]], first: int) -> None:
+    """Mark the numbers that are shown with zeros before them; widths: columns, counted from 0, with their digits."""
+    for column, width in widths:
+        at = column - first
+        if 0 <= at < len(cells) and type(cells[at]) is int and len(str(cells[at])) < width:
+            cells[at] = ["padded", f"{cells[at]:0{width}}", cells[at]]
+
+
+def _marks(stream: IO[bytes], sheet: str) -> tuple[dict[str, Any], dict[int, list[tuple[int, int]]]]:
+    """What calamine does not say of a sheet: its error cells, its hidden rows, a cell far from all others.
+
+    And, by row, the columns of numbers that are shown with zeros before them, with their digits.
+    """
+    padded: dict[int, list[tuple[int, int]]] = {}
     errors: list[list[str]] = []
     hidden: list[int] = []
     more = 0
     with zipfile.ZipFile(stream) as archive, archive.open(_part_of(archive, sheet)) as part:
+        widths = _padding_styles(archive)
+        styled = b"|".join(b"%d" % style for style in widths)
+        padded_cell = re.compile(rb"<(?:\w+:)?c\s[^>]*\bs=[\"'](" + styled + rb")[\"'][^>]*>")
         rest = b""
         while chunk := part.read(SCAN_BYTES):
             rest += chunk
             cut = rest.rfind(_ROW_END) + len(_ROW_END) if _ROW_END in rest else 0
             piece, rest = (rest[:cut], rest[cut:]) if cut or len(rest) < 4 * SCAN_BYTES else (rest, b"")
             if far := _FAR_CELL.search(piece):
-                return {"far": far[1].decode()}
+                return {"far": far[1].decode()}, {}
+            for cell in padded_cell.finditer(piece) if widths else ():
+                if place := _PLACE.search(cell[0]):
+                    row, column = row_and_column(place[1].decode())
+                    padded.setdefault(row, []).append((column, widths[int(cell[1])]))
             for tag, inside in _ERROR_CELL.findall(piece) if b'"e"' in piece or b"'e'" in piece else ():
                 place, value = _PLACE.search(tag), _VALUE.search(inside)
                 if place and len(errors) < MARKS_MAX:
@@ -127,7 +149,31 @@ def _marks(stream: IO[bytes], sheet: str) -> dict[str, Any]:
                 place = _PLACE.search(row)
                 if place and len(hidden) < MARKS_MAX:
                     hidden.append(int(place[1]))
-    return {"far": None, "errors": errors, "hidden": hidden, "more": more}
+    return {"far": None, "errors": errors, "hidden": hidden, "more": more}, padded
+
+
+def _padding_styles(archive: zipfile.ZipFile) -> dict[int, int]:
+    """The cell styles that show a number with zeros before it, such as 00000 or 000-0000, with their digits."""
+    if "xl/styles.xml" not in archive.namelist():
+        return {}
+    elements = list(ElementTree.parse(archive.open("xl/styles.xml")).iter())  # noqa: S314
+    codes = {
+        element.get("numFmtId"): element.get("formatCode", "")
+        for element in elements
+        if element.tag.endswith("}numFmt") and re.fullmatch(r'[0 "\\()/.-]+', element.get("formatCode", ""))
+    }
+    digits = {name: code.count("0") for name, code in codes.items() if "." not in code and code.count("0") > 1}
+    styles = next((element for element in elements if element.tag.endswith("}cellXfs")), ())
+    return {at: digits[name] for at, style in enumerate(styles) if (name := style.get("numFmtId")) in digits}
+
+
+def row_and_column(place: str) -> tuple[int, int]:
+    """Row, counted from 1, and column, counted from 0, of a cell: C2 is (2, 2)."""
+    letters = place.rstrip("0123456789")
+    column = 0
+    for letter in letters:
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return int(place[len(letters) :]), column - 1
 
 
 def _part_of(archive: zipfile.ZipFile, sheet: str) -> str:

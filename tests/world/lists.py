@@ -68,7 +68,11 @@ def workbook(sheets: list[Mapping[str, Any]]) -> bytes:
                 sheet.merge_range(place, "")
             for row, cells in enumerate(described["rows"], top):
                 for column, cell in enumerate(cells, left):
-                    _write(sheet, row, column, cell)
+                    if isinstance(cell, dict) and "format" in cell:
+                        form = book.add_format({"num_format": cell["format"]})
+                        sheet.write_number(row, column, cell["number"], form)
+                    else:
+                        _write(sheet, row, column, cell)
             for row in described.get("hidden_rows", ()):
                 sheet.set_row(row - 1, None, None, {"hidden": True})
             if "far" in described:
