@@ -17,7 +17,7 @@ def notify(*, follow: bool) -> int:
 
     Events come from Kafka if it is configured, else from the outbox. Also reported: a job that died, a limit of 0 for
     more than 10 minutes, parked events. Each is sent once, even with several notifiers, at most one message a second;
-    Slack's Retry-After is honoured.
+    Slack's Retry-After is honoured, and said.
 
     Exit code 6: Slack, Kafka or the database did not accept it. Nothing is lost: the next notifier sends it.
 

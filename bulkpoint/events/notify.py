@@ -85,7 +85,7 @@ class Notifier:
         if not self._link.ask(lambda connection: claim_notification(connection, event_id, self._channel)):
             out = self._link.ask(lambda connection: was_notified(connection, event_id, self._channel))
             return None if out else TRY_AGAIN_S
-        problem = send(self._settings, message, wait_s_max=self._wait_s_max)
+        problem = send(self._settings, message, wait_s_max=self._wait_s_max, say=self._say)
         if problem is None:
             self._link.ask(lambda connection: notification_sent(connection, event_id, self._channel))
             return None

@@ -1,22 +1,78 @@
 """Messages to Slack, by its Web API: one per second and channel, with retries."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from bulkpoint.errors import UsageError
 from bulkpoint.events.message import Message
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, read_secret
+from bulkpoint.views.format import local_time
 from bulkpoint.views.sentences import sentence
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
+    from slack_sdk.errors import SlackApiError
     from tenacity import RetryCallState
 
 TRIES = 4
 TIMEOUT_S = 10
+
+
+# What to do, by the code of Slack's answer, which often comes in a 200. The webhooks' own codes are here too, because a
+# proxy in front of Slack may answer with them. Any other code is shown as it is.
+_ADVICE = {
+    **dict.fromkeys(
+        ("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "invalid_token"),
+        "renew_slack_token",
+    ),
+    **dict.fromkeys(("channel_not_found", "is_archived", "channel_is_archived"), "correct_slack_channel"),
+    **dict.fromkeys(("not_in_channel", "user_not_in_channel"), "invite_slack_app"),
+    **dict.fromkeys(
+        ("no_permission", "missing_scope", "not_allowed_token_type", "restricted_action", "action_prohibited"),
+        "give_slack_right",
+    ),
+    **dict.fromkeys(
+        ("msg_too_long", "msg_blocks_too_long", "invalid_blocks", "invalid_payload", "no_text"), "report_slack_message"
+    ),
+    **dict.fromkeys(("no_service", "no_active_hooks", "no_team", "invalid_team"), "use_slack_web_api"),
+    **dict.fromkeys(
+        ("ratelimited", "rate_limited", "message_limit_exceeded", "internal_error", "fatal_error",
+         "service_unavailable", "request_timeout"),
+        "slack_later",
+    ),
+}  # fmt: skip
+# Not refusals: another try may be taken, also where they come in a 200.
+_SLOW_DOWN = ("ratelimited", "rate_limited")
+_NO_JSON = "Received a response in a non-JSON format:"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Slack said. code: its own, empty where it is none (a page). wait_s: asked for by Retry-After, or 0."""
+
+    status: int
+    code: str
+    wait_s: float
+
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether nothing is refused: Slack wants fewer messages."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.code in _SLOW_DOWN
+
+    def refusal(self, timezone: str) -> Refusal:
+        """The same with what to do."""
+        facts = {"status": self.status, "code": self.code or "without a code"}
+        if self.wait_s:
+            until = local_time(datetime.now(UTC) + timedelta(seconds=self.wait_s), timezone)
+            return Refusal("SLACK_WAITS", {**facts, "seconds": self.wait_s, "until": until})
+        return Refusal("SLACK_REFUSES", facts, (_ADVICE.get(self.code, "look_up_slack_code"),))
 
 
 @dataclass(frozen=True)
@@ -27,11 +83,13 @@ class Problem:
     wait_s: float = 0.0
 
 
-def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem | None:
+def send(
+    settings: Settings, message: Message, *, wait_s_max: float, say: Callable[[str], None] = lambda _: None
+) -> Problem | None:
     """Post to the channel, one message a second; None when it is sent.
 
     Tries again on 429, 5xx and a broken connection: 4 tries. If Slack asks to wait (Retry-After) for longer than
-    `wait_s_max`, there is no other try.
+    `wait_s_max`, there is no other try. `say` gets a line before each wait that Slack asks for.
     """
     from slack_sdk import WebClient
     from slack_sdk.errors import SlackApiError, SlackClientError
@@ -51,23 +109,31 @@ def send(settings: Settings, message: Message, *, wait_s_max: float) -> Problem 
 
     def worth_another_try(error: BaseException) -> bool:
         if isinstance(error, SlackApiError):
-            status = int(error.response.status_code)
-            return status in {429, *range(500, 600)} and _asked_to_wait_s(error) <= wait_s_max
+            answer = _answer(error)
+            return (answer.asks_to_wait or answer.status >= 500) and answer.wait_s <= wait_s_max
         return isinstance(error, (HTTPException, OSError))
+
+    def say_wait(state: "RetryCallState") -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, SlackApiError) and (answer := _answer(error)).wait_s:
+            say(sentence(answer.refusal(settings.timezone)))
 
     post = _post_once_a_second()
     try:
         for attempt in Retrying(
-            stop=stop_after_attempt(TRIES), wait=_wait_s, retry=retry_if_exception(worth_another_try), reraise=True
+            stop=stop_after_attempt(TRIES),
+            wait=_wait_s,
+            retry=retry_if_exception(worth_another_try),
+            before_sleep=say_wait,
+            reraise=True,
         ):
             with attempt:
                 post(client, channel=settings.slack_channel, text=message.notice, blocks=message.blocks)
     except SlackApiError as error:
-        status, code = error.response.status_code, error.response.get("error", "")
-        said = f"Slack answered {status} {code}."
-        if status == 200:  # so Slack refuses a request
-            said += " Check BULKPOINT_SLACK_CHANNEL and the token's rights (chat:write)."
-        return Problem(said, _asked_to_wait_s(error))
+        answer = _answer(error)
+        return Problem(sentence(answer.refusal(settings.timezone)), answer.wait_s)
+    except (AttributeError, TypeError, ValueError):  # of its client, at JSON that is no object
+        return Problem(sentence(Answer(0, "", 0).refusal(settings.timezone)))
     except (SlackClientError, HTTPException, OSError) as error:
         return Problem(
             f"Slack cannot be reached ({type(error).__name__}). Check the network and BULKPOINT_SLACK_BASE_URL."
@@ -92,11 +158,16 @@ def _wait_s(state: "RetryCallState") -> float:
     from slack_sdk.errors import SlackApiError
 
     error = state.outcome.exception() if state.outcome else None
-    asked_s = _asked_to_wait_s(error) if isinstance(error, SlackApiError) else 0.0
+    asked_s = _answer(error).wait_s if isinstance(error, SlackApiError) else 0.0
     return asked_s or float(2 ** (state.attempt_number - 1))
 
 
-def _asked_to_wait_s(error: Any) -> float:
-    """Slack's Retry-After, in seconds; 0 where it did not say."""
-    asked = str(error.response.headers.get("Retry-After", ""))
-    return float(asked) if error.response.status_code == 429 and asked.isdecimal() else 0.0
+def _answer(error: "SlackApiError") -> Answer:
+    """What the client makes of Slack's answer; a body of one word without JSON is a webhook's code."""
+    response = error.response
+    code = str(response.get("error", "")).removeprefix(_NO_JSON).strip()
+    status = int(response.status_code)
+    asked = next((value for name, value in response.headers.items() if name.lower() == "retry-after"), "")
+    waits = status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE} or code in _SLOW_DOWN
+    wait_s = float(asked[:9]) if waits and asked.isascii() and asked.isdecimal() else 0.0
+    return Answer(status, code if re.fullmatch("[a-z0-9_]{1,60}", code) else "", wait_s)

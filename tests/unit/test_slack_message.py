@@ -370,6 +370,12 @@ def token_file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one a second, for what is not about the pace."""
+    monkeypatch.setattr(slack, "_post_once_a_second", lambda: slack._post_now)
+
+
 def settings_for(url: str, token_file: Path) -> Any:
     return load_settings(
         {
@@ -426,6 +432,81 @@ def test_a_refusal_is_a_sentence_and_not_tried_again(token_file: Path) -> None:
     assert len(posts) == 1
     assert "channel_not_found. Check BULKPOINT_SLACK_CHANNEL" in problem.sentence
     assert "canary" not in problem.sentence
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("invalid_auth", "SLACK_TOKEN_FILE is not accepted"),
+        ("token_revoked", "SLACK_TOKEN_FILE is not accepted"),
+        ("token_expired", "SLACK_TOKEN_FILE is not accepted"),
+        ("channel_not_found", "there is no such channel"),
+        ("is_archived", "it is archived"),
+        ("not_in_channel", "/invite in that channel"),
+        ("no_permission", "chat:write"),
+        ("missing_scope", "chat:write"),
+        ("msg_too_long", "The message itself is not accepted"),
+        ("invalid_blocks", "The message itself is not accepted"),
+        ("a_code_of_next_year", "a_code_of_next_year. Look the code up at https://api.slack.com"),
+    ],
+)
+@pytest.mark.usefixtures("at_once")
+def test_each_code_of_slack_has_its_own_advice_also_in_a_200(code: str, advice: str, token_file: Path) -> None:
+    for status in (200, 403):
+        with slack_that_answers((status, {}, json.dumps({"ok": False, "error": code}).encode())) as (url, posts):
+            problem = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+        assert problem is not None
+        assert len(posts) == 1, "it is refused: another try is refused too"
+        assert problem.sentence.startswith(f"Slack answered {status} {code}. ")
+        assert advice in problem.sentence
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"no_service", "answered 404 no_service. That is a webhook's answer"),
+        (b"invalid_payload", "answered 404 invalid_payload. The message itself"),
+        (b"<html><body>Forbidden by proxy</body></html>", "answered 404 without a code. Look the code up"),
+        (b"", "answered 404 without a code."),
+        (b"[]", "Slack answered"),
+        (b'"no"', "Slack answered"),
+        (b"null", "Slack answered"),
+        (b'{"ok": false, "error": 7}', "answered 404 7."),
+        (b'{"ok": false, "error": {"a": "\xed\x95\x9c"}}', "answered 404 without a code."),
+        (b"\xff\xfe", "Slack answered"),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("at_once")
+def test_what_is_no_answer_of_slacks_api_is_a_sentence_too(body: bytes, words: str, token_file: Path) -> None:
+    with slack_that_answers((404, {}, body)) as (url, _):
+        problem = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+    assert problem is not None
+    assert words in problem.sentence
+
+
+def test_a_wait_that_slack_asks_for_is_said_before_it_with_its_end(token_file: Path) -> None:
+    said: list[str] = []
+    asks = b'{"ok": false, "error": "ratelimited"}'
+    wants = ((429, {"Retry-After": "1"}, asks), (200, {"retry-after": "1"}, asks), OK)
+    with slack_that_answers(*wants) as (url, posts):
+        assert send(settings_for(url, token_file), MESSAGE, wait_s_max=10, say=said.append) is None
+    assert len(posts) == 3
+    for line, status in zip(said, (429, 200), strict=True):
+        assert line.startswith(
+            f"Slack answered {status} ratelimited and asks to wait 1 s (Retry-After): nothing is sent"
+        )
+        assert re.search(r"before 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.$", line)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_wait_that_is_left_to_the_next_notifier_says_until_when(token_file: Path) -> None:
+    for retry_after, status in (("30", 429), ("86400", 429), ("99999999999999999999", 503), ("45", 503)):
+        with slack_that_answers((status, {"Retry-After": retry_after}, b"{}")) as (url, posts):
+            problem = send(settings_for(url, token_file), MESSAGE, wait_s_max=10)
+        assert problem is not None
+        assert len(posts) == 1
+        assert problem.wait_s >= 30
+        assert re.search(r"asks to wait [\d,]+ s .*before 20\d\d-", problem.sentence)
 
 
 def test_a_slack_that_fails_for_ever_is_given_up(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
