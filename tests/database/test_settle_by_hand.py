@@ -4,12 +4,14 @@ import json
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
 import pytest
 
-from bulkpoint.errors import UnreachableError, UsageError
+from bulkpoint.campaigns.correction import correct_end
+from bulkpoint.errors import RefusedError, UnreachableError, UsageError
 from bulkpoint.reconcile import by_hand
 from bulkpoint.reconcile.by_hand import Settled, Word, settle_payment
 from bulkpoint.reconcile.settlement import compare_with_settlement
@@ -19,12 +21,14 @@ from bulkpoint.settings import load_settings
 from bulkpoint.store.audit import list_history
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.export import stream_payments
+from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment_history import FoundPayment, find_payments
 from bulkpoint.store.reconcile import Difference, keep_from_starting
 from bulkpoint.store.settle import SettledByHand, count_settled_by_hand
 from bulkpoint.views.audit_words import sentence as words_of
 from bulkpoint.views.payment import explain
 from tests.world.campaigns import Campaign, World
+from tests.world.logins import member_of
 from tests.world.money import Money, sandbox
 from tests.world.refusals import refused
 
@@ -353,7 +357,75 @@ def test_a_campaign_without_that_member_or_without_a_run_is_refused(
         settle_payment(connection, database_url, load_settings({}), Word(1, "m", "t", " ", "k"), say=print)
 
 
+def test_of_two_words_at_once_one_is_taken(database_url: str, campaign: Campaign, money: Money) -> None:
+    ends: dict[str, str] = {}
+
+    def say_it(transaction: str) -> None:
+        word = Word(1, f"m-{REJECTED}", transaction, "r", "kim")
+        settings = load_settings({"BULKPOINT_MONEY_URL": money.url, "BULKPOINT_MONEY_SETTLE_S": "2"})
+        with connect(database_url) as mine:
+            try:
+                ends[transaction] = settle_payment(
+                    mine, database_url, settings, word, say=lambda _: None
+                ).transaction_id
+            except RefusedError as error:
+                ends[transaction] = error.refusal.code
+
+    both = [Thread(target=say_it, args=(transaction,)) for transaction in ("hand-1", "hand-2")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert "PAYMENT_PAID_ALREADY" in ends.values()
+    assert {transaction for transaction, end in ends.items() if end == transaction} == {
+        found[2] for found in [row(campaign.world.connection, REJECTED)] if found
+    }
+    campaign.assert_sums_hold()
+
+
+def test_a_retry_that_waits_for_the_word_does_not_send_what_it_settles(
+    database_url: str, campaign: Campaign, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign.begun("RESUME").ended("COMPLETED")
+    note = correct_end
+    begun: list[Thread] = []
+
+    def retry_meanwhile(theirs: Connection, campaign_id: int, run_id: int, *, actor: str) -> bool:
+        def retry() -> None:
+            with connect(database_url) as other:
+                campaign.on(other).begun("RETRY")
+
+        begun.append(Thread(target=retry))
+        begun[0].start()
+        begun[0].join(0.5)
+        assert begun[0].is_alive(), "it waits for the campaign's row"
+        return note(theirs, campaign_id, run_id, actor=actor)
+
+    monkeypatch.setattr(by_hand, "correct_end", retry_meanwhile)
+    settle(UNAVAILABLE)
+    begun[0].join()
+    assert campaign.states() == {1: "SUCCESS", 2: "FAILED", 3: "FAILED", 4: "SUCCESS", 5: "PENDING", 6: "SUCCESS"}
+    campaign.assert_sums_hold()
+
+
 # Who may
+
+
+def test_an_operator_with_the_right_settles_and_no_other(
+    connection: Connection, database_url: str, campaign: Campaign, money: Money
+) -> None:
+    make_roles(database_url)
+    word = Word(1, f"m-{REJECTED}", "hand-1", "r", "Kim")
+    settings = load_settings({"BULKPOINT_MONEY_URL": money.url, "BULKPOINT_MONEY_SETTLE_S": "2"})
+    with member_of(connection, database_url, "bulkpoint_operator") as kim:
+        with refused("login kim may not settle a payment by hand: it has not the right `reconcile`"):
+            settle_payment(kim, database_url, settings, word, say=lambda _: None)
+        connection.execute("insert into operator_right values ('kim', 'reconcile')")
+        assert settle_payment(kim, database_url, settings, word, say=lambda _: None).by_hand
+        noted = connection.execute("select settled_by, settled_login::text from settled_by_hand").fetchall()
+        assert noted == [("Kim", "kim")]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            kim.execute("insert into settled_by_hand (campaign_id, seq, settled_login) values (1, 1, 'lee')")
 
 
 def test_the_right_is_asked_for_by_the_command_and_by_the_database(connection: Connection, settle: Settle) -> None:
