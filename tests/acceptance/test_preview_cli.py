@@ -106,3 +106,44 @@ def test_a_folder_and_a_pipe_are_refused_at_once(preview: Callable[..., Ended], 
         refused = preview("--targets", name)
         assert refused.returncode == 3
         assert words in refused.stderr
+
+
+def test_a_finding_is_shown_refused_and_accepted_by_its_name(
+    bulkpoint: CommandLine, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("member_id,amount,reason\nM1,1000,r\nM2,2000,r\n합계,3000,-\n")
+    create = ("campaign", "create", "--name", "n", "--targets", "t.csv")
+    said = "row 4, '합계': it is a word for a total. Correct the list, or accept it as it is: --accept TOTAL_ROW\n"
+    seen = bulkpoint.run("campaign", "preview", "--targets", "t.csv")
+    assert seen.returncode == 3
+    assert f"\n! Rows that look like a total of other rows: 1. The first is {said}" in seen.stdout
+    refused = bulkpoint.run(*create, "--json")
+    assert (refused.returncode, refused.stderr.endswith(said)) == (3, True)
+    assert refused.json["error"]["code"] == "FINDINGS_NOT_ACCEPTED"
+    assert refused.json["error"]["facts"]["findings"] == ["TOTAL_ROW"]
+    unknown = bulkpoint.run(*create, "--accept", "TOTALS")
+    assert (unknown.returncode, "There are: FIELD_OVER_LINES, LAST_LINE_CUT" in unknown.stderr) == (2, True)
+
+    created = bulkpoint.succeed(*create, "--accept", "TOTAL_ROW", "--accept", "near-copy")
+    assert created.stdout.startswith("created campaign ")
+    assert "Accepted by " in created.stderr
+    assert "--accept NEAR_COPY: the list has no such finding; nothing was accepted by it.\n" in created.stderr
+    campaign_id = created.stdout.split()[-1]
+    seen = bulkpoint.run("campaign", "preview", campaign_id, "--json")
+    [finding] = seen.json["findings"]
+    assert (seen.returncode, seen.json["ok"], finding["accepted"]) == (0, True, True)
+    assert "findings    TOTAL_ROW (accepted by " in bulkpoint.succeed("campaign", "show", campaign_id).stdout
+    assert "accepted: TOTAL_ROW" in bulkpoint.succeed("campaign", "history", campaign_id).stdout
+
+    loaded = bulkpoint.succeed("campaign", "create", "--name", "n", "--expect-count", "2", "--expect-amount", "9")
+    loaded_id = loaded.stdout.split()[-1]
+    with connect(database_url) as connection:
+        connection.execute(
+            "insert into campaign_target values (%(id)s, '#REF!', 4, 'r'), (%(id)s, 'm', 5, 'r')", {"id": loaded_id}
+        )
+    start = bulkpoint.run("campaign", "start", loaded_id, "--yes", "--force", "--reason", "now", "--json")
+    assert (start.returncode, start.json["error"]["code"]) == (3, "CAMPAIGN_NOT_READY")
+    assert start.json["error"]["facts"]["why"]["facts"]["findings"] == ["SPREADSHEET_DAMAGE"]
+    assert start.stderr.endswith("or accept it as it is: --accept SPREADSHEET_DAMAGE\n"), "before Spark starts"
+    blanket = bulkpoint.run("campaign", "start", "next", "--yes", "--accept", "SPREADSHEET_DAMAGE")
+    assert (blanket.returncode, "--accept is for one list" in blanket.stderr) == (2, True)
