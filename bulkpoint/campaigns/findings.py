@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bulkpoint.errors import UsageError
 from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
-from bulkpoint.rules.findings import FileFindings, Finding, FindingName
+from bulkpoint.rules.findings import OF_OTHER_LISTS, FileFindings, Finding, FindingName
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.finding import get_judgement, keep_judgement, read_targets
@@ -41,7 +41,8 @@ def keep_if_judged(connection: Connection, campaign_id: int, digest: bytes | Non
     What the command accepts is kept with the run, not here. A login that may not start campaigns keeps nothing.
     """
     if digest is not None and may(connection, Right.START) and get_judgement(connection, campaign_id, digest) is None:
-        keep_judgement(connection, campaign_id, digest, [replace(each, accepted_by=None) for each in findings])
+        own = [replace(each, accepted_by=None) for each in findings if each.name not in OF_OTHER_LISTS]
+        keep_judgement(connection, campaign_id, digest, own)
 
 
 def not_found(findings: Iterable[Finding], names: Collection[FindingName]) -> tuple[FindingName, ...]:

@@ -124,10 +124,10 @@ def test_a_finding_is_shown_refused_and_accepted_by_its_name(
     unknown = bulkpoint.run(*create, "--accept", "TOTALS")
     assert (unknown.returncode, "There are: FIELD_OVER_LINES, LAST_LINE_CUT" in unknown.stderr) == (2, True)
 
-    created = bulkpoint.succeed(*create, "--accept", "TOTAL_ROW", "--accept", "near-copy")
+    created = bulkpoint.succeed(*create, "--accept", "TOTAL_ROW", "--accept", "outlier-amount")
     assert created.stdout.startswith("created campaign ")
     assert "Accepted by " in created.stderr
-    assert "--accept NEAR_COPY: the list has no such finding; nothing was accepted by it.\n" in created.stderr
+    assert "--accept OUTLIER_AMOUNT: the list has no such finding; nothing was accepted by it.\n" in created.stderr
     campaign_id = created.stdout.split()[-1]
     seen = bulkpoint.run("campaign", "preview", campaign_id, "--json")
     [finding] = seen.json["findings"]
