@@ -19,6 +19,7 @@ class Damage(StrEnum):
     ID_HAS_DECIMALS = "ID_HAS_DECIMALS"
     ID_HAS_SEPARATORS = "ID_HAS_SEPARATORS"
     ID_IS_DATE = "ID_IS_DATE"
+    ID_IS_DEFUSED = "ID_IS_DEFUSED"
 
 
 _WORDS = {
@@ -51,6 +52,8 @@ _SHAPES = {
     Damage.ID_HAS_DECIMALS: r"\d+(?:\.0+|,0)",
     Damage.ID_HAS_SEPARATORS: r"\d{1,3}(?:,\d{3})+(?:\.0+)?",
     Damage.ID_IS_ERROR_VALUE: r"#+",
+    # As the CSV of a report has an id that a spreadsheet would take for a formula: another member's.
+    Damage.ID_IS_DEFUSED: r"'\s*[=+@\-＝＋－＠].*",
     Damage.ID_IS_DATE: rf"{_DAY}-{_MONTH}(?:-\d{{2,4}})?|{_MONTH}-\d{{2,4}}|{_DAY}월 ?{_DAY}일"
     rf"|\d{{4}}년 ?{_DAY}월(?: ?{_DAY}일)?"
     rf"|\d{{4}}-\d\d-\d\d(?:[ t]{_DAY}:\d\d(?::\d\d)?)?|{_DAY}/{_DAY}/(?:\d\d|\d{{4}})|{_DAY}:\d\d(?::\d\d)?",

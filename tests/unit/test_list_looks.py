@@ -67,6 +67,7 @@ def members(count: int, amount: int = 1_000) -> list[tuple[str, int]]:
         "\\N", "-", "TRUE", "False", "member_id", "MEMBER_ID", "Member_ID", "회원번호", "1-Jan",
         "01-Jan-26", "Jan-26", "1월 2일", "nAn",
         "2026-01-31", "2026-01-31 00:00:00", "1/2/2026", "12:30", "[object Object]", "undefined",
+        "'=x", "'-001", "'＝1+1", "' =1", "'+82",
     ],
 )  # fmt: skip
 def test_an_id_that_a_spreadsheet_or_a_program_damaged_is_found_with_its_row(member_id: str) -> None:
@@ -80,6 +81,7 @@ def test_an_id_that_a_spreadsheet_or_a_program_damaged_is_found_with_its_row(mem
         "1E5", "12E45678", "00123", "1", "0", "123456789012345678", "m-000001", "M1-2", "2026-01-31-0001",
         "a@b.co.kr", "1.5", "kim.0", "null1", "nana", "none-1", "summer", "totally", "합계원", "회원1", "#1", "jan",
         "mar-y", "3f2504e0-4f89", "1-2", "true-love", "A-1.0", "1:2", "+821012345678", "=1+1", "계영배",
+        "'a", "'", "o'=x",
     ],
 )  # fmt: skip
 def test_an_ordinary_id_is_not_damaged_and_no_total(member_id: str) -> None:

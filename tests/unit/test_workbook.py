@@ -3,6 +3,7 @@
 import errno
 import io
 import re
+import tempfile
 import zipfile
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -189,6 +190,16 @@ def test_the_head_stays_in_sight_and_can_be_filtered() -> None:
     assert '<pane ySplit="2"' in sheet
     assert '<autoFilter ref="A2:' in sheet
     assert 'numberStoredAsText="1"' in sheet, "no green corner at each id"
+
+
+def test_no_file_is_made_beside_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
+
+    for name in ("mkstemp", "mkdtemp", "TemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    content, _ = written([ROW._replace(member_id=f"m{n}") for n in range(500)])
+    assert len(rows_of(content)) == 500
 
 
 class Full(io.RawIOBase):
