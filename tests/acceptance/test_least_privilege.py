@@ -128,7 +128,10 @@ def test_each_login_does_its_part_of_a_campaign(people: People, tmp_path: Path) 
     all_is_read_by(people.reader, campaign, tmp_path)
     nothing_is_changed_by(people.reader, campaign)
     kim.succeed("audit", "verify")
-    assert kim.query(b"select distinct login from audit_event order by 1") == [("kim",), ("lee",), ("owner",)]
+    logins = kim.query(b"select distinct login from audit_event order by 1")
+    assert logins == [("kim",), ("lee",), ("owner",), ("reader",)]
+    looked = kim.query(b"select action, detail->>'format' from audit_event where login = 'reader' order by audit_no")
+    assert looked == [("find", None), ("export", "csv"), ("export", "xlsx")], "a page names no member"
 
 
 def loads_what_another_created(people: People) -> None:
@@ -150,6 +153,8 @@ def all_is_read_by(its: Deployment, campaign: str, folder: Path) -> None:
         ["campaign", "watch", campaign],
         ["payment", "find", "--member", "member-000001"],
         ["report", campaign, "--format", "csv", "--out", str(folder / "report.csv")],
+        ["report", campaign, "--format", "xlsx", "--out", str(folder / "report.xlsx")],
+        ["report", "--month", "2026-01"],
         ["report", campaign, "--format", "html", "--out", str(folder / "report.html")],
         ["tps", "show"],
         ["right", "list"],

@@ -1,6 +1,8 @@
 """`report` and `payment find` as people and other programs call them."""
 
 import csv
+import resource
+import subprocess
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +13,7 @@ from pyarrow import parquet
 from python_calamine import CalamineWorkbook
 
 from tests.world.campaigns import World
-from tests.world.command_line import CommandLine
+from tests.world.command_line import COMMAND, CommandLine
 
 
 @pytest.fixture
@@ -65,6 +67,25 @@ def test_who_takes_members_out_is_in_the_audit_log_before_it_has_them(bulkpoint:
     story = bulkpoint.succeed("campaign", "history", "1").stdout
     assert "exported its payments: as csv; only FAILED payments; to f.csv; reason: 회계 감사" in story
     assert bulkpoint("report", "1", "--format", "csv", "--reason", "\udcff").returncode == 2
+
+
+@pytest.mark.usefixtures("campaigns")
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_a_disk_that_is_full_is_named_and_the_old_file_stays(bulkpoint: CommandLine, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "1.out").write_text("old")
+    ended = subprocess.run(
+        [*COMMAND, "report", "1", "--format", kind, "--out", "1.out"],
+        env=bulkpoint.environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "--out 1.out cannot be written: File too large" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir() if each.is_file()] == [("1.out", "old")]
 
 
 @pytest.mark.usefixtures("campaigns")
