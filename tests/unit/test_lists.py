@@ -31,29 +31,22 @@ def test_a_list_gives_what_is_written(described: Path, tmp_path: Path) -> None:
     form = ListForm.of_options(ours=COLUMNS, **wanted.get("options", {}))
     file = TargetFile(path, form, lambda read: said.append(sentence(read)))
     findings = FileFindings()
+    korean = ""
     try:
         check_targets(file, NO_LIMITS, None, findings)
         rows: list[Any] = [list(row) for row in file.rows(Problems())]
         refusal = ""
     except BulkpointError as error:
         rows, refusal = [], sentence(error)
+        korean = sentence(error, language="ko")
     assert [words for words in gives.get("refused", ()) if words not in refusal] == [], refusal
     assert rows == gives.get("rows", []), refusal
     assert said == gives.get("said", said)
+    assert bool(korean) == bool(refusal), "every refusal has its Korean words"
     assert "not_said" not in gives or gives["not_said"] not in refusal
     if rows:
         found = {str(each.name): [each.examples[0].row, each.examples[0].value] for each in findings.found()}
         assert found == {name: [row, repr(value)] for name, (row, value) in gives.get("findings", {}).items()}
-
-
-def test_a_list_is_refused_in_korean_too(tmp_path: Path) -> None:
-    for described in LISTS.glob("*.toml"):
-        wanted = tomllib.loads(described.read_text(encoding="utf-8"))
-        folder = tmp_path / described.stem
-        folder.mkdir()
-        form = ListForm.of_options(ours=COLUMNS, **wanted.get("options", {}))
-        refusal = refusal_of(TargetFile(make_list(wanted, folder), form))
-        assert refusal is None or sentence(refusal, language="ko")
 
 
 def refusal_of(file: TargetFile) -> BulkpointError | None:
