@@ -166,6 +166,8 @@ def create_campaign(
             "not_before": None if new.not_before is None else new.not_before.isoformat(),
         }
         change.audit_only["targets"] = None if targets is None else name_of(targets)
+        if said := form.given():
+            change.audit_only["read_with"] = said
         if accepted := names_of_accepted(findings, new.accept):
             change.audit_only["accepted"] = accepted
         if new.same_as is not None:

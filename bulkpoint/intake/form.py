@@ -33,6 +33,16 @@ class ListForm:
         """The file's name of our column."""
         return self.columns.get(column, column)
 
+    def given(self) -> dict[str, object]:
+        """What a person said, without what was left out; as the audit log keeps it."""
+        said = {
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "columns": dict(self.columns),
+            "sheet": self.sheet,
+        }
+        return {name: value for name, value in said.items() if value}
+
     @classmethod
     def of_options(
         cls,

@@ -8,6 +8,7 @@ import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.errors import UsageError
+from bulkpoint.intake.form import ListForm
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
 from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
 from bulkpoint.store.connect import Connection
@@ -53,6 +54,15 @@ def test_a_campaign_is_created_with_its_targets_its_audit_row_and_its_event(
     assert event == [(campaign_id, 1, "campaign.created", None, "alice", figures)]
     audit = connection.execute("select action, actor, detail from audit_event").fetchall()
     assert audit == [("create", "alice", figures | {"targets": "targets.csv"})]
+
+
+def test_the_audit_row_says_how_a_list_of_another_form_was_read(connection: Connection, targets: Path) -> None:
+    targets.write_bytes("회원;amount;reason\nm1;100;봄\n".encode("cp949"))
+    form = ListForm("cp949", columns={"member_id": "회원"})
+    create_campaign(connection, NewCampaign("봄"), actor="a", limits=NO_LIMITS, targets=targets, form=form)
+    [(detail,)] = connection.execute("select detail from audit_event").fetchall()
+    assert detail["read_with"] == {"encoding": "cp949", "columns": {"member_id": "회원"}}
+    assert total_targets(connection, 1) == (1, 100, 100)
 
 
 def test_a_bad_file_leaves_nothing_behind(connection: Connection, targets: Path) -> None:
