@@ -7,7 +7,7 @@ from bulkpoint.intake.list_sketch import ListSketch
 from bulkpoint.rules.copies import Comparison, ListSample, find_copies
 from bulkpoint.rules.findings import Finding, FindingName
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.near_copy import get_compared_in, lists_came_since, present_snapshot
+from bulkpoint.store.near_copy import earlier_lists, get_compared_in, present_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def judge_copies(
     that were started first. Where there are such lists, this one is compared with them; nothing more is to be kept.
     """
     before = get_compared_in(connection, campaign_id, digest)
-    if before is not None and not lists_came_since(connection, campaign_id, before):
+    if before is not None and not earlier_lists(connection, campaign_id, compared_in=before):
         return (), None
     compared_in = present_snapshot(connection)
     sketch = sketch_of_campaign(connection, campaign_id, count)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from bulkpoint.intake.list_sketch import Amounts, Hashes
 
 BIGINT_MAX = 2**63 - 1
+# Lists whose samples are looked up in one step: 2 MB of hashes.
+BATCH_LISTS = 500
 # An earlier list that is so many times as long as the new one has it in its sample by 64 members or more.
 LONGER_MAX = SAMPLE_MAX // 64
 # Look-ups of members in much longer lists, to find those that have any: 4 us each where the index is in memory.
@@ -80,8 +82,8 @@ def compare_list(
     """
     comparer = _Comparer(connection, sketch)
     lists = store.earlier_lists(connection, BIGINT_MAX if campaign_id is None else campaign_id, compared_in=compared_in)
-    for batch in lists:
-        comparer.look_up_samples(batch)
+    for first in range(0, len(lists), BATCH_LISTS):
+        comparer.look_up_samples(lists[first : first + BATCH_LISTS])
     comparer.look_into_long_lists()
     comparer.count_in_candidates()
     return comparer.result()
@@ -121,24 +123,25 @@ class _Comparer:
         """Look the samples of some lists up in the new one, all in one step."""
         import numpy as np
 
-        hashes = np.frombuffer(b"".join([each.hashes for each in batch]), dtype=">u8").astype(np.uint64)
-        amounts = np.frombuffer(b"".join([each.amounts for each in batch]), dtype=">i8").astype(np.int64)
+        longer = {each for each in batch if max(SAMPLE_MAX, LONGER_MAX * self._sketch.count) < each.target_count}
+        self._longer.extend(sorted(longer, reverse=True))
+        sampled = store.sampled_hashes(self._connection, [each.campaign_id for each in batch if each not in longer])
+        hashes = np.frombuffer(b"".join(sampled.values()), dtype=">u8").astype(np.uint64)
         places, found = self._places_of(hashes)
-        ends = np.cumsum([len(each.hashes) // 8 for each in batch]).tolist()
-        touched = []
-        for earlier, first, end in zip(batch, [0, *ends], ends, strict=False):
-            part = slice(first, end)
-            if len(earlier.hashes) // 8 < earlier.target_count > LONGER_MAX * self._sketch.count:
-                self._longer.append(earlier)
-            elif found[part].any():
-                touched.append((earlier, part))
-        self._not_paid |= self._count_not_paid([earlier.campaign_id for earlier, _ in touched])
-        for earlier, part in touched:
-            in_both = hashes[part][found[part]], places[part][found[part]], amounts[part][found[part]]
-            if len(earlier.hashes) // 8 == earlier.target_count:
-                self._count_whole(earlier, *in_both)
+        ends = np.cumsum([len(each) // 8 for each in sampled.values()]).tolist()
+        parts = dict(zip(sampled, map(slice, [0, *ends], ends), strict=False))
+        touched = [each for each in batch if each not in longer and found[parts[each.campaign_id]].any()]
+        ids = [each.campaign_id for each in touched]
+        self._not_paid |= self._count_not_paid(ids)
+        amounts_of = store.sampled_amounts(self._connection, ids) if ids else {}
+        for earlier in touched:
+            part = parts[earlier.campaign_id]
+            in_both = found[part]
+            amounts = np.frombuffer(amounts_of[earlier.campaign_id], dtype=">i8").astype(np.int64)
+            if len(in_both) == earlier.target_count:
+                self._count_whole(earlier, hashes[part][in_both], places[part][in_both], amounts[in_both])
             else:
-                self._add_candidate(earlier, hashes[part], *in_both[1:])
+                self._add_candidate(earlier, hashes[part], places[part][in_both], amounts[in_both])
 
     def look_into_long_lists(self) -> None:
         """Look some of the members up in lists that are much longer."""

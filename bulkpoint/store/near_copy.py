@@ -3,7 +3,7 @@
 A member's hash is that of intake/list_sketch.py. Each statement opens at most one partition of the payments.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -12,18 +12,18 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
-# One round trip: 4 MB of samples.
-BATCH_LISTS = 500
-
 
 class EarlierList(NamedTuple):
-    """The sample of the list of a campaign that was started, or that waits before the new one."""
+    """The list of a campaign that was started, or that waits before the new one."""
 
     campaign_id: int
     waiting: bool
     target_count: int
-    hashes: bytes
-    amounts: bytes
+
+
+class _Sampled(NamedTuple):
+    campaign_id: int
+    packed: bytes
 
 
 class _MembersOf(NamedTuple):
@@ -38,8 +38,9 @@ class _Hashed(NamedTuple):
 
 _SNAPSHOT = Query("present_snapshot", str)
 _COMPARED_IN = Query("get_compared_in", str)
-_CAME_SINCE = Query("lists_came_since", bool)
-_EARLIER = Query("list_earlier_samples", EarlierList)
+_EARLIER = Query("list_earlier_lists", EarlierList)
+_SAMPLED_HASHES = Query("get_sampled_hashes", _Sampled)
+_SAMPLED_AMOUNTS = Query("get_sampled_amounts", _Sampled)
 _NOT_PAID = Query("count_not_paid", _MembersOf)
 _COUNTED = Query("count_members_in", _MembersOf)
 _FOUND = Query("find_members_in", bytes)
@@ -63,20 +64,22 @@ def get_compared_in(connection: Connection, campaign_id: int, digest: bytes) -> 
     return _COMPARED_IN.first(connection, campaign_id=campaign_id, digest=digest)
 
 
-def lists_came_since(connection: Connection, campaign_id: int, compared_in: str) -> bool:
-    """Whether there are lists to compare a campaign's list with that its earlier comparison did not see."""
-    return _CAME_SINCE.one(connection, campaign_id=campaign_id, compared_in=compared_in, days=REMEMBERED_DAYS)
-
-
-def earlier_lists(connection: Connection, campaign_id: int, *, compared_in: str | None) -> Iterator[list[EarlierList]]:
+def earlier_lists(connection: Connection, campaign_id: int, *, compared_in: str | None = None) -> list[EarlierList]:
     """The lists of the last 90 days that a campaign's list is compared with, the youngest first.
 
     compared_in: without the lists that an earlier comparison saw.
     """
-    with connection.transaction():
-        yield from _EARLIER.batches(
-            connection, BATCH_LISTS, campaign_id=campaign_id, compared_in=compared_in, days=REMEMBERED_DAYS
-        )
+    return _EARLIER.all(connection, campaign_id=campaign_id, compared_in=compared_in, days=REMEMBERED_DAYS)
+
+
+def sampled_hashes(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, bytes]:
+    """The hashes in the sample of each list: 8 bytes each, ascending."""
+    return dict(_SAMPLED_HASHES.all(connection, campaign_ids=list(campaign_ids)))
+
+
+def sampled_amounts(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, bytes]:
+    """The amounts of the same members, in the same order: 8 bytes each."""
+    return dict(_SAMPLED_AMOUNTS.all(connection, campaign_ids=list(campaign_ids)))
 
 
 def count_not_paid(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:

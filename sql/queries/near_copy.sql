@@ -12,27 +12,28 @@ select pg_current_snapshot()::text
 -- name: get_compared_in
 select compared_in::text from list_sample where campaign_id = %(campaign_id)s and digest = %(digest)s
 
--- name: lists_came_since
--- Whether there are lists that an earlier comparison of this campaign's list did not see; as list_earlier_samples.
-select exists (
-    select from list_sample s join duplicate_list d using (campaign_id, digest) join campaign c using (campaign_id)
-    where s.campaign_id <> %(campaign_id)s and d.seen_at > clock_timestamp() - %(days)s * interval '1 day'
-      and c.withdrawn_at is null and (c.frozen_at is not null or s.campaign_id < %(campaign_id)s)
-      and (not pg_visible_in_snapshot(s.seen_in, %(compared_in)s::pg_snapshot) or s.campaign_id > %(campaign_id)s)
-)
-
--- name: list_earlier_samples
+-- name: list_earlier_lists
 -- Lists whose members were paid, or wait to be paid before this campaign: the same rule as in find_same_list. With
 -- compared_in only those that the comparison did not see: committed after it, or of a younger campaign that was started
--- first.
-select s.campaign_id, c.frozen_at is null as waiting, s.target_count, s.hashes, s.amounts
-from list_sample s join duplicate_list d using (campaign_id, digest) join campaign c using (campaign_id)
+-- first. `offset 0` keeps the look-up by primary key: the planner expects one row of the join, finds 10,000, and would
+-- read one of the tables that often.
+select s.campaign_id, c.frozen_at is null as waiting, s.target_count
+from list_sample s join campaign c using (campaign_id)
+cross join lateral (
+    select seen_at from duplicate_list d where d.digest = s.digest and d.campaign_id = s.campaign_id offset 0
+) d
 where s.campaign_id <> %(campaign_id)s and d.seen_at > clock_timestamp() - %(days)s * interval '1 day'
   and c.withdrawn_at is null and (c.frozen_at is not null or s.campaign_id < %(campaign_id)s)
   and (%(compared_in)s::pg_snapshot is null
        or not pg_visible_in_snapshot(s.seen_in, %(compared_in)s::pg_snapshot)
        or s.campaign_id > %(campaign_id)s)
 order by s.campaign_id desc
+
+-- name: get_sampled_hashes
+select campaign_id, hashes as packed from list_sample where campaign_id = any(%(campaign_ids)s::bigint[])
+
+-- name: get_sampled_amounts
+select campaign_id, amounts as packed from list_sample where campaign_id = any(%(campaign_ids)s::bigint[])
 
 -- name: count_not_paid
 -- Payments that ended without a credit, so that a later list may have them. Not MISMATCH: the money API has the key.

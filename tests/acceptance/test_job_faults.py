@@ -201,7 +201,7 @@ def troubles(stories: tuple["Future[Drivers]", "Future[Troubles]"]) -> Troubles:
 def play_drivers(story: Drivers) -> None:
     its = story.deployment
     with story.chapter("a first driver pays, and falls asleep"):
-        campaign, other = its.create(TARGETS_OF_DRIVERS), its.create(10)
+        campaign, other = its.create(TARGETS_OF_DRIVERS), its.create(10, "other")
         story.campaign = campaign
         port = free_port()
         with_ui = its.with_settings(SPARK_SUBMIT_OPTS=f"-Dspark.ui.port={port}")

@@ -411,7 +411,7 @@ def test_refusals_have_their_exit_code_and_change_nothing(deployment: Deployment
     bad = tmp_path / "bad.csv"
     bad.write_text("member_id,amount,transaction_id\nm,0,t\n")
     campaign = Settled(deployment, 1)
-    running = deployment.create(2)
+    running = deployment.create(2, "other")
     with connect(deployment.database_url) as connection:
         Campaign(World(connection, shares=1), int(running)).begun()
     for arguments, code, sentence in (

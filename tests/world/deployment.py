@@ -29,10 +29,10 @@ class Deployment(CommandLine):
         """The same deployment, by way of other settings."""
         return replace(self, environment=self.environment | {name: str(value) for name, value in changes.items()})
 
-    def create(self, count: int) -> str:
-        """A campaign of `count` targets, each with its own amount and reason; returns its id."""
-        targets = self.folder / f"targets-{count}.csv"
-        rows = (f"member-{n:06},{100 + n % 900},적립 보상 {n % 7}\n" for n in range(count))
+    def create(self, count: int, kind: str = "member") -> str:
+        """A campaign of `count` targets, each with its own amount and reason; returns its id. kind: of their names."""
+        targets = self.folder / f"{kind}s-{count}.csv"
+        rows = (f"{kind}-{n:06},{100 + n % 900},적립 보상 {n % 7}\n" for n in range(count))
         targets.write_text("member_id,amount,reason\n" + "".join(rows))
         created = self.succeed("campaign", "create", "--name", f"{count} targets", "--targets", str(targets))
         return created.stdout.split()[-1]
