@@ -35,8 +35,8 @@ BIGINT_MAX = 2**63 - 1
 BATCH_LISTS = 500
 # An earlier list that is so many times as long as the new one has it in its sample by 64 members or more.
 LONGER_MAX = SAMPLE_MAX // 64
-# Look-ups of members in much longer lists, to find those that have any: 4 us each where the index is in memory.
-PROBES_MAX = 100_000
+# Look-ups of members in much longer lists, to find those that have any: 2 to 4 us each where the index is in memory.
+PROBES_MAX = 200_000
 PROBED_LISTS_MAX = 5_000
 # Look-ups to count what is in common with long lists. Of a shorter new list, all members are looked up in each.
 COUNTED_MAX = 200_000
@@ -93,13 +93,19 @@ def compare_list(
 class _Candidate:
     """An earlier list that has members of the new one, how many by its sample or by look-ups, and with which amounts.
 
-    of_sample: the share of its sample that the new list has; None for a list that is much longer.
+    of_sample: the share of its sample that the new list has; None for a list that is much longer. complete: its sample
+    says of so many places, from the first, whether the list has them. hashes, places, amounts: what is in its sample
+    and in the new list.
     """
 
     earlier: EarlierList
     both: float
     both_same: float
-    of_sample: float | None
+    of_sample: float | None = None
+    complete: int = 0
+    hashes: Any = None
+    places: Any = None
+    amounts: Any = None
 
 
 class _Comparer:
@@ -123,7 +129,10 @@ class _Comparer:
         """Look the samples of some lists up in the new one, all in one step."""
         import numpy as np
 
-        longer = {each for each in batch if max(SAMPLE_MAX, LONGER_MAX * self._sketch.count) < each.target_count}
+        longer_than = SAMPLE_MAX
+        if self._sketch.count > COUNTED_OF_A_LIST_MIN:  # in a short list, one member in common counts
+            longer_than = max(SAMPLE_MAX, LONGER_MAX * self._sketch.count)
+        longer = {each for each in batch if each.target_count > longer_than}
         self._longer.extend(sorted(longer, reverse=True))
         sampled = store.sampled_hashes(self._connection, [each.campaign_id for each in batch if each not in longer])
         hashes = np.frombuffer(b"".join(sampled.values()), dtype=">u8").astype(np.uint64)
@@ -141,7 +150,9 @@ class _Comparer:
             if len(in_both) == earlier.target_count:
                 self._count_whole(earlier, hashes[part][in_both], places[part][in_both], amounts[in_both])
             else:
-                self._add_candidate(earlier, hashes[part], places[part][in_both], amounts[in_both])
+                self._add_candidate(
+                    earlier, hashes[part], hashes[part][in_both], places[part][in_both], amounts[in_both]
+                )
 
     def look_into_long_lists(self) -> None:
         """Look some of the members up in lists that are much longer."""
@@ -155,7 +166,7 @@ class _Comparer:
         for earlier in longer:
             if count := found.get(earlier.campaign_id):
                 both = count / len(members) * self._sketch.count
-                self._candidates.append(_Candidate(earlier, both, both, None))
+                self._candidates.append(_Candidate(earlier, both, both))
 
     def count_in_candidates(self) -> None:
         """Count what long lists have in common with the new one, those with the most first, as far as the bounds go."""
@@ -166,6 +177,8 @@ class _Comparer:
             if self._sketch.count > MEMBERS_MAX and length <= min(READ_LIST_MAX, left):
                 left -= length
                 self._read_whole(candidate.earlier)
+            elif self._sketch.count > MEMBERS_MAX <= candidate.complete:
+                self._count_by_sample(candidate)
             else:
                 looked_up.append(candidate)
         if not looked_up:
@@ -173,7 +186,7 @@ class _Comparer:
         members = self._sketch.members[: max(COUNTED_OF_A_LIST_MIN, COUNTED_MAX // len(looked_up))]
         lists_max = COUNTED_MAX // len(members)
         if len(members) < self._sketch.count:
-            self._counted = len(members)
+            self._counted = min(self._counted, len(members))
         for candidate in looked_up[:lists_max]:
             self._look_up(candidate, members)
         for candidate in looked_up[lists_max:]:
@@ -207,7 +220,9 @@ class _Comparer:
         self._looks_left -= 1
         return True
 
-    def _add_candidate(self, earlier: EarlierList, sample: "Hashes", places: Any, amounts: "Amounts") -> None:
+    def _add_candidate(
+        self, earlier: EarlierList, sample: "Hashes", hashes: "Hashes", places: Any, amounts: "Amounts"
+    ) -> None:
         import numpy as np
 
         comparable = len(sample)
@@ -216,7 +231,9 @@ class _Comparer:
         of_sample = len(places) / comparable
         both = of_sample * earlier.target_count
         same = float((self._sketch.amounts[places] == amounts).mean())
-        self._candidates.append(_Candidate(earlier, both, both * same, of_sample))
+        complete = int(np.searchsorted(self._sketch.hashes, sample[-1], side="right"))
+        candidate = _Candidate(earlier, both, both * same, of_sample, complete, hashes, places, amounts)
+        self._candidates.append(candidate)
 
     def _read_whole(self, earlier: EarlierList) -> None:
         """Count with every row of an earlier list."""
@@ -229,17 +246,30 @@ class _Comparer:
 
     def _count_whole(self, earlier: EarlierList, hashes: "Hashes", places: Any, amounts: "Amounts") -> None:
         """Count the rows that a whole list, and not a sample of it, has in common with the new one."""
-        import numpy as np
-
-        members = earlier.target_count
-        not_paid = np.zeros(len(hashes), dtype=bool)
-        if self._may_look_for_not_paid(earlier.campaign_id):
-            failed = store.hash_not_paid(self._connection, earlier.campaign_id)
-            not_paid = np.isin(hashes, np.frombuffer(failed, dtype=">u8").astype(np.uint64))
-            members -= len(failed) // 8
+        not_paid, failed_there = self._not_paid_of(earlier, hashes)
         same = self._mark(earlier, places, amounts, ~not_paid)
         of_all = HASHES / self._sketch.bound  # of a sketch that is not whole, so many times as many are in the list
-        self._add(earlier, members, *(of_all * n for n in (int((~not_paid).sum()), same, int(not_paid.sum()))))
+        figures = (of_all * n for n in (int((~not_paid).sum()), same, int(not_paid.sum())))
+        self._add(earlier, earlier.target_count - failed_there, *figures)
+
+    def _count_by_sample(self, candidate: _Candidate) -> None:
+        """Count with the sample, which has all members with the hashes of those whose ids are known here, and more."""
+        earlier = candidate.earlier
+        not_paid, failed_there = self._not_paid_of(earlier, candidate.hashes)
+        same = self._mark(earlier, candidate.places, candidate.amounts, ~not_paid)
+        self._counted = min(self._counted, candidate.complete)
+        of_all = candidate.both / len(candidate.places)
+        figures = (of_all * n for n in (int((~not_paid).sum()), same, int(not_paid.sum())))
+        self._add(earlier, earlier.target_count - failed_there, *figures, about=True)
+
+    def _not_paid_of(self, earlier: EarlierList, hashes: "Hashes") -> tuple[Any, int]:
+        """Which of these members of a list that is not long were not paid, and how many of all of its members."""
+        import numpy as np
+
+        if not self._may_look_for_not_paid(earlier.campaign_id):
+            return np.zeros(len(hashes), dtype=bool), 0
+        failed = np.frombuffer(store.hash_not_paid(self._connection, earlier.campaign_id), dtype=">u8")
+        return np.isin(hashes, failed.astype(np.uint64)), len(failed)
 
     def _look_up(self, candidate: _Candidate, members: Sequence[str]) -> None:
         """Count with the new list's members, those whose ids are given."""

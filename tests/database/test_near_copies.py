@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bulkpoint.campaigns import near_copies
 from bulkpoint.campaigns.copies import compare_file
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_copies, note_same_list, preview_campaign, preview_file
@@ -15,14 +18,17 @@ from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.campaigns.start import plan_start
 from bulkpoint.errors import UsageError
 from bulkpoint.intake.list_sketch import ListSketch, SketchMaker
-from bulkpoint.rules.copies import Comparison
+from bulkpoint.rules.copies import Comparison, Overlap
 from bulkpoint.rules.findings import Finding
 from bulkpoint.rules.preview import Preview
 from bulkpoint.rules.readiness import PaymentLimits, Policy
 from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import connect
+from bulkpoint.store.duplicate_list import remember_list
 from bulkpoint.store.finding import latest_findings
+from bulkpoint.store.near_copy import keep_list_sample, present_snapshot
+from bulkpoint.store.target import digest_targets
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
@@ -60,6 +66,16 @@ class Lists:
         path = self.file(rows)
         made = create_campaign(self.world.connection, new, actor="alice", limits=LIMITS, targets=path, say=say)
         return Campaign(self.world, made)
+
+    def unchecked(self, members: dict[str, int]) -> Campaign:
+        """Seen before, whatever it repeats."""
+        rows = [(member, amount, "r") for member, amount in members.items()]
+        campaign = self.world.campaign(rows)
+        connection, digest = self.world.connection, digest_targets(self.world.connection, campaign.id)
+        remember_list(connection, campaign.id, digest)
+        sample = near_copies.sample_of(sketched(rows), digest, present_snapshot(connection))
+        keep_list_sample(connection, campaign.id, sample)
+        return campaign
 
     def loaded(self, rows: list[Row]) -> Campaign:
         """Another program loads it."""
@@ -283,3 +299,79 @@ def sketched(rows: Iterable[Row]) -> ListSketch:
     for member, amount, _ in rows:
         maker.add(member, amount)
     return maker.sketch()
+
+
+MEMBERS = st.dictionaries(st.integers(0, 40).map(lambda n: f"회원-{n}"), st.integers(1, 2), min_size=1, max_size=40)
+EARLIER = st.lists(st.tuples(MEMBERS, st.sampled_from(["waiting", "started", "withdrawn"])), max_size=4)
+
+
+def test_whatever_short_lists_have_in_common_is_counted_exactly(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are longer than their samples, or not; each count is that of a plain look at all members."""
+    monkeypatch.setattr(near_copies, "SAMPLE_MAX", 8)
+    connection = lists.world.connection
+
+    @settings(max_examples=40, deadline=None)
+    @given(EARLIER, MEMBERS, st.sets(st.integers(0, 40).map(lambda n: f"회원-{n}")))
+    def counts(earlier: list[tuple[dict[str, int], str]], new: dict[str, int], unpaid: set[str]) -> None:
+        connection.execute("update duplicate_list set seen_at = seen_at - interval '91 days'")
+        live: dict[int, tuple[dict[str, int], str]] = {}
+        for members, state in earlier:
+            campaign = lists.unchecked(members)
+            if state == "withdrawn":
+                campaign.withdrawn()
+                continue
+            live[campaign.id] = members, state
+            if state == "started":
+                order = sorted(members, key=str.encode)
+                campaign.begun().failed([n for n, one in enumerate(order, 1) if one in unpaid]).ended("COMPLETED")
+        paid = {
+            number: {m: a for m, a in members.items() if state == "waiting" or m not in unpaid}
+            for number, (members, state) in live.items()
+        }
+        found = compare(lists, [(member, amount, "r") for member, amount in new.items()])
+        assert found == Comparison(
+            members=len(new),
+            covered=sum(any(m in one for one in paid.values()) for m in new),
+            covered_same=sum(any(one.get(m) == a for one in paid.values()) for m, a in new.items()),
+            waiting=sum(any(m in paid[n] for n, (_, state) in live.items() if state == "waiting") for m in new),
+            about=False,
+            overlaps=found.overlaps,
+        )
+        assert {each.campaign_id: each for each in found.overlaps} == {
+            number: Overlap(
+                number, state == "waiting", len(paid[number]), len(new.keys() & paid[number].keys()),
+                len(new.items() & paid[number].items()), len(new.keys() & members.keys() - paid[number].keys()),
+            )
+            for number, (members, state) in live.items()
+            if new.keys() & members.keys()
+        }  # fmt: skip
+
+    counts()
+
+
+def test_long_lists_are_estimated_and_what_is_short_in_them_is_exact(lists: Lists) -> None:
+    """30,000 members: 27,000 of a list of 40,000, all of one of 15,000, all of one of 700, 150 of one of 300."""
+    rows = rows_of("m", 42_000)
+    for part in (rows[3_000:], rows[14_000:29_000], rows[500:1_200], [*rows[:150], *rows_of("x", 150)]):
+        lists.unchecked({member: amount for member, amount, _ in part})
+    found = compare(lists, rows[:30_000])
+    long, read, short, whole = sorted(found.overlaps, key=lambda each: each.campaign_id)
+    assert found.about
+    assert found.covered == pytest.approx(27_850, rel=0.02)
+    assert long.about
+    assert long.shared == pytest.approx(27_000, rel=0.02)
+    assert [(each.shared, each.shared_same, each.about) for each in (read, short, whole)] == [
+        (15_000, 15_000, False), (700, 700, False), (150, 150, False),
+    ]  # fmt: skip
+
+
+def test_an_edit_of_a_long_list_is_seen_as_what_it_is(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By look-ups, and by a sample alone where too much would have to be looked up."""
+    rows = rows_of("m", 21_000)
+    lists.unchecked({member: amount for member, amount, _ in rows})
+    changed = [(member, amount + (n % 10 == 0), "r") for n, (member, amount, _) in enumerate(rows)]
+    for bound, about in ((200_000, 0.01), (0, 0.05)):
+        monkeypatch.setattr(near_copies, "COUNTED_MAX", bound)
+        found = compare(lists, changed)
+        assert found.overlaps[0].shared == pytest.approx(21_000, rel=about)
+        assert found.overlaps[0].shared_same == pytest.approx(18_900, rel=about)
