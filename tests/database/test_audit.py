@@ -352,7 +352,7 @@ def test_the_history_of_a_campaign_has_the_limit_while_it_ran_and_nothing_of_oth
         "kim started it, run 1: 1 payment, 5 points; reason: sorry",
         "park changed the limit: from 90 to 0 TPS (on hold); reason: settlement",
         "lee stopped run 1: success 0 (0 points), failed 0 (0 points), not processed 1; reason: wrong list",
-        "kim resumed it, run 2: 1 payment, 5 points",
+        "kim resumed it, run 2: goes on with 1 payment, 5 points; of 1 payment, 5 points",
         "park changed the limit: from 80 to 70 TPS; reason: settlement",
         "its job is gone and nothing is paid: `bulkpoint campaign resume 1` takes it over",
     ]
