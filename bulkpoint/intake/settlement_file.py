@@ -24,7 +24,7 @@ from bulkpoint.intake.settlement_form import (
     LineClass,
     SettlementForm,
 )
-from bulkpoint.intake.settlement_marks import Mark, find_mark
+from bulkpoint.intake.settlement_marks import Mark, MarkKind, find_mark
 from bulkpoint.intake.settlement_sums import SettlementSums
 from bulkpoint.intake.settlement_table import Dialect, Table, open_table
 from bulkpoint.rules.answers import TRANSACTION_ID_CHARACTERS_MAX, is_transaction_id
@@ -132,6 +132,8 @@ class SettlementFile:
                 member=places.member,
                 campaign=places.campaign,
             )
+            if mark is None and values[0].lstrip("\ufeff") == header[0] and values[1:] == header[1:]:
+                mark = Mark(line, MarkKind.HEADER, "the header again", (), None)
             if mark is not None:
                 self._note(mark)
             elif len(values) != len(header):

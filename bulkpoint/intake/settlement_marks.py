@@ -13,8 +13,7 @@ from enum import StrEnum
 class MarkKind(StrEnum):
     """What such a row is."""
 
-    TOTAL = "total"  # or a count, or a trailer record: its figures are those of the lines
-    SUBTOTAL = "subtotal"  # of the lines since the one before
+    TOTAL = "total"  # or subtotal, count, trailer: with the figures of the lines, or of those since the last one
     HEADER = "header"  # a record before the lines; its figures are dates and numbers of files
     COMMENT = "comment"
 
@@ -23,12 +22,12 @@ _WORDS = {
     **dict.fromkeys(
         (
             "total", "totals", "sum", "summary", "grand", "count", "records", "trl", "trlr", "trailer", "tlr", "ftr",
-            "footer", "eof", "end", "합계", "총계", "총합계", "총합", "합", "계", "누계", "총액", "총금액", "총건수",
+            "footer", "eof", "end", "subtotal", "sub",
+            "합계", "총계", "총합계", "총합", "합", "계", "소계", "누계", "총액", "총금액", "총건수",
             "건수", "총", "전체",
         ),
         MarkKind.TOTAL,
     ),
-    **dict.fromkeys(("subtotal", "sub", "소계"), MarkKind.SUBTOTAL),
     **dict.fromkeys(("hdr", "hdrr", "header", "fhdr", "bof", "file"), MarkKind.HEADER),
 }  # fmt: skip
 # No member is called so: such a row is a record whatever its values are.
@@ -95,7 +94,7 @@ def _mark(row: int, kind: MarkKind, filled: Sequence[str]) -> Mark:
     text = " ".join(filled)
     part = _part_of(text)
     numbers: list[int] = []
-    if kind in (MarkKind.TOTAL, MarkKind.SUBTOTAL):
+    if kind is MarkKind.TOTAL:
         for value in filled:
             for found in _NUMBER.findall(_PART.sub(" ", value)):
                 digits = re.sub(r"\.0+$|[^\d.]", "", re.sub(r"\.0+\)?$", "", found))

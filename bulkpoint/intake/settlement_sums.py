@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bulkpoint.intake.settlement_form import LineClass
-from bulkpoint.intake.settlement_marks import Mark, MarkKind
+from bulkpoint.intake.settlement_marks import Mark
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.text import quoted
 
@@ -48,7 +48,7 @@ class SettlementSums:
     unread: int = 0
     marks: list[tuple[Mark, bool | None]] = field(default_factory=list)
     days: set[str] = field(default_factory=set)
-    _before: Sums = field(default_factory=Sums)  # the last subtotal
+    _before: Sums = field(default_factory=Sums)  # the last total: of a page, or of one of several files put together
     _since: Sums = field(default_factory=Sums)
     _day: str = ""  # of the line before
 
@@ -82,11 +82,9 @@ class SettlementSums:
         """Keep a row that is no line; whether its figures are those of the lines before it."""
         agrees: bool | None = None
         if mark.numbers and not self.unread:
-            figures = self.all.figures()
-            if mark.kind is MarkKind.SUBTOTAL:
-                figures |= self._since.figures()
-                self._before, self._since = self.all, Sums()
-            agrees = set(mark.numbers) <= figures
+            figures, since = self.all.figures(), self._since.figures()
+            agrees = set(mark.numbers) <= figures or set(mark.numbers) <= since
+            self._before, self._since = self.all, Sums()
         self.marks.append((mark, agrees))
         return agrees
 

@@ -304,6 +304,22 @@ def test_a_run_that_comes_between_question_and_answer_has_its_way(
     assert row(connection, OPEN) == ("FAILED", "REJECTED", None)
 
 
+def test_a_payment_that_changed_meanwhile_is_not_settled_by_an_old_answer(
+    connection: Connection, database_url: str, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = keep_from_starting
+
+    def call_comes_in(theirs: Connection, campaign_id: int) -> None:
+        with connect(database_url) as other:
+            other.execute("update payment set last_sent_at = clock_timestamp() where seq = %s", (UNKNOWN,))
+        keep(theirs, campaign_id)
+
+    monkeypatch.setattr(by_hand, "keep_from_starting", call_comes_in)
+    with refused("changed while the money API was asked"):
+        settle(UNKNOWN)
+    assert row(connection, UNKNOWN) == ("FAILED", "UNKNOWN", None)
+
+
 def test_a_late_success_comes_before_the_word(
     connection: Connection, database_url: str, settle: Settle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from bulkpoint.intake.settlement_sums import SettlementSums
         (["", "300", "Total:"], None, None),  # a transaction id, if an odd one: the line is wrong, and no total
         (["합계 3건", "1,200원", ""], MarkKind.TOTAL, (3, 1200)),
         (["Grand total (KRW)", "1,200.00", "-"], MarkKind.TOTAL, (1200,)),
-        (["소계", "(300)", ""], MarkKind.SUBTOTAL, (300,)),
+        (["소계", "(300)", ""], MarkKind.TOTAL, (300,)),
         (["TRL", "20261126", "2", "30"], MarkKind.TOTAL, (2, 30)),
         (["TRL", "2", "30"], MarkKind.TOTAL, (2, 30)),
         (["EOF"], MarkKind.TOTAL, ()),
