@@ -9,7 +9,7 @@ from bulkpoint.text import defused
 from bulkpoint.views.format import state_words, utc_time
 from bulkpoint.views.languages import phrase, words
 from bulkpoint.views.month import Month
-from bulkpoint.views.sheets import OUTCOMES, Cell, Sheet, new_workbook
+from bulkpoint.views.sheets import OUTCOMES, Cell, NewWorkbook, Sheet
 from bulkpoint.views.templates import render
 
 # Names are never changed, programs rely on them.
@@ -64,17 +64,15 @@ def _write_parquet(month: Month, stream: BinaryIO) -> None:
 
 
 def _workbook(month: Month, language: str, actor: str) -> bytes:
-    stream = io.BytesIO()
-    workbook = new_workbook(stream)
+    new = NewWorkbook()
     made = {"language": language, "timezone": month.timezone}
     sheets = [
-        Sheet(workbook, workbook.add_worksheet(phrase(language, f"workbook.{name}")), **made)
+        Sheet(new.workbook, new.workbook.add_worksheet(phrase(language, f"workbook.{name}")), **made)
         for name in ("totals", "campaigns")
     ]
     _write_totals(sheets[0], month, actor)
     _write_campaigns(sheets[1], month)
-    workbook.close()
-    return stream.getvalue()
+    return new.finish()
 
 
 def _write_totals(sheet: Sheet, month: Month, actor: str) -> None:

@@ -4,8 +4,11 @@ Texts are always texts, never formulas, links or numbers. Everything is kept in 
 """
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
+from zipfile import ZIP_DEFLATED, ZipFile
 from zoneinfo import ZoneInfo
 
 from xlsxwriter import Workbook
@@ -31,10 +34,45 @@ _SUM_WIDTH = 27
 HEAD_LOOK = {"bold": True, "bg_color": "#E8EEF4"}
 
 
-def new_workbook(stream: io.BytesIO) -> Workbook:
-    """A workbook without temporary files, in which a text is nothing but a text."""
-    as_text = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
-    return Workbook(stream, {"in_memory": True, "default_date_format": TIME, **as_text})
+_ESCAPED = re.compile(r"[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_SPECIAL = re.compile(rf"^\s|\s$|[\t\n]|{_ESCAPED.pattern}")
+_TEXTS = "xl/sharedStrings.xml"
+_NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+@lru_cache(maxsize=10_000)
+def text_xml(text: str) -> str:
+    """A text as XML can have it. `_x0001_` is how Excel writes, and reads, a character that XML does not have."""
+    if not _SPECIAL.search(text):
+        return f"<t>{text}</t>"
+    written = _ESCAPED.sub(lambda found: _ENTITIES.get(found[0]) or f"_x{ord(found[0]):04X}_", text)
+    return f'<t xml:space="preserve">{written}</t>'
+
+
+class NewWorkbook:
+    """A workbook without temporary files, in which a text is nothing but a text; `finish` gives its bytes.
+
+    Its table of texts is written here: XlsxWriter takes a text between `<r>` and `</r>` for XML, and does not escape a
+    text that already looks escaped in a way that is read back.
+    """
+
+    def __init__(self) -> None:
+        self._stream = io.BytesIO()
+        as_text = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
+        self.workbook = Workbook(self._stream, {"in_memory": True, "default_date_format": TIME, **as_text})
+
+    def finish(self) -> bytes:
+        self.workbook.close()
+        finished = io.BytesIO()
+        with ZipFile(self._stream) as made, ZipFile(finished, "w", ZIP_DEFLATED) as archive:
+            for name in made.namelist():
+                archive.writestr(name, self._texts() if name == _TEXTS else made.read(name))
+        return finished.getvalue()
+
+    def _texts(self) -> str:
+        texts = "".join(f"<si>{text_xml(text)}</si>" for text in self.workbook.str_table.string_array)
+        return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<sst xmlns="{_NAMESPACE}">{texts}</sst>'
 
 
 def print_wide(sheet: Worksheet) -> None:
@@ -75,7 +113,7 @@ class Sheet:
         return phrase(self._language, path, **facts)
 
     def title(self, text: str) -> None:
-        self.sheet.write_string(self.row, 0, text, self._title)
+        self._write(0, text, self._title)
         self.row += 2
 
     def facts(self, facts: Iterable[tuple[str, Cell]]) -> None:

@@ -22,7 +22,18 @@ from bulkpoint.store.export import PaymentRow, ReportedRun
 from bulkpoint.views.export import COLUMNS, Totals
 from bulkpoint.views.format import state_words, utc_time
 from bulkpoint.views.languages import phrase
-from bulkpoint.views.sheets import HEAD_LOOK, OUTCOMES, POINTS, TEXT, TIME, TIME_WIDTH, Sheet, new_workbook, print_wide
+from bulkpoint.views.sheets import (
+    HEAD_LOOK,
+    OUTCOMES,
+    POINTS,
+    TEXT,
+    TIME,
+    TIME_WIDTH,
+    NewWorkbook,
+    Sheet,
+    print_wide,
+    text_xml,
+)
 from bulkpoint.views.sums import CampaignSums
 
 # What a sheet of Excel can have; the first two rows are the head.
@@ -45,11 +56,6 @@ QUARTER_S = 900
 # 1970-01-01 in the days that a spreadsheet counts.
 _EPOCH_DAY = 25_569
 _MADE_AT = datetime(2000, 1, 1)
-
-
-_ESCAPED = re.compile(r"[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_SPECIAL = re.compile(rf"^\s|\s$|[\t\n]|{_ESCAPED.pattern}")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class _Cells:
             if cell is None:
                 continue
             if isinstance(cell, str):
-                xml.append(f'{before}{number}{style} t="inlineStr"><is>{_text(cell)}</is></c>')
+                xml.append(f'{before}{number}{style} t="inlineStr"><is>{text_xml(cell)}</is></c>')
             else:
                 xml.append(f"{before}{number}{style}><v>{cell}</v></c>")
         xml.append("</row>")
@@ -184,20 +190,11 @@ def _days(second: float) -> float:
     return round(second / _DAY_S + _EPOCH_DAY, 9)
 
 
-@lru_cache(maxsize=10_000)
-def _text(text: str) -> str:
-    """A text as XML can have it. `_x0001_` is how Excel writes, and reads, a character that XML has none of."""
-    if not _SPECIAL.search(text):
-        return f"<t>{text}</t>"
-    written = _ESCAPED.sub(lambda found: _ENTITIES.get(found[0]) or f"_x{ord(found[0][0]):04X}_", text)
-    return f'<t xml:space="preserve">{written}</t>'
-
-
 def _made(sums: CampaignSums, exported: Exported, totals: Totals, *, sheets: int, language: str) -> ZipFile:
     """The workbook with everything but the rows: in their place, one empty row that says how each column looks."""
-    stream = io.BytesIO()
-    workbook = new_workbook(stream)
-    workbook.set_properties({"title": sums.campaign.name, "created": _MADE_AT})
+    new = NewWorkbook()
+    workbook = new.workbook
+    workbook.set_properties({"created": _MADE_AT})
     first = workbook.add_worksheet(phrase(language, "workbook.totals"))
     forms = {form: workbook.add_format({"num_format": form}) for form in (TEXT, POINTS, TIME)}
     strong = workbook.add_format(HEAD_LOOK)
@@ -218,8 +215,7 @@ def _made(sums: CampaignSums, exported: Exported, totals: Totals, *, sheets: int
         sheet.autofilter(1, 0, SHEET_ROWS_MAX - 1, len(NAMES) - 1)
         sheet.ignore_errors({"number_stored_as_text": f"A1:{xl_col_to_name(len(NAMES) - 1)}{SHEET_ROWS_MAX}"})
     _write_sums(Sheet(workbook, first, language=language, timezone=sums.timezone), sums, exported, totals)
-    workbook.close()
-    return ZipFile(stream)
+    return ZipFile(io.BytesIO(new.finish()))
 
 
 def _write_sums(sheet: Sheet, sums: CampaignSums, exported: Exported, totals: Totals) -> None:
