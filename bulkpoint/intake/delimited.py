@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO
+from unicodedata import normalize
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.intake.decoding import Text
@@ -149,7 +150,9 @@ class TextTable:
         present = [each for each in DELIMITER_NAMES.values() if each in bare]
         if len(present) <= 1:
             return present[0] if present else ","
-        fit = [each for each in present if set(columns) <= set(_split(line, each))]
+        composed = normalize("NFC", line)
+        needed = {normalize("NFC", name) for name in columns}
+        fit = [each for each in present if needed <= set(_split(composed, each))]
         if len(fit) > 1:
             shown = [delimiter_name(each) for each in fit]
             raise RefusedError("DELIMITER_UNCLEAR", "name_delimiter", file=self._path.name, delimiters=tuple(shown))

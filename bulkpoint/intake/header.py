@@ -2,8 +2,8 @@
 
 import re
 import shlex
-import unicodedata
 from collections.abc import Mapping, Sequence
+from unicodedata import normalize
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.intake.form import ListForm
@@ -39,7 +39,9 @@ def place_columns(
 
     only: whether the header may have no other column. Raises RefusedError that shows the header as it is.
     """
-    theirs = [form.name_of(name) for name in ours]
+    # The same letters may be composed or not (macOS writes the latter); nobody sees the difference.
+    header = [normalize("NFC", name) for name in header]
+    theirs = [normalize("NFC", form.name_of(name)) for name in ours]
     facts = {"file": file, "row": row, "columns": ",".join(ours), "header": shown_header(header)}
     missing = [name for name in theirs if name not in header]
     if missing:
@@ -54,7 +56,7 @@ def place_columns(
             raise RefusedError("COLUMN_MISSING", "columns_proposed", column=shown, proposed=proposed, **facts)
         raise RefusedError("COLUMN_MISSING", "columns_or_map", column=shown, **facts)
     for name in theirs:
-        if list(header).count(name) > 1:
+        if header.count(name) > 1:
             raise RefusedError("COLUMN_TWICE", "columns_or_map", column=shown_name(name), **facts)
     others = [name for name in header if name not in theirs]
     if others and only:
@@ -92,7 +94,7 @@ def shown_name(name: str) -> str:
 
 def _key(name: str) -> str:
     """A name without what people do not look at: case, width, spaces, marks, what is in brackets."""
-    plain = re.sub(r"\([^)]*\)|\[[^]]*\]", "", unicodedata.normalize("NFKC", name)).casefold()
+    plain = re.sub(r"\([^)]*\)|\[[^]]*\]", "", normalize("NFKC", name)).casefold()
     return "".join(letter for letter in plain if letter.isalnum())
 
 

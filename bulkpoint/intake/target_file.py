@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from bulkpoint.errors import RefusedError
+from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.files import name_of
 from bulkpoint.intake.cells import as_amount, as_text, cell_rule
 from bulkpoint.intake.delimited import TextTable, describe_width
@@ -31,6 +31,13 @@ PARQUET_BATCH_ROWS = 16_384
 HEADER_AGAIN = "The row is the header again: were two files put together?"
 # The forms that need no word: what the name says, in UTF-8.
 _PLAIN_TEXT = {(".csv", UTF_8, ","), (".tsv", UTF_8, "\t")}
+
+# What a file of each kind is called, and the options that say something about it.
+_OPTIONS = {
+    Kind.TEXT: ("IS_TEXT", {"encoding", "delimiter", "columns"}),
+    Kind.WORKBOOK: ("IS_A_WORKBOOK", {"columns", "sheet"}),
+    Kind.PARQUET: ("IS_PARQUET", {"columns"}),
+}
 
 # Row, then the values as the file has them: text from text, text and whole numbers from Parquet.
 RawRow = tuple[int, Any, Any, Any]
@@ -61,12 +68,20 @@ class TargetFile:
         no rows.
         """
         with open_source(self.path, COLUMNS) as (stream, kind):
+            self._refuse_options_of_others(kind)
             if kind == Kind.TEXT:
                 yield from self._text(stream, problems, findings or FileFindings())
             elif kind == Kind.PARQUET:
                 yield from self._parquet(problems)
             else:
                 yield from self._workbook(stream, problems, findings or FileFindings())
+
+    def _refuse_options_of_others(self, kind: Kind) -> None:
+        """Raise UsageError for an option that says nothing about this kind of file: it was meant for another file."""
+        what, options = _OPTIONS[kind]
+        for name in self._form.given():
+            if name not in options:
+                raise UsageError("OPTION_OF_ANOTHER_KIND", option=f"--{name}", file=self.name, what=Refusal(what))
 
     def _text(self, stream: IO[bytes], problems: Problems, findings: FileFindings) -> Iterator[RawRow]:
         theirs = [self._form.name_of(name) for name in COLUMNS]
@@ -99,12 +114,13 @@ class TargetFile:
                 self._say(Refusal("READ_AS_ONE_SHEET", {**read_as, "others": tuple(sheet.others)}))
             else:
                 self._say(Refusal("READ_AS_SHEET", read_as))
-            places = place_columns(self.name, sheet.header_row, sheet.names(), self._form, COLUMNS)
+            names = sheet.names()
+            places = place_columns(self.name, sheet.header_row, names, self._form, COLUMNS)
             rows = 0
             for row, cells in sheet.rows():
                 rows += 1
                 values = [cells[place] for place in places]
-                if values[1] == self._form.name_of("amount"):
+                if values[1] == names[places[1]]:
                     problems.add(row, "", HEADER_AGAIN)
                     continue
                 if row in sheet.hidden_rows:
