@@ -82,7 +82,8 @@ def create(
     accept: tuple[str, ...],
     errors: Path | None,
 ) -> None:
-    """Create a campaign. The last word printed is its id.
+    """Create a campaign. The last word printed is its id. Ids go up; a list that is refused while it is loaded leaves a
+    gap, any other refusal none.
 
     With --targets, the whole file is checked first, then loaded completely or not at all. Without it, the expected
     totals are required; another program loads the table campaign_target, and the campaign starts only if its rows add

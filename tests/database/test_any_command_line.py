@@ -1,21 +1,28 @@
 """No command line and no stream whatever gives a traceback or an end that is not documented: tried at random."""
 
+import io
 import os
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
 
 from bulkpoint.cli.main import bulkpoint
+from bulkpoint.errors import BulkpointError
+from bulkpoint.launch.command_line import read_request, submit
 from bulkpoint.settings import Settings
+from bulkpoint.store.progress import sample_progress
+from bulkpoint.views.progress import Ticker, live_display
 from tests.world.campaigns import World
 from tests.world.odd_lines import STDINS, STREAMS, TEXTS, Case, End, named_commands, odd_files, odd_lines, run_case
 
 # More of them, and other ones: TEST_ODD_LINES=2000 TEST_SEED=7
-CASES = int(os.environ.get("TEST_ODD_LINES", "70"))
+CASES = int(os.environ.get("TEST_ODD_LINES", "48"))
 SEED = int(os.environ.get("TEST_SEED", random.randrange(10**6)))
 CODES = {0, 2, 3, 4, 5, 6, 128 + 2, 128 + 13, 128 + 15}
 # These run for minutes where nothing is wrong with their line.
@@ -51,6 +58,11 @@ def files(tmp_path: Path) -> Mapping[str, bytes]:
     return odd_files(folder)
 
 
+def odd_files_of(folder: Path) -> Mapping[str, bytes]:
+    """Paths that nothing opens."""
+    return {"text": os.fsencode(folder / "text"), "bytes": b"\xff"}
+
+
 def assert_documented(case: Case, end: End, *, has_a_sentence: bool = True) -> None:
     seen = f"seed {SEED}: {case}\nended with {end.code}\n{end.stdout[-500:]!r}\n{end.stderr.decode(errors='replace')}"
     assert end.code in CODES, seen
@@ -82,6 +94,14 @@ def test_no_words_and_no_stream_give_a_traceback(
         assert_documented(case, run_case(case, environ, tmp_path / "files"), has_a_sentence=not is_group)
 
 
+def test_no_line_of_a_scheduler_gives_anything_but_a_request_or_a_refusal(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    for _ in range(20 * CASES):
+        words = [os.fsdecode(word) for word in odd_lines((), submit, odd_files_of(tmp_path), chance)]
+        with suppress(BulkpointError):
+            read_request(words)
+
+
 def test_no_value_of_a_setting_or_of_the_environment_gives_a_traceback(
     paid: World, environ: dict[str, str], files: Mapping[str, bytes], tmp_path: Path
 ) -> None:
@@ -93,6 +113,22 @@ def test_no_value_of_a_setting_or_of_the_environment_gives_a_traceback(
         value = chance.choice([*TEXTS[:-1], *files.values()])
         case = Case(tuple(chance.choice(LOOKS).encode().split()), {name.encode(): value})
         assert_documented(case, run_case(case, environ, tmp_path / "files"), has_a_sentence=name != "HOME")
+
+
+@pytest.mark.parametrize("columns", [b"1", b"x"])
+def test_a_terminal_may_be_as_narrow_as_it_likes(
+    paid: World, environ: dict[str, str], files: Mapping[str, bytes], tmp_path: Path, columns: bytes
+) -> None:
+    paid.connection.execute("update campaign set name = %s", ("추석 맞이 감사 적립 " * 8,))
+    listed = files["list.csv"]
+    for line in (b"campaign list", b"campaign show 1", b"campaign preview 2", b"campaign preview --targets " + listed,
+                 b"campaign history 1", b"audit log", b"right list", b"settings", b"--help"):  # fmt: skip
+        case = Case(tuple(line.split()), {b"COLUMNS": columns})
+        end = run_case(case, environ, tmp_path / "files")
+        assert (end.code, end.stdout != b"") == (0, True), (line, end.stderr.decode())
+    console = Console(file=io.StringIO(), force_terminal=True, width=1)
+    sample = sample_progress(paid.connection, 1)
+    console.print(live_display(Ticker().tick(sample), "추석", "UTC"))
 
 
 STARTED = Case((b"campaign", b"start", b"2", b"--yes"))
