@@ -131,6 +131,7 @@ class SettlementFile:
                 transaction=places.transaction,
                 member=places.member,
                 campaign=places.campaign,
+                status=places.status,
             )
             if mark is None and values[0].lstrip("\ufeff") == header[0] and values[1:] == header[1:]:
                 mark = Mark(line, MarkKind.HEADER, "the header again", (), None)

@@ -1,7 +1,7 @@
 """Rows of a settlement file that are no lines of members: totals, trailers, header records, comments, "part 1 of 2".
 
-A row is one only where it cannot be a member's: it names no transaction, has another number of values, or begins with
-the name of a record (TRL, HDR). Its figures are compared with the lines before it.
+A row is one only where it cannot be a member's: it names neither transaction nor status, has another number of values,
+or begins with the name of a record (TRL, HDR). Its figures are compared with the lines before it.
 """
 
 import re
@@ -22,7 +22,7 @@ _WORDS = {
     **dict.fromkeys(
         (
             "total", "totals", "sum", "summary", "grand", "count", "records", "trl", "trlr", "trailer", "tlr", "ftr",
-            "footer", "eof", "end", "subtotal", "sub",
+            "footer", "eof", "end", "subtotal", "sub", "sub-total",
             "합계", "총계", "총합계", "총합", "합", "계", "소계", "누계", "총액", "총금액", "총건수",
             "건수", "총", "전체",
         ),
@@ -53,13 +53,23 @@ class Mark:
 
 
 def find_mark(
-    row: int, values: Sequence[str], *, width: int, transaction: int, member: int, campaign: int | None = None
+    row: int,
+    values: Sequence[str],
+    *,
+    width: int,
+    transaction: int,
+    member: int,
+    campaign: int | None = None,
+    status: int | None = None,
 ) -> Mark | None:
     """The mark that a row is; None: it is a line of a member, good or bad. width: of the header; the others: places.
 
-    campaign: its number is no figure of the lines.
+    campaign: its number is no figure of the lines. status: only a line has one.
     """
-    named = len(values) == width and values[transaction].strip().casefold() not in _NO_TRANSACTION
+    named = len(values) == width and (
+        values[transaction].strip().casefold() not in _NO_TRANSACTION
+        or (status is not None and values[status].strip() != "")
+    )
     if named and values[0].casefold() not in _RECORDS:  # as nearly all are
         return None
     filled = [value.strip() for value in values if value.strip()]
@@ -86,7 +96,7 @@ def find_record(row: int, line: str, delimiters: str = ",;\t|") -> Mark | None:
 def _kind_of(value: str) -> MarkKind | None:
     if value.startswith("#"):
         return MarkKind.COMMENT
-    words = re.split(r"[\s:=()\[\]{}_/.-]+", value.casefold().strip("*:=[](){}<> "))
+    words = re.split(r"[\s:=()\[\]{}]+", value.casefold().strip("*:=[](){}<> "))
     return _WORDS.get(words[0]) if words else None
 
 

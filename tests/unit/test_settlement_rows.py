@@ -26,6 +26,9 @@ from bulkpoint.intake.settlement_sums import SettlementSums
         (["TOTAL", "300", "tx-1"], None, None),
         (["totally-a-member", "300", ""], None, None),
         (["m-1", "300", ""], None, None),
+        (["total-7", "300", ""], None, None),
+        (["end.user", "300", ""], None, None),
+        (["sub-total", "300", ""], MarkKind.TOTAL, (300,)),
         (["sum-1", "300", "tx-1"], None, None),
     ],
 )
@@ -34,6 +37,11 @@ def test_a_row_is_a_mark_where_it_cannot_be_a_members(
 ) -> None:
     mark = find_mark(7, values, width=3, transaction=2, member=0)
     assert (mark and mark.kind, mark and mark.numbers) == (kind, numbers)
+
+
+def test_a_row_with_a_status_is_a_line_whatever_its_member_is_called() -> None:
+    assert find_mark(7, ["Total", "300", "", "FAILED"], width=4, transaction=2, member=0, status=3) is None
+    assert find_mark(7, ["Total", "300", "", ""], width=4, transaction=2, member=0, status=3) is not None
 
 
 @pytest.mark.parametrize(
