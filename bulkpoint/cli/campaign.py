@@ -13,6 +13,7 @@ from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.lifecycle import CampaignState
 
 BIGINT_MAX = 2**63 - 1
 
@@ -129,20 +130,27 @@ def create(
 
 
 @campaign.command("list", short_help="List the campaigns, oldest first.")
+@click.option(
+    "--state", "states", type=click.Choice(list(CampaignState)), multiple=True, help="Only of this state; repeatable."
+)
+@click.option("--latest", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="Only the N newest, newest first.")
 @json_option()
-def list_() -> None:
+def list_(*, states: tuple[CampaignState, ...], latest: int | None) -> None:
     """List the campaigns, oldest first: the order in which they start.
 
     \b
-    Example:
+    Examples:
       bulkpoint campaign list
+      bulkpoint campaign list --state WAITING --state RUNNING
+      bulkpoint campaign list --latest 20
     """
-    from bulkpoint.store.campaign import get_counts, list_campaigns
+    from bulkpoint.store.campaign import get_counts_of, list_campaigns
     from bulkpoint.views.campaign import campaign_list
 
     with open_session() as session:
-        campaigns = [(found, get_counts(session.connection, found)) for found in list_campaigns(session.connection)]
-    emit(campaign_list(campaigns), timezone=session.settings.timezone)
+        found = list_campaigns(session.connection, states, latest)
+        counts = get_counts_of(session.connection, found)
+    emit(campaign_list(zip(found, counts, strict=True)), timezone=session.settings.timezone)
 
 
 @campaign.command()

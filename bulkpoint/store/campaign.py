@@ -1,5 +1,6 @@
 """Campaigns: the row itself, what it shows of its latest run, its counts, its runs."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,6 +89,11 @@ class Counts(FailedApart):
 
 
 @dataclass(frozen=True)
+class _CountsOf(Counts):
+    campaign_id: int
+
+
+@dataclass(frozen=True)
 class CampaignRun:
     """One execution over a campaign's payments; `run_no` counts from 1 in each campaign."""
 
@@ -105,7 +111,7 @@ _INSERT = Query("insert_campaign", int)
 _CAMPAIGNS = Query("get_campaigns", Campaign)
 _QUEUE = Query("list_queue", QueuedCampaign)
 _RUNNING = Query("get_running_campaign", int)
-_COUNTS = Query("get_campaign_counts", Counts)
+_COUNTS = Query("get_campaign_counts", _CountsOf)
 _RUNS = Query("list_campaign_runs", CampaignRun)
 _LOCK = Query("lock_campaign", int)
 
@@ -134,7 +140,7 @@ def insert_campaign(
 
 def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     """Raises RefusedError where there is no such campaign."""
-    campaign = _CAMPAIGNS.first(connection, campaign_id=campaign_id)
+    campaign = _CAMPAIGNS.first(connection, campaign_id=campaign_id, states=None, latest=None)
     if campaign is None:
         raise RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=campaign_id)
     return campaign
@@ -161,9 +167,11 @@ def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: st
     connection.execute(sql("withdraw_campaign"), {"campaign_id": campaign_id, "actor": actor, "reason": reason})
 
 
-def list_campaigns(connection: Connection) -> list[Campaign]:
-    """All campaigns, oldest first."""
-    return _CAMPAIGNS.all(connection, campaign_id=None)
+def list_campaigns(
+    connection: Connection, states: Collection[CampaignState] = (), latest: int | None = None
+) -> list[Campaign]:
+    """Campaigns, oldest first; of these states only, where any are given; the `latest` ones, newest first."""
+    return _CAMPAIGNS.all(connection, campaign_id=None, states=list(states) or None, latest=latest)
 
 
 def list_queue(connection: Connection) -> list[QueuedCampaign]:
@@ -179,13 +187,21 @@ def get_running_campaign(connection: Connection) -> Campaign | None:
 
 def get_counts(connection: Connection, campaign: Campaign) -> Counts:
     """Counts by state; before the freeze everything expected is PENDING, and of a withdrawn campaign nothing."""
-    counts = _COUNTS.first(connection, campaign_id=campaign.campaign_id)
-    if counts is None:
-        none_failed: dict[str, int] = dict.fromkeys(FailureKind, 0)
-        expected = (campaign.expected_count, campaign.expected_amount)
-        pending, points = (0, 0) if campaign.state == CampaignState.WITHDRAWN else expected
-        return Counts(pending, 0, 0, 0, 0, points, 0, 0, 0, 0, none_failed)
-    return counts
+    return get_counts_of(connection, [campaign])[0]
+
+
+def get_counts_of(connection: Connection, campaigns: Sequence[Campaign]) -> list[Counts]:
+    """The counts of several campaigns, in their order, by one statement."""
+    wanted = [campaign.campaign_id for campaign in campaigns]
+    counted = {counts.campaign_id: counts for counts in _COUNTS.all(connection, campaign_ids=wanted)}
+    return [counted.get(campaign.campaign_id) or _counts_before_freeze(campaign) for campaign in campaigns]
+
+
+def _counts_before_freeze(campaign: Campaign) -> Counts:
+    none_failed: dict[str, int] = dict.fromkeys(FailureKind, 0)
+    expected = (campaign.expected_count, campaign.expected_amount)
+    pending, points = (0, 0) if campaign.state == CampaignState.WITHDRAWN else expected
+    return Counts(pending, 0, 0, 0, 0, points, 0, 0, 0, 0, none_failed)
 
 
 def list_campaign_runs(connection: Connection, campaign_id: int) -> list[CampaignRun]:

@@ -5,14 +5,17 @@ values (%(name)s, %(note)s, %(expected_count)s, %(expected_amount)s, %(creator)s
 returning campaign_id
 
 -- name: get_campaigns
--- With their latest runs: one campaign, or without an id all of them, oldest first, in the order of the queue.
+-- With their latest runs: one campaign, or all of them, or those of some states; oldest first, in the order of the
+-- queue, or the `latest` ones, newest first.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
        approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, driver_is_gone, run_waiting, stopping
 from campaign_overview
-where %(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s
-order by campaign_id
+where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
+      and (%(states)s::text[] is null or state = any(%(states)s))
+order by case when %(latest)s::bigint is null then campaign_id else -campaign_id end
+limit %(latest)s
 
 -- name: list_queue
 -- The campaigns that wait, oldest first; `due` says whether not_before has passed.
@@ -24,12 +27,12 @@ select campaign_id from campaign_run where state = 'RUNNING'
 
 -- name: get_campaign_counts
 -- A sum over the shares' counters: as cheap for a hundred million payments as for ten. No row before the freeze.
-select pending, processing, success, failed, unknown, pending_amount, processing_amount, success_amount, failed_amount,
-       unknown_amount,
+select campaign_id, pending, processing, success, failed, unknown,
+       pending_amount, processing_amount, success_amount, failed_amount, unknown_amount,
        (select json_object_agg(kind, coalesce(f.count, 0) order by kind)
         from unnest(enum_range(null::failure_kind)) as kind
         left join campaign_failed_count f on f.campaign_id = c.campaign_id and f.failure_kind = kind) as failure_kinds
-from campaign_count c where campaign_id = %(campaign_id)s
+from campaign_count c where campaign_id = any(%(campaign_ids)s)
 
 -- name: list_campaign_runs
 select run_id, run_no, kind::text, state::text, reason, actor, started_at, finished_at

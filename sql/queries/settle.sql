@@ -1,8 +1,8 @@
 -- name: payment_to_settle
 -- A member's payment in one campaign that was started: what a look-up by its key needs, as of now, and its state. A
 -- payment that was never sent has no times. alive_s: how long the holder of its claim may still be at work.
-select p.seq, p.member_id, p.amount, p.state::text, p.failure_kind::text, p.failure_code, p.transaction_id, p.claim_share,
-       p.claim_epoch, p.retry_runs, extract(epoch from p.last_sent_at)::float8 as last_sent_at,
+select p.seq, p.member_id, p.amount, p.state::text, p.failure_kind::text, p.failure_code, p.transaction_id,
+       p.claim_share, p.claim_epoch, p.retry_runs, extract(epoch from p.last_sent_at)::float8 as last_sent_at,
        extract(epoch from clock_timestamp() - p.first_sent_at)::float8 as since_first_sent_s,
        extract(epoch from clock_timestamp() - case
            when p.first_sent_at is null then null

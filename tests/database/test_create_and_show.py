@@ -9,8 +9,9 @@ import pytest
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.errors import UsageError
 from bulkpoint.intake.form import ListForm
+from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.readiness import NO_LIMITS, PaymentLimits
-from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs, list_campaigns
+from bulkpoint.store.campaign import get_campaign, get_counts, get_counts_of, list_campaign_runs, list_campaigns
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import write_event
 from bulkpoint.store.progress import sample_progress
@@ -146,6 +147,24 @@ def test_a_campaign_shows_its_latest_runs_state_and_counts(connection: Connectio
     [run] = list_campaign_runs(connection, campaign_id)
     assert (run.kind, run.state, run.actor) == ("INITIAL", "STOPPED", "bob")
     assert [one.campaign_id for one in list_campaigns(connection)] == [campaign_id]
+
+
+def test_campaigns_are_listed_by_state_and_the_newest_first(connection: Connection, world: World) -> None:
+    waiting, stopped, withdrawn = (world.campaign([(f"m{n}", 1 + n, "r")]) for n in range(3))
+    stopped.begun().stopped()
+    withdrawn.withdrawn()
+
+    def listed(*states: CampaignState, latest: int | None = None) -> list[int]:
+        return [one.campaign_id for one in list_campaigns(connection, states, latest)]
+
+    assert listed() == [waiting.id, stopped.id, withdrawn.id]
+    assert listed(latest=2) == [withdrawn.id, stopped.id]
+    assert listed(CampaignState.STOPPED, CampaignState.WAITING) == [waiting.id, stopped.id]
+    assert listed(CampaignState.STOPPED, CampaignState.WAITING, latest=1) == [stopped.id]
+    assert listed(CampaignState.RUNNING) == []
+    campaigns = [get_campaign(connection, one.id) for one in (withdrawn, stopped, waiting)]
+    assert [one.pending for one in get_counts_of(connection, campaigns)] == [0, 1, 1]
+    assert get_counts_of(connection, campaigns) == [get_counts(connection, one) for one in campaigns]
 
 
 def test_an_unknown_campaign_is_refused(connection: Connection) -> None:
