@@ -88,7 +88,8 @@ def create(
 
     With --targets, the whole file is checked first, then loaded completely or not at all. Without it, the expected
     totals are required; another program loads the table campaign_target, and the campaign starts only if its rows add
-    up to them. A list that another campaign had in the last 90 days is refused without --same-as.
+    up to them. A list that another campaign had in the last 90 days, or nearly, is refused
+    without --same-as.
 
     \b
     Examples:
@@ -242,10 +243,18 @@ def approve(*, campaign_id: int, digest: str | None) -> None:
     """
     from bulkpoint.campaigns.approve import approve_campaign
     from bulkpoint.campaigns.digest import check_digest
+    from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.views.changes import CampaignApproved
 
     if digest is not None:
         check_digest(digest)
     with open_session() as session:
-        found = approve_campaign(session.connection, campaign_id, actor=session.actor, digest=digest, show=say_findings)
+        found = approve_campaign(
+            session.connection,
+            campaign_id,
+            actor=session.actor,
+            digest=digest,
+            limits=limits_of(session.settings),
+            show=say_findings,
+        )
     emit(CampaignApproved(campaign_id=campaign_id, digest=found.hex()))

@@ -9,7 +9,8 @@ import pytest
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.rules.readiness import NO_LIMITS
-from bulkpoint.store.connect import connect
+from bulkpoint.store.connect import Connection, connect
+from tests.world.campaigns import World
 from tests.world.command_line import CommandLine, Ended
 
 
@@ -147,3 +148,57 @@ def test_a_finding_is_shown_refused_and_accepted_by_its_name(
     assert start.stderr.endswith("or accept it as it is: --accept SPREADSHEET_DAMAGE\n"), "before Spark starts"
     blanket = bulkpoint.run("campaign", "start", "next", "--yes", "--accept", "SPREADSHEET_DAMAGE")
     assert (blanket.returncode, "--accept is for one list" in blanket.stderr) == (2, True)
+
+
+def test_three_lists_of_the_queue_in_one_file_are_refused_until_it_is_meant(
+    bulkpoint: CommandLine, tmp_path: Path, connection: Connection
+) -> None:
+    header = "member_id,amount,reason\n"
+    parts = ["".join(f"{salt}{n},{100 + n},봄\n" for n in range(100)) for salt in "abc"]
+    for number, part in enumerate(parts, 1):
+        (tmp_path / f"list{number}.csv").write_text(header + part)
+        made = bulkpoint("campaign", "create", "--name", f"list {number}", "--targets", f"list{number}.csv")
+        assert made.returncode == 0, made.stderr
+    (tmp_path / "merged.csv").write_text(header + "".join(reversed(parts)))
+    found = "300 of 300 members are in campaigns 1, 2, 3 of the last 90 days, with the same amount."
+    confirm = "If they are meant to be paid again: --same-as 1 --reason T."
+    waiting = "300 of 300 members are also in campaigns 1, 2, 3 that did not start yet."
+
+    seen = bulkpoint("campaign", "preview", "--targets", "merged.csv")
+    assert seen.returncode == 3
+    assert f"! {found} {confirm}\n- {waiting}\n" in seen.stdout
+    fields = bulkpoint("campaign", "preview", "--targets", "merged.csv", "--json").json
+    assert fields["ok"] is False
+    assert [(one["kind"], one["at_stake"], one["count"]) for one in fields["findings"]] == [
+        ("NEAR_COPY", True, 300), ("MEMBERS_WAITING", False, 300),
+    ]  # fmt: skip
+
+    create = ("campaign", "create", "--name", "merged", "--targets", "merged.csv")
+    for options, code, words in (
+        ((), 3, f"{found} {confirm}"),
+        (("--accept", "NEAR_COPY"), 2, "--same-as ID --reason T"),
+        (("--same-as", "2"), 2, "--same-as needs --reason"),
+    ):
+        refused = bulkpoint(*create, *options)
+        assert (refused.returncode, words in refused.stderr) == (code, True), refused.stderr
+    assert len(bulkpoint("campaign", "list", "--json").json["campaigns"]) == 3, "nothing was loaded"
+    assert bulkpoint(*create, BULKPOINT_NEAR_COPY_SHARE="2").returncode == 2
+
+    meant = bulkpoint(*create, "--same-as", "2", "--reason", "the three are withdrawn later")
+    assert meant.returncode == 0, meant.stderr
+    assert found in meant.stderr
+    merged = meant.stdout.split()[-1]
+    assert bulkpoint("campaign", "preview", merged).returncode == 0
+    assert "repeats the list of campaign 2 on purpose" in bulkpoint("campaign", "history", merged).stdout
+
+    rows = [(f"a{n}", 100 + n, "loaded") for n in range(100)]
+    loaded = str(World(connection).campaign(rows).id)
+    start = ("campaign", "start", loaded, "--yes", "--force", "--reason", "now")
+    refused = bulkpoint(*start)
+    assert refused.returncode == 3
+    assert (
+        f"100 of 100 members are in campaigns 1, {merged} of the last 90 days, with the same amount." in refused.stderr
+    )
+    for earlier in ("1", "2", "3", merged):
+        assert bulkpoint("campaign", "withdraw", earlier, "--reason", "again").returncode == 0
+    assert bulkpoint("campaign", "preview", loaded).returncode == 0

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkpoint.campaigns import near_copies
+from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.copies import compare_file
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_copies, note_same_list, preview_campaign, preview_file
@@ -239,6 +240,17 @@ def test_a_list_that_another_program_loads_is_judged_at_preview_and_start(lists:
     loaded.ended("COMPLETED")
     with refused(f"100 of 100 members are in campaign {loaded.id}"):
         start(first)
+
+
+def test_an_approver_sees_what_the_list_repeats_and_confirms_nothing(lists: Lists) -> None:
+    lists.create(rows_of("m"))
+    loaded = lists.loaded([(member, amount, "other") for member, amount, _ in rows_of("m")])
+    shown: list[Finding] = []
+    approve_campaign(lists.world.connection, loaded.id, actor="lee", limits=LIMITS, show=shown.extend)
+    assert said(shown)[0].startswith("100 of 100 members are in campaign 1 of the last 90 days, with the same amount.")
+    with refused("100 of 100 members are in campaign 1"):
+        start(loaded)
+    start(loaded, same_as=1, reason="meant")
 
 
 def start_refused_after(first: Campaign, second: Campaign, **asked: Any) -> None:
