@@ -12,6 +12,7 @@ from uuid import UUID
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from python_calamine import CalamineWorkbook
 
 from bulkpoint.cli.report import report
 from bulkpoint.errors import UsageError
@@ -24,10 +25,12 @@ from bulkpoint.store.payment_history import find_payments
 from bulkpoint.store.snapshot import one_snapshot
 from bulkpoint.text import defused
 from bulkpoint.views.drawing import Point, Stretch, amount_edges, draw_rates, intervals
-from bulkpoint.views.export import Totals, refuse_unstarted, replacing, write_csv, write_parquet
+from bulkpoint.views.export import COLUMNS, Totals, refuse_unstarted, replacing, write_csv, write_parquet
 from bulkpoint.views.format import share
 from bulkpoint.views.page import page_of, read_figures
 from bulkpoint.views.payment import PaymentsView
+from bulkpoint.views.sums import read_sums
+from bulkpoint.views.workbook import Exported, write_xlsx
 from tests.world.campaigns import Campaign, World
 from tests.world.refusals import refused
 
@@ -162,6 +165,20 @@ def test_parquet_keeps_values_and_has_types(connection: Connection, paid: int) -
     assert table.schema.field("finished_at").type == pa.timestamp("us", tz="UTC")
     assert table.schema.field("amount").type == pa.int64()
     assert sum(table["amount"].to_pylist()) == sum(totals.amounts.values()) == 2_800
+
+
+def test_a_workbook_read_back_is_what_the_database_has(connection: Connection, paid: int) -> None:
+    stream = io.BytesIO()
+    with one_snapshot(connection):
+        sums = read_sums(connection, paid, timezone="Asia/Seoul", reasons_max=10)
+        payments = stream_payments(connection, paid, failed_only=False)
+        totals = write_xlsx(payments, stream, sums, Exported("Kim", "kim", None, failed_only=False), language="ko")
+        [rows] = stream_payments(connection, paid, failed_only=False)
+    read = CalamineWorkbook.from_filelike(io.BytesIO(stream.getvalue())).get_sheet_by_index(1).to_python()[2:]
+    texts = [number for number, column in enumerate(COLUMNS) if column.kind is str]
+    assert [[line[n] for n in texts] for line in read] == [[row[n] or "" for n in texts] for row in rows]
+    assert [(line[0], line[2], line[9]) for line in read] == [(paid, row.amount, row.attempts) for row in rows]
+    assert str(totals) == str(as_csv(connection, paid)[1])
 
 
 def test_the_help_of_the_command_names_every_column() -> None:
