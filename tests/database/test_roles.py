@@ -9,13 +9,17 @@ import pytest
 from bulkpoint.campaigns.asked_run import ask_for_run
 from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
+from bulkpoint.campaigns.preview import preview_campaign
 from bulkpoint.campaigns.rights import change_rights
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
+from bulkpoint.campaigns.start import find_next
 from bulkpoint.campaigns.stop import ask_to_stop, call_back_starts, end_if_settled
+from bulkpoint.rules.findings import FindingName
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
+from bulkpoint.settings import load_settings
 from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.audit import note_reading, write_audit
 from bulkpoint.store.connect import Connection, connect, reachable
@@ -66,6 +70,34 @@ def test_an_operator_runs_a_campaign_from_its_creation_to_its_end(
         assert (ended.state, ended.success) == ("COMPLETED", 1)
         assert owner.execute("select distinct login from audit_event").fetchall() == [("kim",)]
         assert owner.execute("select creator, creator_login::text from campaign").fetchall() == [("Kim", "kim")]
+
+
+def test_who_may_create_or_start_accepts_a_finding_in_the_own_name_and_a_reader_sees_it(
+    owner: Connection, database_url: str, tmp_path: Path
+) -> None:
+    targets = tmp_path / "targets.csv"
+    targets.write_text("member_id,amount,reason\nm1,5,r\n합계,5,r\n")
+    accepted = "select finding, accepted_by, accepted_login::text from campaign_finding order by campaign_id"
+    with member_of(owner, database_url, "bulkpoint_operator") as kim:
+        new = NewCampaign("c", accept=(FindingName.TOTAL_ROW,))
+        create_campaign(kim, new, actor="Kim", limits=NO_LIMITS, targets=targets)
+        loaded = World(owner, shares=1).campaign([("#REF!", 5, "r")]).on(kim)
+        find_next(kim, load_settings({}))
+        request = RunRequest(campaign=loaded.id, actor="Kim", accept=("SPREADSHEET_DAMAGE",))
+        with refused("login kim may not start"):
+            begin_run(kim, request, shares=1)
+        owner.execute("insert into operator_right (login, permission) values ('kim', 'start')")
+        begin_run(kim, request, shares=1)
+        assert owner.execute(accepted).fetchall() == [
+            ("TOTAL_ROW", "Kim", "kim"), ("SPREADSHEET_DAMAGE", "Kim", "kim")
+        ]  # fmt: skip
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            kim.execute("delete from campaign_finding")
+    with member_of(owner, database_url, "bulkpoint_reader") as reader:
+        waits = World(owner, shares=1).campaign([("#REF!", 5, "r")])
+        assert preview_campaign(reader, waits.id, NO_LIMITS).refused_by == 1
+        find_next(reader, load_settings({}))
+        assert owner.execute("select count(*) from judged_list where campaign_id = %s", (waits.id,)).fetchone() == (0,)
 
 
 def test_an_operator_asks_for_a_run_calls_it_back_stops_one_and_corrects_its_end(
