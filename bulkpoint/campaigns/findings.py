@@ -2,15 +2,12 @@
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 
 from bulkpoint.errors import UsageError
 from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
-from bulkpoint.rules.findings import OF_OTHER_LISTS, FileFindings, Finding, FindingName
-from bulkpoint.rules.rights import Right
+from bulkpoint.rules.findings import FileFindings, Finding, FindingName
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.finding import get_judgement, keep_judgement, read_targets
-from bulkpoint.store.right import may
+from bulkpoint.store.finding import get_judgement, read_targets
 
 
 def check_names(names: Iterable[str]) -> tuple[FindingName, ...]:
@@ -33,16 +30,6 @@ def judge(connection: Connection, campaign_id: int, digest: bytes) -> tuple[Find
     """What is found in a campaign's targets, whose digest this is: as it was kept, else by a scan of them."""
     kept = get_judgement(connection, campaign_id, digest)
     return _judge_targets(connection, campaign_id) if kept is None else kept
-
-
-def keep_if_judged(connection: Connection, campaign_id: int, digest: bytes | None, findings: Iterable[Finding]) -> None:
-    """Keep what was found in a snapshot of the targets, so that a queue that is asked every minute judges a list once.
-
-    What the command accepts is kept with the run, not here. A login that may not start campaigns keeps nothing.
-    """
-    if digest is not None and may(connection, Right.START) and get_judgement(connection, campaign_id, digest) is None:
-        own = [replace(each, accepted_by=None) for each in findings if each.name not in OF_OTHER_LISTS]
-        keep_judgement(connection, campaign_id, digest, own)
 
 
 def not_found(findings: Iterable[Finding], names: Collection[FindingName]) -> tuple[FindingName, ...]:

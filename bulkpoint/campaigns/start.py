@@ -7,7 +7,6 @@ here come first so that a person sees a problem at once instead of after Spark's
 from dataclasses import dataclass, replace
 
 from bulkpoint.campaigns.digest import refuse_another_digest
-from bulkpoint.campaigns.findings import keep_if_judged
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
@@ -78,7 +77,6 @@ def plan_start(connection: Connection, settings: Settings, request: RunRequest) 
             accepted=request.accepted,
             actor=request.actor,
         )
-    keep_if_judged(connection, campaign_id, found.digest, found.findings)
     digest = check_ready(campaign_id, found, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     if not request.force:
@@ -94,7 +92,6 @@ def _not_due(campaign: Campaign) -> Refusal:
 def _why_not_ready(connection: Connection, campaign: Campaign, settings: Settings) -> Refusal | None:
     with one_snapshot(connection):
         found = inspect_targets(connection, campaign, policy_of(settings))
-    keep_if_judged(connection, campaign.campaign_id, found.digest, found.findings)
     return find_obstacle(campaign.campaign_id, found)
 
 

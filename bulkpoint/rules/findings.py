@@ -53,9 +53,6 @@ AT_STAKE: Mapping[FindingName, bool] = {
 # What helps where it is not --accept.
 _REMEDIES = {FindingName.NEAR_COPY: "pay_again"}
 
-# These depend on the lists of other campaigns too, so they are judged at each start: a list of theirs may be withdrawn.
-OF_OTHER_LISTS = frozenset({FindingName.NEAR_COPY, FindingName.MEMBERS_WAITING})
-
 
 @dataclass(frozen=True, slots=True)
 class Example:

@@ -39,11 +39,6 @@ def require_right(connection: Connection, right: Right) -> None:
         raise RefusedError("RIGHT_MISSING", "grant_right", login=login, right=right)
 
 
-def may(connection: Connection, right: Right) -> bool:
-    """Whether the login of this connection has the right."""
-    return _HAS_RIGHT.one(connection, permission=right)[1]
-
-
 def list_rights(connection: Connection) -> list[GrantedRight]:
     """All rights, by login."""
     return _RIGHTS.all(connection)

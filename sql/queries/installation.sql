@@ -39,6 +39,7 @@ with needed (privilege, relation, of_column) as (
         ('insert', 'money_transaction', null), ('update', 'money_transaction', null),
         ('insert', 'money_share', null), ('update', 'money_share', null), ('delete', 'money_share', null),
         ('insert', 'duplicate_list', null), ('update', 'duplicate_list', null),
+        ('insert', 'judged_list', null), ('insert', 'campaign_finding', null), ('update', 'campaign_finding', 'facts'),
         ('insert', 'list_sample', null), ('update', 'list_sample', null),
         ('insert', 'run_request', 'request_id'), ('update', 'run_request', 'state'),
         ('insert', 'outbox_event', null), ('update', 'outbox_event', 'published_at'),

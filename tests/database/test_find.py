@@ -24,7 +24,7 @@ SENT_AT = datetime(2026, 1, 31, 15, 0, 0, 250_000, tzinfo=UTC)
 
 def campaign_of_member(world: World, name: str, amount: int, *, others: int = 2) -> Campaign:
     """A campaign that pays MEMBER, first in its list, and others."""
-    rows = [(MEMBER, amount, "선물"), *((f"m{n}", 1, "r") for n in range(1, others + 1))]
+    rows = [(MEMBER, amount, "선물"), *((f"m{n}", 10, "r") for n in range(1, others + 1))]
     return world.campaign(rows, name=name)
 
 

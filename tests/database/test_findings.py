@@ -174,7 +174,7 @@ def test_a_preview_says_what_create_and_start_say(connection: Connection, lists:
     assert (of_table.examples[0].row, of_table.examples[0].value) == (None, "'합계'")
     with refused("'합계': it is a word for a total. Correct the list, or accept it as it is: --accept TOTAL_ROW"):
         plan_start(connection, SETTINGS, request(campaign_id))
-    assert get_judgement(connection, campaign_id, digest_targets(connection, campaign_id)) is not None, "judged once"
+    assert get_judgement(connection, campaign_id, digest_targets(connection, campaign_id)) is None, "looks keep nothing"
 
 
 def test_a_loaded_list_starts_when_it_is_accepted_and_the_run_itself_looks(
@@ -191,7 +191,7 @@ def test_a_loaded_list_starts_when_it_is_accepted_and_the_run_itself_looks(
     assert get_campaign(connection, campaign_id).state == "WAITING"
     plan = plan_start(connection, SETTINGS, request(campaign_id, "TOTAL_ROW"))
     assert named(plan.findings) == {"TOTAL_ROW": "bob"}
-    assert named(latest_findings(connection, campaign_id)) == {"TOTAL_ROW": None}, "a plan accepts nothing yet"
+    assert latest_findings(connection, campaign_id) == (), "a plan accepts nothing yet"
     begin(connection, RunRequest.from_json(plan.request.to_json()))
     assert named(latest_findings(connection, campaign_id)) == {"TOTAL_ROW": "bob"}
     assert accepted_in_audit(connection, "start") == [(["TOTAL_ROW"], "bob")]
@@ -235,7 +235,6 @@ def test_next_passes_by_a_list_that_nobody_accepted_and_no_blanket_accepts_it(
     assert (found, skipped.campaign_id, skipped.why.code) == (good, odd, "LIST_HAS_FINDINGS")
     assert "'합계': it is a word for a total" in sentence(skipped.why)
     plan_start(connection, SETTINGS, request(good))
-    assert get_judgement(connection, odd, digest_targets(connection, odd)) is not None, "it is judged once"
     with refused("--accept is for one list", UsageError):
         RunRequest(campaign="next", actor="bob", accept=("TOTAL_ROW",))
     with refused("names no finding", UsageError):
@@ -278,7 +277,7 @@ def test_nobody_accepts_in_another_logins_name_and_the_first_acceptance_stays(
         )
 
 
-def test_show_names_the_findings_and_who_accepted_them(connection: Connection, lists: Lists) -> None:
+def test_show_names_the_findings_and_who_accepted_them(connection: Connection, lists: Lists, lee: Connection) -> None:
     def line(campaign_id: int) -> list[str]:
         one = get_campaign(connection, campaign_id)
         found = latest_findings(connection, campaign_id)
@@ -288,8 +287,7 @@ def test_show_names_the_findings_and_who_accepted_them(connection: Connection, l
     assert line(lists.create(accept=[TOTAL])) == ["findings    TOTAL_ROW (accepted by alice)"]
     waits = lists.load([("N1", 1, "r"), ("소계", 1, "r")])
     assert line(waits) == []
-    with refused("--accept TOTAL_ROW"):
-        plan_start(connection, SETTINGS, request(waits))
+    approve_campaign(lee, waits, actor="lee")
     assert line(waits) == ["findings    TOTAL_ROW (refuses the start)"]
 
 
