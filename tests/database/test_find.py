@@ -139,9 +139,9 @@ def test_text_of_others_cannot_move_the_cursor_and_letters_stay_as_they_are() ->
 
 
 def test_no_table_is_read_whole(connection: Connection, world: World) -> None:
-    large = campaign_of_member(world, "large", 100, others=20_000).begun().stopped().id
-    other = campaign_of_member(world, "other", 100).begun().stopped().id
-    campaign_of_member(world, "waiting", 100, others=20_000)
+    large = campaign_of_member(world, "large", 1, others=20_000).begun().stopped().id
+    other = campaign_of_member(world, "other", 1).begun().stopped().id
+    campaign_of_member(world, "waiting", 1, others=20_000)
     connection.execute("analyze")
 
     def plan(name: str, campaign_id: int | None) -> str:
