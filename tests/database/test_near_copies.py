@@ -361,7 +361,9 @@ def test_whatever_short_lists_have_in_common_is_counted_exactly(lists: Lists, mo
     counts()
 
 
-def test_long_lists_are_estimated_and_what_is_short_in_them_is_exact(lists: Lists) -> None:
+def test_long_lists_are_estimated_and_what_is_short_in_them_is_exact(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """30,000 members: 27,000 of a list of 40,000, all of one of 15,000, all of one of 700, 150 of one of 300."""
     rows = rows_of("m", 42_000)
     for part in (rows[3_000:], rows[14_000:29_000], rows[500:1_200], [*rows[:150], *rows_of("x", 150)]):
@@ -375,6 +377,12 @@ def test_long_lists_are_estimated_and_what_is_short_in_them_is_exact(lists: List
     assert [(each.shared, each.shared_same, each.about) for each in (read, short, whole)] == [
         (15_000, 15_000, False), (700, 700, False), (150, 150, False),
     ]  # fmt: skip
+    # Where too much would have to be read, lists of middling length are counted by their samples.
+    monkeypatch.setattr(near_copies, "READ_MAX", 0)
+    found = compare(lists, rows[:30_000])
+    assert found.covered == pytest.approx(27_850, rel=0.02)
+    by_sample = next(each for each in found.overlaps if each.campaign_id == short.campaign_id)
+    assert (by_sample.shared, by_sample.shared_same, by_sample.about) == (700, 700, True)
 
 
 def test_an_edit_of_a_long_list_is_seen_as_what_it_is(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
