@@ -25,7 +25,7 @@ from functools import partial
 from pyspark.sql import SparkSession
 
 from bulkpoint.campaigns.asked_run import ask_for_run, end_request
-from bulkpoint.campaigns.promises import apply_promises, keep_promises, show_promises
+from bulkpoint.campaigns.promises import apply_promises, keep_promises, promises_of
 from bulkpoint.campaigns.readiness import policy_of
 from bulkpoint.campaigns.resume import let_workers_end
 from bulkpoint.campaigns.run_request import RunRequest
@@ -84,8 +84,8 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
     unchanged.
     """
     with StopSignals() as signals:
-        job = with_promises(request, job)
-        summary = pay_run(begin(request, job), job, signals)
+        promised = with_promises(request, job)
+        summary = pay_run(begin(request, promised), promised, signals)
         for again in automatic_retries(request, job.settings):
             if summary is None or not retry_is_due(summary):
                 break
@@ -95,16 +95,17 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
                     if signals.asked_within(job.settings.backoff_s):
                         end_request(connection, again, Refusal("BY_SIGNAL"))
                         break
-                run = begin(again, job)
+                promised = with_promises(again, job)  # they may have changed since the run before
+                run = begin(again, promised)
             except BulkpointError as error:
                 say(f"no automatic retry: {sentence(error, timezone=job.settings.timezone)}")
                 break
-            summary = pay_run(run, job, signals)
+            summary = pay_run(run, promised, signals)
     return ExitCode.RUN_FAILED if summary is None else RUN_EXIT_CODES[summary.state]
 
 
 def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
-    """The job with what the money API promises this deployment, the same for driver, partitions and later runs."""
+    """The job with what the money API promises this deployment, the same for the driver and the partitions of a run."""
     with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         in_force = keep_promises(connection, job.settings, actor=request.actor)
     for remark in in_force.remarks:
@@ -113,13 +114,13 @@ def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
 
 
 def begin(request: RunRequest, job: JobEnvironment) -> Run:
-    """Make the run; raises RefusedError when it may not begin."""
+    """Make the run; raises RefusedError when it may not begin. job: with the promises that the run relies on."""
     with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
         remark = differing_setting(get_limit(connection), job.settings)
         if remark is not None:
             say(sentence(remark, timezone=job.settings.timezone))
-        promises = show_promises(connection, job.settings).promises
+        promises = promises_of(job.settings)
         if request.kind == RunKind.RESUME:
             let_workers_end(connection, request.campaign_id, wait_s=TIMEOUTS_MAX * promises.timeout_s + SETTLE_S)
         policy = policy_of(job.settings)
