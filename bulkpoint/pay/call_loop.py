@@ -239,7 +239,7 @@ class CallLoop(Generic[P]):
                 reached = reply.trouble is not CallTrouble.NOT_CONNECTED  # a look-up's outcome does not say that
                 outcome = verdict.outcome if reached else Outcome.NOT_CONNECTED
                 trouble = Trouble(outcome, verdict.code, reply.status, verdict.retry_after_s)
-            gate.observe(verdict.overload, trouble)
+            gate.observe(verdict.overload, trouble, sent_at=call.sent_at)
             self._renewal.heard(failing=verdict.overload is Overload.FAILING)
             sink.answered(call, verdict)
         self.under_way.remove(call)

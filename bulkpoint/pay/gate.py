@@ -10,6 +10,7 @@ from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import CountsFrom, Gate
 from bulkpoint.rules.patience import Heard, Trouble
 from bulkpoint.rules.pressure import PROBE_EVERY_S, Backpressure, PressureSnapshot
+from bulkpoint.rules.turns import Told, Turns
 
 # How long a call may wait inside, its connection ready: short compared with the HTTP timeout, which keeps running.
 INSIDE_WAIT_S_MAX = 0.5
@@ -40,8 +41,9 @@ class LeasedGate:
     ) -> None:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
         self._pressure = Backpressure()
+        self._turns: Turns | None = None
         self._heard = Heard()
-        self._permits = self._paced_permits = 0
+        self._permits = self._paced_permits = self._tps = 0
         self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
@@ -53,17 +55,54 @@ class LeasedGate:
         self._closed = False
         self._next_probe_at = -math.inf
 
-    def learn(self, *, rate: int, fresh_until: float) -> None:
-        """Take in a successful renewal: the present permits, and until when they are valid."""
+    def learn(self, *, rate: int, fresh_until: float, tps: int | None = None) -> None:
+        """Take in a successful renewal: the present permits, and until when they are valid. tps: of all shares."""
         with self._state:
+            self._tps = rate if tps is None else tps
             self._fresh_until = fresh_until
             self._permits = rate
             self._pressure.permit(rate)
 
-    def observe(self, overload: Overload, trouble: Trouble | None = None) -> None:
-        """Count a call that ended; `trouble`: what it was, where the answer was not usable."""
+    def take_part(self, share: int) -> None:
+        """Take turns with the other shares, as soon as the money API slows one of them down."""
+        with self._state:
+            self._turns = Turns(share)
+
+    def tell_turns(self) -> Told | None:
+        """What to write for the other shares; None while no share is slowed down."""
+        with self._state:
+            if self._turns is None:
+                return None
+            now = self._clock()
+            pressure = self._pressure
+            told = self._turns.tell(
+                now,
+                rate=pressure.slowed_to(now),
+                permits=self._permits,
+                tps=self._tps,
+                too_fast=pressure.ceiling_taken_over,
+                out=pressure.breaker_open,
+            )
+            self._take_turns(self._turns)
+            return told
+
+    def hear_turns(self, others: list[Told] | None) -> None:
+        """Take in what the other shares wrote that are at work now; None while none is slowed down."""
+        with self._state:
+            if self._turns is not None:
+                self._turns.learn(others, self._clock())
+                self._take_turns(self._turns)
+
+    def _take_turns(self, turns: Turns) -> None:
+        self._pressure.follow(turns.plan, tps=self._tps, let_in_at=turns.others_let_in_at)
+        self._gate.take_turns(turns.slots())
+
+    def observe(self, overload: Overload, trouble: Trouble | None = None, *, sent_at: float | None = None) -> None:
+        """Count a call that ended; `trouble`: what it was, where the answer was not usable. sent_at: if it left."""
         with self._state:
             now = self._clock()
+            if self._turns is not None and sent_at is not None:
+                self._turns.count(overload, sent_at)
             self._pressure.observe(overload, now, None if trouble is None else trouble.retry_after_s)
             self._heard = self._heard.after_answer(now) if trouble is None else self._heard.after_trouble(trouble, now)
 

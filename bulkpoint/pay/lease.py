@@ -1,9 +1,11 @@
 """A worker's lease of one share of the limit: taken, renewed on a connection of its own, lost, or released."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from bulkpoint.campaigns.promises import promises_of
@@ -15,6 +17,7 @@ from bulkpoint.rules.patience import Heard
 from bulkpoint.rules.pressure import PressureSnapshot
 from bulkpoint.rules.promises import GRACE_AFTER_TIMEOUT_S, MoneyPromises, changed, safer
 from bulkpoint.rules.shares import permits
+from bulkpoint.rules.turns import read_back, written
 from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, PeriodicLink
 from bulkpoint.store.share import (
     Renewal,
@@ -33,6 +36,8 @@ FRESH_S = 0.9
 OWN_S = 3.0
 # A renewal that takes longer would be too late to send by; a new connection may be faster.
 ANSWER_S_MAX = 2.0
+# Of the latest readings of the database's clock, so many are compared: those of about three seconds.
+CLOCKS_KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,8 @@ class Lease:
         self.trouble: Exception | None = None
         self.moved_away = False  # the share has no permits, but other shares do: give it back
         self.promises = terms.promises
+        self._clocks = deque([clock], maxlen=CLOCKS_KEPT)
+        gate.take_part(token.share)
         self._terms = terms
         self._owned_until = clock.asked_at + OWN_S
         self.clock = clock
@@ -140,6 +147,24 @@ class Lease:
         instants = {name: getattr(heard, name) for name in ("usable_at", "trouble_at", "asked_until")}
         return heard._asdict() | {name: at and self.clock.stamp(at) for name, at in instants.items()}
 
+    def _turns(self) -> dict[str, Any] | None:
+        told = self.gate.tell_turns()
+        ahead_s = self._database_ahead_s()
+        return None if told is None else written(told, lambda at: at + ahead_s)
+
+    def _hear_turns(self, others: list[dict[str, Any]] | None) -> None:
+        if others is None:
+            self.gate.hear_turns(None)
+            return
+        ahead_s = self._database_ahead_s()
+        self.gate.hear_turns([read_back(one["share"], one["turns"], lambda at: at - ahead_s) for one in others])
+
+    def _database_ahead_s(self) -> float:
+        """How far the database's clock is ahead, by the best of the latest readings: turns need no caution, and a
+        database's clock may be set."""
+        best = min(self._clocks, key=lambda clock: clock.error_s)
+        return best.database_now - (best.asked_at + best.answered_at) / 2
+
     def _turn(self, link: Link) -> bool:
         if self.over:
             return False
@@ -159,6 +184,7 @@ class Lease:
             lease_s=terms.in_database_s,
             pressure=self._pressure(),
             heard=self._heard(),
+            turns=self._turns(),
         )
 
     def _learn(self, renewal: Renewal, asked_at: float) -> None:
@@ -166,8 +192,9 @@ class Lease:
             self._lose()
             return
         self._owned_until = asked_at + OWN_S
+        clock = DatabaseClock(asked_at, boot_clock(), renewal.database_now)
+        self._clocks.append(clock)
         if not self._first_answer.is_set():  # nothing was sent yet: the better of two measurements stays
-            clock = DatabaseClock(asked_at, boot_clock(), renewal.database_now)
             self.clock = min(self.clock, clock, key=lambda measured: measured.error_s)
         if not renewal.run_live:
             self.run_over = True
@@ -180,7 +207,8 @@ class Lease:
             self.moved_away = True
             self.gate.close()
             return
-        self.gate.learn(rate=rate, fresh_until=asked_at + FRESH_S)
+        self.gate.learn(rate=rate, fresh_until=asked_at + FRESH_S, tps=renewal.tps)
+        self._hear_turns(renewal.others)
 
     def _renewals_ended(self, error: Exception) -> None:
         self.trouble = error

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from bulkpoint.rules.invariants import DefectError, invariant
+from bulkpoint.rules.turns import Slots
 
 CountsFrom = Literal["send", "answer"]
 
@@ -36,6 +37,7 @@ class Gate:
         self._free_at: list[float] = []  # heap: when each remembered call stops counting
         self._unanswered = 0  # only if counted from the answer: sent, not yet answered
         self._last_slot = -math.inf
+        self._slots: tuple[Slots, ...] | None = None
 
     @property
     def rate(self) -> float:
@@ -52,6 +54,13 @@ class Gate:
         self._rate = rate
         self._pace = rate if pace is None else min(rate, pace)
 
+    def take_turns(self, slots: tuple[Slots, ...] | None) -> None:
+        """Send in slots only: those in force now, and those that follow them; None: at the pace, without slots.
+
+        Slots only ever delay a call. Without any slot, nothing leaves.
+        """
+        self._slots = slots
+
     def next_at(self, now: float) -> float:
         """The earliest instant worth asking again; a call may leave at `now` when this is not later than `now`.
 
@@ -63,7 +72,10 @@ class Gate:
             heapq.heappop(self._free_at)
         if len(self._free_at) + self._unanswered >= max(1, int(self._rate)):
             return self._free_at[0] if self._free_at else math.inf
-        return max(now, self._last_slot + 1 / self._pace)
+        slots = self._slots
+        if slots is None:
+            return max(now, self._last_slot + 1 / self._pace)
+        return max(now, self._next_slot(slots, now))
 
     def record_send(self, now: float) -> None:
         """A call leaves at `now`, which `next_at` allowed."""
@@ -72,11 +84,23 @@ class Gate:
         catch_up_s = CATCH_UP_S if self._pace == self._rate else PACED_CATCH_UP_S
         if not math.isfinite(self._last_slot):  # a first call has nothing to catch up
             catch_up_s = 0.0
-        self._last_slot = max(self._last_slot + 1 / self._pace, now - catch_up_s)
+        if self._slots is None:
+            self._last_slot = max(self._last_slot + 1 / self._pace, now - catch_up_s)
+        else:
+            self._last_slot = self._next_slot(self._slots, now)
         if self._counts_from == "send":
             heapq.heappush(self._free_at, now + self._kept_s)
         else:
             self._unanswered += 1
+
+    def _next_slot(self, slots: tuple[Slots, ...], now: float) -> float:
+        """The next slot that no call has used and that is not yet too long ago; infinite without any."""
+        for first_at, every_s, late_s, until in slots:
+            begin = max(first_at, now - late_s, self._last_slot + every_s / 2)
+            slot = first_at + math.ceil((begin - first_at) / every_s) * every_s
+            if slot < until:
+                return slot
+        return math.inf
 
     def answered(self, now: float, *, unknown_for_s: float = 0.0) -> None:
         """A call that left was answered at `now`; one that timed out may still be on its way for `unknown_for_s`."""

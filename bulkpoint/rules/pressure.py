@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
+from bulkpoint.rules.turns import Plan
 
 # Seconds from one cut to the next, with no growth in between: the answers after a cut show whether it was enough.
 ROUND_S = 1.0
@@ -46,6 +47,9 @@ CROWD_MIN = 3
 PROBE_EVERY_S = 1.0
 # Retry-After stops the whole share when most of this many last answers were trouble; else it is for that row only.
 LAST_ANSWERS = 16
+OTHERS_LET_IN_S = 2.0
+# A holder that has found no rate too fast was still looking: its successor does not begin with a leap.
+CEILING_UNKNOWN = 1.05
 # Trouble after this long without any answer counts as new trouble.
 SILENCE_S = RETRY_AFTER_S_MAX + 30.0
 
@@ -77,15 +81,18 @@ class CircuitBreaker:
         self._recent = _Tally(BREAKER_WINDOW_S)
         self._usable_at = -math.inf
 
-    def is_crowded(self, now: float) -> bool:
+    def is_crowded(self, now: float, *, others_let_in: bool = False) -> bool:
         """Whether several calls fail while others are answered: it is the money API that refuses, not a payment's own
-        trouble."""
-        return self._recent.down >= CROWD_MIN and now - self._usable_at < BREAKER_WINDOW_S
+        trouble. others_let_in: whether calls of other shares were answered lately."""
+        return self._recent.down >= CROWD_MIN and (others_let_in or now - self._usable_at < BREAKER_WINDOW_S)
 
-    def observe(self, overload: Overload, now: float, *, whatever_the_rate: bool = False) -> bool:
+    def observe(
+        self, overload: Overload, now: float, *, whatever_the_rate: bool = False, others_let_in: bool = False
+    ) -> bool:
         """Count one answer; True when it opened or closed the breaker.
 
-        whatever_the_rate: whether most calls are known to fail however slowly we send.
+        whatever_the_rate: whether most calls are known to fail however slowly we send. others_let_in: whether calls of
+        other shares were answered lately, so that it is a limiter which refuses ours.
         """
         recent = self._recent
         recent.add(overload, now)
@@ -99,7 +106,7 @@ class CircuitBreaker:
             return True
         if overload is Overload.NONE or recent.answers < BREAKER_ANSWERS_MIN or 2 * recent.down <= recent.answers:
             return False
-        if now - self._usable_at < BREAKER_SILENT_S and not whatever_the_rate:
+        if not whatever_the_rate and (others_let_in or now - self._usable_at < BREAKER_SILENT_S):
             return False
         self.open_since = now
         return True
@@ -112,6 +119,7 @@ class Backpressure:
         self._permits = 0.0
         self._rate = math.inf  # what the API lets us send, at most the permits
         self._ceiling: float | None = None
+        self.ceiling_taken_over: float | None = None
         self._grown_at = self._cut_at = -math.inf
         self._no_cut_until = -math.inf
         self._held_until = -math.inf
@@ -123,6 +131,9 @@ class Backpressure:
         self._usual_down = 0.0  # the fraction of calls that fails however slowly we send
         self._cuts_in_vain = 0  # in a row, for failures that did not become fewer
         self._first_ratio = 0.0  # of failures, at the first of them
+        self._others_let_in_at = -math.inf
+        self._part_of_found = math.inf  # of the rate that is accepted from all shares
+        self._led = False  # the pace is common to all shares (turns.py)
 
     @property
     def breaker_open(self) -> bool:
@@ -131,7 +142,7 @@ class Backpressure:
 
     def is_crowded(self, now: float) -> bool:
         """Whether several calls fail while others are answered; then a failure is not the payment's own."""
-        return self._breaker.is_crowded(now)
+        return self._breaker.is_crowded(now, others_let_in=self._others_are_let_in(now))
 
     def permit(self, permits: float) -> None:
         """Set the share's permits; what happened before a pause (0) is no trouble of the time after it."""
@@ -154,7 +165,8 @@ class Backpressure:
     def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> None:
         """Count one answer."""
         self._round.add(overload, now)
-        breaker_moved = self._breaker.observe(overload, now, whatever_the_rate=self._usual_down > 0.5)
+        most_fail, let_in = self._usual_down > 0.5, self._others_are_let_in(now)
+        breaker_moved = self._breaker.observe(overload, now, whatever_the_rate=most_fail, others_let_in=let_in)
         self._last.append(overload is not Overload.NONE)
         silence_s = now - self._heard_at
         self._heard_at = now
@@ -167,10 +179,15 @@ class Backpressure:
             return
         if self._trouble_since is None or silence_s > SILENCE_S:
             self._trouble_since = now
-        if retry_after_s is not None and 2 * sum(self._last) > len(self._last) == LAST_ANSWERS:
+        if retry_after_s is not None and self._is_mostly_trouble(now):
             self._held_until = max(self._held_until, now + min(retry_after_s, RETRY_AFTER_S_MAX))
-        if not breaker_moved and not self.breaker_open and now >= self._no_cut_until:
+        if not self._led and not breaker_moved and not self.breaker_open and now >= self._no_cut_until:
             self._cut(overload, now)
+
+    def slowed_to(self, now: float) -> float | None:
+        """Calls a second, where the money API lets the share send fewer than its permits."""
+        self._grow(now)
+        return self._rate if self._rate < self._permits else None
 
     def snapshot(self, now: float) -> PressureSnapshot | None:
         """What the next holder must know; None where the API does not slow this share down."""
@@ -179,11 +196,12 @@ class Backpressure:
             trouble_since = None  # single failures are not reported
         held_until = self._held_until if now < self._held_until else None
         self._grow(now)
-        lowered = self._rate < self._permits
+        rate = self._part_of_found if self._led else self._rate
+        lowered = rate < self._permits
         if not lowered and held_until is None and not self.breaker_open and trouble_since is None:
             return None
         return PressureSnapshot(
-            rate=min(self._rate, self._permits),
+            rate=min(rate, self._permits),
             ceiling=self._ceiling,
             cut_at=self._cut_at if math.isfinite(self._cut_at) else None,
             held_until=held_until,
@@ -196,6 +214,7 @@ class Backpressure:
         """Continue where the share's last holder stopped."""
         self._rate = snapshot.rate
         self._ceiling = snapshot.ceiling
+        self.ceiling_taken_over = snapshot.ceiling or CEILING_UNKNOWN * snapshot.rate
         self._grown_at = now
         self._cut_at = now if snapshot.cut_at is None else snapshot.cut_at
         held_until = snapshot.held_until
@@ -203,6 +222,23 @@ class Backpressure:
         self._breaker.open_since = snapshot.open_since
         self._trouble_since = snapshot.trouble_since
         self._heard_at = now if snapshot.heard_at is None else snapshot.heard_at
+
+    def follow(self, plan: Plan | None, *, tps: float, let_in_at: float = -math.inf) -> None:
+        """Send at the pace that all shares have in common; None: at its own again.
+
+        tps: of all shares together. let_in_at: when a call of any other share was accepted
+        last, as far as is known. A common pace ends because it is no longer needed, or because the share is alone now.
+        """
+        self._others_let_in_at = let_in_at
+        if plan is not None:
+            self._rate = plan.rate / len(plan.shares)
+            part = self._permits / tps if tps else 0.0
+            self._part_of_found = plan.found * part
+            self._ceiling = None if plan.too_fast is None else plan.too_fast * part
+            self._usual_down = plan.usual_down
+        elif self._led and self._rate >= self._permits / 2:
+            self._rate = math.inf
+        self._led = plan is not None
 
     def _cut(self, overload: Overload, now: float) -> None:
         self._grow(now)
@@ -224,6 +260,17 @@ class Backpressure:
         self._cut_at = now
         self._grown_at = self._no_cut_until = now + ROUND_S
         tally.clear()
+
+    def _others_are_let_in(self, now: float) -> bool:
+        return self._led and now - self._others_let_in_at < OTHERS_LET_IN_S
+
+    def _is_mostly_trouble(self, now: float) -> bool:
+        """Whether the whole share is to wait, and not only this call's payment.
+
+        Not while calls of other shares are accepted: at a rate that is too fast, those of some shares are always
+        refused, because those of others come first.
+        """
+        return 2 * sum(self._last) > len(self._last) == LAST_ANSWERS and now - self._others_let_in_at > OTHERS_LET_IN_S
 
     def _rate_is_not_the_cause(self, ratio: float, now: float) -> bool:
         """Count a cut for failures; True where so many in a row have not made them fewer: then the rate may rise."""
@@ -259,6 +306,8 @@ class Backpressure:
         if elapsed_s <= 0 or self._rate >= self._permits:
             return
         self._grown_at = now
+        if self._led:
+            return
         near = self._ceiling is not None and self._rate >= NEAR * self._ceiling
         a_second = CLIMB * self._permits
         if near and self._ceiling is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVarTuple
 
-from bulkpoint.sandbox.arrivals import Arrivals, SlidingSecond, Stalls
+from bulkpoint.sandbox.arrivals import Arrivals, LeakyBucket, SlidingSecond, Stalls
 from bulkpoint.sandbox.faults import Fault, Faults
 from bulkpoint.sandbox.ledger import Ledger
 from bulkpoint.sandbox.orders import InvalidOrderError, Order, read_key, read_order
@@ -48,6 +48,7 @@ class SandboxMoney:
         self._authorization = None if token is None else f"Bearer {token}".encode()
         self._in_progress: dict[int, Order] = {}
         self._let_in = SlidingSecond()
+        self._bucket = LeakyBucket()
         self._arrivals = Arrivals()
         self.stalls = Stalls()
 
@@ -85,12 +86,9 @@ class SandboxMoney:
     def _turned_away(self, request: Request, fault: Fault | None) -> Answer | None:
         """The answer to a request that is refused before its content is looked at, else None."""
         limit = self._faults.tps_limit
-        if limit:
-            now_ns = time.monotonic_ns()
-            if self._let_in.count(now_ns) >= limit:
-                too_many = self._try_later(429, "TOO_MANY_REQUESTS", f"more than {limit} requests in a second")
-                return LIMITER_PAGE if self._faults.limit_status == 503 else too_many
-            self._let_in.add(now_ns)
+        if limit and not self._is_let_in(limit):
+            too_many = self._try_later(429, "TOO_MANY_REQUESTS", f"more than {limit} requests in a second")
+            return LIMITER_PAGE if self._faults.limit_status == 503 else too_many
         match fault:
             case Fault.UNAVAILABLE:
                 return self._try_later(503, "UNAVAILABLE", "money is out of order for a moment")
@@ -103,6 +101,15 @@ class SandboxMoney:
         ):
             return UNAUTHORIZED
         return request.problem
+
+    def _is_let_in(self, limit: int) -> bool:
+        now_ns = time.monotonic_ns()
+        if self._faults.limit_burst is not None:
+            return self._bucket.let_in(now_ns, rate=limit, burst=self._faults.limit_burst)
+        if self._let_in.count(now_ns) >= limit:
+            return False
+        self._let_in.add(now_ns)
+        return True
 
     def _try_later(self, status: int, code: str, message: str) -> Answer:
         after = self._faults.retry_after

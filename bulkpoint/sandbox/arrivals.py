@@ -29,6 +29,23 @@ class SlidingSecond:
         return self.count(now_ns)
 
 
+class LeakyBucket:
+    """Counts as nginx's limit_req does: calls above the burst are refused, and do not count. Times in whole ms."""
+
+    def __init__(self) -> None:
+        self._excess = 0.0
+        self._at_ms = 0
+
+    def let_in(self, now_ns: int, *, rate: int, burst: int) -> bool:
+        """Whether a call that arrives now is let in, at `rate` calls a second and so many at once above that."""
+        now_ms = now_ns // 1_000_000
+        excess = max(0.0, self._excess - rate * (now_ms - self._at_ms) / 1_000 + 1)
+        if excess > burst:
+            return False
+        self._excess, self._at_ms = excess, now_ms
+        return True
+
+
 class Arrivals:
     """Counts the requests under /v1 when they have been read, answered or not."""
 

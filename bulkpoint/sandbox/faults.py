@@ -35,7 +35,7 @@ SLOW_S_MAX = 3_600  # an hour is longer than any HTTP timeout
 LATENCY_MS_MAX = 600_000
 TPS_LIMIT_MAX = 1_000_000
 RETRY_AFTER_CHARACTERS_MAX = 200
-OTHERS: Final = ("slow_s", "latency_ms", "tps_limit", "limit_status", "retry_after", "seed")
+OTHERS: Final = ("slow_s", "latency_ms", "tps_limit", "limit_burst", "limit_status", "retry_after", "seed")
 SUM_SLACK = 1e-9  # 0.1 added ten times is not 1.0
 
 
@@ -72,7 +72,9 @@ class Faults:
 
     Ratios are 0 to 1. All but `rejected` exclude each other, so their sum is at most 1; `rejected` picks members by
     their id, so the same member meets it every time, at any seed. A `tps_limit` of 0 means no limit; what is above it
-    gets the contract's 429, or with a `limit_status` of 503 a gateway's page without Retry-After.
+    gets the contract's 429, or with a `limit_status` of 503 a gateway's page without Retry-After. Calls are counted in
+    a sliding second, or with a `limit_burst` as nginx's limit_req counts them. 0 is nginx's default, no burst at all: a
+    call that comes sooner than 1 / tps_limit after the last one that was let in is too many.
     """
 
     def __init__(self, ratios: Mapping[str, float], *, latency_ms: int = 50, tps_limit: int = 0, seed: int) -> None:
@@ -80,6 +82,7 @@ class Faults:
         self.slow_s: float = 8
         self.latency_ms = 50
         self.tps_limit = 0
+        self.limit_burst: int | None = None
         self.limit_status = 429
         self.retry_after: str | None = "1"
         self._ratios: Mapping[Fault, float] = MappingProxyType(dict.fromkeys(Fault, 0.0))
@@ -98,8 +101,9 @@ class Faults:
                     others[name] = _number(name, value, SLOW_S_MAX)
                 case "latency_ms":
                     others[name] = _whole(name, value, LATENCY_MS_MAX)
-                case "tps_limit":
-                    others[name] = _whole(name, value, TPS_LIMIT_MAX)
+                case "tps_limit" | "limit_burst":
+                    counts_a_second = name == "limit_burst" and value is None
+                    others[name] = None if counts_a_second else _whole(name, value, TPS_LIMIT_MAX)
                 case "limit_status":
                     others[name] = _whole(name, value, 503)
                 case "seed":
@@ -132,6 +136,7 @@ class Faults:
             "slow_s": self.slow_s,
             "latency_ms": self.latency_ms,
             "tps_limit": self.tps_limit,
+            "limit_burst": self.limit_burst,
             "limit_status": self.limit_status,
             "retry_after": self.retry_after,
             "seed": self.seed,

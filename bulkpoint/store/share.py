@@ -13,6 +13,8 @@ from bulkpoint.store.sql import sql
 
 # Changes that are not made under a leased share are counted here: a freeze, a retry, a reconciliation.
 DRIVER_SHARE = -1
+# A share that was not renewed for so long takes no turns: renewals are 0.3 s apart.
+SILENT_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class Acquired:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What one renewal brings back. key_retention_h, settle_s: what the money API promises, where that is stored."""
+    """What one renewal brings back. key_retention_h, settle_s: what the money API promises, where that is stored.
+
+    others: what the other shares at work wrote for each other (rules/turns.py); None while none is slowed down.
+    """
 
     held: bool
     run_live: bool
@@ -60,6 +65,7 @@ class Renewal:
     database_now: float
     key_retention_h: float | None
     settle_s: float | None
+    others: list[dict[str, Any]] | None
 
 
 class SharesOfRun(NamedTuple):
@@ -115,12 +121,14 @@ def renew_share(
     lease_s: float,
     pressure: dict[str, Any] | None = None,
     heard: dict[str, Any] | None = None,
+    turns: dict[str, Any] | None = None,
 ) -> Renewal:
     """Renew the lease for `lease_s` of database time, and read the state of the run and the limit.
 
-    heard: what was heard of the money API under this lease, None for nothing yet.
+    heard: what was heard of the money API under this lease, None for nothing yet. turns: what the other shares must
+    know to take turns with this one.
     """
-    told = {"pressure": _json(pressure), "heard": _json(heard)}
+    told = {"pressure": _json(pressure), "heard": _json(heard), "turns": _json(turns), "silent_s": SILENT_S}
     return _RENEW.one(connection, **_run(run), **_holder(token), lease_s=lease_s, **told)
 
 

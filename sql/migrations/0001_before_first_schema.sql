@@ -497,7 +497,9 @@ create table money_share (
     -- survives a crash.
     pressure     jsonb,
     -- What the holder's run last heard of the money API: a usable answer, trouble, until when it asked us to wait.
-    heard        jsonb
+    heard        jsonb,
+    -- While the money API slows any share down: what this one counted, and, of the lowest share, when each may send.
+    turns        jsonb
 ) with (fillfactor = 50);
 
 -- The leased shares: their epoch is the fencing token of a live holder.

@@ -27,7 +27,8 @@ where pressure is not null
 -- name: acquire_share
 -- Take a free share that has permits; a new epoch fences every earlier holder. Without a run: for look-ups only.
 update money_share set
-    epoch = epoch + 1, holder = %(holder)s, run_id = %(run_id)s, heard = case when run_id = %(run_id)s then heard end,
+    epoch = epoch + 1, holder = %(holder)s, turns = null, run_id = %(run_id)s,
+    heard = case when run_id = %(run_id)s then heard end,
     leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', released_at = null
 where share = (
     select s.share from money_share s, money_limit l
@@ -40,10 +41,10 @@ returning share, epoch, handover, pressure, extract(epoch from clock_timestamp()
 
 -- name: renew_share
 -- All that a holder must know in one answer: is the share still its own, is the run still running, how many permits,
--- what the money API promises.
+-- what the money API promises; and, while any share is slowed down, what the others at work wrote for it.
 with renewed as (
     update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s,
-        heard = coalesce(%(heard)s, heard)
+        heard = coalesce(%(heard)s, heard), turns = %(turns)s
     where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
     returning share
 )
@@ -51,14 +52,18 @@ select exists (select from renewed) as held,
        %(run_id)s::bigint is null or exists (
            select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s) as run_live,
        l.tps, l.shares, extract(epoch from clock_timestamp())::float8 as database_now,
-       p.key_retention_h, p.settle_s
+       p.key_retention_h, p.settle_s,
+       (select coalesce(jsonb_agg(jsonb_build_object('share', s.share, 'turns', s.turns)), '[]') from money_share s
+        where s.share <> %(share)s and s.share < least(l.tps, l.shares)
+          and s.leased_until > clock_timestamp() + (%(lease_s)s - %(silent_s)s) * interval '1 s'
+        having %(turns)s::jsonb is not null or count(s.turns) > 0) as others
 from money_limit l left join money_promise p on true
 
 -- name: release_share
 -- Give the share back at once, with what its next holder must know.
 update money_share set
     holder = null, leased_until = null, released_at = clock_timestamp(),
-    handover = %(handover)s, pressure = %(pressure)s, heard = coalesce(%(heard)s, heard)
+    handover = %(handover)s, pressure = %(pressure)s, turns = null, heard = coalesce(%(heard)s, heard)
 where share = %(share)s and epoch = %(epoch)s and holder = %(holder)s
 
 -- name: shares_of_run

@@ -305,6 +305,27 @@ def test_how_money_held_a_share_back_outlives_its_holder(connection: Connection,
     assert after_a_release.pressure is None
 
 
+def test_shares_at_work_read_what_the_others_wrote_as_soon_as_one_is_slowed(
+    connection: Connection, campaign: Campaign
+) -> None:
+    first, second = campaign.share(), campaign.share()
+    run, told = campaign.run.token, {"rate": 3.0}
+    assert renew_share(connection, run, first, lease_s=LEASE_S).others is None
+    renew_share(connection, run, second, lease_s=LEASE_S, turns=told)
+    assert renew_share(connection, run, first, lease_s=LEASE_S).others == [{"share": second.share, "turns": told}]
+    assert renew_share(connection, run, second, lease_s=LEASE_S, turns=told).others == [
+        {"share": first.share, "turns": None}
+    ]
+    connection.execute(
+        "update money_share set leased_until = leased_until - interval '2 s' where share = %s", [second.share]
+    )
+    assert renew_share(connection, run, first, lease_s=LEASE_S, turns=told).others == [], "it was not renewed lately"
+    release_share(connection, first, [])
+    third = campaign.share()
+    assert third.share == first.share
+    assert renew_share(connection, run, second, lease_s=LEASE_S).others is None, "a new holder was slowed by nobody yet"
+
+
 def test_the_number_of_shares_changes_only_while_none_is_held(
     connection: Connection, world: World, campaign: Campaign
 ) -> None:

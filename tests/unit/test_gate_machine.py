@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom, Gate
 from bulkpoint.rules.shares import permits
+from bulkpoint.rules.turns import Slots
 from tests.world.promises import worst_second
 
 TICKS = 1024  # a second
@@ -37,6 +38,9 @@ GAPS = st.sampled_from([0, 1, 200]) | SPELLS
 CLOCKS = st.integers(-(2**30), 2**30)
 RATES = st.sampled_from([math.inf, 0.1, 0.5, 1.0, 1.5, 2.9, 7.3]) | st.floats(0.1, 30.0)
 DELAYS = st.lists(st.sampled_from([0, FRESH]) | st.integers(0, FRESH), min_size=4, max_size=4)
+SLOTS = st.lists(
+    st.tuples(st.integers(-2048, 2048), st.integers(1, 2048), st.integers(0, 64), st.integers(0, 8192)), max_size=2
+)
 EIGHTHS = st.integers(0, 8)
 # How long the database took to answer, and when in between it looked at its clock.
 ANSWERS = st.tuples(st.sampled_from([0, 200, TICKS, 2 * TICKS]) | st.integers(0, 2 * TICKS), EIGHTHS)
@@ -156,6 +160,18 @@ class Limit(RuleBasedStateMachine):
             share.holder.lowered = rate
             self.set_rate(share)
 
+    @rule(number=NUMBERS, slots=SLOTS)
+    def take_turns(self, number: int, slots: list[tuple[int, int, int, int]]) -> None:
+        """A share may send in slots only, of two plans, whatever they are; or it need not any more."""
+        holder = self.share(number).holder
+        if holder is not None:
+            now = holder.clock(self.now)
+            plans = [
+                Slots(now + first / TICKS, every / TICKS, late / TICKS, now + until / TICKS)
+                for first, every, late, until in slots
+            ]
+            holder.gate.take_turns(tuple(plans) or None)
+
     @rule(
         number=NUMBERS,
         before=SPELLS,
@@ -222,6 +238,7 @@ class Limit(RuleBasedStateMachine):
         for share in self.shares:
             assert share.holder is not None
             share.holder.hear(self.now)
+            share.holder.gate.take_turns(None)
         self.run_for(SILENCE, frozenset(range(4)), 1)
         for share in self.shares:
             assert share.holder is not None
