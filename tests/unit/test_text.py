@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulkpoint.text import clean, defused, escaped, escaped_for_slack, one_line, quoted, visible
@@ -65,6 +65,7 @@ NOT_SEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 ODD = st.sampled_from("=+-@\t\r\n \u00a0\u200b\ufeff\u202e\u3000\u3164\uffa0＝＋－＠﹢⁺−'\"a1가")
 
 
+@example("\u200b =1")
 @given(st.text(st.one_of(ODD, st.characters(codec="utf-8")), max_size=12))
 def test_whatever_a_text_is_its_cell_does_not_begin_like_a_formula(text: str) -> None:
     cell = defused(text)
