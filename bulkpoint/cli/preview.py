@@ -45,8 +45,9 @@ def preview(
     """Look at a campaign's targets, or at a file of targets, before any points are paid. Changes nothing.
 
     Exit code 3 if there is a reason not to pay them: rows that break a rule, a member who appears twice, a maximum,
-    unexpected totals. A file and the campaign that it was loaded into have the same digest; `campaign start --digest D`
-    pays that list and no other.
+    unexpected totals, a finding with money at stake that nobody has accepted (--accept of `create` and `start`). A file
+    and the campaign that it was loaded into have the same digest; `campaign start --digest D` pays that list and no
+    other.
 
     \b
     Examples:
