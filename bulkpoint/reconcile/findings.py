@@ -1,5 +1,6 @@
 """Results of look-ups: payments settled, put off, or left open; written in batches, with every call that was made."""
 
+import math
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -49,8 +50,9 @@ class LookedUp:
 class Findings:
     """The sink of one command's look-ups: collects their results, and writes them.
 
-    `report` is called for each payment that stays open or differs. answered_at: when the last call ended. trouble: why
-    no more look-ups begin; calls under way are still awaited.
+    `report` is called for each payment that stays open or differs. answered_at: when the last call ended. in_vain_at:
+    when the last one left that got no usable answer. trouble: why no more look-ups begin; calls under way are still
+    awaited.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Findings:
     ) -> None:
         self.figures = LookedUp()
         self.answered_at = boot_clock()
+        self.in_vain_at = -math.inf
         self.trouble: BulkpointError | None = None
         self._connection = connection
         self._run = run
@@ -137,7 +140,10 @@ class Findings:
         due_at = call.answered_at + max(AGAIN_AFTER_S, verdict.retry_after_s or 0.0)
         if verdict.overload is Overload.THROTTLED:
             self._payments.ask_again(payment, due_at=due_at)
-        elif self._last_try:
+            return
+        if call.sent_at is not None:
+            self.in_vain_at = max(self.in_vain_at, call.sent_at)
+        if self._last_try:
             self.leave_open(payment.row, Kind.NO_ANSWER)
         else:
             self._unanswered.append(payment.seq)

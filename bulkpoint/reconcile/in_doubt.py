@@ -54,6 +54,12 @@ class PaymentsInDoubt:
         """Add payments that were just read."""
         self.ready.extend(payments)
 
+    def take_ready(self) -> list[PaymentInDoubt]:
+        """Those to look up now, for the caller; none is ready then."""
+        ready = list(self.ready)
+        self.ready.clear()
+        return ready
+
     def ask_again(self, payment: PaymentInDoubt, *, due_at: float) -> None:
         """Look it up again at this instant of boot_clock, or soon after."""
         heapq.heappush(self._waiting, (due_at, payment.seq, payment))

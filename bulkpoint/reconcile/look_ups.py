@@ -133,31 +133,53 @@ class LookUpRun:
         # Its own, from now on: what an earlier run or command waited for does not count.
         self._patience = Patience(limit_s=settings.breaker_patience_s, backoff_s=AGAIN_AFTER_S)
         self._loop: CallLoop[PaymentInDoubt] | None = None
+        self._pages: Iterator[list[InDoubtPayment]] = iter(())
+        self._page_since = boot_clock()
+        self._left = array("q")  # of pages that were left: eight bytes for each payment
         self._said_at = self._moved_at = boot_clock()
 
     def ask(self, pages: Iterator[list[InDoubtPayment]]) -> None:
-        """Look up every payment of the pages, one page at a time; returns when each has its answer or is put off."""
+        """Look up every payment of the pages; returns when each has its answer, has got none, or is put off."""
+        self._pages = pages
+        while self._payments or self._read_page():
+            lease = self._wait_for_share()
+            try:
+                self._ask_under(lease)
+            finally:
+                lease.stop()
+                if not self._calls.under_way:  # else its lease expires after they have surely arrived
+                    lease.release(self._connection)
+            if (trouble := self._findings.trouble or lease.trouble) is not None:
+                raise trouble
+
+    def _read_page(self) -> bool:
+        """Make the payments of the next page ready; the pages that were left come last. False without another."""
         while True:
             read_from = boot_clock()
-            page = next(pages, None)
+            page = next(self._pages, None)
             read_until = boot_clock()
             if page is None:
-                return
-            self._payments.add(
+                if not self._left:
+                    return False
+                self._pages, self._left = _pages_of(self._connection, self._run, self._left), array("q")
+                continue
+            fresh = [
                 PaymentInDoubt.of(row, self._run.key_namespace, read_from=read_from, read_until=read_until)
                 for row in page
                 if not self._findings.is_held(row)
-            )
-            while self._payments:
-                lease = self._wait_for_share()
-                try:
-                    self._ask_under(lease)
-                finally:
-                    lease.stop()
-                    if not self._calls.under_way:  # else its lease expires after they have surely arrived
-                        lease.release(self._connection)
-                if (trouble := self._findings.trouble or lease.trouble) is not None:
-                    raise trouble
+            ]
+            if fresh:
+                self._payments.add(fresh)
+                self._page_since = read_until
+                return True
+
+    def _leave_page(self) -> None:
+        """Go on with another page, if there is one; what is still ready of this one comes after all others."""
+        ready = self._payments.take_ready()
+        if self._read_page():
+            self._left.extend(payment.seq for payment in ready)
+        else:
+            self._payments.add(ready)
 
     def ask_unanswered(self) -> None:
         """Ask again about payments that got no answer, all of them once before any of them twice."""
@@ -226,12 +248,14 @@ class LookUpRun:
         """Look up while the share is leased; calls under way are always awaited."""
         findings, payments = self._findings, self._payments
         self._loop = loop = CallLoop(self._call_terms, lease, payments, findings, in_flight_max=IN_FLIGHT_MAX)
-        while payments or loop.under_way:
+        while payments or loop.under_way or self._read_page():
             if lease.over or findings.trouble is not None:
                 lease.gate.close()
                 if not loop.under_way:
                     break
             payments.bring_back_due()
+            if lease.gate.breaker_open and findings.in_vain_at > self._page_since:
+                self._leave_page()  # payments that get no answer do not keep others from theirs
             loop.turn(self._calls)
             self._look_round(lease)
         findings.flush()

@@ -61,8 +61,11 @@ def money_that_knows_some() -> Iterator[Money]:
 
 @pytest.fixture
 def campaign(world: World) -> Campaign:
-    count = WITHOUT_ANSWER + WITH_ANSWER
-    campaign = world.campaign([f"m{n:03}" for n in range(count)]).begun()
+    return in_doubt(world, WITHOUT_ANSWER + WITH_ANSWER)
+
+
+def in_doubt(world: World, count: int) -> Campaign:
+    campaign = world.campaign([f"m{n:04}" for n in range(count)]).begun()
     campaign.failed(count, "UNKNOWN", code="TIMED_OUT", tries=4).stopped().was_finished(seconds_ago=600)
     sent_at = world.ago(600)
     return campaign.times(range(1, count + 1), last_sent_at=sent_at, first_sent_at=sent_at - timedelta(minutes=1))
@@ -95,7 +98,7 @@ def test_payments_without_an_answer_do_not_stand_before_those_that_have_one(
     database_url: str, world: World, campaign: Campaign
 ) -> None:
     namespace = campaign.run.key_namespace
-    keys = [str(idempotency_key(namespace, f"m{n:03}")) for n in range(WITHOUT_ANSWER + WITH_ANSWER)]
+    keys = [str(idempotency_key(namespace, f"m{n:04}")) for n in range(WITHOUT_ANSWER + WITH_ANSWER)]
     with money_that_knows_some() as money:
         money.knows = set(keys[WITHOUT_ANSWER:])
         found, differences = reconciled(database_url, world, money, BULKPOINT_BREAKER_PATIENCE_S="60")
@@ -116,3 +119,19 @@ def test_the_second_command_has_a_patience_of_its_own_and_says_how_many_are_left
                 reconciled(database_url, world, money)
             assert len(money.asked) - before > 10, "it did not end after one call"
             assert f"payments still in doubt: {WITHOUT_ANSWER + WITH_ANSWER}" in sentence(failed.value)
+
+
+def test_a_thousand_payments_without_an_answer_do_not_use_up_the_patience_of_those_behind_them(
+    database_url: str, world: World
+) -> None:
+    campaign = in_doubt(world, 1_200)
+    keys = [str(idempotency_key(campaign.run.key_namespace, f"m{n:04}")) for n in range(1_200)]
+    with money_that_knows_some() as money:
+        money.knows = set(keys[1_000:])
+        with pytest.raises(UnreachableError) as failed:
+            reconciled(database_url, world, money)
+    assert [money.asked.count(key) for key in keys[1_000:]] == [1] * 200
+    states = world.connection.execute("select failure_kind::text, count(*) from payment group by 1").fetchall()
+    assert dict(states) == {"UNKNOWN": 1_000, "UNAVAILABLE": 200}
+    assert "(last: NO_ANSWER)" in sentence(failed.value)
+    assert "payments still in doubt: 1,000" in sentence(failed.value)
