@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from bulkpoint.campaigns.copies import compare_file
+from bulkpoint.campaigns.copies import FileCompared, compare_file
 from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.transition import recorded
 from bulkpoint.errors import RefusedError, UsageError
@@ -119,25 +119,13 @@ def create_campaign(
     if new.same_as is not None:
         _check_repetition(new, targets)
         get_campaign(connection, new.same_as)
-    findings: tuple[Finding, ...] = ()
-    file = None
-    copies = None
-    if targets is None:
-        totals = _expected(new)
-    else:
+    checked = None
+    if targets is not None:
         say(f"Checking {targets.name} ...")
-        noticed = FileFindings()
         file = TargetFile(targets, form, lambda read: say(sentence(read)))
-        maker = SketchMaker()
-        totals = check_targets(file, limits, errors_file, noticed, maker=maker)
-        _refuse_other_totals(new, totals, targets)
-        copies = compare_file(connection, maker.sketch())
-        found = (*noticed.found(), *copies.findings(limits.copy_share))
-        findings = _accepted(found, new, actor)
-        if may_be_seen_before(connection, count=totals.count, amount=totals.amount):
-            _refuse_seen_before(connection, file, new, repeated_by(findings))
-        _refuse_findings(findings, targets)
-        show(findings)
+        checked = _check_file(connection, file, new, limits, errors_file, actor=actor)
+        show(checked.findings)
+    totals = _expected(new) if checked is None else checked.totals
     _refuse_too_much(totals, limits)
     with recorded(connection, Command.CREATE, actor=actor) as change:
         campaign_id = change.campaign_id = insert_campaign(
@@ -149,16 +137,6 @@ def create_campaign(
             creator=actor,
             not_before=new.not_before,
         )
-        if file is not None:
-            say(f"Loading {totals.count:,} targets, {totals.amount:,} points in all ...")
-            loaded = _Counted(file)
-            load_targets(connection, campaign_id, loaded)
-            if loaded.totals() != totals:
-                raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=file.name)
-            digest = _remember(connection, campaign_id, new, repeated_by(findings))
-            keep_judgement(connection, campaign_id, digest, findings)
-            assert copies is not None, "a file was compared"
-            keep_list_sample(connection, campaign_id, copies.sample(digest))
         change.detail = {
             "name": new.name.strip(),
             "expected_count": totals.count,
@@ -166,13 +144,64 @@ def create_campaign(
             "not_before": None if new.not_before is None else new.not_before.isoformat(),
         }
         change.audit_only["targets"] = None if targets is None else name_of(targets)
-        if said := form.given():
-            change.audit_only["read_with"] = said
-        if accepted := names_of_accepted(findings, new.accept):
-            change.audit_only["accepted"] = accepted
+        if checked is not None:
+            say(f"Loading {totals.count:,} targets, {totals.amount:,} points in all ...")
+            _load(connection, campaign_id, new, checked)
+            if said := form.given():
+                change.audit_only["read_with"] = said
+            if accepted := names_of_accepted(checked.findings, new.accept):
+                change.audit_only["accepted"] = accepted
         if new.same_as is not None:
             change.audit_only |= {"same_as": new.same_as, "reason": new.reason}
     return campaign_id
+
+
+@dataclass(frozen=True)
+class _CheckedFile:
+    """A file that may be loaded: its totals, its findings as a person took them, and its likeness to recent lists."""
+
+    file: TargetFile
+    totals: Totals
+    findings: tuple[Finding, ...]
+    copies: FileCompared
+
+    @property
+    def repeated(self) -> Collection[int]:
+        """The campaigns whose lists it repeats on purpose."""
+        return repeated_by(self.findings)
+
+
+def _check_file(
+    connection: Connection,
+    file: TargetFile,
+    new: NewCampaign,
+    limits: PaymentLimits,
+    errors_file: Path | None,
+    *,
+    actor: str,
+) -> _CheckedFile:
+    """Everything that can be known before anything is stored; raises what speaks against loading it."""
+    noticed, maker = FileFindings(), SketchMaker()
+    totals = check_targets(file, limits, errors_file, noticed, maker=maker)
+    _refuse_other_totals(new, totals, file.path)
+    copies = compare_file(connection, maker.sketch())
+    findings = _accepted((*noticed.found(), *copies.findings(limits.copy_share)), new, actor)
+    checked = _CheckedFile(file, totals, findings, copies)
+    if may_be_seen_before(connection, count=totals.count, amount=totals.amount):
+        _refuse_seen_before(connection, checked, new)
+    _refuse_findings(findings, file.path)
+    return checked
+
+
+def _load(connection: Connection, campaign_id: int, new: NewCampaign, checked: _CheckedFile) -> None:
+    """Load a checked file, and keep what was found in it; raises RefusedError where it changed meanwhile."""
+    loaded = _Counted(checked.file)
+    load_targets(connection, campaign_id, loaded)
+    if loaded.totals() != checked.totals:
+        raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=checked.file.name)
+    digest = _remember(connection, campaign_id, new, checked.repeated)
+    keep_judgement(connection, campaign_id, digest, checked.findings)
+    keep_list_sample(connection, campaign_id, checked.copies.sample(digest))
 
 
 def _accepted(found: tuple[Finding, ...], new: NewCampaign, actor: str) -> tuple[Finding, ...]:
@@ -182,15 +211,15 @@ def _accepted(found: tuple[Finding, ...], new: NewCampaign, actor: str) -> tuple
     return confirm(accept(found, new.accept, actor), new.same_as, actor)
 
 
-def _refuse_seen_before(connection: Connection, file: TargetFile, new: NewCampaign, repeated: Collection[int]) -> None:
+def _refuse_seen_before(connection: Connection, checked: _CheckedFile, new: NewCampaign) -> None:
     """Before the campaign's row takes an id, and before anything is loaded; _remember sees what was created since."""
     with TargetDigest() as sorted_rows:
-        for _, member_id, amount, reason in file.rows(Problems()):
+        for _, member_id, amount, reason in checked.file.rows(Problems()):
             sorted_rows.add(member_id, int(amount), reason)
         digest = sorted_rows.digest()
     if digest is None:  # no room to sort: the database does it
         return
-    refused = refuse_new_list(find_same_list(connection, NO_CAMPAIGN, digest), new.same_as, repeated)
+    refused = refuse_new_list(find_same_list(connection, NO_CAMPAIGN, digest), new.same_as, checked.repeated)
     if refused is not None:
         raise RefusedError(refused)
 
