@@ -9,6 +9,7 @@ from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError
 from bulkpoint.pay.call_loop import Call
 from bulkpoint.pay.gate import boot_clock
 from bulkpoint.reconcile.in_doubt import PaymentInDoubt, PaymentsInDoubt
+from bulkpoint.reconcile.own_refusals import OwnRefusals, Refused
 from bulkpoint.rules.answers import Credited, Halt, Outcome, Overload, Verdict
 from bulkpoint.rules.patience import Heard
 from bulkpoint.store.connect import Connection
@@ -24,6 +25,7 @@ from bulkpoint.store.reconcile import (
     Theirs,
     apply_findings,
     count_in_doubt,
+    find_paid,
 )
 from bulkpoint.text import clean
 
@@ -67,6 +69,7 @@ class Findings:
         self._payments = payments
         self._report = report
         self._patience_s = patience_s
+        self._refusals = OwnRefusals(payments.ask_first, self._find_paid)
         self._attempts: list[Attempt] = []
         self._settled: dict[int, tuple[Finding, InDoubtPayment]] = {}
         self._put_off: array[int] = array("q")  # too early to know: eight bytes for each payment
@@ -79,7 +82,10 @@ class Findings:
 
     def not_sent(self, call: Call[PaymentInDoubt]) -> None:
         """It waits for another permit."""
-        self._payments.ready.append(call.payment)
+        if call.payment.is_witness:
+            self._payments.ask_first(call.payment)
+        else:
+            self._payments.ready.append(call.payment)
 
     def out_of_patience(self, heard: Heard) -> None:
         """The command has waited long enough for the money API; `heard`: what it heard last."""
@@ -101,12 +107,24 @@ class Findings:
         self.answered_at = call.answered_at
         if call.attempt is not None:
             self._attempts.append(call.attempt)
-        if verdict.outcome is Outcome.UNAUTHORIZED and verdict.halt is not None:
+        payment, refused = call.payment, self._refusals.judge(call, verdict)
+        if refused is Refused.OF_US:
             self.trouble = RefusedError("LOOK_UP_UNAUTHORIZED", "check_money_token")
         elif verdict.halt is Halt.MONEY_STOPPED:
             self._give_up(last=verdict.message or verdict.outcome.value)
-        elif not self._conclude(call, verdict):
+        elif refused is Refused.AGAIN:
+            self.not_sent(call)
+        elif refused is Refused.AFTER_WITNESS:
+            self._payments.ask_again(payment, due_at=call.answered_at + AGAIN_AFTER_S)
+        elif refused is Refused.OWN:
+            self.leave_open(payment.row, Kind.REFUSED)
+        elif not payment.is_witness and not self._conclude(call, verdict):
             self._ask_again(call, verdict)
+
+    def _find_paid(self) -> PaymentInDoubt | None:
+        row = find_paid(self._connection, self._run)
+        now = boot_clock()
+        return None if row is None else PaymentInDoubt.of(row, self._run.key_namespace, read_from=now, read_until=now)
 
     def record(self, attempts: Iterable[Attempt]) -> None:
         """Add calls that left and whose answers were not awaited."""

@@ -5,7 +5,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from bulkpoint.pay.call_loop import Call
@@ -17,9 +17,13 @@ from bulkpoint.store.reconcile import InDoubtPayment
 
 @dataclass(slots=True)
 class PaymentInDoubt(Payment):
-    """A payment that is only looked up. `row`: as it was read; tries: look-ups without a usable answer."""
+    """A payment that is only looked up. `row`: as it was read; tries: look-ups without a usable answer.
+
+    is_witness: nothing is to be learnt about it, only whether the money API lets our calls in.
+    """
 
     row: InDoubtPayment
+    is_witness: bool = field(default=False, kw_only=True)
 
     @classmethod
     def of(cls, row: InDoubtPayment, key_namespace: UUID, *, read_from: float, read_until: float) -> "PaymentInDoubt":
@@ -50,9 +54,18 @@ class PaymentsInDoubt:
     def __bool__(self) -> bool:
         return bool(self.ready or self._waiting)
 
+    @property
+    def has_witness(self) -> bool:
+        """Whether the next to be looked up is a witness."""
+        return bool(self.ready) and self.ready[0].is_witness
+
     def add(self, payments: Iterable[PaymentInDoubt]) -> None:
         """Add payments that were just read."""
         self.ready.extend(payments)
+
+    def ask_first(self, payment: PaymentInDoubt) -> None:
+        """Look it up before all others."""
+        self.ready.appendleft(payment)
 
     def take_ready(self) -> list[PaymentInDoubt]:
         """Those to look up now, for the caller; none is ready then."""
@@ -72,6 +85,6 @@ class PaymentsInDoubt:
 
     def next_call(self, gate: LeasedGate) -> Call[PaymentInDoubt]:
         """The next look-up; a probe is about any of them, since the next in order may be one that has no answer."""
-        if gate.breaker_open:
+        if gate.breaker_open and not self.has_witness:
             self.ready.rotate(-random.randrange(len(self.ready)))  # noqa: S311 (no secret)
         return Call(self.ready.popleft(), gate, look_up=True)

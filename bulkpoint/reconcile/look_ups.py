@@ -254,7 +254,7 @@ class LookUpRun:
                 if not loop.under_way:
                     break
             payments.bring_back_due()
-            if lease.gate.breaker_open and findings.in_vain_at > self._page_since:
+            if lease.gate.breaker_open and findings.in_vain_at > self._page_since and not payments.has_witness:
                 self._leave_page()  # payments that get no answer do not keep others from theirs
             loop.turn(self._calls)
             self._look_round(lease)

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     IN_PROGRESS = "IN_PROGRESS"  # not found, but the last answer about it was "in progress"
     FORGOTTEN = "FORGOTTEN"  # not found, but its key is older than the API keeps keys
     NO_ANSWER = "NO_ANSWER"  # the API gave no usable answer
+    REFUSED = "REFUSED"  # the API refuses to look this payment up (401, 403), and no others
     HELD = "HELD"  # a worker of the run that ended still has it
     CHANGED = "CHANGED"  # not credited, but the row changed during the look-up
 
@@ -182,6 +183,7 @@ class _DifferenceRow(NamedTuple):
 _LATEST_RUN = Query("run_to_reconcile", _LatestRun)
 _KEEP = Query("keep_from_starting", int)
 _IN_DOUBT = Query("list_in_doubt", InDoubtPayment)
+_PAID = Query("find_paid", InDoubtPayment)
 _COUNT_IN_DOUBT = Query("count_in_doubt", int)
 _APPLY = Query("apply_findings", int)
 _DAMAGED = Query("find_damaged_transaction", DamagedTransaction)
@@ -215,6 +217,11 @@ def list_in_doubt(
         seqs=None if seqs is None else numbers(seqs),
         rows_max=BATCH_ROWS_MAX,
     )
+
+
+def find_paid(connection: Connection, run: EndedRun) -> InDoubtPayment | None:
+    """The payment of the campaign that was paid last, in the form of those in doubt; None where none was."""
+    return _PAID.first(connection, campaign_id=run.campaign_id)
 
 
 def count_in_doubt(connection: Connection, run: EndedRun) -> int:

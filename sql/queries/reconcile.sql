@@ -28,6 +28,13 @@ where p.campaign_id = %(campaign_id)s and p.seq > %(after)s
   and (p.maybe_credited and p.state <> 'SUCCESS' or p.failure_kind = 'UNKNOWN' or p.state = 'PROCESSING')
 order by p.seq limit %(rows_max)s
 
+-- name: find_paid
+-- A payment that money has surely heard of: the SUCCESS with the highest number. In the form of list_in_doubt.
+select p.seq, p.member_id, p.amount, p.state::text, null::text as failure_kind, null::text as failure_code,
+       null::smallint as claim_share, null::bigint as claim_epoch, null::float8 as last_sent_at,
+       null::float8 as since_first_sent_s, 0::float8 as since_last_sent_s, null::float8 as alive_s
+from payment p where p.campaign_id = %(campaign_id)s and p.state = 'SUCCESS' order by p.seq desc limit 1
+
 -- name: count_in_doubt
 -- As list_in_doubt, all of them.
 select count(*) from payment p

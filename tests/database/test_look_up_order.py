@@ -19,15 +19,17 @@ from bulkpoint.settings import load_settings
 from bulkpoint.store.reconcile import Difference
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
+from tests.world.refusals import refused
 
 WITHOUT_ANSWER, WITH_ANSWER = 40, 5
 
 
 class Money:
-    """Answers look-ups of some keys by "not found", of the others by an error page."""
+    """Answers look-ups of some keys by "not found", refuses some (403), and answers the others by an error page."""
 
     def __init__(self) -> None:
         self.knows: set[str] = set()
+        self.refuses: set[str] = set()
         self.asked: list[str] = []
         self.url = ""
 
@@ -42,10 +44,13 @@ def money_that_knows_some() -> Iterator[Money]:
         def do_GET(self) -> None:
             key = self.path.rpartition("/")[2]
             money.asked.append(key)
-            known = key in money.knows
-            body = b'{"code":"KEY_NOT_FOUND","message":"no such key"}' if known else b"<html>502</html>"
-            self.send_response(404 if known else 502)
-            self.send_header("Content-Type", "application/json" if known else "text/html")
+            status, body = 502, b"<html>502</html>"
+            if key in money.knows:
+                status, body = 404, b'{"code":"KEY_NOT_FOUND","message":"no such key"}'
+            elif key in money.refuses:
+                status, body = 403, b'{"code":"NOT_YOURS","message":"not for you"}'
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html" if status == 502 else "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -69,6 +74,10 @@ def in_doubt(world: World, count: int) -> Campaign:
     campaign.failed(count, "UNKNOWN", code="TIMED_OUT", tries=4).stopped().was_finished(seconds_ago=600)
     sent_at = world.ago(600)
     return campaign.times(range(1, count + 1), last_sent_at=sent_at, first_sent_at=sent_at - timedelta(minutes=1))
+
+
+def keys_of(campaign: Campaign, count: int) -> list[str]:
+    return [str(idempotency_key(campaign.run.key_namespace, f"m{n:04}")) for n in range(count)]
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +106,7 @@ def reconciled(database_url: str, world: World, money: Money, **settings: str) -
 def test_payments_without_an_answer_do_not_stand_before_those_that_have_one(
     database_url: str, world: World, campaign: Campaign
 ) -> None:
-    namespace = campaign.run.key_namespace
-    keys = [str(idempotency_key(namespace, f"m{n:04}")) for n in range(WITHOUT_ANSWER + WITH_ANSWER)]
+    keys = keys_of(campaign, WITHOUT_ANSWER + WITH_ANSWER)
     with money_that_knows_some() as money:
         money.knows = set(keys[WITHOUT_ANSWER:])
         found, differences = reconciled(database_url, world, money, BULKPOINT_BREAKER_PATIENCE_S="60")
@@ -125,7 +133,7 @@ def test_a_thousand_payments_without_an_answer_do_not_use_up_the_patience_of_tho
     database_url: str, world: World
 ) -> None:
     campaign = in_doubt(world, 1_200)
-    keys = [str(idempotency_key(campaign.run.key_namespace, f"m{n:04}")) for n in range(1_200)]
+    keys = keys_of(campaign, 1_200)
     with money_that_knows_some() as money:
         money.knows = set(keys[1_000:])
         with pytest.raises(UnreachableError) as failed:
@@ -135,3 +143,57 @@ def test_a_thousand_payments_without_an_answer_do_not_use_up_the_patience_of_tho
     assert dict(states) == {"UNKNOWN": 1_000, "UNAVAILABLE": 200}
     assert "(last: NO_ANSWER)" in sentence(failed.value)
     assert "payments still in doubt: 1,000" in sentence(failed.value)
+
+
+@pytest.mark.parametrize("place", [0, 20, 44], ids=["first", "between", "last"])
+def test_a_look_up_that_is_refused_alone_is_named_and_the_others_go_on(
+    database_url: str, world: World, campaign: Campaign, place: int
+) -> None:
+    keys = keys_of(campaign, 45)
+    with money_that_knows_some() as money:
+        money.refuses = {keys[place]}
+        money.knows = set(keys) - money.refuses
+        found, differences = reconciled(database_url, world, money)
+    assert (found.not_credited, found.unknown) == (44, 1)
+    assert [(one.kind, one.member_id) for one in differences] == [("REFUSED", f"m{place:04}")]
+
+
+def test_many_that_are_refused_alone_do_not_keep_the_others_from_their_answer(database_url: str, world: World) -> None:
+    campaign = world.campaign([f"m{n:04}" for n in range(60)]).begun().claimed([1]).paid([1])
+    campaign.failed(range(2, 61), "UNKNOWN", code="TIMED_OUT", tries=4).stopped().was_finished(seconds_ago=600)
+    sent_at = world.ago(600)
+    campaign.times(range(2, 61), last_sent_at=sent_at, first_sent_at=sent_at - timedelta(minutes=1))
+    keys = keys_of(campaign, 60)
+    with money_that_knows_some() as money:
+        money.refuses = set(keys[1:50])
+        money.knows = set(keys) - money.refuses
+        found, differences = reconciled(database_url, world, money)
+    assert (found.not_credited, found.unknown) == (10, 49)
+    assert {one.kind for one in differences} == {"REFUSED"}
+    assert len(money.asked) < 60 * 5
+
+
+def test_the_only_one_in_doubt_that_is_refused_is_told_from_a_refused_token_by_a_payment_that_was_paid(
+    database_url: str, world: World
+) -> None:
+    campaign = world.campaign(["m0000", "m0001"]).begun().claimed([1]).paid([1])
+    campaign.failed([2], "UNKNOWN", code="TIMED_OUT", tries=4).stopped().was_finished(seconds_ago=600)
+    keys = keys_of(campaign, 2)
+    with money_that_knows_some() as money:
+        money.refuses, money.knows = {keys[1]}, {keys[0]}
+        _, (difference,) = reconciled(database_url, world, money)
+        assert difference.kind == "REFUSED"
+        assert money.asked.count(keys[0]) == 1
+        money.refuses, money.knows = set(keys), set()
+        with refused("Money refuses our token to look payments up"):
+            reconciled(database_url, world, money)
+
+
+@pytest.mark.parametrize("count", [1, 45])
+def test_a_token_that_is_refused_for_all_ends_it_soon(database_url: str, world: World, count: int) -> None:
+    campaign = in_doubt(world, count)
+    with money_that_knows_some() as money:
+        money.refuses = set(keys_of(campaign, count))
+        with refused("Money refuses our token to look payments up"):
+            reconciled(database_url, world, money)
+        assert len(money.asked) <= 3 * count + 32
