@@ -9,8 +9,10 @@ from bulkpoint.campaigns.runs import QUARTERS, publish_progress
 from bulkpoint.campaigns.stop import ask_to_stop, end_if_settled
 from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import BulkpointError, RefusedError
+from bulkpoint.pay.log import say
 from bulkpoint.pay.waits import Waits
 from bulkpoint.rules.answers import Halt
+from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.guard import FailureGuard, TooMany
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.settings import Settings
@@ -60,6 +62,7 @@ class Heartbeat:
         self._asked_to_stop = asked_to_stop
         self._over_since: float | None = None
         self._absent_since: float | None = None
+        self._absent_by: Cause | None = None  # what was said of an absence last
         self._next_sample_at = 0.0
         self._quarters = 0  # quarters of the payments done at the last look
         self._beats = PeriodicLink(
@@ -84,11 +87,12 @@ class Heartbeat:
     def _turn(self, link: Link) -> bool:
         try:
             link.ask(self._beat if self.trouble is None else self._only_renew)
-            self._absent_since = None
+            self._say_that_it_is_back()
         except DatabaseAwayError as error:
             # The lease bounds how long others wait for this driver; the patience, how long it waits itself.
             now = time.monotonic()
             self._absent_since = self._absent_since or now
+            self._say_why_it_is_away(error)
             if now > self._absent_since + PATIENCE_S:
                 self._end_work(error)
         except Exception as error:  # noqa: BLE001 (the driver ends the run for it)
@@ -97,6 +101,17 @@ class Heartbeat:
                 self._end_work(error)
         self._cancel_what_will_not_end()
         return True
+
+    def _say_why_it_is_away(self, error: DatabaseAwayError) -> None:
+        """Once for each cause: a failover is a lost connection, and then a standby that is read-only."""
+        if error.ruling.cause != self._absent_by:
+            self._absent_by = error.ruling.cause
+            say(f"the heartbeat waits for the database: {sentence(error)}")
+
+    def _say_that_it_is_back(self) -> None:
+        if self._absent_since is not None:
+            say(f"the database answers the heartbeat again after {time.monotonic() - self._absent_since:.0f} s")
+        self._absent_since = self._absent_by = None
 
     def _end_work(self, error: Exception) -> None:
         self.trouble = self.trouble or error

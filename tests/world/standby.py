@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from bulkpoint.embedded.machine import HOST
 from bulkpoint.embedded.postgres_home import PostgresHome, find_home
@@ -20,16 +21,29 @@ from tests.world.waiting import wait_for
 
 @dataclass(frozen=True)
 class Pair:
-    """passfile: a line for each of both. A commit waits for the standby, as where no payment's record may be lost."""
+    """passfile: a line for each of both. A commit waits for the standby, as where no payment's record may be lost.
+
+    password: of both, for a line about a way that leads to them.
+    """
 
     primary: PostgresServer
     standby: PostgresServer
     passfile: Path
+    password: str
 
     @property
     def url(self) -> str:
         """Of the one that takes writes, whichever it is."""
-        return f"postgresql://{USER}@{self._addresses()}/{DATABASE}?target_session_attrs=read-write"
+        both = f"{address_of(self.primary)},{address_of(self.standby)}"
+        return f"postgresql://{USER}@{both}/{DATABASE}?target_session_attrs=read-write"
+
+    def url_by(self, port: int, database: str) -> str:
+        """Of a new database, by way of a port of this machine that leads to one of both."""
+        with psycopg.connect(self.url, passfile=str(self.passfile), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
+        with self.passfile.open("a") as lines:
+            lines.write(f"{HOST}:{port}:*:{USER}:{self.password}\n")
+        return f"postgresql://{USER}@{HOST}:{port}/{database}"
 
     def kill_primary(self) -> None:
         """Every connection is cut; its data stays, nobody starts it again."""
@@ -40,11 +54,15 @@ class Pair:
 
     def promote_standby(self) -> None:
         """Returns when it takes writes."""
-        with psycopg.connect(_address(self.standby), passfile=str(self.passfile), autocommit=True) as connection:
+        with psycopg.connect(_url_of(self.standby), passfile=str(self.passfile), autocommit=True) as connection:
             connection.execute("select pg_promote()")
 
-    def _addresses(self) -> str:
-        return ",".join(_host_and_port(server) for server in (self.primary, self.standby))
+
+def address_of(server: PostgresServer) -> str:
+    """Host and port of a server that runs."""
+    running = server.running()
+    assert running is not None
+    return f"{HOST}:{running.port}"
 
 
 @contextmanager
@@ -61,13 +79,13 @@ def primary_and_standby(folder: Path) -> Iterator[Pair]:
         primary.ensure_running()
         _follow(homes[1], primary, password)
         standby.ensure_running()
-        lines = (f"{_host_and_port(server)}:*:{USER}:{password}\n" for server in (primary, standby))
+        lines = (f"{address_of(server)}:*:{USER}:{password}\n" for server in (primary, standby))
         passfile.write_text("".join(lines))
         passfile.chmod(0o600)
-        with psycopg.connect(_address(primary), passfile=str(passfile), autocommit=True) as connection:
+        with psycopg.connect(_url_of(primary), passfile=str(passfile), autocommit=True) as connection:
             connection.execute("alter system set synchronous_standby_names = '*'")
             connection.execute("select pg_reload_conf()")
-        yield Pair(primary, standby, passfile)
+        yield Pair(primary, standby, passfile, password)
     finally:
         standby.stop()
         primary.stop()
@@ -97,11 +115,5 @@ def _follow(home: PostgresHome, primary: PostgresServer, password: str) -> None:
     home.own(signal_file)
 
 
-def _host_and_port(server: PostgresServer) -> str:
-    running = server.running()
-    assert running is not None
-    return f"{HOST}:{running.port}"
-
-
-def _address(server: PostgresServer) -> str:
-    return f"postgresql://{USER}@{_host_and_port(server)}/{DATABASE}"
+def _url_of(server: PostgresServer) -> str:
+    return f"postgresql://{USER}@{address_of(server)}/{DATABASE}"
