@@ -14,7 +14,8 @@ import trustme
 
 from bulkpoint.money.transport import Headers
 from bulkpoint.rules.causes import Cause, cause_of_answer
-from tests.acceptance.test_money_transports import Client, MakeClient, always, client_of, http, nothing_more, serve
+from tests.acceptance.test_money_transports import Client, MakeClient, always, client_of, http, nothing_more
+from tests.world.raw_server import serve_raw_by
 
 __all__ = ["client_of"]  # a fixture
 
@@ -32,7 +33,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_port_that_nobody_listens_on_is_a_refused_connection(client_of: MakeClient) -> None:
-    with serve(nothing_more) as server:
+    with serve_raw_by(nothing_more) as server:
         pass
     assert cause_at(client_of(server.url)) is Cause.CONNECTION_REFUSED
 
@@ -46,7 +47,7 @@ def test_a_network_without_a_route_is_named(client_of: MakeClient) -> None:
 
 
 def test_a_handshake_that_never_ends_is_no_connection_in_time(client_of: MakeClient) -> None:
-    with serve(nothing_more) as server:
+    with serve_raw_by(nothing_more) as server:
         client = client_of(server.url.replace("http:", "https:"), timeout_s=5)
         assert cause_at(client) is Cause.CONNECT_TIMED_OUT
 
@@ -63,7 +64,7 @@ def test_an_unknown_ca_an_expired_certificate_and_another_name_are_told_apart(
         Cause.CERTIFICATE_OF_ANOTHER_NAME: authority.issue_cert("money.example"),
     }
     for cause, certificate in certificates.items():
-        with serve(always(http(200)), certificate) as server:
+        with serve_raw_by(always(http(200)), certificate) as server:
             assert cause_at(client_of(server.url, ca_file)) is cause
 
 
@@ -72,7 +73,7 @@ def test_a_plain_port_and_a_server_that_wants_a_certificate_are_named(
 ) -> None:
     with serve_plain_400() as port:
         assert cause_at(client_of(f"https://127.0.0.1:{port}", ca_file)) is Cause.NOT_TLS
-    with serve(always(http(200)), authority.issue_cert("127.0.0.1")) as server:
+    with serve_raw_by(always(http(200)), authority.issue_cert("127.0.0.1")) as server:
         assert server.tls is not None
         server.tls.maximum_version, server.tls.verify_mode = ssl.TLSVersion.TLSv1_2, ssl.CERT_REQUIRED
         assert cause_at(client_of(server.url, ca_file)) is Cause.TLS_FAILED
@@ -111,7 +112,7 @@ def test_a_call_that_left_and_got_no_whole_answer_says_why(client_of: MakeClient
         connection.sendall(answer)
         return False
 
-    with serve(once) as server:
+    with serve_raw_by(once) as server:
         assert cause_at(client_of(server.url)) is cause
 
 
@@ -120,16 +121,16 @@ def test_a_reset_and_a_silence_after_the_request_are_named(client_of: MakeClient
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
-    with serve(reset) as server:
+    with serve_raw_by(reset) as server:
         assert cause_at(client_of(server.url)) is Cause.RESET
-    with serve(nothing_more) as server:
+    with serve_raw_by(nothing_more) as server:
         assert cause_at(client_of(server.url)) is Cause.TIMED_OUT
 
 
 def test_an_answer_has_no_cause_and_all_of_its_headers(client_of: MakeClient) -> None:
     interim = b"HTTP/1.1 100 Continue\r\nX-Interim: 1\r\n\r\n"
     answer = interim + http(200, b"{}", "X-Two: a", "x-tWO:  b ", "Content-Type: text/plain")
-    with serve(always(answer)) as server:
+    with serve_raw_by(always(answer)) as server:
         client = client_of(server.url)
         assert cause_at(client) is None
         assert dict(client.headers) == {"content-length": "2", "x-two": "a, b", "content-type": "text/plain"}

@@ -1,12 +1,9 @@
 """Both clients of money against real sockets: every end a call can have, and every wire send accounted for."""
 
-import contextlib
 import gzip
 import json
 import socket
-import ssl
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +23,7 @@ from bulkpoint.money.trust import Trust
 from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
 from bulkpoint.settings import load_settings
-from tests.world.raw_server import read_request
+from tests.world.raw_server import Answer, serve_raw_by
 from tests.world.refusals import refused
 
 CONNECT_TIMEOUT_S = 0.4
@@ -37,16 +34,13 @@ CALL = PointsCall(KEY, 7, "member-1", 1500, "설 선물")
 MONEY = MoneyV1({"token": "canary-token"})
 CREDITED = b'{"transaction_id":"t-1"}'
 
-# What a server does with the n-th request it has read (from 1); true: reads another one on this connection.
-Outcome = Callable[[socket.socket, int], bool]
-
 
 def http(status: int, body: bytes = b"{}", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} Any", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def always(answer: bytes) -> Outcome:
+def always(answer: bytes) -> Answer:
     def send(connection: socket.socket, _number: int) -> bool:
         connection.sendall(answer)
         return True
@@ -58,62 +52,6 @@ def nothing_more(connection: socket.socket, _number: int) -> bool:
     """Wait until the client gives up."""
     connection.recv(1)
     return False
-
-
-class Server:
-    """A server of scripted answers on a port of this machine; it counts what really arrives."""
-
-    def __init__(self, answer: Outcome, certificate: trustme.LeafCert | None = None) -> None:
-        self.sends: list[bytes] = []
-        self.connections = 0
-        self._answer = answer
-        self.tls: ssl.SSLContext | None = None
-        if certificate is not None:
-            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            certificate.configure_cert(self.tls)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        # Both wake a thread that waits in accept or recv; close alone does not.
-        for opened in [self._listener, *self._open]:
-            with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
-            opened.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                self._open.append(connection)
-                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client went away, or the test is over
-            if self.tls is not None:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-                self._open.append(connection)
-            with connection:
-                while request := read_request(connection):
-                    self.sends.append(request)
-                    if not self._answer(connection, len(self.sends)):
-                        return
-
-
-@contextlib.contextmanager
-def serve(answer: Outcome, certificate: trustme.LeafCert | None = None) -> Iterator[Server]:
-    server = Server(answer, certificate)
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 class Client:
@@ -168,16 +106,16 @@ def client_of(request: pytest.FixtureRequest) -> Iterator[MakeClient]:
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_credit_comes_back_with_its_body(client_of: MakeClient, status: int) -> None:
-    with serve(always(http(status, CREDITED))) as server:
+    with serve_raw_by(always(http(status, CREDITED))) as server:
         client = client_of(server.url)
         assert client.pay() == Reply(status, CREDITED)
-        assert len(server.sends) == client.granted == 1
+        assert len(server.requests) == client.granted == 1
 
 
 def test_the_request_is_what_the_contract_says(client_of: MakeClient) -> None:
-    with serve(always(http(200, CREDITED))) as server:
+    with serve_raw_by(always(http(200, CREDITED))) as server:
         client_of(server.url).pay()
-    head, _, body = server.sends[0].partition(b"\r\n\r\n")
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
     request_line, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     assert request_line == "POST /v1/points HTTP/1.1"
@@ -191,42 +129,42 @@ def test_the_request_is_what_the_contract_says(client_of: MakeClient) -> None:
 
 
 def test_calls_and_look_ups_take_turns_on_one_connection(client_of: MakeClient) -> None:
-    with serve(always(http(200, CREDITED))) as server:
+    with serve_raw_by(always(http(200, CREDITED))) as server:
         client = client_of(server.url)
         for _ in range(3):
             assert client.pay().status == 200
             assert client.look_up().status == 200
         assert server.connections == 1
-        assert [sent.split(b" HTTP", 1)[0] for sent in server.sends[:2]] == [
+        assert [sent.split(b" HTTP", 1)[0] for sent in server.requests[:2]] == [
             b"POST /v1/points",
             b"GET /v1/points/" + str(KEY).encode(),
         ]
-        assert all(sent.endswith(b"\r\n\r\n") for sent in server.sends[1::2]), "a look-up has no body"
-        assert len(set(server.sends[::2])) == 1, "every try of a payment is the same"
-        assert len(server.sends) == client.granted == 6
+        assert all(sent.endswith(b"\r\n\r\n") for sent in server.requests[1::2]), "a look-up has no body"
+        assert len(set(server.requests[::2])) == 1, "every try of a payment is the same"
+        assert len(server.requests) == client.granted == 6
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 429, 500, 503])
 def test_a_refusal_is_an_answer_like_any_other(client_of: MakeClient, status: int) -> None:
-    with serve(always(http(status, b'{"code":"NO"}', "retry-AFTER:  7 "))) as server:
+    with serve_raw_by(always(http(status, b'{"code":"NO"}', "retry-AFTER:  7 "))) as server:
         client = client_of(server.url)
         assert client.pay() == client.pay() == Reply(status, b'{"code":"NO"}', "7")
-        assert len(server.sends) == client.granted == 2
+        assert len(server.requests) == client.granted == 2
 
 
 def test_an_interim_answer_is_passed_over(client_of: MakeClient) -> None:
-    with serve(always(b"HTTP/1.1 100 Continue\r\n\r\n" + http(429, b"{}", "Retry-After: 9"))) as server:
+    with serve_raw_by(always(b"HTTP/1.1 100 Continue\r\n\r\n" + http(429, b"{}", "Retry-After: 9"))) as server:
         assert client_of(server.url).pay() == Reply(429, b"{}", "9")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(client_of: MakeClient, status: int) -> None:
-    with serve(always(http(200, CREDITED))) as elsewhere:
-        with serve(always(http(status, b"", f"Location: {elsewhere.url}/v1/points"))) as server:
+    with serve_raw_by(always(http(200, CREDITED))) as elsewhere:
+        with serve_raw_by(always(http(status, b"", f"Location: {elsewhere.url}/v1/points"))) as server:
             client = client_of(server.url)
             reply = client.pay()
             assert (reply.status, reply.trouble) == (status, None)
-            assert len(server.sends) == client.granted == 1
+            assert len(server.requests) == client.granted == 1
         assert elsewhere.connections == 0
 
 
@@ -235,11 +173,11 @@ def test_a_reset_after_the_request_was_read_is_not_a_refusal(client_of: MakeClie
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
-    with serve(reset) as server:
+    with serve_raw_by(reset) as server:
         client = client_of(server.url)
         reply = client.pay()
         assert (reply.status, reply.trouble) == (None, CallTrouble.RESET)
-        assert len(server.sends) == client.granted == 1
+        assert len(server.requests) == client.granted == 1
 
 
 @pytest.mark.parametrize("linger", [b"", struct.pack("ii", 1, 0)], ids=["closed", "reset"])
@@ -254,7 +192,7 @@ def test_a_reply_lost_on_a_reused_connection_is_not_sent_again_behind_our_back(
         connection.sendall(http(200, CREDITED))
         return True
 
-    with serve(lose_the_second) as server:
+    with serve_raw_by(lose_the_second) as server:
         client = client_of(server.url)
         assert client.pay().status == 200
         reply = client.pay()
@@ -263,7 +201,7 @@ def test_a_reply_lost_on_a_reused_connection_is_not_sent_again_behind_our_back(
         assert client.asked == client.granted == 2
         assert client.pay().status == 200
         time.sleep(0.05)  # a send of its own would have arrived by now
-        assert len(server.sends) == client.granted == 3
+        assert len(server.requests) == client.granted == 3
 
 
 def test_a_connection_that_was_closed_while_idle_costs_nothing(client_of: MakeClient) -> None:
@@ -271,16 +209,16 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing(client_of: MakeCl
         connection.sendall(http(200, CREDITED))
         return False
 
-    with serve(once) as server:
+    with serve_raw_by(once) as server:
         client = client_of(server.url)
         for _ in range(3):
             assert client.pay().status == 200
             time.sleep(0.02)  # the close arrives
-        assert len(server.sends) == client.granted == client.asked == 3
+        assert len(server.requests) == client.granted == client.asked == 3
 
 
 def test_a_refused_connection_sends_nothing(client_of: MakeClient) -> None:
-    with serve(nothing_more) as server:
+    with serve_raw_by(nothing_more) as server:
         pass
     client = client_of(server.url)
     reply = client.pay()
@@ -295,7 +233,7 @@ def test_a_name_that_does_not_resolve_sends_nothing(client_of: MakeClient) -> No
 
 
 def test_a_server_that_never_shakes_hands_sends_nothing(client_of: MakeClient) -> None:
-    with serve(nothing_more) as server:
+    with serve_raw_by(nothing_more) as server:
         client = client_of(server.url.replace("http:", "https:"), timeout_s=5)
         began = time.monotonic()
         assert client.pay().trouble is CallTrouble.NOT_CONNECTED
@@ -304,13 +242,13 @@ def test_a_server_that_never_shakes_hands_sends_nothing(client_of: MakeClient) -
 
 
 def test_a_black_hole_ends_with_the_time_limit(client_of: MakeClient) -> None:
-    with serve(nothing_more) as server:
+    with serve_raw_by(nothing_more) as server:
         client = client_of(server.url)
         began = time.monotonic()
         reply = client.pay()
         assert TIMEOUT_S * 0.9 < time.monotonic() - began < TIMEOUT_S + LATE_S
         assert (reply.status, reply.trouble) == (None, CallTrouble.TIMED_OUT)
-        assert len(server.sends) == client.granted == 1
+        assert len(server.requests) == client.granted == 1
 
 
 @pytest.mark.parametrize(
@@ -330,7 +268,7 @@ def test_a_slow_drip_ends_with_the_time_limit(client_of: MakeClient, head: bytes
             connection.sendall(b"1\r\nx\r\n" if b"chunked" in head else b"x")
         return False
 
-    with serve(drip) as server:
+    with serve_raw_by(drip) as server:
         client = client_of(server.url)
         began = time.monotonic()
         reply = client.pay()
@@ -353,7 +291,7 @@ def test_an_answer_of_ten_megabytes_is_not_read(client_of: MakeClient, framing: 
             sent += len(piece)
         return False
 
-    with serve(flood) as server:
+    with serve_raw_by(flood) as server:
         client = client_of(server.url)
         reply = client.pay()
         assert (reply.status, reply.body, reply.trouble) == (200, b"", CallTrouble.TOO_LARGE)
@@ -372,7 +310,7 @@ def test_endless_header_lines_are_not_read(client_of: MakeClient) -> None:
             sent += 1_000
         return False
 
-    with serve(flood) as server:
+    with serve_raw_by(flood) as server:
         reply = client_of(server.url).pay()
         assert reply.trouble in {CallTrouble.TOO_LARGE, CallTrouble.GARBLED, CallTrouble.RESET}
         assert reply.body == b""
@@ -380,7 +318,7 @@ def test_endless_header_lines_are_not_read(client_of: MakeClient) -> None:
 
 
 def test_a_page_for_people_is_no_credit(client_of: MakeClient) -> None:
-    with serve(always(http(200, b"<html>It works!</html>", "Content-Type: text/html"))) as server:
+    with serve_raw_by(always(http(200, b"<html>It works!</html>", "Content-Type: text/html"))) as server:
         reply = client_of(server.url).pay()
         assert reply == Reply(200, b"<html>It works!</html>")
         assert MONEY.read_pay(CALL, reply) is None
@@ -388,14 +326,14 @@ def test_a_page_for_people_is_no_credit(client_of: MakeClient) -> None:
 
 def test_an_answer_is_not_unpacked(client_of: MakeClient) -> None:
     packed = gzip.compress(CREDITED)
-    with serve(always(http(200, packed, "Content-Encoding: gzip"))) as server:
+    with serve_raw_by(always(http(200, packed, "Content-Encoding: gzip"))) as server:
         reply = client_of(server.url).pay()
         assert reply == Reply(200, packed)
         assert MONEY.read_pay(CALL, reply) is None
 
 
 def test_an_answer_that_is_not_http_is_perhaps_a_credit(client_of: MakeClient) -> None:
-    with serve(always(b"-ERR what?\r\n\r\n")) as server:
+    with serve_raw_by(always(b"-ERR what?\r\n\r\n")) as server:
         client = client_of(server.url)
         assert client.pay().trouble is CallTrouble.GARBLED
         assert client.granted == 1
@@ -406,11 +344,11 @@ def test_an_answer_cut_short_keeps_its_status(client_of: MakeClient) -> None:
         connection.sendall(http(200, CREDITED)[:-5])
         return False
 
-    with serve(cut) as server:
+    with serve_raw_by(cut) as server:
         client = client_of(server.url)
         reply = client.pay()
         assert (reply.status, reply.body, reply.trouble) == (200, b"", CallTrouble.RESET)
-        assert len(server.sends) == client.granted == 1
+        assert len(server.requests) == client.granted == 1
 
 
 def test_a_body_that_ends_with_the_connection_is_whole(client_of: MakeClient) -> None:
@@ -418,26 +356,26 @@ def test_a_body_that_ends_with_the_connection_is_whole(client_of: MakeClient) ->
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CREDITED)
         return False
 
-    with serve(unframed) as server:
+    with serve_raw_by(unframed) as server:
         assert client_of(server.url).pay() == Reply(200, CREDITED)
 
 
 def test_a_closed_gate_keeps_the_call_here(client_of: MakeClient) -> None:
-    with serve(always(http(200, CREDITED))) as server:
+    with serve_raw_by(always(http(200, CREDITED))) as server:
         client = client_of(server.url)
         client.open = False
         for _ in range(2):
             assert client.pay().trouble is CallTrouble.NOT_SENT
-        assert server.sends == []
+        assert server.requests == []
         client.open = True
         assert client.pay().status == 200
-        assert (client.asked, client.granted, len(server.sends)) == (3, 1, 1)
+        assert (client.asked, client.granted, len(server.requests)) == (3, 1, 1)
 
 
 def test_the_gate_is_asked_once_the_connection_is_ready(client_of: MakeClient) -> None:
     authority = trustme.CA()
     with (
-        serve(always(http(200, CREDITED)), authority.issue_cert("127.0.0.1")) as server,
+        serve_raw_by(always(http(200, CREDITED)), authority.issue_cert("127.0.0.1")) as server,
         authority.cert_pem.tempfile() as ca_file,
     ):
         client = client_of(server.url, Path(ca_file))
@@ -446,7 +384,7 @@ def test_the_gate_is_asked_once_the_connection_is_ready(client_of: MakeClient) -
         def on_wire() -> bool:
             time.sleep(0.02)
             connections_when_asked.append(server.connections)
-            assert server.sends == []
+            assert server.requests == []
             return True
 
         client.transport.send(MONEY.pay(CALL), on_wire=on_wire)
@@ -460,12 +398,12 @@ def test_what_the_gate_raises_comes_out_and_the_call_stays(client_of: MakeClient
     def on_wire() -> bool:
         raise error
 
-    with serve(always(http(200, CREDITED))) as server:
+    with serve_raw_by(always(http(200, CREDITED))) as server:
         client = client_of(server.url)
         with pytest.raises(type(error)) as raised:
             client.transport.send(MONEY.pay(CALL), on_wire=on_wire)
         assert raised.value is error
-        assert server.sends == []
+        assert server.requests == []
         assert client.pay().status == 200
 
 
@@ -475,7 +413,7 @@ def test_proxies_and_passwords_of_the_environment_are_ignored(
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password canary\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
-    with serve(always(http(502))) as proxy, serve(always(http(200, CREDITED))) as server:
+    with serve_raw_by(always(http(502))) as proxy, serve_raw_by(always(http(200, CREDITED))) as server:
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
         for name in ("no_proxy", "NO_PROXY"):
@@ -483,21 +421,21 @@ def test_proxies_and_passwords_of_the_environment_are_ignored(
         client = client_of(server.url)
         assert client.transport.send(MoneyV1({}).pay(CALL), on_wire=client.on_wire).status == 200
         assert proxy.connections == 0
-        assert b"uthorization" not in server.sends[0]
+        assert b"uthorization" not in server.requests[0]
 
 
 def test_cookies_are_not_kept(client_of: MakeClient) -> None:
-    with serve(always(http(200, CREDITED, "Set-Cookie: session=1; Path=/"))) as server:
+    with serve_raw_by(always(http(200, CREDITED, "Set-Cookie: session=1; Path=/"))) as server:
         client = client_of(server.url)
         client.pay()
         client.pay()
-        assert b"ookie" not in server.sends[1]
+        assert b"ookie" not in server.requests[1]
 
 
 def test_a_server_of_the_private_authority_is_trusted(client_of: MakeClient) -> None:
     authority = trustme.CA()
     with (
-        serve(always(http(200, CREDITED)), authority.issue_cert("127.0.0.1")) as server,
+        serve_raw_by(always(http(200, CREDITED)), authority.issue_cert("127.0.0.1")) as server,
         authority.cert_pem.tempfile() as ca_file,
     ):
         client = client_of(server.url, Path(ca_file))
@@ -512,14 +450,14 @@ def test_a_server_that_cannot_prove_itself_gets_nothing(client_of: MakeClient, w
     host = "money.example.com" if wrong == "another host" else "127.0.0.1"
     trusted = trustme.CA() if wrong == "another authority" else authority
     with (
-        serve(always(http(200, CREDITED)), authority.issue_cert(host)) as server,
+        serve_raw_by(always(http(200, CREDITED)), authority.issue_cert(host)) as server,
         trusted.cert_pem.tempfile() as ca_file,
     ):
         client = client_of(server.url, None if wrong == "public authorities" else Path(ca_file))
         reply = client.pay()
         assert (reply.status, reply.trouble) == (None, CallTrouble.NOT_CONNECTED)
         assert client.asked == 0
-        assert server.sends == []
+        assert server.requests == []
         assert "certificate" in (reply.detail or "").lower()
 
 

@@ -6,7 +6,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from typing import Protocol
 
 RESET = "reset"
@@ -16,6 +17,8 @@ CLOSE = "close"
 Step = bytes | float | str | threading.Event
 # What the n-th request (from 1, over all connections) is answered with.
 Script = Callable[[int], list[Step]]
+# What is done with the n-th request, where steps do not say it; true: another one is read on this connection.
+Answer = Callable[[socket.socket, int], bool]
 
 
 class Certificate(Protocol):
@@ -23,17 +26,17 @@ class Certificate(Protocol):
 
 
 class RawServer:
-    """requests: as they came; connections: how many there were."""
+    """requests: as they came; connections: how many there were; tls: None for a plain port."""
 
-    def __init__(self, script: Script, certificate: Certificate | None, greeting: bytes, port: int) -> None:
+    def __init__(self, answer: Answer, certificate: Certificate | None, greeting: bytes = b"", port: int = 0) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
-        self._script = script
+        self._answer = answer
         self._greeting = greeting
-        self._tls: ssl.SSLContext | None = None
+        self.tls: ssl.SSLContext | None = None
         if certificate is not None:
-            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            certificate.configure_cert(self._tls)
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(self.tls)
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
@@ -63,18 +66,18 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
                 self._open.append(connection)
             with connection:
                 connection.sendall(self._greeting)
                 while request := read_request(connection):
                     self.requests.append(request)
-                    if not _answer(connection, self._script(len(self.requests))):
+                    if not self._answer(connection, len(self.requests)):
                         return
 
 
-def _answer(connection: socket.socket, steps: list[Step]) -> bool:
+def _take(connection: socket.socket, steps: list[Step]) -> bool:
     """Whether the connection stays open."""
     for step in steps:
         if isinstance(step, bytes):
@@ -104,13 +107,17 @@ def read_request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-@contextlib.contextmanager
 def serve_raw(
     script: Script, certificate: Certificate | None = None, *, greeting: bytes = b"", port: int = 0
-) -> Iterator[RawServer]:
+) -> AbstractContextManager[RawServer]:
     """greeting: sent as soon as there is a connection, before any request. port: 0 for any that is free."""
-    server = RawServer(script, certificate, greeting, port)
-    try:
-        yield server
-    finally:
-        server.close()
+
+    def answer(connection: socket.socket, number: int) -> bool:
+        return _take(connection, script(number))
+
+    return closing(RawServer(answer, certificate, greeting, port))
+
+
+def serve_raw_by(answer: Answer, certificate: Certificate | None = None) -> AbstractContextManager[RawServer]:
+    """The same, where an answer is a function."""
+    return closing(RawServer(answer, certificate))
