@@ -42,8 +42,9 @@ IN_A_ROW_S = 3.0
 BREAKER_ANSWERS_MIN = 8
 BREAKER_WINDOW_S = 2.0
 BREAKER_SILENT_S = 1.2
-# So many failures lately, with usable answers between them, are not one payment's own.
-CROWD_MIN = 3
+# So many failures lately, with usable answers between them, are not one payment's own; at a pace that a limiter has
+# set for all shares, which refuses single calls now and then, one is not.
+CROWD_MIN, CROWD_MIN_AT_PACE = 3, 1
 PROBE_EVERY_S = 1.0
 # Retry-After stops the whole share when most of this many last answers were trouble; else it is for that row only.
 LAST_ANSWERS = 16
@@ -81,10 +82,12 @@ class CircuitBreaker:
         self._recent = _Tally(BREAKER_WINDOW_S)
         self._usable_at = -math.inf
 
-    def is_crowded(self, now: float, *, others_let_in: bool = False) -> bool:
+    def is_crowded(self, now: float, *, others_let_in: bool = False, at_pace: bool = False) -> bool:
         """Whether several calls fail while others are answered: it is the money API that refuses, not a payment's own
-        trouble. others_let_in: whether calls of other shares were answered lately."""
-        return self._recent.down >= CROWD_MIN and (others_let_in or now - self._usable_at < BREAKER_WINDOW_S)
+        trouble. others_let_in: whether calls of other shares were answered lately. at_pace: all shares take turns."""
+        return self._recent.down >= (CROWD_MIN_AT_PACE if at_pace else CROWD_MIN) and (
+            others_let_in or now - self._usable_at < BREAKER_WINDOW_S
+        )
 
     def observe(
         self, overload: Overload, now: float, *, whatever_the_rate: bool = False, others_let_in: bool = False
@@ -142,7 +145,7 @@ class Backpressure:
 
     def is_crowded(self, now: float) -> bool:
         """Whether several calls fail while others are answered; then a failure is not the payment's own."""
-        return self._breaker.is_crowded(now, others_let_in=self._others_are_let_in(now))
+        return self._breaker.is_crowded(now, others_let_in=self._others_are_let_in(now), at_pace=self._led)
 
     def permit(self, permits: float) -> None:
         """Set the share's permits; what happened before a pause (0) is no trouble of the time after it."""

@@ -13,6 +13,7 @@ from bulkpoint.rules.gate import Gate
 from bulkpoint.rules.patience import Heard, Patience, Trouble, heard_by_all
 from bulkpoint.rules.pressure import BREAKER_ANSWERS_MIN, BREAKER_WINDOW_S, LAST_ANSWERS, Backpressure, CircuitBreaker
 from bulkpoint.rules.retry import RETRY_AFTER_S_MAX
+from bulkpoint.rules.turns import Plan
 
 TPS = 400
 SHARES = 4
@@ -263,3 +264,18 @@ def test_failures_between_usable_answers_are_a_limiters_and_no_outage() -> None:
     for n in range(300, 430):
         breaker.observe(Overload.FAILING, n / 100)
     assert breaker.open_since is not None, "nothing was usable for longer than a second"
+
+
+@pytest.mark.parametrize("taking_turns", [True, False])
+def test_one_failure_between_usable_answers_is_a_limiters_where_shares_take_turns_only(taking_turns: bool) -> None:
+    pressure = Backpressure()
+    pressure.permit(50)
+    plan = Plan(1, 0.0, 0.0, 1 / 30, (0, 1), None, 0.0, 30.0)
+    pressure.follow(plan if taking_turns else None, tps=100)
+    pressure.observe(Overload.NONE, 10.0)
+    assert not pressure.is_crowded(10.0)
+    pressure.observe(Overload.FAILING, 10.1)
+    assert pressure.is_crowded(10.1) == taking_turns
+    for number in range(3):
+        pressure.observe(Overload.FAILING, 20.0 + number / 10)
+    assert not pressure.is_crowded(20.3), "no call of any share is accepted"
