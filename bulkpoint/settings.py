@@ -13,7 +13,7 @@ import zoneinfo
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,7 @@ from pydantic_settings import (
 from bulkpoint import addresses, files
 from bulkpoint.addresses import InvalidSettingError
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.text import quoted
 
@@ -312,6 +313,63 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+class SettingWithheldError(Exception):
+    """A setting was asked for whose value is wrong: what it should be is not known."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.refusal = Refusal("CHECK_LEFT_OUT", {"setting": _PREFIX + name.upper()})
+
+
+class _Withholding:
+    """Settings that raise SettingWithheldError for some of them, and are as they are for all others."""
+
+    def __init__(self, settings: Settings, withheld: frozenset[str]) -> None:
+        self._settings = settings
+        self._withheld = withheld
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._withheld:
+            raise SettingWithheldError(name)
+        return getattr(self._settings, name)
+
+
+def usable_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings where some of them are wrong: these, and those whose names are nearest to an unknown name, raise
+    SettingWithheldError when they are read, and never have their default.
+
+    Raises UsageError where the file of settings cannot be used: then nothing is known of any.
+    """
+    environ = os.environ if environ is None else environ
+    ours = {name: environ[name] for name in environ if name.startswith(_PREFIX) and name not in _NOT_SETTINGS}
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in ours.items() if value}
+    values = {**_toml_of(_settings_file(environ)), **source()}
+    names = set(values) | {name.removeprefix(_PREFIX).lower() for name in ours}
+    withheld: set[str] = set()
+    for name in names - set(Settings.model_fields):
+        withheld.update(difflib.get_close_matches(name, Settings.model_fields, n=1))
+    while True:
+        usable = {name: value for name, value in values.items() if name in Settings.model_fields}
+        try:
+            settings = Settings(**{name: value for name, value in usable.items() if name not in withheld})
+        except ValidationError as error:
+            wrong = {name for detail in error.errors() for name in _names_of(detail)}
+            invariant(not wrong <= withheld, "a setting is wrong though it is not set")
+            withheld |= wrong
+        else:
+            return cast(Settings, _Withholding(settings, frozenset(withheld)))
+
+
+def _names_of(detail: Any) -> list[str]:
+    """The settings that one of pydantic's errors is about."""
+    if detail["loc"]:
+        return [str(detail["loc"][0])]
+    if detail["ctx"]["error"].code == "SETTING_CONNECTING_LONGER_THAN_CALL":
+        return ["money_connect_timeout_s", "money_timeout_s"]
+    return [name for name in Settings.model_fields if name.startswith("kafka_")]
+
+
 def describe(settings: Settings) -> list[ShownSetting]:
     """Every setting with its value as it may be shown (no secret in it) and its source, in the order they have here."""
     return [
@@ -425,13 +483,18 @@ def _settings_file(environ: Mapping[str, str]) -> Path | Traversable:
 
 
 def _read_toml(file: Path | Traversable) -> dict[str, Any]:
+    values = _toml_of(file)
+    _refuse_unknown(values, Settings.model_fields, "SETTING_UNKNOWN_IN_FILE", file=str(file))
+    return values
+
+
+def _toml_of(file: Path | Traversable) -> dict[str, Any]:
     try:
         values: dict[str, Any] = TomlConfigSettingsSource(Settings, file).toml_data
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError("SETTINGS_FILE_NOT_TOML", "correct_line", file=str(file), why=str(error)) from None
     except OSError as error:
         raise UsageError("FILE_UNREADABLE", "make_readable", file=str(file), why=error.strerror) from None
-    _refuse_unknown(values, Settings.model_fields, "SETTING_UNKNOWN_IN_FILE", file=str(file))
     return values
 
 

@@ -1,12 +1,16 @@
-"""A question is asked once and gives one or more checks; what it raises is a problem of its own name."""
+"""A question is asked once and gives one or more checks; what it raises is a problem of its own name.
+
+One that needs a setting whose value is wrong is left out, with a warning that says so.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError, UsageError
-from bulkpoint.rules.checks import Check, Verdict
+from bulkpoint.rules.checks import Check, Verdict, warning
 from bulkpoint.rules.refusals import Refusal
+from bulkpoint.settings import SettingWithheldError
 
 
 class Question(NamedTuple):
@@ -33,6 +37,8 @@ def _answer(question: Question) -> list[Check]:
         checks.extend(question.ask())  # what it gave before it raised stays
     except BulkpointError as error:
         checks.append(problem(question.name, error))
+    except SettingWithheldError as error:
+        checks.append(warning(question.name, error.refusal))
     return checks
 
 

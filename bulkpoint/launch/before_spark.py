@@ -6,9 +6,9 @@ from bulkpoint.doctor.questions import Question, ask_all, error_of_problems, pro
 from bulkpoint.errors import BulkpointError, UsageError
 from bulkpoint.launch import spark_checks
 from bulkpoint.launch.spark_cluster import expected_shares
-from bulkpoint.rules.checks import Check, Verdict, ok
+from bulkpoint.rules.checks import Check, Verdict, ok, warning
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.settings import Settings, load_settings
+from bulkpoint.settings import Settings, SettingWithheldError, load_settings, usable_settings
 from bulkpoint.store.campaign import list_queue
 from bulkpoint.store.connect import connect, reachable
 from bulkpoint.store.version import refuse_other_version
@@ -29,16 +29,24 @@ def check_installation(settings: Settings) -> list[Check]:
 
 
 def check_everything() -> list[Check]:
-    """As check_installation; where the settings are wrong, only what needs none is looked at besides."""
+    """As check_installation; where settings are wrong, what needs none of these is looked at besides."""
     try:
         settings = load_settings()
     except BulkpointError as error:
         found = error.refusal.facts.get("problems", (error.refusal,))  # SETTINGS_WRONG has several
         return [
             *(problem("settings", UsageError(each)) for each in found),
-            *ask_all(spark_checks.WITHOUT_SETTINGS),
+            *_check_what_can_be(),
         ]
     return [ok("settings", Refusal("SETTINGS_READ")), *check_installation(settings)]
+
+
+def _check_what_can_be() -> list[Check]:
+    try:
+        settings = usable_settings()
+    except UsageError:  # not one of the settings is known
+        return ask_all(spark_checks.WITHOUT_SETTINGS)
+    return check_installation(settings)
 
 
 def check_before_spark(settings: Settings) -> None:
@@ -67,8 +75,12 @@ def may_pay(request: RunRequest, settings: Settings) -> bool:
 
 
 def _database(settings: Settings) -> list[Question]:
-    url = settings.database_url
+    try:
+        url, shares = settings.database_url, expected_shares(settings)
+    except SettingWithheldError as error:
+        left_out = warning("database", error.refusal)
+        return [Question("database", lambda: [left_out])]
     if url is None:  # made, migrated and started by each command; nothing of it can be wrong before
         embedded = ok("database", Refusal("DATABASE_EMBEDDED", {"folder": str(settings.data_dir)}))
         return [Question("database", lambda: [embedded])]
-    return database.questions(url, expected_shares(settings))
+    return database.questions(url, shares)
