@@ -242,8 +242,8 @@ def renewed(connection: Connection) -> bool:
     return row == (True,)
 
 
-def test_a_driver_goes_on_when_its_database_was_away_for_longer_than_its_lease(
-    connection: Connection, campaign: Campaign, login: Login
+def test_a_driver_goes_on_when_its_database_was_away_for_longer_than_its_lease_and_its_log_says_so_once(
+    connection: Connection, campaign: Campaign, login: Login, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with beating(login.url, campaign.run) as one:
         login.read_only(True)
@@ -256,6 +256,8 @@ def test_a_driver_goes_on_when_its_database_was_away_for_longer_than_its_lease(
         assert not one.heart.lost
         assert not one.heart.over.is_set()
         assert one.heart.trouble is None
+    said = capfd.readouterr().err
+    assert said.count("in a read-only transaction") == said.count("answers the heartbeat again") == 1, said
 
 
 def test_a_driver_whose_run_was_taken_over_while_its_database_was_away_has_lost_it(
