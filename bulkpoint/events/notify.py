@@ -56,7 +56,11 @@ Say = Callable[[str], None]
 
 
 class Notifier:
-    """Sends messages, one per event or alert."""
+    """Sends messages, one per event or alert.
+
+    refused: ids of the events whose messages Slack refuses for themselves, as one that is too long. They stay unsent,
+    which `check` shows; this notifier does not try them again, and the others go out.
+    """
 
     def __init__(self, settings: Settings, link: Link, say: Say, *, wait_s_max: float = SLACK_WAIT_S_MAX) -> None:
         """Raises UsageError where the extra `slack` is not installed."""
@@ -68,6 +72,7 @@ class Notifier:
         self._say = say
         self._wait_s_max = wait_s_max
         self._look_at = 0.0
+        self.refused: set[str] = set()
 
     def send_event(self, event: Event) -> float | None:
         """Send the message of an event, unless it is sent; returns seconds until the next try, None when it is sent."""
@@ -82,6 +87,8 @@ class Notifier:
 
     def send_once(self, event_id: str, message: Message) -> float | None:
         """The same for any message that has an id of its own."""
+        if event_id in self.refused:
+            return TRY_AGAIN_S
         if not self._link.ask(lambda connection: claim_notification(connection, event_id, self._channel)):
             out = self._link.ask(lambda connection: was_notified(connection, event_id, self._channel))
             return None if out else TRY_AGAIN_S
@@ -91,19 +98,24 @@ class Notifier:
             return None
         self._link.ask(lambda connection: give_up_notification(connection, event_id, self._channel))
         self._say(f"a message to Slack was not sent: {problem.sentence}")
+        if problem.of_message:
+            self.refused.add(event_id)
         return max(TRY_AGAIN_S, problem.wait_s)
 
     def notify_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
         """Send what the outbox has that is not sent yet, until `over`; returns seconds until another try, or None."""
         while not over():
-            events = self._link.ask(lambda connection: unsent_notifications(connection, NOTIFIED_TYPES, self._channel))
+            unsent = self._link.ask(lambda connection: unsent_notifications(connection, NOTIFIED_TYPES, self._channel))
+            events = [event for event in unsent if event.event_id not in self.refused]
             if not events:
-                return None
+                break
             for event in events:
                 again_s = self.send_event(event)
+                if event.event_id in self.refused:  # it does not keep those behind it
+                    continue
                 if again_s is not None or over():
                     return again_s
-        return None
+        return TRY_AGAIN_S if self.refused else None
 
     def send_alerts(self) -> bool:
         """Send the alerts, each once for as long as it lasts; looks every half minute at most.
@@ -130,7 +142,7 @@ def notify_once(settings: Settings, notifier: Notifier) -> bool:
         sent = consume(settings, notifier, follow=False)
     else:
         sent = notifier.notify_from_outbox() is None
-    return notifier.send_alerts() and sent
+    return notifier.send_alerts() and sent and not notifier.refused
 
 
 def follow_events(settings: Settings, notifier: Notifier) -> Iterator[UnreachableError]:
@@ -197,11 +209,12 @@ def consume(settings: Settings, notifier: Notifier, *, follow: bool) -> bool:
 def _send_message(consumer: "Consumer", message: Any, notifier: Notifier, *, stay: bool) -> bool:
     """Send one message of the topic, if it is for people; its offset is committed after that, never before.
 
-    False when Slack does not accept it now; with `stay` it is tried until Slack does.
+    One that Slack refuses for itself is passed over. False when Slack does not accept it now; with `stay` it is tried
+    until Slack does.
     """
     event = decode(message.value() or b"")
     if event is not None and event.type in NOTIFIED_TYPES and _is_news(event):
-        while (again_s := notifier.send_event(event)) is not None:
+        while (again_s := notifier.send_event(event)) is not None and event.event_id not in notifier.refused:
             if not stay:
                 return False
             _pause(consumer, again_s)

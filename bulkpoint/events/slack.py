@@ -48,6 +48,8 @@ _ADVICE = {
         "slack_later",
     ),
 }  # fmt: skip
+# Of a message itself: it is refused each time, and others are not.
+_OF_THE_MESSAGE = frozenset(code for code, advice in _ADVICE.items() if advice == "report_slack_message")
 # Not refusals: another try may be taken, also where they come in a 200.
 _SLOW_DOWN = ("ratelimited", "rate_limited")
 _NO_JSON = "Received a response in a non-JSON format:"
@@ -77,10 +79,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a message was not sent, in a sentence. wait_s: seconds that Slack asked us to wait."""
+    """Why a message was not sent, in a sentence. wait_s: seconds that Slack asked us to wait. of_message: Slack refuses
+    this message each time, whatever happens to others.
+    """
 
     sentence: str
     wait_s: float = 0.0
+    of_message: bool = False
 
 
 def send(
@@ -131,7 +136,8 @@ def send(
                 post(client, channel=settings.slack_channel, text=message.notice, blocks=message.blocks)
     except SlackApiError as error:
         answer = _answer(error)
-        return Problem(sentence(answer.refusal(settings.timezone)), answer.wait_s)
+        of_message = answer.code in _OF_THE_MESSAGE
+        return Problem(sentence(answer.refusal(settings.timezone)), answer.wait_s, of_message)
     except (AttributeError, TypeError, ValueError):  # of its client, at JSON that is no object
         return Problem(sentence(Answer(0, "", 0).refusal(settings.timezone)))
     except (SlackClientError, HTTPException, OSError) as error:
