@@ -197,14 +197,14 @@ class SettlementFile:
         if negative and line_class != LineClass.NOT_CREDITED:
             line_class = LineClass.REVERSED
         if not ours:
-            self._count_elsewhere(line_class, member_id, amount)
+            self._count_elsewhere(line_class, member_id, amount, negative=negative)
             return None
         for violation in check_row(member_id, amount, "a settlement has none"):
             self._problems.add(line, "", violation.sentence + self._help(violation.rule, values[places.amount]))
         self._check_ids(member_id, transaction_id, line, needed=line_class == LineClass.CREDITED)
         if self._problems.count > before:
             return None
-        self.sums.add(line_class, int(amount), ours=True)
+        self.sums.add(line_class, int(amount), ours=True, negative=negative)
         if places.credited_at is not None:
             self.sums.note_day(values[places.credited_at])
         return SettlementLine(line, member_id, int(amount), transaction_id or None, line_class, self.proof is not None)
@@ -229,12 +229,12 @@ class SettlementFile:
             self._problems.add(line, KEY, rule)
         return False
 
-    def _count_elsewhere(self, line_class: LineClass, member_id: str, amount: str) -> None:
+    def _count_elsewhere(self, line_class: LineClass, member_id: str, amount: str, *, negative: bool) -> None:
         """A line of another campaign counts in the sums, and is otherwise not looked at."""
         if check_row(member_id or "-", amount, "-"):
             self.sums.unread += 1
         else:
-            self.sums.add(line_class, int(amount), ours=False)
+            self.sums.add(line_class, int(amount), ours=False, negative=negative)
 
     def _class_of(self, values: list[str], places: _Places, line: int, *, ours: bool) -> LineClass:
         if places.status is None:

@@ -1,6 +1,7 @@
 """What a settlement file has, by class and campaign, as it is read: said to people before anything is changed."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bulkpoint.intake.settlement_form import LineClass
@@ -14,25 +15,42 @@ MARK_CHARACTERS_SHOWN = 100
 
 @dataclass
 class Sums:
-    """Lines and points by class."""
+    """Lines and points by class. written: all points as the file has them, with its own signs."""
 
     lines: Counter[LineClass] = field(default_factory=Counter)
     points: Counter[LineClass] = field(default_factory=Counter)
+    written: int = 0
 
-    def add(self, line_class: LineClass, amount: int) -> None:
+    def add(self, line_class: LineClass, amount: int, *, negative: bool = False) -> None:
         self.lines[line_class] += 1
         self.points[line_class] += amount
+        self.written += -amount if negative else amount
 
     def plus(self, other: "Sums") -> "Sums":
         """Both together."""
-        return Sums(self.lines + other.lines, self.points + other.points)
+        return Sums(self.lines + other.lines, self.points + other.points, self.written + other.written)
 
-    def figures(self) -> set[int]:
-        """What a trailer may mean by them: how many lines, and points with or without what was not paid."""
-        credited, failed, reversed_ = (self.points[each] for each in LineClass)
-        by_class = set(self.lines.values()) | {credited, reversed_}
-        nets = {credited + failed * with_failed + reversed_ * sign for with_failed in (0, 1) for sign in (-1, 0, 1)}
-        return by_class | {self.lines.total()} | {abs(net) for net in nets}
+    @property
+    def net(self) -> int:
+        """What was credited and not taken back."""
+        return self.points[LineClass.CREDITED] - self.points[LineClass.REVERSED]
+
+    def agree_with(self, numbers: Sequence[int]) -> bool:
+        """Whether the figures of a trailer are those of all these lines.
+
+        One alone is how many lines there are, or their points: the credits, these without what was taken back, or the
+        amounts as they are written. Never those of the other classes: a few lines that were taken back would prove any
+        small figure. Several may have the latter too, beside a number of lines and the points of all.
+        """
+        points = {self.points[LineClass.CREDITED], abs(self.net), abs(self.written)}
+        if len(numbers) == 1:
+            return numbers[0] in points or numbers[0] == self.lines.total()
+        others, allowed = list(numbers), set(points)
+        count = next((each for each in (self.lines.total(), self.lines[LineClass.CREDITED]) if each in others), None)
+        if count is not None:
+            others.remove(count)
+            allowed |= {*self.lines.values(), *self.points.values()}
+        return not points.isdisjoint(others) and allowed.issuperset(others)
 
 
 @dataclass
@@ -72,18 +90,18 @@ class SettlementSums:
         """The same as `1/2`."""
         return None if self.part is None else f"{self.part[0]}/{self.part[1]}"
 
-    def add(self, line_class: LineClass, amount: int, *, ours: bool) -> None:
-        """A line of the file; ours: it may be of the campaign."""
-        self._since.add(line_class, amount)
+    def add(self, line_class: LineClass, amount: int, *, ours: bool, negative: bool = False) -> None:
+        """A line of the file; ours: it may be of the campaign. negative: its amount has a sign."""
+        self._since.add(line_class, amount, negative=negative)
         if not ours:
-            self.elsewhere.add(line_class, amount)
+            self.elsewhere.add(line_class, amount, negative=negative)
 
     def note(self, mark: Mark) -> bool | None:
         """Keep a row that is no line; whether its figures are those of the lines before it."""
         agrees: bool | None = None
         if mark.numbers and not self.unread:
-            figures, since = self.all.figures(), self._since.figures()
-            agrees = set(mark.numbers) <= figures or set(mark.numbers) <= since
+            since = self._since.lines.total() > 0 and self._since.agree_with(mark.numbers)
+            agrees = since or self.all.agree_with(mark.numbers)
             self._before, self._since = self.all, Sums()
         self.marks.append((mark, agrees))
         return agrees

@@ -71,13 +71,51 @@ def test_a_totals_figures_are_those_of_the_lines_before_it() -> None:
     for line_class, amount in ((LineClass.CREDITED, 100), (LineClass.NOT_CREDITED, 7), (LineClass.REVERSED, 30)):
         sums.add(line_class, amount, ours=True)
     agree = {number for number in range(200) if sums.note(_total(number))}
-    assert agree == {1, 3, 30, 70, 77, 100, 107, 130, 137}, "lines, and points with or without each class"
+    assert agree == {3, 70, 100, 137}, "lines, credits, these without what was taken back, all as they are written"
     sums.unread += 1
     assert sums.note(_total(100)) is None, "with amounts that were not read, nothing can be compared"
 
 
-def _total(number: int) -> Mark:
-    mark = find_mark(9, ["TOTAL", str(number), ""], width=3, transaction=2, member=0)
+@pytest.mark.parametrize(
+    ("figures", "agree"),
+    [
+        ((1,), False),  # lines that were taken back
+        ((100,), False),  # their points
+        ((19_901,), False),  # lines, but not all
+        ((0,), False),
+        ((19_902,), True),
+        ((4_975_100,), True),
+        ((4_975_000,), True),
+        ((19_902, 4_975_000), True),
+        ((19_901, 4_975_100), True),
+        ((19_902, 4_975_100, 1, 100, 4_975_000), True),
+        ((1, 4_975_000), False),
+        ((1, 100), False),
+        ((19_902, 100), False),
+        ((19_902, 1), False),
+        ((19_902, 19_902), False),  # no points, though both are true
+        ((100, 4_975_100), False),
+    ],
+)
+def test_a_total_is_that_of_all_lines_and_never_of_those_taken_back(figures: tuple[int, ...], agree: bool) -> None:
+    sums = SettlementSums()
+    for amount in [250] * 19_900 + [100]:
+        sums.add(LineClass.CREDITED, amount, ours=True)
+    sums.add(LineClass.REVERSED, 100, ours=True, negative=True)
+    assert sums.note(_total(*figures)) is agree
+
+
+def test_a_total_below_another_is_that_of_all_lines_or_of_those_since() -> None:
+    sums = SettlementSums()
+    sums.add(LineClass.CREDITED, 300, ours=True)
+    assert sums.note(_total(300))
+    assert sums.note(_total(0)) is False, "no lines since, and so nothing that it could be of"
+    sums.add(LineClass.CREDITED, 50, ours=True)
+    assert [sums.note(_total(number)) for number in (50, 350, 50)] == [True, True, False]
+
+
+def _total(*numbers: int) -> Mark:
+    mark = find_mark(9, ["TOTAL", " ".join(map(str, numbers)), ""], width=3, transaction=2, member=0)
     assert mark is not None
     return mark
 
