@@ -150,7 +150,7 @@ def note_same_list(connection: Connection, seen: Preview) -> Preview:
         listed is not None and get_campaign(connection, listed.campaign_id).same_as == same.campaign_id
     ):
         return seen
-    finding = Refusal("SAME_LIST", facts_of_same(same), ("same_as",))
+    finding = Refusal("SAME_LIST", {"command": seen.command, **facts_of_same(same)}, ("same_as",))
     return replace(seen, findings=(*seen.findings, finding))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.numbers import FromOne
 from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 # Rows are in memory while they are shown; --since and --until give access to more.
 ROWS_MAX = 100_000
-BIGINT_MAX = 2**63 - 1
 
 
 @click.group()
@@ -27,9 +27,7 @@ def audit() -> None:
 
 
 @audit.command(short_help="Show who did what, latest last.")
-@click.option(
-    "--campaign", "campaign_id", type=click.IntRange(1, BIGINT_MAX), metavar="ID", help="Only of this campaign."
-)
+@click.option("--campaign", "campaign_id", type=FromOne(), metavar="ID", help="Only of this campaign.")
 @click.option("--action", metavar="A", help="Only of this kind: create, start, stop, tps.set, right.grant, ...")
 @click.option("--actor", metavar="T", help="Only by this actor (claimed).")
 @click.option("--login", metavar="T", help="Only by this database login.")
@@ -100,9 +98,7 @@ def _refuse_unknown_action(connection: "Connection", action: str) -> None:
 
 
 @audit.command(short_help="Prove that no row was changed, removed or inserted.")
-@click.option(
-    "--expect-no", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="The number of a row whose hash you kept."
-)
+@click.option("--expect-no", type=FromOne(), metavar="N", help="The number of a row whose hash you kept.")
 @click.option("--expect-hash", metavar="HEX", help="Its hash: 64 hexadecimal digits.")
 @json_option()
 def verify(*, expect_no: int | None, expect_hash: str | None) -> None:

@@ -9,13 +9,12 @@ import click
 from bulkpoint.cli import history, preview, running
 from bulkpoint.cli.findings import say_findings
 from bulkpoint.cli.form_options import form_of, form_options
+from bulkpoint.cli.numbers import FromOne
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.lifecycle import CampaignState
-
-BIGINT_MAX = 2**63 - 1
 
 
 @click.group(short_help="Create, look at, approve, start, stop, resume, retry.")
@@ -53,8 +52,8 @@ for command in (
     help="Who gets what: .csv, .tsv, .xlsx or .parquet with the columns member_id, amount, reason.",
 )
 @form_options
-@click.option("--expect-count", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="How many targets there must be.")
-@click.option("--expect-amount", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="The sum of their points.")
+@click.option("--expect-count", type=FromOne(), metavar="N", help="How many targets there must be.")
+@click.option("--expect-amount", type=FromOne(), metavar="N", help="The sum of their points.")
 @click.option("--not-before", metavar="TIME", help="Do not start earlier: 2026-01-31T18:00, or 18:00.")
 @click.option("--same-as", type=int, metavar="ID", help="The list repeats that campaign's on purpose; needs --reason.")
 @click.option("--reason", metavar="T", help="Why it repeats that campaign; kept in the audit log.")
@@ -132,9 +131,13 @@ def create(
 
 @campaign.command("list", short_help="List the campaigns, oldest first.")
 @click.option(
-    "--state", "states", type=click.Choice(list(CampaignState)), multiple=True, help="Only of this state; repeatable."
+    "--state",
+    "states",
+    type=click.Choice(list(CampaignState), case_sensitive=False),
+    multiple=True,
+    help="Only of this state; repeatable.",
 )
-@click.option("--latest", type=click.IntRange(1, BIGINT_MAX), metavar="N", help="Only the N newest, newest first.")
+@click.option("--latest", type=FromOne(), metavar="N", help="Only the N newest, newest first.")
 @json_option()
 def list_(*, states: tuple[CampaignState, ...], latest: int | None) -> None:
     """List the campaigns, oldest first: the order in which they start.

@@ -19,7 +19,9 @@ def form_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Our columns' names in the file: member_id=회원번호,amount=금액.",
         ),
         click.option(
-            "--delimiter", metavar="C", help="What separates values: a character, or tab. It is found in the header."
+            "--delimiter",
+            metavar="C",
+            help="What separates values: a character, or comma, tab, semicolon, pipe. It is found in the header.",
         ),
         click.option("--encoding", metavar="E", help="utf-8, cp949 (Korean Excel) or utf-16; otherwise UTF-8."),
     ):

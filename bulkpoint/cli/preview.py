@@ -1,5 +1,8 @@
 """`bulkpoint campaign preview`: what a person looks at before points are paid."""
 
+import re
+import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,9 +99,13 @@ def preview(
         say(f"All {seen.problem_count:,} errors are in {errors}.")
     elif seen.problem_count > len(seen.problems):
         say("--errors FILE writes all errors.")
+    typed = {"encoding": encoding, "delimiter": delimiter, "columns": columns, "sheet": sheet}
+    load = None if targets is None else _create_command(targets, typed, seen)
     if error is not None:
+        if load is not None and not seen.findings:
+            say(f"If everything that is found is right as it is, load the list with `{load}`.")
         raise error
-    _say_what_next(seen)
+    _say_what_next(seen, load)
 
 
 def _refusal(seen: "Preview") -> RefusedError | None:
@@ -116,9 +123,31 @@ def _refusal(seen: "Preview") -> RefusedError | None:
     )
 
 
-def _say_what_next(seen: "Preview") -> None:
-    if seen.campaign is None:
-        say("Load it with `bulkpoint campaign create --name T --targets FILE`.")
+def _create_command(targets: Path, typed: Mapping[str, str | None], seen: "Preview") -> str:
+    """What loads this file as it was read, with what a person has to accept; to be pasted into a shell."""
+    from bulkpoint.rules.findings import FindingName, refusing
+
+    words = ["bulkpoint", "campaign", "create", "--name", "T", "--targets", str(targets)]
+    for name, value in typed.items():
+        words += () if value is None else (f"--{name}", value)
+    for finding in refusing(seen.noticed):
+        if finding.name == FindingName.NEAR_COPY:
+            words += "--same-as", str(finding.facts["first_id"]), "--reason", "T"
+        else:
+            words += "--accept", str(finding.name)
+    return " ".join(map(_for_shell, words))
+
+
+def _for_shell(word: str) -> str:
+    """A word quoted where a shell needs it: Korean letters need nothing, and are easier to read without."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word) else shlex.quote(word)
+
+
+def _say_what_next(seen: "Preview", load: str | None) -> None:
+    if load is not None:
+        say(f"Load it with `{load}`.")
+    elif seen.campaign is None:
+        return
     elif seen.campaign.state == CampaignState.WAITING and seen.digest is not None:
         start = f"bulkpoint campaign start {seen.campaign.campaign_id} --digest {seen.digest.hex()}"
         say(f"Start this list and no other with `{start}`.")

@@ -116,7 +116,7 @@ class Text:
                 texts.append(line.decode(self._codec))
                 self._non_ascii_seen = self._non_ascii_seen or not line.isascii()
             except UnicodeDecodeError as error:
-                if self._asked is None and not self._non_ascii_seen:
+                if self._asked in (None, UTF_8) and not self._non_ascii_seen:
                     self._refuse_not_utf_8(raw, number, error.start + 1)
                 rule = f"The line is not {self.encoding.upper()} from its byte {error.start + 1} on."
                 self._problems.add(number, "", rule)

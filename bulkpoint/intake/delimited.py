@@ -65,6 +65,9 @@ class TextTable:
 
         skipped, first = _first_line(lines, is_no_header)
         self.header_row = skipped + 1
+        if any(problem.row <= self.header_row for problem in problems.first):  # lines that could not be decoded
+            facts = {"file": path.name, "found": self.encoding.upper()}
+            raise RefusedError("ENCODING_NOT_THAT", "leave_out_encoding", **facts)
         if first is None:
             raise RefusedError("HEADER_ABSENT", "first_line_names_columns", file=path.name, columns=",".join(columns))
         self.delimiter = form.delimiter or next(iter(named), None) or self._find_delimiter(first, columns)

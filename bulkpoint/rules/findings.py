@@ -50,8 +50,9 @@ AT_STAKE: Mapping[FindingName, bool] = {
     FindingName.MEMBERS_WAITING: False,
 }
 
-# What helps where it is not --accept.
-_REMEDIES = {FindingName.NEAR_COPY: "pay_again"}
+# What helps where it is not --accept: an option of the command that refuses, and of another one.
+_REMEDIES = {FindingName.NEAR_COPY: ("pay_again", "pay_again_by")}
+_ACCEPT = ("correct_or_accept", "correct_or_accept_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +88,19 @@ class Finding:
         """Whether the list may not be paid because of it."""
         return self.at_stake and self.accepted_by is None
 
-    def as_refusal(self) -> Refusal:
-        """What is said about it, with the option to type where it refuses."""
+    def as_refusal(self, command: str | None = None) -> Refusal:
+        """What is said about it, with the option to type where it refuses.
+
+        command: the one that takes the option, `campaign start 3`, where another one says this.
+        """
         facts = {"finding": str(self.name), "count": self.count, **self.facts}
+        if command is not None:
+            facts["command"] = command
         if self.examples:
             first = self.examples[0]
             place = {"row": first.row, "value": first.value, "why": first.why}
             facts["first"] = Refusal("VALUE_FOUND" if first.row is None else "ROW_FOUND", place)
-        remedies = (_REMEDIES.get(self.name, "correct_or_accept"),) if self.refuses else ()
+        remedies = (_REMEDIES.get(self.name, _ACCEPT)[command is not None],) if self.refuses else ()
         return Refusal(self.name, facts, remedies)
 
 

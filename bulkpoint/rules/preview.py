@@ -103,6 +103,11 @@ class Preview:
     noticed: tuple[Finding, ...] = ()
 
     @property
+    def command(self) -> str:
+        """What takes the options that accept the list: the command that loads or starts it."""
+        return "campaign create ..." if self.campaign is None else f"campaign start {self.campaign.campaign_id}"
+
+    @property
     def refused_by(self) -> int:
         """How many findings speak against paying the list as it is."""
         return len(self.findings) + len(refusing(self.noticed))

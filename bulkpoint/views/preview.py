@@ -43,11 +43,11 @@ class FindingView(View):
     examples: list[ExampleView]
 
     @classmethod
-    def of(cls, finding: Finding, *, language: str = "en") -> Self:
-        """Of a finding that a person decides about."""
+    def of(cls, finding: Finding, command: str | None = None, *, language: str = "en") -> Self:
+        """Of a finding that a person decides about. command: the one that takes --accept, where it is another one."""
         return cls(
             kind=finding.name,
-            sentence=sentence(finding.as_refusal(), language=language),
+            sentence=sentence(finding.as_refusal(command), language=language),
             at_stake=finding.at_stake,
             accepted=finding.accepted_by is not None,
             accepted_by=finding.accepted_by,
@@ -158,7 +158,7 @@ class PreviewView(View):
                 "ok": not preview.refused_by,
                 "findings": [
                     *map(FindingView.of_obstacle, preview.findings),
-                    *map(FindingView.of, preview.noticed),
+                    *(FindingView.of(finding, preview.command) for finding in preview.noticed),
                 ],
                 "file": preview.file and preview.file.encode("utf-8", "backslashreplace").decode(),
                 "mean": None if figures.mean is None else round(figures.mean, 2),
@@ -196,13 +196,13 @@ def draw(preview: Preview, outlook: Outlook, *, timezone: str, width: int) -> li
         lines += ["", *_problem_lines(preview)]
     if preview.findings or preview.noticed:
         lines += ["", *(f"! {sentence(finding)}" for finding in preview.findings)]
-        lines += map(finding_line, preview.noticed)
+        lines += (finding_line(finding, preview.command) for finding in preview.noticed)
     return lines
 
 
-def finding_line(finding: Finding) -> str:
-    """A finding, usually on one line: `!` where it refuses the list."""
-    said = sentence(finding.as_refusal()).replace("\n", "\n  ")
+def finding_line(finding: Finding, command: str | None = None) -> str:
+    """A finding, usually on one line: `!` where it refuses the list. command: as FindingView.of takes it."""
+    said = sentence(finding.as_refusal(command)).replace("\n", "\n  ")
     if finding.accepted_by is not None:
         return f"- {said} Accepted by {escaped(finding.accepted_by)}."
     return f"{'!' if finding.refuses else '-'} {said}"

@@ -87,6 +87,8 @@ def test_a_list_of_another_form_is_refused_until_its_form_is_named_and_then_crea
     assert refused.stderr.endswith(f"add: --columns {columns}\n")
     seen = bulkpoint.run("campaign", "preview", *form, "--columns", columns, "--json")
     assert (seen.returncode, seen.json["count"]) == (0, 1)
+    load = f"campaign create --name T --targets list.csv --encoding cp949 --columns {columns}"
+    assert seen.stderr.endswith(f"Load it with `bulkpoint {load}`.\n"), "as it was read"
     assert seen.stderr.splitlines()[:3] == [
         "Reading list.csv ...",
         "list.csv is read as text: CP949, values separated by semicolon.",
@@ -95,6 +97,8 @@ def test_a_list_of_another_form_is_refused_until_its_form_is_named_and_then_crea
     made = bulkpoint.run("campaign", "create", "--name", "추석", *form, "--columns", columns)
     assert made.returncode == 0
     assert bulkpoint.run("campaign", "preview", "1", "--json").json["digest"] == seen.json["digest"]
+    listed = bulkpoint.run("campaign", "list", "--state", "waiting", "--json")
+    assert listed.returncode == 0, "a state in small letters"
     no_file = bulkpoint.run("campaign", "preview", "1", "--sheet", "1월")
     assert (no_file.returncode, no_file.stderr.splitlines()[-1][:22]) == (2, "bulkpoint: --encoding,")
 
@@ -115,9 +119,12 @@ def test_a_finding_is_shown_refused_and_accepted_by_its_name(
     (tmp_path / "t.csv").write_text("member_id,amount,reason\nM1,1000,r\nM2,2000,r\n합계,3000,-\n")
     create = ("campaign", "create", "--name", "n", "--targets", "t.csv")
     said = "row 4, '합계': it is a word for a total. Correct the list, or accept it as it is: --accept TOTAL_ROW\n"
+    asked = said.replace("--accept TOTAL_ROW", "`bulkpoint campaign create ... --accept TOTAL_ROW`")
     seen = bulkpoint.run("campaign", "preview", "--targets", "t.csv")
     assert seen.returncode == 3
-    assert f"\n! Rows that look like a total of other rows: 1. The first is {said}" in seen.stdout
+    assert f"\n! Rows that look like a total of other rows: 1. The first is {asked}" in seen.stdout
+    load = "`bulkpoint campaign create --name T --targets t.csv --accept TOTAL_ROW`"
+    assert f"If everything that is found is right as it is, load the list with {load}.\n" in seen.stderr
     refused = bulkpoint.run(*create, "--json")
     assert (refused.returncode, refused.stderr.endswith(said)) == (3, True)
     assert refused.json["error"]["code"] == "FINDINGS_NOT_ACCEPTED"
@@ -166,7 +173,9 @@ def test_three_lists_of_the_queue_in_one_file_are_refused_until_it_is_meant(
 
     seen = bulkpoint("campaign", "preview", "--targets", "merged.csv")
     assert seen.returncode == 3
-    assert f"! {found} {confirm}\n- {waiting}\n" in seen.stdout
+    asked = "If they are meant to be paid again: `bulkpoint campaign create ... --same-as 1 --reason T`"
+    assert f"! {found} {asked}\n- {waiting}\n" in seen.stdout
+    assert "create --name T --targets merged.csv --same-as 1 --reason T`.\n" in seen.stderr
     fields = bulkpoint("campaign", "preview", "--targets", "merged.csv", "--json").json
     assert fields["ok"] is False
     assert [(one["kind"], one["at_stake"], one["count"]) for one in fields["findings"]] == [

@@ -163,7 +163,7 @@ def test_a_preview_says_what_create_and_start_say(connection: Connection, lists:
     assert shown.model_dump() == {
         "kind": "TOTAL_ROW",
         "sentence": "Rows that look like a total of other rows: 1. The first is row 4, '합계': it is a word for a "
-        "total. Correct the list, or accept it as it is: --accept TOTAL_ROW",
+        "total. Correct the list, or accept it as it is: `bulkpoint campaign create ... --accept TOTAL_ROW`",
         "at_stake": True,
         "accepted": False,
         "accepted_by": None,
