@@ -69,7 +69,7 @@ def claim(
     claims = claim_payments(connection, run, token, sorted(by_seq))
     answered_at = boot_clock()
     payments = []
-    for seq, tries, maybe_credited, failure_code, since_first_s, since_last_s in claims:
+    for seq, tries, maybe_credited, failure_code, refused, since_first_s, since_last_s in claims:
         _, member_id, amount, reason = by_seq[seq]
         key = idempotency_key(namespace, member_id)
         # The durations were true at a moment between the two instants: take the first send as early, the last as late.
@@ -79,7 +79,17 @@ def claim(
             last_sent_at = answered_at - (since_first_s if since_last_s is None else since_last_s)
         payments.append(
             Payment(
-                seq, member_id, amount, reason, key, tries, maybe_credited, failure_code, first_sent_at, last_sent_at
+                seq,
+                member_id,
+                amount,
+                reason,
+                key,
+                tries,
+                maybe_credited,
+                failure_code,
+                first_sent_at,
+                last_sent_at,
+                refused=refused,
             )
         )
     return payments

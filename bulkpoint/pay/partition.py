@@ -312,6 +312,7 @@ class LeaseWork:
                 token=self.lease.token,
                 tries=payment.tries,
                 maybe_credited=payment.maybe_credited,
+                refused=payment.refused,
                 known_unsent=payment.first_sent_at is None,
                 next_try_at=due_at,
                 failure_code=payment.failure_code,

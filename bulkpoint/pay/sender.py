@@ -80,6 +80,7 @@ class PaymentSink:
                 failure_code=payment.failure_code,
                 calls_max=self._retry.calls_max,
                 absence_proven_in_s=call.absence_proven_in_s,
+                refused=payment.refused,
                 counts=counts,
             )
         else:
@@ -96,6 +97,7 @@ class PaymentSink:
         payment.tries = decision.tries
         payment.maybe_credited = decision.maybe_credited
         payment.failure_code = decision.failure_code
+        payment.refused = decision.refused
         halt = None
         if decision.halt is not None:
             halt = (decision.halt, _reason_to_halt(call, verdict))
@@ -108,6 +110,7 @@ class PaymentSink:
             tries=decision.tries,
             maybe_credited=decision.maybe_credited,
             not_credited=decision.not_credited,
+            refused=decision.refused,
             last_sent_at=last_sent_stamp,
             transaction_id=decision.transaction_id,
             failure_kind=decision.failure_kind,
@@ -155,6 +158,7 @@ class PaymentSink:
             return refused_alone(verdict, look_up=call.look_up, maybe_credited=payment.maybe_credited)
         if refusal is Refusal.LOOK_UP:
             payment.failure_code = verdict.code or verdict.outcome.value
+            payment.refused = True
         return verdict if refusal is Refusal.OF_US else None
 
     def _again_at_once(self, call: Call[Payment]) -> None:
@@ -170,6 +174,7 @@ class PaymentSink:
             token=self._lease.token,
             tries=payment.tries,
             maybe_credited=payment.maybe_credited,
+            refused=payment.refused,
             last_sent_at=None if call.look_up else attempt.sent_at,
             failure_code=payment.failure_code,
         )

@@ -26,9 +26,10 @@ class Payment:
     """A claimed payment on its way through a partition; changed only by the thread that has it.
 
     first_sent_at, last_sent_at: instants of this worker's boot_clock, also for sends by others; None: never sent.
-    failure_code: the result of its last try. lost: whether its last call from here left and got no answer.
-    uncounted: calls that were refused for want of room, and so are no tries. refusals: calls from here that were
-    refused for want of a right (401, 403); refused_since: when the first of them left.
+    failure_code: the result of its last try; refused: that was the money API's own refusal of this payment. lost:
+    whether its last call from here left and got no answer. uncounted: calls that were refused for want of room, and so
+    are no tries. refusals: calls from here that were refused for want of a right (401, 403); refused_since: when the
+    first of them left.
     """
 
     seq: int
@@ -41,6 +42,7 @@ class Payment:
     failure_code: str | None
     first_sent_at: float | None
     last_sent_at: float | None
+    refused: bool = field(default=False, kw_only=True)
     lost: bool = field(default=False, kw_only=True)
     uncounted: int = field(default=0, kw_only=True)
     refusals: int = field(default=0, kw_only=True)

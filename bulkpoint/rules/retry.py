@@ -66,7 +66,8 @@ class Decision(NamedTuple):
 
     state is SUCCESS, FAILED or PENDING. tries: calls of this run that count against the retry limit. wait_s, of a
     PENDING one: seconds until it may be sent, or looked up, again; None: give it back now, the answer was not about
-    this payment. not_credited: the money API itself said so.
+    this payment. not_credited: the money API itself said so. refused: so has it refused this payment, which is REJECTED
+    as soon as no earlier call has credited it.
     """
 
     state: PaymentState
@@ -79,6 +80,7 @@ class Decision(NamedTuple):
     failure_message: str | None = None
     halt: Halt | None = None
     not_credited: bool = False
+    refused: bool = False
 
 
 def is_a_try(verdict: Verdict, status: int | None, *, crowded: bool, uncounted: int) -> bool:
@@ -122,7 +124,17 @@ def decide(verdict: Verdict, *, tries: int, maybe_credited: bool, next_try: Next
     if maybe_credited and verdict.halt is None:
         look_up = verdict.action is Action.LOOK_UP
         soon_s = _ask_again_s(tries, verdict) if look_up else max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
-        return Decision(PaymentState.PENDING, tries, maybe_credited, soon_s, failure_code=code)
+        refused = verdict.failure_kind is FailureKind.REJECTED
+        message = verdict.message if refused else None
+        return Decision(
+            PaymentState.PENDING,
+            tries,
+            maybe_credited,
+            soon_s,
+            failure_code=code,
+            failure_message=message,
+            refused=refused,
+        )
     return Decision(
         PaymentState.FAILED,
         tries,
@@ -142,51 +154,63 @@ def decide_look_up(
     failure_code: str | None,
     calls_max: int,
     absence_proven_in_s: float | None,
+    refused: bool = False,
     counts: bool = True,
 ) -> Decision:
     """What happens to a payment after the answer to a GET of its key.
 
     tries: calls of this run before this one, of at most `calls_max`. maybe_credited: as the payment had it; one that
     was only refused so far is looked up when its key is too old to be sent. failure_code: the code it fails with.
-    absence_proven_in_s: see there. maybe_credited ends only here: the money API itself said so. counts: as in `decide`.
+    absence_proven_in_s: see there. refused: by the money API itself, with failure_code, so that proven absence makes it
+    REJECTED; its message is stored already. maybe_credited ends only here: the money API itself said so. counts: as in
+    `decide`.
     """
     tries += verdict.counts_as_try and counts
     if verdict.credited is Credited.YES:
         return Decision(PaymentState.SUCCESS, tries, maybe_credited, transaction_id=verdict.transaction_id)
     if verdict.action is Action.LOOK_UP:
-        failure_code = verdict.outcome.value
+        failure_code, refused = verdict.outcome.value, False
     # Never in doubt, and looked up only because its key is old: unless the answer is about a credit, nothing is new.
     nothing_new = not maybe_credited and verdict.action is not Action.FAIL
     code = failure_code or (KEY_TOO_OLD if nothing_new else verdict.outcome.value)
     if verdict.credited is Credited.NO:
         if verdict.outcome is Outcome.REJECTED:
-            code = verdict.code or verdict.outcome.value
+            code, refused = verdict.code or verdict.outcome.value, False
         return Decision(
             PaymentState.FAILED,
             tries,
             False,
-            failure_kind=verdict.failure_kind,
+            failure_kind=FailureKind.REJECTED if refused else verdict.failure_kind,
             failure_code=code,
-            failure_message=verdict.message,
+            failure_message=None if refused else verdict.message,
             not_credited=True,
+            refused=refused,
         )
     if verdict.action is Action.RETURN:
-        return Decision(PaymentState.PENDING, tries, maybe_credited, failure_code=failure_code, halt=verdict.halt)
+        return Decision(
+            PaymentState.PENDING,
+            tries,
+            maybe_credited,
+            failure_code=failure_code,
+            halt=verdict.halt,
+            refused=refused,
+        )
     wait_s: float | None = max(WAIT_S_MIN, verdict.retry_after_s or 0.0)
     if failure_code == Outcome.ACCEPTED:
         wait_s = _ask_again_s(tries, verdict)
     elif verdict.outcome is Outcome.NOT_FOUND_YET:
         wait_s = absence_proven_in_s
     if verdict.action is not Action.FAIL and wait_s is not None and tries < calls_max:
-        return Decision(PaymentState.PENDING, tries, maybe_credited, wait_s, failure_code=failure_code)
+        return Decision(PaymentState.PENDING, tries, maybe_credited, wait_s, failure_code=failure_code, refused=refused)
     return Decision(
         PaymentState.FAILED,
         tries,
         maybe_credited,
         failure_kind=FailureKind.UNKNOWN if maybe_credited else FailureKind.UNAVAILABLE,
         failure_code=code,
-        failure_message=verdict.message,
+        failure_message=None if refused else verdict.message,
         halt=verdict.halt,
+        refused=refused,
     )
 
 

@@ -20,13 +20,15 @@ from bulkpoint.store.sql import sql
 class Claim(NamedTuple):
     """A payment that is ours to send. tries: calls of this run so far that count against the retry limit.
 
-    since_first_sent_s, since_last_sent_s: None where it was never sent. failure_code: the result of its last try.
+    since_first_sent_s, since_last_sent_s: None where it was never sent. failure_code: the result of its last try, and
+    refused: whether that was the money API's own refusal of this payment.
     """
 
     seq: int
     tries: int
     maybe_credited: bool
     failure_code: str | None
+    refused: bool
     since_first_sent_s: float | None
     since_last_sent_s: float | None
 
@@ -48,7 +50,8 @@ class Attempt(NamedTuple):
 class Change(NamedTuple):
     """A payment's new values; applied only under the claim's token, a SUCCESS always.
 
-    not_credited: the money API itself said so, which ends maybe_credited. last_sent_at: of a POST, None if none left.
+    not_credited: the money API itself said so, which ends maybe_credited. refused: so has it refused
+    this payment; without a failure_message, the stored one stays. last_sent_at: of a POST, None if none left.
     halt: the run's, and its reason; the recorder commits it with this change.
     """
 
@@ -58,6 +61,7 @@ class Change(NamedTuple):
     tries: int
     maybe_credited: bool
     not_credited: bool = False
+    refused: bool = False
     known_unsent: bool = False
     last_sent_at: float | None = None
     next_try_at: float | None = None
@@ -178,6 +182,7 @@ def record_results(
         "tries": numbers(c.tries for c in changes),
         "maybe_credited": numbers(c.maybe_credited for c in changes),
         "not_credited": numbers(c.not_credited for c in changes),
+        "refused": numbers(c.refused for c in changes),
         "known_unsent": numbers(c.known_unsent for c in changes),
         "last_sent_ats": numbers(c.last_sent_at for c in changes),
         "next_try_ats": numbers(c.next_try_at for c in changes),

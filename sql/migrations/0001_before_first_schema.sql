@@ -330,6 +330,8 @@ create table payment (
     failure_kind    failure_kind,
     failure_code    text,
     failure_message text,
+    -- The money API itself refused its latest call, with failure_code: REJECTED if an earlier one has not credited it.
+    refused         boolean not null default false,
     finished_at     timestamptz,
     -- Why it was FAILED before its latest RETRY. If that run learns nothing from the money API, it is FAILED so again.
     retried_kind    failure_kind,

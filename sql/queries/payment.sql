@@ -31,7 +31,8 @@ with alive as (
         maybe_credited = p.maybe_credited or c.orphan
     from candidate c
     where p.campaign_id = %(campaign_id)s and p.seq = c.seq
-    returning p.seq, p.tries, p.maybe_credited, p.amount, p.failure_code, p.last_sent_at, c.old_state, c.first_sent_at
+    returning p.seq, p.tries, p.maybe_credited, p.amount, p.failure_code, p.refused, p.last_sent_at, c.old_state,
+              c.first_sent_at
 ), changed as (
     -- Constants instead of the row's columns: that saves 4 % of the statement.
     select amount, old_state, null::failure_kind as old_kind,
@@ -39,7 +40,7 @@ with alive as (
     from claimed
 ),
 -- include: count_changes
-select seq, tries, maybe_credited, failure_code,
+select seq, tries, maybe_credited, failure_code, refused,
        extract(epoch from clock_timestamp() - first_sent_at)::float8 as since_first_sent_s,
        extract(epoch from clock_timestamp() - last_sent_at)::float8 as since_last_sent_s
 from claimed
@@ -56,12 +57,12 @@ with
 change as (
     select * from unnest(
         %(seqs)s::bigint[], %(states)s::payment_state[], %(claim_shares)s::smallint[], %(claim_epochs)s::bigint[],
-        %(tries)s::smallint[], %(maybe_credited)s::boolean[], %(not_credited)s::boolean[], %(known_unsent)s::boolean[],
-        %(last_sent_ats)s::float8[], %(next_try_ats)s::float8[],
+        %(tries)s::smallint[], %(maybe_credited)s::boolean[], %(not_credited)s::boolean[], %(refused)s::boolean[],
+        %(known_unsent)s::boolean[], %(last_sent_ats)s::float8[], %(next_try_ats)s::float8[],
         %(transaction_ids)s::text[], %(failure_kinds)s::failure_kind[], %(failure_codes)s::text[],
         %(failure_messages)s::text[])
-        as c(seq, state, claim_share, claim_epoch, tries, maybe_credited, not_credited, known_unsent, last_sent_at,
-             next_try_at, transaction_id, failure_kind, failure_code, failure_message)
+        as c(seq, state, claim_share, claim_epoch, tries, maybe_credited, not_credited, refused, known_unsent,
+             last_sent_at, next_try_at, transaction_id, failure_kind, failure_code, failure_message)
 ), credit as (
     select seq, transaction_id from change where state = 'SUCCESS'
 ),
@@ -79,6 +80,7 @@ judged as materialized (
         state = case when c.of_another then 'FAILED' else c.state end,
         tries = c.tries,
         maybe_credited = (p.maybe_credited or c.maybe_credited or c.of_another) and not c.not_credited,
+        refused = c.refused,
         first_sent_at = case when c.known_unsent then null else p.first_sent_at end,
         last_sent_at = greatest(p.last_sent_at, to_timestamp(c.last_sent_at)),
         next_try_at = to_timestamp(c.next_try_at),
@@ -92,7 +94,9 @@ judged as materialized (
         failure_code = case when c.of_another then 'SAME_TRANSACTION'
                             when c.failure_code = 'KEY_TOO_OLD' then coalesce(p.retried_code, c.failure_code)
                             else c.failure_code end,
-        failure_message = case when c.failure_code = 'KEY_TOO_OLD' then p.retried_message else c.failure_message end,
+        failure_message = case when c.failure_code = 'KEY_TOO_OLD' then p.retried_message
+                               when c.refused then coalesce(c.failure_message, p.failure_message)
+                               else c.failure_message end,
         finished_at = case when c.state in ('SUCCESS', 'FAILED') then clock_timestamp() end
     from locked l join judged c using (seq)
     where p.campaign_id = %(campaign_id)s and p.seq = l.seq and l.old_state <> 'SUCCESS'

@@ -71,12 +71,13 @@ locked as (
         state = case when f.transaction_id is not null then 'SUCCESS'
                      when l.old_state = 'FAILED' then 'FAILED' else 'PENDING' end::payment_state,
         maybe_credited = p.maybe_credited and f.transaction_id is not null,
+        refused = false,
         claim_share = null,
         claim_epoch = null,
         next_try_at = null,
         transaction_id = f.transaction_id,
         failure_kind = case when f.transaction_id is null and l.old_state = 'FAILED'
-                            then 'UNAVAILABLE'::failure_kind end,
+                            then case when p.refused then 'REJECTED' else 'UNAVAILABLE' end::failure_kind end,
         -- An open payment with a code is only looked up, never sent.
         failure_code = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_code end,
         failure_message = case when f.transaction_id is null and l.old_state = 'FAILED' then p.failure_message end,

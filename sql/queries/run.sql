@@ -23,7 +23,8 @@ from campaign o join campaign_count c using (campaign_id) where o.campaign_id = 
 -- Each run counts its own tries: payments that an earlier run left open are sent again, at once. A payment that the API
 -- has accepted keeps that code: it is only looked up, here and in reopen_failed.
 update payment set tries = 0, next_try_at = null,
-    failure_code = case when failure_code = 'ACCEPTED' then failure_code end
+    failure_code = case when failure_code = 'ACCEPTED' then failure_code end,
+    failure_message = null, refused = false
 where campaign_id = %(campaign_id)s and state in ('PENDING', 'PROCESSING')
   and (tries > 0 or failure_code is not null or next_try_at is not null)
 
@@ -41,7 +42,7 @@ with chosen as (
 ), changed as (
     update payment p set
         state = 'PENDING', tries = 0, retry_runs = p.retry_runs + 1, next_try_at = null, finished_at = null,
-        failure_kind = null, failure_message = null,
+        failure_kind = null, failure_message = null, refused = false,
         failure_code = case when p.failure_code = 'ACCEPTED' then p.failure_code end,
         retried_kind = p.failure_kind, retried_code = p.failure_code, retried_message = p.failure_message
     from chosen c

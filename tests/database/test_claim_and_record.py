@@ -281,6 +281,22 @@ def test_what_money_said_is_not_credited_may_end_failed_of_any_kind(connection: 
     campaign.assert_sums_hold()
 
 
+def test_a_refusal_is_known_to_the_next_worker_and_its_message_stays(
+    connection: Connection, campaign: Campaign
+) -> None:
+    token = campaign.share()
+    campaign.claim(token, [1])
+    refusal = Change(1, "PENDING", token, 1, True, refused=True, failure_code="NO", failure_message="no")
+    campaign.record(token, [refusal], [attempt(1, "REJECTED")])
+    (claim,) = campaign.claim(token, [1])
+    assert (claim.refused, claim.failure_code) == (True, "NO")
+    absent = failed(1, token)._replace(not_credited=True, refused=True, failure_message=None)
+    campaign.record(token, [absent], [attempt(1, "NOT_FOUND")])
+    row = connection.execute("select failure_kind::text, failure_code, failure_message from payment where seq = 1")
+    assert row.fetchone() == ("REJECTED", "NO", "no")
+    campaign.assert_sums_hold()
+
+
 def test_a_share_is_held_without_a_run_for_look_ups(connection: Connection, campaign: Campaign) -> None:
     campaign.stopped()
     assert acquire_share(connection, campaign.run.token, uuid4(), lease_s=LEASE_S) is None, "this run is over"

@@ -148,6 +148,16 @@ def test_absence_ends_what_was_unknown_and_opens_the_rest(
     campaign.assert_sums_hold()
 
 
+def test_absence_of_what_money_refused_is_a_rejection(
+    connection: Connection, run: EndedRun, campaign: Campaign
+) -> None:
+    connection.execute("update payment set refused = true, failure_code = 'NO' where seq = %s", (UNKNOWN,))
+    apply_findings(connection, run, [], [Finding(UNKNOWN, None, uncertain(connection, run)[UNKNOWN])])
+    expected = {"state": "FAILED", "failure_kind": "REJECTED", "failure_code": "NO", "maybe_credited": False}
+    assert row(connection, UNKNOWN).items() >= expected.items()
+    campaign.assert_sums_hold()
+
+
 def test_absence_changes_no_row_that_has_moved_on(connection: Connection, run: EndedRun) -> None:
     found = uncertain(connection, run)
     connection.execute("update payment set last_sent_at = last_sent_at + interval '1 s' where seq = %s", (UNKNOWN,))

@@ -198,6 +198,7 @@ def look_up(
     tries: int = 4,
     maybe_credited: bool = True,
     failure_code: str | None = "TIMED_OUT",
+    refused: bool = False,
 ) -> Decision:
     verdict = classify_look_up(observed, asked=ASKED, absence_is_proof=absence_proven_in_s == 0)
     return decide_look_up(
@@ -207,6 +208,7 @@ def look_up(
         failure_code=failure_code,
         calls_max=6,
         absence_proven_in_s=absence_proven_in_s,
+        refused=refused,
     )
 
 
@@ -216,6 +218,57 @@ def test_a_look_up_turns_unknown_into_what_is_known() -> None:
     absent = look_up(refused(404, "KEY_NOT_FOUND", look_up=True))
     assert (absent.state, absent.failure_kind) == (PaymentState.FAILED, FailureKind.UNAVAILABLE)
     assert (absent.maybe_credited, absent.not_credited, absent.failure_code) == (False, True, "TIMED_OUT")
+
+
+ABSENT, GONE = Answer(Outcome.NOT_FOUND), lost(CallTrouble.TIMED_OUT, look_up=True)
+
+
+def looked_up(decision: Decision, *observed: Answer) -> Decision:
+    """The payment after a call and these answers to its look-ups, one after another."""
+    for one in observed:
+        assert decision.state is PaymentState.PENDING, "it has its result"
+        decision = look_up(one, tries=decision.tries, failure_code=decision.failure_code, refused=decision.refused)
+    return decision
+
+
+@pytest.mark.parametrize("perhaps", [lost(CallTrouble.TIMED_OUT), refused(500), understood(404, PAGE)])
+@pytest.mark.parametrize("look_ups", [(ABSENT,), (GONE, ABSENT), (refused(503, "BUSY", look_up=True), ABSENT)])
+def test_what_money_refused_and_proves_absent_is_rejected_by_its_code(
+    perhaps: Answer, look_ups: tuple[Answer, ...]
+) -> None:
+    decision = after(perhaps, refused(404, "MEMBER_NOT_FOUND"))
+    assert_waits_for_its_look_up(decision, "MEMBER_NOT_FOUND")
+    assert decision.failure_message == "in words", "it is stored now, and stays"
+    ended = looked_up(decision, *look_ups)
+    assert (ended.state, ended.failure_kind) == (PaymentState.FAILED, FailureKind.REJECTED)
+    assert (ended.failure_code, ended.not_credited, ended.maybe_credited) == ("MEMBER_NOT_FOUND", True, False)
+
+
+def test_a_refused_payment_that_an_earlier_run_may_have_credited_is_rejected_as_well() -> None:
+    ended = looked_up(after(refused(404, "MEMBER_NOT_FOUND"), maybe_credited=True), ABSENT)
+    assert (ended.failure_kind, ended.failure_code) == (FailureKind.REJECTED, "MEMBER_NOT_FOUND")
+
+
+def test_a_refusal_that_no_look_up_confirms_stays_unknown_and_known_as_a_refusal() -> None:
+    ended = looked_up(after(refused(500), refused(404, "MEMBER_NOT_FOUND")), *[GONE] * 4)
+    assert (ended.failure_kind, ended.refused) == (FailureKind.UNKNOWN, True)
+
+
+def test_what_was_credited_before_its_refusal_is_a_success() -> None:
+    ended = looked_up(after(refused(500), refused(404, "MEMBER_NOT_FOUND")), GONE, Answer(Outcome.CREDITED, "t-1"))
+    assert (ended.state, ended.refused) == (PaymentState.SUCCESS, False)
+
+
+@pytest.mark.parametrize("last", [refused(503, "BUSY"), refused(500), lost(CallTrouble.RESET), refused(409, "BUSY")])
+def test_what_was_never_refused_and_is_absent_is_unavailable(last: Answer) -> None:
+    decision = after(lost(CallTrouble.TIMED_OUT), last, last, last)
+    assert not looked_up(decision, ABSENT).refused
+    assert looked_up(decision, ABSENT).failure_kind is FailureKind.UNAVAILABLE
+
+
+def test_what_money_still_works_on_is_not_refused() -> None:
+    decision = looked_up(after(refused(500), refused(404, "MEMBER_NOT_FOUND")), Answer(Outcome.ACCEPTED))
+    assert (decision.failure_code, decision.refused) == ("ACCEPTED", False)
 
 
 def test_not_found_too_early_is_asked_again_when_it_is_proof() -> None:
