@@ -39,8 +39,8 @@ def test_money_that_allows_half_is_asked_for_hardly_more_also_by_those_who_come_
         assert its.count("SUCCESS") == 1_000
         refused = throttled_share(its, second_wave)
         print(f"{refused:.3f} of the calls of those who came later were refused")
-        # Measured: up to 0.048, by tries of a faster pace; 0.15 to 0.25 where a share begins without what was learnt.
-        assert refused < 0.1, "what the first holders learnt is forgotten"
+        # Measured: up to 0.048, by tries of a faster pace; 0.10 to 0.25 where a share begins without what was learnt.
+        assert refused < 0.08, "what the first holders learnt is forgotten"
         assert its.query(b"select max(tries) from payment") == [(1,)], "a 429 is no try"
 
 
