@@ -85,6 +85,17 @@ def refuse_output_over_input(outputs: Mapping[str, Path], inputs: Mapping[str, P
                 raise UsageError("OUTPUT_IS_INPUT", "output_elsewhere", **facts)
 
 
+def refuse_output_elsewhere(outputs: Mapping[str, Path]) -> None:
+    """Raise UsageError where an output is a folder or a named pipe: opening a pipe for writing waits for its reader.
+
+    The outputs are by the option that names them.
+    """
+    for option, path in outputs.items():
+        real = Path(os.path.realpath(path))  # the pipe behind /dev/stdout has no name
+        if real.is_dir() or real.is_fifo() or real.is_socket():
+            raise UsageError("OUT_NOT_A_FILE", option=option, file=str(path))
+
+
 def _status_of(path: Path) -> os.stat_result | None:
     try:
         return path.stat()

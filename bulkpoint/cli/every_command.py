@@ -41,11 +41,12 @@ def _outputs_checked(command: click.Command, paths: list[click.Parameter]) -> An
 
     @functools.wraps(callback)
     def checked(**values: Any) -> Any:
-        from bulkpoint.files import refuse_output_over_input
+        from bulkpoint.files import refuse_output_elsewhere, refuse_output_over_input
 
         given = [(each, Path(values[each.name])) for each in paths if values.get(each.name or "") is not None]
         outputs = {max(each.opts, key=len): path for each, path in given if not _is_input(each)}
         inputs = {max(each.opts, key=len): path for each, path in given if _is_input(each)}
+        refuse_output_elsewhere(outputs)
         refuse_output_over_input(outputs, inputs)
         return callback(**values)
 

@@ -21,7 +21,7 @@ from bulkpoint.embedded.machine import HOST, locked, try_lock
 from bulkpoint.embedded.postgres_home import find_home
 from bulkpoint.embedded.postgres_programs import PostgresPrograms
 from bulkpoint.embedded.postgres_server import DATABASE, USER, PostgresServer, RunningServer
-from bulkpoint.errors import UnreachableError
+from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.store.connect import Database
 from bulkpoint.streams import say_on_stderr
 
@@ -39,6 +39,10 @@ def embedded_postgres(data_dir: Path, programs: PostgresPrograms = _PRESENT) -> 
         UnreachableError: it cannot be made or started; the message has the last lines of its log.
     """
     data_dir = data_dir.absolute()
+    try:
+        str(data_dir).encode()
+    except UnicodeEncodeError as error:  # its own files name their folder, and are text
+        raise UsageError("TEXT_NOT_UTF8", "set_writable_data_folder", option="BULKPOINT_DATA_DIR") from error
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         users = os.open(data_dir / "postgres.users", os.O_RDWR | os.O_CREAT, 0o600)

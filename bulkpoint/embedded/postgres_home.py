@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bulkpoint.embedded import accounts
 from bulkpoint.embedded.postgres_programs import PostgresPrograms
@@ -46,7 +47,7 @@ class PostgresHome:
         program has ended: no process would stop a server whose start was interrupted.
         """
         # Files, no pipes: the server inherits them, and a pipe would stay open as long as it runs.
-        with _signals_later(), tempfile.TemporaryFile("w+") as input_file, tempfile.TemporaryFile("w+") as output:
+        with _signals_later(), _text_file() as input_file, _text_file() as output:
             input_file.write(stdin)
             input_file.seek(0)
             process = subprocess.Popen(
@@ -67,6 +68,11 @@ class PostgresHome:
         """Gives a file of this process to the account."""
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid)
+
+
+def _text_file() -> IO[str]:
+    """A program may print the name of a folder, which need not be text."""
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager

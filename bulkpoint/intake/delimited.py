@@ -114,7 +114,8 @@ class TextTable:
 
     def _look_for_hidden_row(self, row: int, values: list[str]) -> None:
         """Note a row that may be hidden in a field of `row`, where a quote was forgotten or is one too many."""
-        for line in (line for value in values for line in value.splitlines()[1:]):
+        fields = (lines for value in values if len(lines := value.splitlines()) > 1)
+        for line in (line for lines in fields for line in lines):
             parts = line.split(self.delimiter)
             if len(parts) >= len(self.header) or (len(parts) > 1 and any(part.strip().isdigit() for part in parts)):
                 self._findings.note(FindingName.FIELD_OVER_LINES, why=Refusal("HIDES_A_ROW"), row=row, value=line)

@@ -202,7 +202,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
-        raise UsageError("OUT_NOT_A_FILE", file=str(path))
+        raise UsageError("OUT_NOT_A_FILE", option="--out", file=str(path))
     part = target.with_name(f"{target.name}.part")
     try:
         stream = part.open("wb")

@@ -23,7 +23,7 @@ from bulkpoint.embedded import accounts, postgres
 from bulkpoint.embedded.postgres import embedded_postgres, embedded_server
 from bulkpoint.embedded.postgres_home import PostgresHome
 from bulkpoint.embedded.postgres_programs import PostgresPrograms
-from bulkpoint.errors import UnreachableError
+from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Database
 from tests.world.refusals import refused
@@ -373,6 +373,12 @@ def test_root_with_programs_that_account_cannot_reach_copies_them(
     with embedded_postgres(data_dir) as database, connect(database):
         executable = Path(f"/proc/{server_pid(data_dir)}/exe").readlink()
         assert executable.is_relative_to(reachable_tmp / "lib")
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    with refused("BULKPOINT_DATA_DIR is not UTF-8", UsageError), embedded_postgres(tmp_path / "x\udcff"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_root

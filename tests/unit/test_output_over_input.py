@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bulkpoint.cli.every_command import commands_of, watch_over
 from bulkpoint.cli.main import bulkpoint
-from bulkpoint.errors import UsageError
+from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.files import refuse_output_over_input
 from tests.world.refusals import refused
 
@@ -22,6 +22,23 @@ def listed(tmp_path: Path) -> Path:
     path = tmp_path / "m.csv"
     path.write_text(LIST)
     return path
+
+
+@pytest.mark.parametrize("option", ["--errors", "--targets"])
+def test_a_named_pipe_is_refused_and_not_waited_for(option: str, listed: Path) -> None:
+    pipe = listed.with_name("pipe.csv")
+    os.mkfifo(pipe)
+    files = {"--targets": str(listed), "--errors": str(listed.with_name("errors.csv"))} | {option: str(pipe)}
+    ended = CliRunner().invoke(bulkpoint, ["campaign", "preview", *(word for pair in files.items() for word in pair)])
+    assert isinstance(ended.exception, UsageError | RefusedError)
+
+
+def test_an_errors_file_without_a_name_or_that_is_a_folder_is_refused(listed: Path) -> None:
+    for name in ("", str(listed.parent)):
+        line = ["campaign", "preview", "--targets", str(listed), "--errors", name]
+        ended = CliRunner().invoke(bulkpoint, line)
+        assert ended.exit_code != 0
+        assert isinstance(ended.exception, UsageError | SystemExit)
 
 
 def _linked(path: Path) -> Path:
