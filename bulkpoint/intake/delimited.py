@@ -108,6 +108,17 @@ class TextTable:
                     self._findings.note(FindingName.LAST_LINE_CUT, why=Refusal("NO_LINE_END"), row=at, value=line)
                 return
 
+    def next_rows(self, last: int) -> Iterator[tuple[int, list[str]]]:
+        """The rows up to line `last` as they are, where the first one turned out to be no header; not with rows()."""
+        try:
+            for values in self._reader:
+                if (row := self._lines_skipped + self._reader.line_num) > last:
+                    return
+                others = (_split(values[0], each) for each in DELIMITER_NAMES.values()) if len(values) == 1 else ()
+                yield row, max((values, *others), key=len)
+        except csv.Error:
+            return
+
     def names(self) -> list[str]:
         """The header's names, without columns that have none."""
         return [name for name in self.header if name.strip()]

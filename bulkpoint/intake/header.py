@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from unicodedata import normalize
 
 from bulkpoint.errors import RefusedError
@@ -11,6 +12,7 @@ from bulkpoint.text import quoted
 
 NAMES_SHOWN = 12
 NAME_CHARACTERS_SHOWN = 40
+TITLE_ROWS_MAX = 10  # a header may stand below a title, as far as this row
 # What people call our columns, written as _key does it. A name is only proposed, never taken.
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "member_id": (
@@ -33,11 +35,18 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def place_columns(
-    file: str, row: int, header: Sequence[str], form: ListForm, ours: Sequence[str], *, only: bool = True
+    file: str,
+    row: int,
+    header: Sequence[str],
+    form: ListForm,
+    ours: Sequence[str],
+    *,
+    below: Iterable[tuple[int, Sequence[str]]] = (),
 ) -> list[int]:
-    """Where each of our columns is in the header of `file`, which stands in `row`.
+    """Where each of our columns is in the header of `file`, which stands in `row`; it may have no other column.
 
-    only: whether the header may have no other column. Raises RefusedError that shows the header as it is.
+    below: the next rows with their numbers, which are looked at where this is no header. Raises RefusedError that shows
+    the header as it is.
     """
     # The same letters may be composed or not (macOS writes the latter); nobody sees the difference.
     header = [normalize("NFC", name) for name in header]
@@ -45,28 +54,63 @@ def place_columns(
     facts = {"file": file, "row": row, "columns": ",".join(ours), "header": shown_header(header)}
     missing = [name for name in theirs if name not in header]
     if missing:
-        shown = shown_name(missing[0])
-        if not set(theirs) & set(header) and _looks_like_data(header):
-            raise RefusedError("HEADER_MISSING", "put_header", **facts)
-        if len(header) == 1 and (found := _delimiter_of(header[0], theirs)):
-            delimiter = shlex.quote(found)
-            raise RefusedError("COLUMN_MISSING", "name_delimiter_found", column=shown, delimiter=delimiter, **facts)
-        proposed = propose_columns(header, form, ours)
-        if proposed is not None:
-            raise RefusedError("COLUMN_MISSING", "columns_proposed", column=shown, proposed=proposed, **facts)
-        raise RefusedError("COLUMN_MISSING", "columns_or_map", column=shown, **facts)
+        facts["column"] = shown_name(missing[0])
+        mapped = _mapping_of(header, form, ours)
+        if mapped is None:
+            _look_below(below, form, ours, facts)
+        raise _missing(header, theirs, ours, mapped, facts)
     for name in theirs:
         if header.count(name) > 1:
             raise RefusedError("COLUMN_TWICE", "columns_or_map", column=shown_name(name), **facts)
     others = [name for name in header if name not in theirs]
-    if others and only:
+    if others:
         shown = shown_header(others)
         raise RefusedError("COLUMN_NOT_OURS", "remove_columns", column=shown_name(others[0]), others=shown, **facts)
     return [header.index(name) for name in theirs]
 
 
-def propose_columns(header: Sequence[str], form: ListForm, ours: Sequence[str]) -> str | None:
-    """The --columns with which this header would do, if each missing column has exactly one name that is near ours."""
+def _look_below(
+    below: Iterable[tuple[int, Sequence[str]]], form: ListForm, ours: Sequence[str], facts: Mapping[str, Any]
+) -> None:
+    """Raise RefusedError where one of these rows looks like the header, so that what is above it is a title."""
+    for row, composed in below:
+        names = [normalize("NFC", name) for name in composed]
+        mapped = _mapping_of(names, form, ours)
+        if mapped is not None:
+            found = {**facts, "header_row": row, "header": shown_header(names)}
+            if mapped == dict(form.columns):
+                raise RefusedError("COLUMN_MISSING", "delete_rows_above", **found)
+            raise RefusedError(
+                "COLUMN_MISSING", "delete_rows_above", "then_columns", proposed=_option_of(mapped), **found
+            )
+
+
+def _missing(
+    header: Sequence[str],
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    mapped: Mapping[str, str] | None,
+    facts: Mapping[str, Any],
+) -> RefusedError:
+    """The refusal of a header without one of our columns, with what would help. mapped: as _mapping_of gives it."""
+    if not set(theirs) & set(header) and _looks_like_data(header):
+        return RefusedError("HEADER_MISSING", "put_header", **facts)
+    if len(header) == 1 and (found := _delimiter_of(header[0], theirs)):
+        return RefusedError("COLUMN_MISSING", "name_delimiter_found", delimiter=shlex.quote(found), **facts)
+    if mapped is None:
+        return RefusedError("COLUMN_MISSING", "columns_or_map", **facts)
+    proposed = _option_of(mapped)
+    taken = {normalize("NFC", mapped.get(name, name)) for name in ours}
+    if others := [name for name in header if name not in taken]:
+        shown = shown_header(others)
+        return RefusedError(
+            "COLUMN_MISSING", "columns_proposed", "remove_others_too", proposed=proposed, others=shown, **facts
+        )
+    return RefusedError("COLUMN_MISSING", "columns_proposed", proposed=proposed, **facts)
+
+
+def _mapping_of(header: Sequence[str], form: ListForm, ours: Sequence[str]) -> dict[str, str] | None:
+    """The columns with which this header would do, if each missing one has exactly one name that is near ours."""
     mapped = dict(form.columns)
     for name in ours:
         if form.name_of(name) in header:
@@ -77,6 +121,11 @@ def propose_columns(header: Sequence[str], form: ListForm, ours: Sequence[str]) 
         if len(near) != 1 or near[0] != near[0].strip() or shown_name(near[0]) != f"'{near[0]}'" or "," in near[0]:
             return None
         mapped[name] = near[0]
+    return mapped
+
+
+def _option_of(mapped: Mapping[str, str]) -> str:
+    """The value of --columns, quoted for a shell where it needs that."""
     said = ",".join(f"{our}={their}" for our, their in mapped.items())
     return said if re.fullmatch(r"[\w=,.\-]+", said) else "'" + said.replace("'", "'\\''") + "'"
 

@@ -9,6 +9,7 @@ its position in a Parquet file (the first row is 1).
 
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ from bulkpoint.files import name_of
 from bulkpoint.intake.cells import as_amount, as_text, cell_rule
 from bulkpoint.intake.delimited import TextTable, describe_width
 from bulkpoint.intake.form import PLAIN_FORM, UTF_8, ListForm, delimiter_name
-from bulkpoint.intake.header import place_columns
+from bulkpoint.intake.header import TITLE_ROWS_MAX, place_columns
 from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.source import Kind, open_source
@@ -85,12 +86,17 @@ class TargetFile:
 
     def _text(self, stream: IO[bytes], problems: Problems, findings: FileFindings) -> Iterator[RawRow]:
         theirs = [self._form.name_of(name) for name in COLUMNS]
-        table = TextTable(self.path, stream, self._form, theirs, problems, findings=findings)
+        try:
+            table = TextTable(self.path, stream, self._form, theirs, problems, findings=findings)
+        except RefusedError as refused:
+            raise self._with_columns(refused, stream, theirs) from None
         if (self.path.suffix.lower(), table.encoding, table.delimiter) not in _PLAIN_TEXT:
             form = {"encoding": table.encoding.upper(), "delimiter": delimiter_name(table.delimiter)}
             self._say(Refusal("READ_AS_TEXT", {"file": self.name, **form}))
         names = table.names()
-        member, amount, reason = place_columns(self.name, table.header_row, names, self._form, COLUMNS)
+        member, amount, reason = place_columns(
+            self.name, table.header_row, names, self._form, COLUMNS, below=table.next_rows(TITLE_ROWS_MAX)
+        )
         width = len(names)
         rows = 0
         for row, values in table.rows():
@@ -107,6 +113,23 @@ class TargetFile:
         if not rows and not problems.count:
             raise RefusedError("FILE_WITHOUT_ROWS", file=self.name)
 
+    def _with_columns(self, refused: RefusedError, stream: IO[bytes], theirs: list[str]) -> RefusedError:
+        """A refusal that proposes an encoding, with what else this header then needs: one more try is enough."""
+        first = refused.refusal
+        if "name_encoding" not in first.remedies:
+            return refused
+        form = replace(self._form, encoding=first.facts["option"])
+        stream.seek(0)
+        try:
+            table = TextTable(self.path, stream, form, theirs, Problems())
+            place_columns(self.name, table.header_row, table.names(), form, COLUMNS)
+        except RefusedError as error:
+            then = error.refusal
+            if "proposed" in then.facts:
+                facts = {**then.facts, **first.facts}
+                return RefusedError(Refusal(first.code, facts, ("name_encoding_and_columns", *then.remedies[1:])))
+        return refused
+
     def _workbook(self, stream: IO[bytes], problems: Problems, findings: FileFindings) -> Iterator[RawRow]:
         with open_sheet(self.path, stream, self._form, COLUMNS, problems) as sheet:
             read_as = {"file": self.name, "sheet": sheet.name}
@@ -115,7 +138,9 @@ class TargetFile:
             else:
                 self._say(Refusal("READ_AS_SHEET", read_as))
             names = sheet.names()
-            places = place_columns(self.name, sheet.header_row, names, self._form, COLUMNS)
+            places = place_columns(
+                self.name, sheet.header_row, names, self._form, COLUMNS, below=sheet.next_rows(TITLE_ROWS_MAX)
+            )
             rows = 0
             for row, cells in sheet.rows():
                 rows += 1

@@ -57,7 +57,7 @@ class Sheet:
             raise RefusedError("SHEET_EMPTY", "first_row_names_columns", **facts)
         if about["more"]:
             raise RefusedError("SHEET_FULL_OF_ERRORS", "correct_formulas", file=path.name, sheet=self.name)
-        self.header = ["" if cell is None else str(cell[1] if type(cell) is list else cell) for cell in header]
+        self.header = _as_names(header)
 
     def names(self) -> list[str]:
         """The header's names, without columns that have none."""
@@ -81,6 +81,13 @@ class Sheet:
             else:
                 rule = f"There is a value in column {self._letters(at)}, which has no name in the header."
                 self._problems.add(row, "", rule, cells[at])
+
+    def next_rows(self, last: int) -> Iterator[tuple[int, list[str]]]:
+        """The rows up to row `last` as texts, where the first one turned out to be no header; not with rows()."""
+        for row, cells in self._rows:
+            if row > last:
+                return
+            yield row, _as_names(cells)
 
     def is_merged(self, row: int, at: int) -> bool:
         """Whether a cell of the row, by its place among those with a name, is covered by one it is merged with."""
@@ -175,6 +182,10 @@ def _end(path: Path, code: int) -> RefusedError:
     if code == -signal.SIGXCPU:
         return RefusedError("WORKBOOK_TAKES_TOO_LONG", "copy_list_to_new_workbook", file=path.name, s=CPU_S_MAX)
     return RefusedError("WORKBOOK_BROKEN", "save_workbook_again", file=path.name, why=f"its reader ended with {code}")
+
+
+def _as_names(cells: Sequence[Any]) -> list[str]:
+    return ["" if cell is None else str(cell[1] if type(cell) is list else cell) for cell in cells]
 
 
 def _has_value(cell: Any) -> bool:
