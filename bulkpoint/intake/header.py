@@ -31,6 +31,11 @@ _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "transaction_id": (
         "transactionid", "transaction", "txid", "txno", "거래번호", "거래id", "승인번호",
     ),
+    "campaign_id": (
+        "campaignid", "campaign", "campaignno", "campaignnumber", "캠페인", "캠페인번호", "캠페인id",
+    ),
+    "idempotency_key": ("idempotencykey", "멱등키", "요청키"),
+    "status": ("status", "state", "상태", "처리상태", "거래상태", "지급상태", "처리결과", "결과"),
 }  # fmt: skip
 
 
@@ -69,6 +74,18 @@ def place_columns(
     return [header.index(name) for name in theirs]
 
 
+def column_missing(
+    header: Sequence[str], form: ListForm, needed: Sequence[str], optional: Sequence[str], facts: Mapping[str, Any]
+) -> RefusedError:
+    """The refusal of a header that may have other columns too, and lacks one that is needed. optional: of ours.
+
+    facts: `ours`, the missing column; what the sentences have of the file.
+    """
+    theirs = [form.name_of(name) for name in needed]
+    facts = {**facts, "column": shown_name(form.name_of(facts["ours"])), "header": shown_header(header)}
+    return _missing(header, theirs, needed, _mapping_of(header, form, needed, optional), facts, only=False)
+
+
 def _look_below(
     below: Iterable[tuple[int, Sequence[str]]], form: ListForm, ours: Sequence[str], facts: Mapping[str, Any]
 ) -> None:
@@ -91,17 +108,25 @@ def _missing(
     ours: Sequence[str],
     mapped: Mapping[str, str] | None,
     facts: Mapping[str, Any],
+    *,
+    only: bool = True,
 ) -> RefusedError:
-    """The refusal of a header without one of our columns, with what would help. mapped: as _mapping_of gives it."""
+    """The refusal of a header without one of our columns, with what would help. mapped: as _mapping_of gives it.
+
+    only: whether it may have no other column.
+    """
     if not set(theirs) & set(header) and _looks_like_data(header):
         return RefusedError("HEADER_MISSING", "put_header", **facts)
     if len(header) == 1 and (found := _delimiter_of(header[0], theirs)):
         return RefusedError("COLUMN_MISSING", "name_delimiter_found", delimiter=shlex.quote(found), **facts)
+    if mapped is None and not only:
+        return RefusedError("COLUMN_MISSING", "map_columns", **facts)
     if mapped is None:
         return RefusedError("COLUMN_MISSING", "columns_or_map", **facts)
     proposed = _option_of(mapped)
     taken = {normalize("NFC", mapped.get(name, name)) for name in ours}
-    if others := [name for name in header if name not in taken]:
+    others = [name for name in header if name not in taken]
+    if others and only:
         shown = shown_header(others)
         return RefusedError(
             "COLUMN_MISSING", "columns_proposed", "remove_others_too", proposed=proposed, others=shown, **facts
@@ -109,17 +134,24 @@ def _missing(
     return RefusedError("COLUMN_MISSING", "columns_proposed", proposed=proposed, **facts)
 
 
-def _mapping_of(header: Sequence[str], form: ListForm, ours: Sequence[str]) -> dict[str, str] | None:
-    """The columns with which this header would do, if each missing one has exactly one name that is near ours."""
+def _mapping_of(
+    header: Sequence[str], form: ListForm, ours: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, str] | None:
+    """The columns with which this header would do, if each missing one has exactly one name that is near ours.
+
+    optional: columns that a file may have; one without exactly one near name is left out.
+    """
     mapped = dict(form.columns)
-    for name in ours:
+    for name in (*ours, *optional):
         if form.name_of(name) in header:
             continue
         near = [theirs for theirs in header if _key(theirs) in (_key(name), *_OTHER_NAMES.get(name, ()))]
         near = [theirs for theirs in near if theirs not in mapped.values()]
         # A name with a comma, or with what cannot be seen, cannot be typed.
         if len(near) != 1 or near[0] != near[0].strip() or shown_name(near[0]) != f"'{near[0]}'" or "," in near[0]:
-            return None
+            if name in ours:
+                return None
+            continue
         mapped[name] = near[0]
     return mapped
 

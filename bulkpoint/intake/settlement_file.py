@@ -13,6 +13,7 @@ from uuid import UUID
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.files import name_of
+from bulkpoint.intake.header import column_missing
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.settlement_form import (
     CAMPAIGN,
@@ -116,7 +117,7 @@ class SettlementFile:
     def described(self) -> list[Refusal]:
         """For people, when lines() has ended and before anything is changed: dialect, columns, sums."""
         sums = self.sums.described(self.name, self._campaign_id, proof=self.proof, partial=self.partial)
-        return [self.dialect.described(self.name), *self._remarks, *sums]
+        return [*self.dialect.described(self.name), *self._remarks, *sums]
 
     def _lines(self, table: Table) -> Iterator[SettlementLine]:
         for record in table.records:
@@ -154,14 +155,17 @@ class SettlementFile:
                 self._remarks.append(Refusal(said.code, said.facts))
 
     def _places(self, header: list[str], row: int) -> _Places:
-        form, facts = self._form, {"file": self.name, "row": row, "columns": ",".join(COLUMNS)}
+        form = self._form
+        facts = {"file": self.name, "row": row, "columns": ",".join(COLUMNS)}
         ours = {name: form.file.name_of(name) for name in OUR_COLUMNS}
         for name in header:
             if header.count(name) > 1:
                 raise RefusedError("COLUMN_TWICE", "at_least_these_columns", column=shorten(name), **facts)
         for name in (*COLUMNS, *form.file.columns):
             if ours[name] not in header:
-                raise RefusedError("COLUMN_MISSING", "map_columns", column=shorten(ours[name]), **facts)
+                needed = [*COLUMNS, *(each for each in form.file.columns if each not in COLUMNS)]
+                optional = [each for each in OUR_COLUMNS if each not in needed]
+                raise column_missing(header, form.file, needed, optional, facts | {"ours": name})
         known = {*ours.values(), *form.ignored, *SAY_NOTHING}
         for name in header:
             if name not in known:

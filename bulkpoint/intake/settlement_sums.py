@@ -30,6 +30,10 @@ class Sums:
         """Both together."""
         return Sums(self.lines + other.lines, self.points + other.points, self.written + other.written)
 
+    def without(self, other: "Sums") -> "Sums":
+        """These but for the other, which they include."""
+        return Sums(self.lines - other.lines, self.points - other.points, self.written - other.written)
+
     @property
     def net(self) -> int:
         """What was credited and not taken back."""
@@ -117,13 +121,13 @@ class SettlementSums:
 
     def described(self, file: str, campaign_id: int, *, proof: str | None, partial: bool) -> list[Refusal]:
         """For people: classes and sums, whose lines they are and by what, and each row that is no line."""
-        said = [Refusal("SETTLEMENT_SUMS", {"file": file, "lines": self.lines, "sums": tuple(_classes(self.all))})]
+        said = [Refusal("SETTLEMENT_SUMS", {"file": file, "line_count": self.lines, "sums": tuple(_classes(self.all))})]
         if proof is not None:
-            ours = self.all.lines.total() - self.elsewhere.lines.total()
-            points = self.all.points.total() - self.elsewhere.points.total()
-            others = self.elsewhere.lines.total() + self.unread
-            facts = {"campaign_id": campaign_id, "proof": proof, "ours": ours, "points": points, "others": others}
-            said.append(Refusal("SETTLEMENT_OURS", facts | {"other_points": self.elsewhere.points.total()}))
+            facts: dict[str, object] = {"campaign_id": campaign_id, "proof": proof}
+            others, ours = self.elsewhere.lines.total() + self.unread, self.all.without(self.elsewhere)
+            if others:
+                facts |= {"line_count": ours.lines.total(), "other_line_count": others, "sums": tuple(_classes(ours))}
+            said.append(Refusal("SETTLEMENT_OURS" if others else "SETTLEMENT_ALL_OURS", facts))
         for mark, agrees in self.marks:
             facts = {"row": mark.row, "text": quoted(mark.text, MARK_CHARACTERS_SHOWN)}
             if agrees is None:
@@ -139,8 +143,13 @@ class SettlementSums:
 
 
 def _classes(sums: Sums) -> list[Refusal]:
-    return [
-        Refusal("LINES_OF_CLASS", {"line_class": each, "count": sums.lines[each], "points": sums.points[each]})
+    said = [
+        Refusal(
+            "LINES_OF_CLASS", {"line_class": each, "line_count": sums.lines[each], "point_count": sums.points[each]}
+        )
         for each in LineClass
         if sums.lines[each] or each is LineClass.CREDITED
     ]
+    if sums.lines[LineClass.CREDITED] and sums.lines[LineClass.REVERSED]:
+        said.append(Refusal("LINES_NET", {"point_count": sums.net}))
+    return said

@@ -35,14 +35,18 @@ class Dialect:
     columns: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
 
-    def described(self, file: str) -> Refusal:
-        """For people, in one sentence."""
+    def described(self, file: str) -> list[Refusal]:
+        """For people, a sentence each."""
         columns = tuple(f"{ours} = {shorten(theirs)}" for ours, theirs in self.columns.items())
         facts = {"file": file, "row": self.header_row, "columns": columns}
-        facts["others"] = tuple(map(shorten, self.others)) or ("-",)
         if self.sheet is not None:
-            return Refusal("SETTLEMENT_READ_AS_SHEET", {**facts, "sheet": shorten(self.sheet)})
-        return Refusal("SETTLEMENT_READ_AS", {**facts, "encoding": self.encoding, "delimiter": self.delimiter})
+            said = [Refusal("SETTLEMENT_READ_AS_SHEET", {**facts, "sheet": shorten(self.sheet)})]
+        else:
+            how = {"encoding": self.encoding, "delimiter": self.delimiter}
+            said = [Refusal("SETTLEMENT_READ_AS", {**facts, **how})]
+        if self.others:
+            said.append(Refusal("SETTLEMENT_OTHER_COLUMNS", {"others": tuple(map(shorten, self.others))}))
+        return said
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ class OpenPayments:
 
 _CLAIM = Query("claim_payments", Claim)
 _RECORD = Query("record_results", Conflict)
+_MEMBER = Query("member_of_payment", str)
 _OWNER = Query("owner_of_transaction", PaymentNumber)
 _OPEN = Query("open_payments", _OpenRow)
 
@@ -202,6 +203,11 @@ def record_results(
 def owner_of_transaction(connection: Connection, transaction_id: str) -> PaymentNumber | None:
     """The payment that this transaction id of the money API names, in whatever campaign; None where there is none."""
     return _OWNER.first(connection, transaction_id=transaction_id)
+
+
+def member_of_payment(connection: Connection, number: PaymentNumber) -> str:
+    """Whose payment it is; people know no payment by its number."""
+    return _MEMBER.one(connection, **number._asdict())
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time
 from bulkpoint.views.headline import warning
+from bulkpoint.views.reconcile import CLASSES
 
 # How a promise of the money API reads.
 _PROMISES = {
@@ -65,6 +66,15 @@ class _Detail:
     def flag(self, key: str, form: str) -> list[str]:
         """`form`, where the value is true."""
         return [form] if self._left.pop(key, None) is True else []
+
+    def lines_of(self, name: str, noun: str) -> list[str]:
+        """`reversed 2 lines (30 points)`: a count and its points; nothing where both are zero."""
+        keys = (f"{name}_{noun}s", f"{name}_points")
+        if not any(self._left.get(key) for key in keys):
+            self.drop(*keys)
+            return []
+        count, points = self.number(keys[0], noun), self.number(keys[1], "point")
+        return [" ".join([name.replace("_", " "), *count, *(f"({each})" for each in points)])]
 
     def rest(self) -> list[str]:
         """Everything that was not taken; the reason last."""
@@ -175,7 +185,11 @@ def _reconcile(detail: _Detail) -> list[str]:
         *detail.words("credited", "credited {}"),
         *detail.words("not_credited", "not credited {}"),
         *detail.words("unknown", "still unknown {}"),
+        *(part for name, what in CLASSES for part in detail.lines_of(name, what)),
         *detail.words("differences", "differences: {}"),
+        *detail.flag("partial", "one part of several"),
+        *detail.flag("only_reported", "nothing changed"),
+        *detail.flag("dry_run", "a dry run"),
         *unfinished,
     ]
 
@@ -278,6 +292,9 @@ _HAPPENED = {
 }
 
 
+_COMPARED = "{who} compared it with money"  # a reconciliation that could change nothing, or was not to
+
+
 @dataclass(frozen=True)
 class HistoryEntry:
     """One sentence of a campaign's story, and its audit row; None where other tables show it."""
@@ -304,6 +321,8 @@ def story_of(campaign: Campaign, events: list[AuditEvent], timezone: str) -> lis
 def sentence(event: AuditEvent, timezone: str) -> str:
     """A row as one sentence about its campaign."""
     happened = _HAPPENED.get(event.action, "{who}: {action}")
+    if event.action == "reconcile" and isinstance(event.detail, dict) and event.detail.get("only_reported") is True:
+        happened = _COMPARED
     said = happened.format(who=escaped(event.actor), run=event.run_no, action=escaped(event.action))
     if came_to := _came_to(event):
         said += f" ({came_to})"

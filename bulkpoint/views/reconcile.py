@@ -217,7 +217,7 @@ def _theirs(theirs: TheirsView) -> str:
     if theirs.campaign_id is not None:
         words += [f"(campaign {theirs.campaign_id}, member {theirs.member_id})"]
     if theirs.credits > 1:
-        words += [f"({theirs.credits} lines from line {theirs.line})"]
+        words += [f"({theirs.credits:,} lines from row {theirs.line:,})"]
     elif theirs.line is not None:
-        words += [f"(line {theirs.line})"]
+        words += [f"(row {theirs.line:,})"]
     return escaped(" ".join(word for word in words if word))

@@ -124,6 +124,9 @@ conflict as (
 )
 select seq, transaction_id, is_second from conflict
 
+-- name: member_of_payment
+select member_id from payment where campaign_id = %(campaign_id)s and seq = %(seq)s
+
 -- name: owner_of_transaction
 select campaign_id, seq from money_transaction where transaction_id = %(transaction_id)s
 

@@ -43,8 +43,8 @@ def test_a_statement_and_a_payment_by_hand_end_in_the_report(deployment: Deploym
         "은행.csv is read as CP949, separated by comma, with its header in row 2",
         "member_id = '회원번호'",
         "credited: 3 lines, 12,000 points",
-        "reversed: 1 lines, 1,000 points",
-        f"Of campaign {campaign.id} are 3 lines with 4,000 points, by their campaign_id; of others 1 with 9,000 points",
+        "reversed: 1 line, 1,000 points",
+        f"Of campaign {campaign.id}, by their campaign_id, are 3 lines; those of others (1 line) are left out:",
         "'합계 11,000'; its figures are those of the lines.",
     ):
         assert part in tried.stderr

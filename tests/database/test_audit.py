@@ -304,6 +304,14 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
             "by settlement; file s.csv; payments 9; money's credits 8; credited 1; still unknown 0;"
             " differences: AMOUNT 2",
         ),
+        (
+            "reconcile",
+            {"by": "settlement", "payments": 9, "credits": 8, "credited": 0, "unknown": 1, "only_reported": True,
+             "dry_run": True, "partial": False, "unnamed_lines": 0, "unnamed_points": 0, "reversed_lines": 1,
+             "reversed_points": 100, "taken_back_payments": 1, "taken_back_points": 100, "differences": {}},
+            "by settlement; payments 9; money's credits 8; credited 0; still unknown 1; reversed 1 line (100 points);"
+            " taken back 1 payment (100 points); nothing changed; a dry run",
+        ),
         ("right.grant", {"login": "kim", "right": "start"}, "kim start"),
         ("outbox.resend", {"event_no": 7, "why_not": ["a", "b"], "reason": "r"}, "event no 7; why not a, b; reason: r"),
         ("tps.set", {"tps": "a lot", "until": "soon"}, "to a lot TPS; until soon"),
@@ -370,3 +378,9 @@ def test_a_campaign_that_was_made_past_bulkpoint_has_a_story_that_says_so(connec
 def test_an_action_that_nobody_knows_yet_still_is_a_sentence() -> None:
     assert sentence(event("note{", {"text": "call money"}), "UTC") == "kim: note{: text call money"
     assert sentence(event("note", {}), "UTC") == "kim: note"
+
+
+def test_a_reconciliation_that_changed_nothing_only_compared() -> None:
+    detail = {"by": "settlement", "payments": 2, "dry_run": True}
+    told = [sentence(event("reconcile", detail | {"only_reported": only}), "UTC") for only in (True, False)]
+    assert [words.partition(":")[0] for words in told] == ["kim compared it with money", "kim reconciled it with money"]

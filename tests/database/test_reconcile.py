@@ -545,7 +545,7 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(
     assert (compared.credited, compared.only_reported, compared.dry_run, compared.unknown) == (0, True, True, 4)
     assert kinds(found)[0] == ("NOT_SUCCESS", "m-4")
     assert everything(connection)[:-1] == before
-    assert "Of campaign 1 are 3 lines with 70 points, by their campaign_id" in "\n".join(said)
+    assert "credited: 3 lines, 70 points\nAll of them are of campaign 1, by their campaign_id." in "\n".join(said)
 
 
 def test_what_the_file_is_comes_before_any_change(connection: Connection, run: EndedRun, tmp_path: Path) -> None:

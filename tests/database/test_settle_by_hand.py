@@ -231,12 +231,12 @@ def test_a_transaction_of_another_payment_is_refused_before_anything_is_asked(
 ) -> None:
     world.campaign([("m-2", 20, "other")], name="other").begun().paid(1, transaction="other-").ended("COMPLETED")
     before = unchanged(connection)
-    with refused("The transaction t-1 is that of payment 1 of campaign 1"):
+    with refused("The transaction t-1 is that of the payment of 'm-1' in campaign 1"):
         settle(REJECTED, "t-1")
-    with refused("The transaction other-1 is that of payment 1 of campaign 2"):
+    with refused("The transaction other-1 is that of the payment of 'm-2' in campaign 2"):
         settle(REJECTED, "other-1")
     settle(UNKNOWN, "hand-5")
-    with refused("The transaction hand-5 is that of payment 5"):
+    with refused("The transaction hand-5 is that of the payment of 'm-5'"):
         settle(REJECTED, "hand-5")
     assert unchanged(connection)[1] == before[1]
     assert len(looked_up(connection)) == 1
@@ -349,7 +349,7 @@ def test_two_words_for_one_transaction_cannot_both_be_taken(
         keep(theirs, campaign_id)
 
     monkeypatch.setattr(by_hand, "keep_from_starting", take_it_first)
-    with refused("The transaction hand-1 is that of payment 2"):
+    with refused("The transaction hand-1 is that of the payment of 'm-2'"):
         settle(UNKNOWN)
     assert row(connection, UNKNOWN) == ("FAILED", "UNKNOWN", None)
 
