@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.run_request import RunRequest
@@ -116,13 +117,13 @@ def run_demo(*, targets: int, tps: int) -> None:
         summary = summarize_run(connection, _run_id(connection, campaign_id, run))
         message = build_message(summary, language=settings.language)
         console.print()
-        console.print(Panel(message.text, title="Slack", title_align="left", expand=False, padding=(1, 3)))
+        console.print(slack_box(message.text), soft_wrap=False)
         console.print()
         _print_events(console, settings, read_topic(settings, key=campaign_id))
 
         compared = compare(list_results(connection, campaign_id), _read_ledger(money_url))
         _print_proof(console, compared, list_sends(connection, campaign_id), _read_stats(money_url), tps)
-    _print_next(console, folder)
+    _print_next(console, folder, file)
     if not compared.equal:
         raise RefusedError("DEMO_PROOF_FAILED")
 
@@ -338,15 +339,20 @@ def _print_events(console: Console, settings: Settings, events: Sequence[Event])
     console.print()
 
 
-def _print_next(console: Console, folder: Path) -> None:
+def slack_box(text: str) -> Panel:
+    """The message as Slack would show it: a line that is too long is wrapped, so that no command is cut."""
+    return Panel(Text(text), title="Slack", title_align="left", expand=False, padding=(1, 3))
+
+
+def _print_next(console: Console, folder: Path, file: Path) -> None:
     program = _short(Path(sys.argv[0]).absolute()) if Path(sys.argv[0]).name == "bulkpoint" else "bulkpoint"
     console.print("\n[bold]What to try next[/]")
     for what, command in (
         ("this campaign, until the next demo", f"BULKPOINT_DATA_DIR={_short(folder)} {program} campaign show 1"),
-        ("a stand-in for money, to try things on", f"{program} sandbox serve --fault unavailable=0.05"),
-        ("a campaign of your own", f"{program} campaign create --name Spring --targets members.csv"),
-        ("pay it, live", f"{program} campaign start 1"),
-        ("the limit, while it runs", f"{program} tps set 100"),
+        ("first, a stand-in for money", f"{program} sandbox serve --fault unavailable=0.05 &"),
+        ("then a campaign of your own", f"{program} campaign create --name Spring --targets {_short(file)}"),
+        ("pay it, live", f"{program} campaign start next"),
+        ("the limit, from another terminal", f"{program} tps set 100"),
     ):
         console.print(f"  [dim]{what:<40}[/]{command}", soft_wrap=True, highlight=False)
 

@@ -207,7 +207,7 @@ class Settings(BaseSettings):
         30, ge=1, le=3650, description="Days after which `check` only lists what it has named since, as old"
     )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
-    language: Literal["ko", "en"] = Field("ko", description="Language of messages to Slack: ko or en")
+    language: Literal["ko", "en"] = Field("ko", description="Language of messages and reports: ko or en")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "Asia/Seoul", description="Time zone of times shown to people"
     )

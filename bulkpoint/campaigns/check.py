@@ -31,6 +31,7 @@ from bulkpoint.store.trouble import (
     count_unpublished,
     count_unsent_messages,
     find_idle_hold,
+    is_acknowledged,
     list_ended_troubles,
     list_starts_not_taken,
     list_unaccepted_findings,
@@ -173,11 +174,12 @@ def _deployment(kind: TroubleKind, since: datetime, **facts: Any) -> Trouble:
     return Trouble(kind, DEPLOYMENT, "", since, facts)
 
 
-def acknowledge_end(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> int:
+def acknowledge_end(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> tuple[int, bool]:
     """Say that what a campaign's last run left stays as it is: `check` names it no more, until another run begins.
 
-    Returns the run's number. An audit row is all that is written. Raises RefusedError where the login has no right, the
-    campaign is unknown, or no run of it has ended.
+    Returns the run's number, and whether somebody had said so before: then nothing is written, else an audit row.
+    Raises RefusedError where the login has no right, the campaign is unknown, or no run of it has ended and left
+    anything.
     """
     with connection.transaction():
         lock_campaign(connection, campaign_id)
@@ -186,6 +188,10 @@ def acknowledge_end(connection: Connection, campaign_id: int, *, actor: str, rea
         if campaign.run_no is None or campaign.state == CampaignState.RUNNING:
             facts = {"campaign_id": campaign_id, "state": campaign.state}
             raise RefusedError("NOTHING_TO_ACKNOWLEDGE", **facts)
+        if is_acknowledged(connection, campaign_id, campaign.run_no):
+            return campaign.run_no, True
+        if all(ended.campaign_id != campaign_id for ended in list_ended_troubles(connection)):
+            raise RefusedError("NOTHING_LEFT", campaign_id=campaign_id, run=campaign.run_no, state=campaign.state)
         write_audit(
             connection,
             action="acknowledge",
@@ -194,4 +200,4 @@ def acknowledge_end(connection: Connection, campaign_id: int, *, actor: str, rea
             actor=actor,
             detail={"reason": reason},
         )
-    return campaign.run_no
+    return campaign.run_no, False

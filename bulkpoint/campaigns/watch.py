@@ -19,7 +19,9 @@ DATABASE_PATIENCE_S = 120.0
 
 def time_left(connection: Connection, campaign: Campaign, *, still_open: int) -> float | None:
     """Seconds until a RUNNING campaign has paid what is open, by its last minute; None where nothing says it."""
-    if campaign.state != CampaignState.RUNNING or campaign.driver_is_gone or campaign.run_id is None:
+    if campaign.state != CampaignState.RUNNING or campaign.stopping or campaign.driver_is_gone:
+        return None
+    if campaign.run_id is None:
         return None
     figures = recent_figures(connection, campaign.run_id)
     return seconds_left(figures, still_open, done_before=done_before(connection, campaign.run_id))

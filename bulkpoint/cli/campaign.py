@@ -225,8 +225,8 @@ def acknowledge(*, campaign_id: int, reason: str) -> None:
     from bulkpoint.views.changes import EndAcknowledged
 
     with open_session() as session:
-        run = acknowledge_end(session.connection, campaign_id, actor=session.actor, reason=reason)
-    emit(EndAcknowledged(campaign_id=campaign_id, run=run))
+        run, already = acknowledge_end(session.connection, campaign_id, actor=session.actor, reason=reason)
+    emit(EndAcknowledged(campaign_id=campaign_id, run=run, already=already))
 
 
 @campaign.command(short_help="Approve a campaign's targets, as a second person.")

@@ -35,7 +35,10 @@ def check() -> None:
         alerts = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
         troubles = find_troubles(session.connection, session.settings, notified=NOTIFIED_TYPES)
-    found = CheckView.of(alerts, running, session.settings.timezone, datetime.now(UTC), troubles)
+    settings = session.settings
+    found = CheckView.of(
+        alerts, running, settings.timezone, datetime.now(UTC), troubles, patience_s=settings.breaker_patience_s
+    )
     if not found.ok:
         end_with(found, FailedError("PERSON_NEEDED", findings=len(found.findings)))
     emit(found)

@@ -76,7 +76,7 @@ def exit_as_the_run(
 
     quiet: print nothing, because progress has shown it already.
     """
-    from bulkpoint.events.message import build_message
+    from bulkpoint.events.message import build_message, next_steps
     from bulkpoint.store.connect import connect
     from bulkpoint.store.progress import summarize_run_number
     from bulkpoint.views.changes import RunEnded
@@ -93,6 +93,9 @@ def exit_as_the_run(
     error = _end_of_run(summary)
     if not quiet:
         emit(RunEnded.of(summary), error=error, on_the_way=True)
+        if job is None:  # else they are in the message
+            for step in next_steps(summary, language="en"):
+                say(step)
     if error is not None:
         leave(error)
 

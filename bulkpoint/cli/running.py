@@ -1,7 +1,7 @@
 """`bulkpoint campaign start`, `stop`, `resume`, `retry` and `watch`: what runs a campaign, and what follows it."""
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -198,10 +198,7 @@ def stop(*, campaign_id: int, reason: str | None) -> None:
         ask_to_stop(connection, campaign_id, actor=session.actor, reason=reason)
         say(f"Campaign {campaign_id} is stopped; waiting for the answers to calls under way ...")
         stopped = wait_until_ended(connection, session.settings, campaign_id, actor=session.actor)
-    sample = stopped.sample
-    if sample.processing:
-        say(f"{sample.processing:,} payments are still under way; their answers are recorded when they come.")
-    emit(CampaignStopped.of(campaign_id, sample, stopped.last_call), timezone=session.settings.timezone)
+    emit(CampaignStopped.of(campaign_id, stopped.sample, stopped.last_call), timezone=session.settings.timezone)
 
 
 @click.command(short_help="Follow a campaign until its run ends.")
@@ -281,16 +278,15 @@ def _ask_retry(session: Session, plan: "RetryPlan") -> None:
 def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, *, question: str) -> None:
     """Show what is about to happen to `count` payments, and go on only after a yes."""
     from bulkpoint.campaigns.tps import show_limit
-    from bulkpoint.views.format import duration, local_time
+    from bulkpoint.views.question import before_paying
 
-    tps = show_limit(session.connection, session.settings, actor=session.actor).tps
+    settings = session.settings
+    tps = show_limit(session.connection, settings, actor=session.actor).tps
     say(f"Campaign {one.campaign_id}  {one.name}")
-    for line in figures:
+    terms = before_paying(
+        count, tps=tps, money_url=settings.money_url, now=datetime.now(UTC), timezone=settings.timezone
+    )
+    for line in (*figures, *terms):
         say(f"  {line}")
-    if tps:
-        end = local_time(datetime.now(UTC) + timedelta(seconds=count / tps), session.settings.timezone)
-        say(f"  about {duration(count / tps)} at {tps:,} TPS: until about {end}, when it starts now")
-    else:
-        say("  on hold: the limit is 0 TPS, nothing is paid until `bulkpoint tps set N`")
     if not click.confirm(question, err=True):
         raise RefusedError("NOT_CONFIRMED")

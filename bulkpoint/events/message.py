@@ -81,8 +81,7 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
     figures.append(" / ".join(_shown(say["points"], values)))
     reason = _reason(summary, say["reason"], language)
     timing = _timing(summary, language)
-    kinds = summary.failure_kinds
-    steps = [say["next"][step].format(**values, count=kinds.get(step, 0)) for step in _next_steps(summary)]
+    steps = next_steps(summary, language=language)
     return Message(
         text="\n".join([title, f"{name} ({where})", *now, *figures, *reason, *timing, *steps]),
         notice=escaped_for_slack(f"{title}: {name}, {figures[0]}"),
@@ -97,6 +96,13 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
             small=[where, *timing, *steps],
         ),
     )
+
+
+def next_steps(summary: RunSummary, *, language: str) -> list[str]:
+    """What to do after a run that ended, each with the command to type; empty where nothing is left to do."""
+    say, kinds = words(language)["message"]["next"], summary.failure_kinds
+    values = asdict(summary) | {"not_paid": summary.not_paid}
+    return [say[step].format(**values, count=kinds.get(step, 0)) for step in _next_steps(summary)]
 
 
 def _blocks(title: str, *, body: Iterable[str], small: Iterable[str]) -> list[dict[str, Any]]:

@@ -64,6 +64,10 @@ class WaitsFor(StrEnum):
     NEXT_TRY = "NEXT_TRY"  # payments are not yet due
 
 
+# For these the patience ends.
+MONEY_WAITS = frozenset({WaitsFor.MONEY_REACHED, WaitsFor.MONEY_ASKED, WaitsFor.MONEY_ANSWER})
+
+
 class Waiting(NamedTuple):
     """What a run waits for, as its row keeps it. since, until: seconds since 1970 by the database's clock."""
 

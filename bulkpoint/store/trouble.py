@@ -91,6 +91,7 @@ class LockTable:
 
 
 _ENDED = Query("list_ended_troubles", EndedTrouble)
+_ACKNOWLEDGED = Query("is_acknowledged", bool)
 _WAITING = Query("list_waiting_campaigns", WaitingCampaign)
 _FINDINGS = Query("list_unaccepted_findings", UnacceptedFindings)
 _STARTS = Query("list_starts_not_taken", StartNotTaken)
@@ -113,6 +114,11 @@ def list_waiting_campaigns(connection: Connection) -> list[WaitingCampaign]:
 def list_unaccepted_findings(connection: Connection) -> list[UnacceptedFindings]:
     """Campaigns that cannot start before a person has looked at what was found in their lists."""
     return _FINDINGS.all(connection)
+
+
+def is_acknowledged(connection: Connection, campaign_id: int, run_no: int) -> bool:
+    """Whether somebody has said that what this run left stays as it is."""
+    return _ACKNOWLEDGED.one(connection, campaign_id=campaign_id, run_no=run_no)
 
 
 def list_starts_not_taken(connection: Connection) -> list[StartNotTaken]:

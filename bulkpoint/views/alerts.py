@@ -1,10 +1,10 @@
 """What needs a person, in one sentence: what, since when, and what to do next; for a console and for Slack."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
-from bulkpoint.rules.patience import WaitsFor
+from bulkpoint.rules.patience import MONEY_WAITS, WaitsFor
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.troubles import DEPLOYMENT, WAITS_S_MAX, Trouble, TroubleKind
 from bulkpoint.store.alert import Alert
@@ -53,8 +53,12 @@ class CheckView(View):
         timezone: str,
         now: datetime,
         troubles: Sequence[Trouble] = (),
+        *,
+        patience_s: float | None = None,
     ) -> Self:
-        """The view of `check`. running: the campaign that runs; now: by a clock near the database's."""
+        """The view of `check`. running: the campaign that runs; now: by a clock near the database's;
+        patience_s: how long a run waits for the money API, as far as this process knows.
+        """
         findings = [
             AlertView(
                 kind=alert.kind,
@@ -69,7 +73,7 @@ class CheckView(View):
             waiting = WaitingView.of(running.waiting, timezone=timezone)
             waited_s = max(0.0, (now - waiting.since).total_seconds())
             if waiting.what is not WaitsFor.NEXT_TRY and waited_s >= WAITS_S_MAX:
-                facts = {"waiting": waiting.sentence}
+                facts = {"waiting": waiting.sentence, "ends": _patience_ends(waiting, now, patience_s, timezone)}
                 long = Trouble(TroubleKind.WAITING, running.campaign_id, running.name, waiting.since, facts)
                 findings.append(_trouble_view(long, timezone))
         findings += [_trouble_view(trouble, timezone) for trouble in troubles if trouble.needs_person]
@@ -98,6 +102,17 @@ class CheckView(View):
             waits = "" if self.waiting is None else f", and {self.waiting.sentence}"
             return f"{well}: {what}{waits}"
         return f"nothing needs a person yet, after {duration(self.waited_s)}: {what}, and {self.waiting.sentence}"
+
+
+def _patience_ends(waiting: WaitingView, now: datetime, patience_s: float | None, timezone: str) -> str:
+    """When a run that gets no usable answer ends FAILED, in English as all of `check`."""
+    if patience_s is None or waiting.what not in MONEY_WAITS:
+        return phrase("en", "alerts.patience")
+    until = waiting.since + timedelta(seconds=patience_s)
+    if until <= now:
+        return phrase("en", "alerts.patience_spent")
+    left = duration((until - now).total_seconds())
+    return phrase("en", "alerts.patience_until", left=left, until=local_time(until, timezone))
 
 
 def _trouble_view(trouble: Trouble, timezone: str) -> AlertView:

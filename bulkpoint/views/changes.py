@@ -51,14 +51,19 @@ class CampaignWithdrawn(Line):
 
 
 class EndAcknowledged(Line):
-    """What a campaign's last run left stays as it is; `check` names it no more."""
+    """What a campaign's last run left stays as it is; `check` names it no more. already: somebody said so before."""
 
     printed_by = ("campaign acknowledge",)
 
     campaign_id: int
     run: int
+    already: bool
 
     def as_line(self) -> str:
+        if self.already:
+            return (
+                f"what run {self.run} of campaign {self.campaign_id} left was acknowledged before; nothing is changed"
+            )
         return f"acknowledged what run {self.run} of campaign {self.campaign_id} left"
 
 
@@ -99,6 +104,13 @@ class CampaignStopped(View):
             f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,},"
             f" {_failed_words(self.failed, self.unknown)}, not processed {self.unpaid:,}; last call {last}"
         ]
+
+    def remarks(self) -> Iterable[str]:
+        if self.processing:
+            yield (
+                f"{self.processing:,} payments may have been sent, and have no answer: `bulkpoint campaign resume"
+                f" {self.campaign_id}` takes them up again under the same keys, so none is credited twice."
+            )
 
 
 class AskedRunView(View):

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self, TextIO
 
 from bulkpoint.rules.lifecycle import CampaignState
-from bulkpoint.rules.patience import WaitsFor
+from bulkpoint.rules.patience import MONEY_WAITS
 from bulkpoint.rules.time_left import WINDOW_S, Figure, seconds_left
 from bulkpoint.store.progress import Sample
 from bulkpoint.views.format import duration, local_time, standing_words
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # Long enough to be steady, short enough to show a change of the limit during a watch.
 RATE_WINDOW = timedelta(seconds=10)
 LEFT_WINDOW = timedelta(seconds=WINDOW_S)
-_MONEY = (WaitsFor.MONEY_REACHED, WaitsFor.MONEY_ASKED, WaitsFor.MONEY_ANSWER)
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Ticker:
         return Progress(sample, rate, self._left_s(sample) if rate > 0 else None)
 
     def _left_s(self, sample: Sample) -> float | None:
-        if sample.state != CampaignState.RUNNING or sample.out_since is not None:
+        if sample.state != CampaignState.RUNNING or sample.stopping or sample.out_since is not None:
             return None
         figures = [Figure(each.at.timestamp(), each.done, each.tps) for each in self._samples]
         return seconds_left(figures, sample.total - sample.done, done_before=sample.done_before)
@@ -98,7 +97,7 @@ def _limit_notes(sample: Sample, timezone: str) -> list[str]:
 def _trouble_notes(sample: Sample, timezone: str, language: str) -> list[str]:
     if sample.driver_is_gone:
         return ["its job is gone, nothing is paid: `bulkpoint campaign resume` takes it over"]
-    if sample.waiting is not None and sample.waiting.what in _MONEY:
+    if sample.waiting is not None and sample.waiting.what in MONEY_WAITS:
         return [waiting_words(sample.waiting, language=language, timezone=timezone)]
     if sample.out_since is not None:
         out_s = max(0.0, (sample.at - sample.out_since).total_seconds())

@@ -14,6 +14,11 @@ where o.state in ('COMPLETED', 'FAILED', 'STOPPED')
       where a.campaign_id = o.campaign_id and a.run_no = o.run_no and a.action = 'acknowledge')
 order by o.campaign_id
 
+-- name: is_acknowledged
+-- Whether somebody has said that what this run left stays as it is.
+select exists (
+    select from audit_event where campaign_id = %(campaign_id)s and run_no = %(run_no)s and action = 'acknowledge')
+
 -- name: list_waiting_campaigns
 -- What waits to be started, with the seconds since it was created, and since it was due and there.
 select campaign_id, name, creator_login::text, created_at, not_before, approved_at is not null as approved,

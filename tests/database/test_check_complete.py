@@ -28,6 +28,7 @@ from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.views.alerts import CheckView, trouble_sentence
 from bulkpoint.views.audit_words import sentence
+from bulkpoint.views.changes import EndAcknowledged
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.view import Screen
 from tests.world.campaigns import Campaign, World
@@ -240,6 +241,25 @@ def test_what_a_person_says_stays_so_is_named_no_more_until_another_run_leaves_s
     assert named(world.connection) == [("RUN_STOPPED", 1), ("UNKNOWN_LEFT", 1)]
 
 
+def test_what_was_acknowledged_before_is_said_and_written_once(world: World) -> None:
+    campaign = world.campaign(targets=10).begun().paid(4).stopped()
+    assert acknowledge_end(world.connection, campaign.id, actor="kim", reason="r") == (1, False)
+    before = len(list_history(world.connection, campaign.id))
+    assert acknowledge_end(world.connection, campaign.id, actor="lee", reason="s") == (1, True)
+    assert len(list_history(world.connection, campaign.id)) == before
+    said = EndAcknowledged(campaign_id=1, run=1, already=True).as_line()
+    assert said == "what run 1 of campaign 1 left was acknowledged before; nothing is changed"
+
+
+def test_where_nothing_is_left_there_is_nothing_to_acknowledge(world: World) -> None:
+    campaign = world.campaign(targets=3).begun().paid(2).failed(1)
+    campaign.ended("COMPLETED")
+    before = len(list_history(world.connection, campaign.id))
+    with refused("Run 1 of campaign 1, which is COMPLETED, left nothing"):
+        acknowledge_end(world.connection, campaign.id, actor="kim", reason="r")
+    assert len(list_history(world.connection, campaign.id)) == before
+
+
 def test_only_what_a_run_left_can_be_acknowledged_and_only_with_the_right(world: World) -> None:
     waiting = world.campaign()
     with refused("Campaign 1 is WAITING: no run of it has ended"):
@@ -342,7 +362,7 @@ def test_a_look_needs_the_least_login_locks_little_and_reads_no_payment(
 def test_every_kind_has_its_sentence_with_a_command_or_a_setting(language: str) -> None:
     facts: dict[str, Any] = {
         **dict.fromkeys(("open", "not_paid", "unknown", "count", "used", "room"), 1_000),
-        **dict.fromkeys(("who", "why", "findings", "creator", "url", "waiting", "command"), "a{0}\x1b"),
+        **dict.fromkeys(("who", "why", "findings", "creator", "url", "waiting", "ends", "command"), "a{0}\x1b"),
     }
     since = datetime(2026, 1, 31, 9, tzinfo=UTC)
     for kind in TroubleKind:

@@ -97,3 +97,9 @@ def test_before_the_first_run_the_settings_limit_is_shown_and_not_stored(
         shown = bulkpoint("tps", "show", "--json", BULKPOINT_TPS=tps)
         assert (shown.json["tps"], shown.stderr) == (int(tps), "")
     assert connection.execute("select count(*) from money_limit").fetchall() == [(0,)]
+
+
+def test_a_watch_of_a_run_that_has_ended_names_the_next_command(used: Connection, bulkpoint: CommandLine) -> None:
+    watched = bulkpoint("campaign", "watch", "2")
+    assert watched.returncode == 4
+    assert "`bulkpoint campaign resume 2`" in watched.stderr

@@ -102,6 +102,11 @@ def test_check_show_and_progress_say_what_is_waited_for(connection: Connection, 
     later = CheckView.of([], running, "UTC", now + timedelta(seconds=40))
     assert not later.ok
     assert [(finding.kind, words in finding.sentence) for finding in later.findings] == [("WAITING", True)]
+    assert "or ends FAILED after BULKPOINT_BREAKER_PATIENCE_S" in later.findings[0].sentence
+    for seconds, ends in ((40, "in about 1 min 20 s, at "), (200, "at any moment")):
+        at = now + timedelta(seconds=seconds)
+        known = CheckView.of([], running, "UTC", at, patience_s=120.0)
+        assert f"or ends FAILED {ends}" in known.findings[0].sentence
     detail = campaign_detail(running, campaign.counts(), [])
     assert detail.waiting is not None
     assert detail.waiting.sentence == words

@@ -1,10 +1,12 @@
 """What the demo shows as proof must be able to fail."""
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
-from bulkpoint.demo import compare, most_in_a_second, share_used
+from bulkpoint.demo import compare, most_in_a_second, share_used, slack_box
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.proof import Result
 
@@ -43,3 +45,12 @@ def test_the_share_of_the_limit_leaves_out_what_waits_for_retries() -> None:
     sends = [(number / 100, number) for number in range(1_001)] + [(30.0, 5)]
     assert share_used(sends, 100) == pytest.approx(1.0)
     assert share_used(sends, 200) == pytest.approx(0.5)
+
+
+def test_the_slack_box_cuts_no_command() -> None:
+    text = "Rejected 9: sent again as they are, they are refused again. Once the cause is gone:"
+    text += " `bulkpoint campaign retry 1 --kind REJECTED`"
+    written = io.StringIO()
+    console = Console(width=100, soft_wrap=True, file=written)
+    console.print(slack_box(text), soft_wrap=False)
+    assert [word for word in text.split() if word not in written.getvalue()] == []

@@ -10,8 +10,10 @@ from typing import Any
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.patience import Waiting, WaitsFor
 from bulkpoint.store.progress import Sample
+from bulkpoint.views.changes import CampaignStopped
 from bulkpoint.views.format import duration
 from bulkpoint.views.progress import ProgressView, Ticker, live_display, progress_line, show_progress
+from bulkpoint.views.question import before_paying
 from bulkpoint.views.waiting import waiting_words
 
 START = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -57,6 +59,33 @@ def test_a_standstill_has_a_rate_of_nothing_and_no_end() -> None:
     ticker.tick(sample(0, success=500))
     progress = ticker.tick(sample(12, success=500))
     assert (progress.rate, progress.left_s) == (0, None)
+
+
+def test_while_it_is_stopping_no_time_is_left() -> None:
+    ticker = Ticker()
+    ticker.tick(sample(0, success=500))
+    progress = ticker.tick(sample(12, success=5_000, stopping=True))
+    assert (progress.rate, progress.left_s) == (375, None)
+    assert " left" not in progress_line(progress, "UTC")
+
+
+def test_before_paying_a_person_reads_where_and_for_how_long() -> None:
+    def lines(count: int, tps: int) -> list[str]:
+        url = "https://money.example.com:8443/v1"
+        return before_paying(count, tps=tps, money_url=url, now=START, timezone="UTC")
+
+    assert lines(20, 1_000) == [
+        "money API: https://money.example.com:8443/v1",
+        "about 1 s at 1,000 TPS, after Spark's start of 10 to 30 s: until about 2026-01-31 09:00:31, if it starts now",
+    ]
+    assert lines(1_000_000, 1_000)[1].startswith("about 16 min 40 s at 1,000 TPS, after Spark's start")
+    assert lines(20, 0)[1].startswith("on hold: the limit is 0 TPS")
+
+
+def test_a_stop_names_what_may_have_been_sent_and_the_command_that_takes_it_up() -> None:
+    (said,) = CampaignStopped.of(11, sample(0, processing=90, state=CampaignState.STOPPED), None).remarks()
+    assert said.startswith("90 payments may have been sent, and have no answer: `bulkpoint campaign resume 11` ")
+    assert list(CampaignStopped.of(11, sample(0, state=CampaignState.STOPPED), None).remarks()) == []
 
 
 def test_a_new_run_begins_its_own_rate() -> None:
