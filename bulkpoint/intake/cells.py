@@ -25,7 +25,8 @@ def cell_rule(column: str, cell: Any, *, merged: bool) -> str | None:
         case float() if column != "amount":
             long = abs(cell) >= INTEGER_MAX
             what = "of more than 15 digits, of which a spreadsheet keeps 15" if long else "and not whole"
-            rule = f"{column} is a number {what}: enter it as text."
+            advice = "export the list again with ids as text" if long else "enter it as text"
+            rule = f"{column} is a number {what}: {advice}."
     return rule
 
 

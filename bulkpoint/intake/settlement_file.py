@@ -280,8 +280,8 @@ def _describe_width(values: Sequence[str], width: int) -> str:
 
 def _refusal(path: Path, problems: Problems) -> Refusal:
     lines = problems.lines()
-    if problems.count > len(problems.first):
-        lines.append(Refusal("MORE_ERRORS", {"more": problems.count - len(problems.first)}))
+    if more := problems.unsaid():
+        lines.append(Refusal("MORE_ERRORS", {"more": more}))
     return Refusal(
         "SETTLEMENT_FILE_WRONG", {"file": name_of(path), "error_count": problems.count, "lines": tuple(lines)}
     )

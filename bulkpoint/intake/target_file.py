@@ -23,7 +23,9 @@ from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
 from bulkpoint.intake.problems import Problems, shorten
 from bulkpoint.intake.source import Kind, open_source
 from bulkpoint.intake.workbook import open_sheet
+from bulkpoint.rules.damage import begins_like_total, names_total
 from bulkpoint.rules.findings import FileFindings, FindingName
+from bulkpoint.rules.outliers import OTHERS_MIN
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import check_row
 
@@ -108,6 +110,8 @@ class TargetFile:
                     yield row, values[member], values[amount], values[reason]
             else:
                 rule = describe_width(values, width, table.delimiter)
+                if word := next(filter(_names_total, values), None):
+                    rule = f"{rule} It looks like a total row ({shorten(word)}): delete it."
                 problems.add(row, "", rule, table.delimiter.join(values))
         self._say_blank_rows(table.blank_rows)
         if not rows and not problems.count:
@@ -221,15 +225,22 @@ def check_rows(
     """
     looks = ListLooks(findings)
     block: list[tuple[int, str, int, str]] = []
+    total = 0
     for row, member_id, amount, reason in file.rows(problems, findings):
         hashes.append(hash(member_id))
         if violations := check_row(member_id, amount, reason, amount_max=amount_max):
             values = dict(zip(COLUMNS, (member_id, amount, reason), strict=True))
+            if total_words := _total_words(member_id, amount, reason, total, len(hashes)):
+                rule = " ".join(violation.sentence for violation in violations)
+                problems.add(row, "", f"{rule} {total_words}", member_id or amount)
+                continue
             for violation in violations:
                 column = next(name for name in COLUMNS if violation.rule.startswith(name))
                 problems.add(row, column, violation.sentence, values[column])
         else:
-            good = (row, member_id, int(amount), reason)
+            points = int(amount)
+            total += points
+            good = (row, member_id, points, reason)
             block.append(good)
             if len(block) == BLOCK_ROWS:
                 looks.look_at(*zip(*block, strict=True))
@@ -238,6 +249,24 @@ def check_rows(
     if block:
         looks.look_at(*zip(*block, strict=True))
     looks.finish(hashes, lambda: ((row, member_id) for row, member_id, _, _ in file.rows(Problems())))
+
+
+def _total_words(member_id: object, amount: object, reason: object, total: int, count: int) -> str:
+    """What is said of a bad row that looks like a total of others: by a word, or as the sum of all before it.
+
+    total, count: the points before it, and how many rows there are with it. Empty where it does not look so.
+    """
+    named = [text for text in (member_id, reason) if isinstance(text, str) and _names_total(text)]
+    digits = str(amount)
+    of_others = digits.isascii() and digits.isdigit() and 0 < total == int(digits[:20]) and count > OTHERS_MIN
+    if not (named or of_others):
+        return ""
+    shown = ", ".join(each for each in (shorten(named[0]) if named else "", shorten(amount).strip("'")) if each)
+    return f"It looks like a total row ({shown}): delete it."
+
+
+def _names_total(text: str) -> bool:
+    return names_total(text.strip()) or begins_like_total(text.strip())
 
 
 def report_duplicates(file: TargetFile, hashes: "array[int]", problems: Problems) -> int:

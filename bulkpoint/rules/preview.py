@@ -82,9 +82,9 @@ class Preview:
     """All targets of a file (`file`, its name) or of a campaign (`campaign`), summed up.
 
     The figures include duplicate_rows (the repeated rows of a member, without the first), but not invalid_rows.
-    problems: the first 20, as sentences; problem_count: all. digest: None where the list cannot be loaded, or for the
-    reason in digest_trouble. findings: why the list cannot be paid as it is. noticed: what a person decides about, and
-    who accepted it. open_count: payments still to be sent. limits: the deployment's.
+    problems: at most 20 lines about them; problem_count: all; problems_unsaid: those in no line. digest: None where the
+    list cannot be loaded, or for the reason in digest_trouble. findings: why the list cannot be paid as it is. noticed:
+    what a person decides about, and who accepted it. open_count: payments still to be sent. limits: the deployment's.
     """
 
     file: str | None
@@ -101,6 +101,7 @@ class Preview:
     open_count: int
     findings: tuple[Refusal, ...]
     noticed: tuple[Finding, ...] = ()
+    problems_unsaid: int = 0
 
     @property
     def command(self) -> str:

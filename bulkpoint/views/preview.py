@@ -100,9 +100,10 @@ class PreviewView(View):
     """A list of targets before money moves; amounts in points.
 
     ok: nothing refuses it; findings that are only shown, or accepted, do not. count, amount, histogram, reasons: of its
-    good rows; the reasons with the most points first. problems: the first 20 of problem_count. digest: SHA-256,
-    hexadecimal; null where the list cannot be loaded. tps, tps_until, tps_afterwards: the limit. seconds, ends_at: of
-    its payment, started now. tps_needed, in_time: for the deadline. Null where there is nothing to say.
+    good rows; the reasons with the most points first. problems: at most 20 lines about problem_count errors.
+    digest: SHA-256, hexadecimal; null where the list cannot be loaded. tps, tps_until, tps_afterwards: the limit.
+    seconds, ends_at: of its payment, started now. tps_needed, in_time: for the deadline. Null where there is nothing
+    to say.
     """
 
     printed_by = ("campaign preview",)
@@ -320,7 +321,7 @@ def _reason_table(figures: Figures, width: int) -> list[str]:
 
 def _problem_lines(preview: Preview) -> list[str]:
     lines = list(preview.problems)
-    more = preview.problem_count - len(lines)
+    more = preview.problems_unsaid
     return [*lines, f"... and {more:,} more"] if more else lines
 
 

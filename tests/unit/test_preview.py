@@ -186,7 +186,8 @@ def test_a_cap_that_is_reached_is_not_broken(csv_file: Write) -> None:
 
 
 def test_twenty_problems_are_shown(csv_file: Write) -> None:
-    seen = preview_file(csv_file("".join(f"m{number},=0,a\n" for number in range(30))), NO_LIMITS)
+    amounts = 5 * ["=0", "+1", "1.5", "", "0", " 1"]
+    seen = preview_file(csv_file("".join(f"m{number},{each},a\n" for number, each in enumerate(amounts))), NO_LIMITS)
     assert (len(seen.problems), seen.problem_count, seen.figures.count) == (20, 30, 0)
     assert "... and 10 more" in drawn(seen)
 

@@ -117,11 +117,33 @@ def test_odd_member_ids_are_taken_as_they_are(csv_file: Callable[[bytes], Path],
     assert [row[1] for row in TargetFile(path).rows(Problems())] == [member_id]
 
 
+def test_the_same_rule_in_many_rows_is_one_line(csv_file: Callable[[bytes], Path]) -> None:
+    rows = (b"m%d,=%d,a\n" % (number, number) for number in range(50))
+    path = csv_file(HEADER + b"".join(rows) + b"m,0,a\nm,0,b\n")
+    assert refusal(path).splitlines()[1:] == [
+        "  50 rows (2, 3, 4, 5, 6, ...), such as row 2: amount is '=0': it is not a whole number. Write the digits 0 "
+        "to 9 and nothing else.",
+        "  row 52: amount is '0': it must be 1 to 1,000,000,000,000 points.",
+        "  row 53: amount is '0': it must be 1 to 1,000,000,000,000 points.",
+        "  row 53: member_id 'm' is in row 52 already.",
+        "  --errors FILE writes all of them.",
+    ]
+
+
+def test_all_errors_are_written_in_the_order_of_their_rows(csv_file: Callable[[bytes], Path], tmp_path: Path) -> None:
+    path = csv_file(HEADER + b"m1,1,a\nm1,1,a\nm2,0,a\nm1,1,a\nm3,0,a\n")
+    errors = tmp_path / "errors.csv"
+    with refused("All of them are in"):
+        check_targets(TargetFile(path), NO_LIMITS, errors)
+    assert [line.split(",")[0] for line in errors.read_text().splitlines()] == ["row", "3", "4", "5", "6"]
+
+
 def test_twenty_problems_are_shown_and_all_are_written(csv_file: Callable[[bytes], Path], tmp_path: Path) -> None:
-    path = csv_file(HEADER + b"".join(b"m%d,=0,a\n" % number for number in range(50)))
+    amounts = 10 * [b"=0", b"+1", b"1.5", b"", b"0"]
+    path = csv_file(HEADER + b"".join(b"m%d,%s,a\n" % each for each in enumerate(amounts[:25])) + 25 * b"m,1\n")
     assert "50 errors. Nothing was loaded." in refusal(path)
-    assert "and 30 more: --errors FILE" in refusal(path)
-    assert refusal(path).count("\n  row ") == 20
+    assert "and 6 more: --errors FILE" in refusal(path)
+    assert refusal(path).count("\n  row ") == 19, "and a line for 25 rows"
     errors = tmp_path / "errors.csv"
     with refused("All of them are in"):
         check_targets(TargetFile(path), NO_LIMITS, errors)
