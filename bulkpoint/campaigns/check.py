@@ -64,7 +64,14 @@ def _old_after_s(settings: Settings) -> float:
 
 def _of_ended(connection: Connection, settings: Settings) -> Iterator[Trouble]:
     for ended in list_ended_troubles(connection):
-        facts = {"open": ended.open, "not_paid": ended.not_paid, "unknown": ended.unknown, "why": ended.reason}
+        facts = {
+            "open": ended.open,
+            "not_processed": ended.open - ended.processing,
+            "processing": ended.processing,
+            "not_paid": ended.not_paid,
+            "unknown": ended.unknown,
+            "why": ended.reason,
+        }
         kinds = [kind for kind in (_kind_of_end(ended),) if kind is not None]
         if ended.unknown:
             kinds.append(TroubleKind.UNKNOWN_LEFT)

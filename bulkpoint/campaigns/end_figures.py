@@ -12,6 +12,7 @@ AUDITED_OF_AN_END = (
     "failed",
     "unknown",
     "open",
+    "processing",
     "success_amount",
     "failed_amount",
     "unknown_amount",

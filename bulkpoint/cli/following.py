@@ -104,6 +104,7 @@ def _end_of_run(summary: "RunSummary") -> BulkpointError | None:
     """The error of a run that did not complete; None if it did."""
     why = summary.reason or Refusal("NO_REASON")
     facts = {"campaign_id": summary.campaign_id, "run": summary.run_no, "why": why, "open": summary.open}
+    facts |= {"not_processed": summary.waiting, "processing": summary.processing}
     match summary.state:
         case RunState.STOPPED:
             return StoppedError("RUN_STOPPED", "resume", **facts)

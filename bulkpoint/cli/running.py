@@ -101,12 +101,14 @@ def resume(*, campaign_id: int, yes: bool, detach: bool, reason: str | None) -> 
             say(f"{old:,} payments that are not processed are too old to be sent again: they are only looked up.")
         if not yes:
             counts = get_counts(session.connection, campaign)
-            open_payments, points = counts.pending + counts.processing, counts.pending_amount + counts.processing_amount
-            figures = [f"{open_payments:,} payments are not processed, {points:,} points"]
+            figures = [f"{counts.pending:,} payments are not processed, {counts.pending_amount:,} points"]
+            if counts.processing:
+                sent = f"{counts.processing:,} payments are perhaps sent, {counts.processing_amount:,} points"
+                figures.append(f"{sent}: looked up first")
             if counts.unknown:
                 unknown = f"{counts.unknown:,} payments are UNKNOWN, {counts.unknown_amount:,} points"
                 figures.append(f"{unknown}: not resumed, look them up with `bulkpoint reconcile {campaign_id}`")
-            _confirm(session, campaign, figures, open_payments, question="Resume it?")
+            _confirm(session, campaign, figures, counts.pending + counts.processing, question="Resume it?")
         say_promises(session)
         say_other_setting(session)
         job = start_job(session.connection, session.settings, campaign, request)

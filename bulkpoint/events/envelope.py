@@ -36,7 +36,8 @@ class Envelope(BaseModel):
 class Ended(BaseModel):
     """A run ended: completed, failed or stopped. Counts and amounts are those of the whole campaign at that time.
 
-    failed includes unknown: payments that may have been credited. failure_kinds: failed payments by kind.
+    failed includes unknown: payments that may have been credited. failure_kinds: failed payments by kind. open includes
+    processing: payments that were claimed, and perhaps sent, by a worker that is gone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,10 +52,12 @@ class Ended(BaseModel):
     unknown: int
     refused: int
     open: int
+    processing: int
     success_amount: int
     failed_amount: int
     unknown_amount: int
     open_amount: int
+    processing_amount: int
     done_before: int | None
     failure_kinds: dict[str, int]
 

@@ -70,6 +70,8 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
         "run": summary.run_no,
         "not_paid": summary.not_paid,
         "not_paid_amount": summary.not_paid_amount,
+        "waiting": summary.waiting,
+        "waiting_amount": summary.waiting_amount,
     }
     name = " ".join(summary.name.split())
     counts = {"success": summary.success, "failed": summary.failed, "unknown": summary.unknown, "open": summary.open}
@@ -117,8 +119,9 @@ def _blocks(title: str, *, body: Iterable[str], small: Iterable[str]) -> list[di
 
 
 def _shown(lines: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
-    """The lines with their values; one that is named after UNKNOWN or open payments only where there are any."""
-    return [line.format(**values) for name, line in lines.items() if name not in ("unknown", "open") or values[name]]
+    """The lines with their values; one that is named after a count only where there are any."""
+    left_out = [name for name in ("unknown", "waiting", "processing") if not values[name]]
+    return [line.format(**values) for name, line in lines.items() if name not in left_out]
 
 
 def _reason(summary: RunSummary, line: str, language: str) -> list[str]:

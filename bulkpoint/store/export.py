@@ -77,13 +77,17 @@ class AmountRange(NamedTuple):
 
 
 class AmountCount(NamedTuple):
-    """Payments with an amount from edge number `edge` to below the next one, by how they ended."""
+    """Payments with an amount from edge number `edge` to below the next one, by how they ended.
+
+    processing: not among open; they are perhaps sent.
+    """
 
     edge: int
     success: int
     failed: int
     unknown: int
     open: int
+    processing: int = 0
 
 
 _PAYMENTS = Query("export_payments", PaymentRow)

@@ -112,6 +112,8 @@ class FailedKind:
 class RunSummary(FailedApart):
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
+    processing: those of the open ones that were claimed, and perhaps sent, by a worker that is gone.
+
     done_before: payments that earlier runs had ended, None where that was not kept. refused: FAILED payments of kinds
     that a retry does not take unless they are named. failure_kinds: FAILED payments for every kind there is.
     """
@@ -135,6 +137,18 @@ class RunSummary(FailedApart):
     refused: int = 0
     unknown_amount: int = 0
     failure_kinds: dict[str, int] = field(default_factory=dict)
+    processing: int = 0
+    processing_amount: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """What is not processed: the open ones without those that were perhaps sent."""
+        return self.open - self.processing
+
+    @property
+    def waiting_amount(self) -> int:
+        """Its points."""
+        return self.open_amount - self.processing_amount
 
 
 class CommonFailure(NamedTuple):

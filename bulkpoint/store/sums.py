@@ -16,7 +16,10 @@ REASONS_A_BATCH = 10_000
 
 @dataclass(frozen=True)
 class Sums:
-    """Payments and points by how they ended. UNKNOWN is not among failed: it may have been credited."""
+    """Payments and points by how they ended. UNKNOWN is not among failed: it may have been credited.
+
+    open: without a result. processing: those of the open ones that are perhaps sent; people never see them as a part.
+    """
 
     success: int = 0
     success_amount: int = 0
@@ -26,12 +29,24 @@ class Sums:
     unknown_amount: int = 0
     open: int = 0
     open_amount: int = 0
+    processing: int = 0
+    processing_amount: int = 0
 
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(*(ours + theirs for ours, theirs in zip(_figures(self), _figures(other), strict=True)))
 
     def __sub__(self, other: "Sums") -> "Sums":
         return Sums(*(ours - theirs for ours, theirs in zip(_figures(self), _figures(other), strict=True)))
+
+    @property
+    def waiting(self) -> int:
+        """What is not processed: the open ones without those that are perhaps sent."""
+        return self.open - self.processing
+
+    @property
+    def waiting_amount(self) -> int:
+        """Its points."""
+        return self.open_amount - self.processing_amount
 
     @property
     def count(self) -> int:
@@ -83,7 +98,10 @@ class _Between(NamedTuple):
 
 @dataclass(frozen=True)
 class MonthCampaign:
-    """A campaign that a month may concern. runs: that touched the month; open: not ended by now, in points too."""
+    """A campaign that a month may concern. runs: that touched the month; open: not ended by now, in points too.
+
+    processing: those of the open ones that are perhaps sent.
+    """
 
     campaign_id: int
     name: str
@@ -93,6 +111,8 @@ class MonthCampaign:
     target_amount: int
     open: int
     open_amount: int
+    processing: int
+    processing_amount: int
 
 
 _KINDS = Query("sum_kinds", KindCount)
@@ -140,4 +160,5 @@ def _figures(sums: Sums) -> tuple[int, ...]:
     return (
         sums.success, sums.success_amount, sums.failed, sums.failed_amount,
         sums.unknown, sums.unknown_amount, sums.open, sums.open_amount,
+        sums.processing, sums.processing_amount,
     )  # fmt: skip

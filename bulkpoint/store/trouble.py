@@ -13,7 +13,10 @@ from bulkpoint.store.rows import Query
 
 @dataclass(frozen=True)
 class EndedTrouble:
-    """A campaign whose last run ended `since`. open: payments that are not processed; not_paid: FAILED, not UNKNOWN."""
+    """A campaign whose last run ended `since`. open: payments that have not ended; not_paid: FAILED, not UNKNOWN.
+
+    processing: those of the open ones that were claimed, and perhaps sent.
+    """
 
     campaign_id: int
     name: str
@@ -22,6 +25,7 @@ class EndedTrouble:
     since: datetime
     age_s: float
     open: int
+    processing: int
     not_paid: int
     unknown: int
 

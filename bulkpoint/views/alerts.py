@@ -13,7 +13,7 @@ from bulkpoint.text import escaped
 from bulkpoint.views.end_reasons import reason_in
 from bulkpoint.views.format import duration, local_time
 from bulkpoint.views.languages import phrase
-from bulkpoint.views.sentences import sentence
+from bulkpoint.views.sentences import number_words, sentence
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
@@ -132,6 +132,7 @@ def trouble_sentence(trouble: Trouble, timezone: str, language: str) -> str:
         values["why"] = sentence(why, language=language, timezone=timezone)
     values["details"] = _details(None if isinstance(why, Refusal) else why, None, timezone, language)
     values |= {"campaign_id": trouble.campaign_id, "name": escaped(trouble.name)}
+    values |= number_words(trouble.facts, language)
     values["since"] = local_time(trouble.since, timezone)
     begin = "" if trouble.campaign_id == DEPLOYMENT else phrase(language, "alerts.campaign", **values)
     return begin + phrase(language, f"alerts.{trouble.kind}", **values)

@@ -144,13 +144,16 @@ def _begin(detail: _Detail) -> list[str]:
 def _end(detail: _Detail) -> list[str]:
     detail.take_out("unknown", of="failed")
     detail.take_out("unknown_amount", of="failed_amount")
+    detail.take_out("processing", of="open")
     figures = []
     for name in ("success", "failed", "unknown"):
         points = [f"({points})" for points in detail.number(f"{name}_amount", "point")]
         count = detail.words(name, f"{name} {{}}")
         if count != ["unknown 0"]:
             figures.append(" ".join(count + points))
-    return [", ".join(figure for figure in [*figures, *detail.words("open", "not processed {}")] if figure)]
+    figures += detail.words("open", "not processed {}")
+    figures += [sent for sent in detail.words("processing", "perhaps sent {}") if sent != "perhaps sent 0"]
+    return [", ".join(figure for figure in figures if figure)]
 
 
 def _call_back(detail: _Detail) -> list[str]:

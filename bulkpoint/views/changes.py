@@ -68,7 +68,7 @@ class EndAcknowledged(Line):
 
 
 class CampaignStopped(View):
-    """A campaign was stopped; unpaid: payments that are not processed. processing: those of them that are under way.
+    """A campaign was stopped; unpaid: payments that are not processed. processing: those of them that are perhaps sent.
 
     last_call_at: when the last call left, null where none ever did.
     """
@@ -102,7 +102,8 @@ class CampaignStopped(View):
         last = "never" if self.last_call_at is None else local_time(self.last_call_at, screen.timezone)
         return [
             f"campaign {self.campaign_id} {state_words(self.state)}: paid {self.success:,},"
-            f" {_failed_words(self.failed, self.unknown)}, not processed {self.unpaid:,}; last call {last}"
+            f" {_failed_words(self.failed, self.unknown)}, {_open_words(self.unpaid, self.processing)};"
+            f" last call {last}"
         ]
 
     def remarks(self) -> Iterable[str]:
@@ -161,7 +162,7 @@ class RunBegun(Line):
 class RunEnded(Line):
     """A run that was followed to its end: the whole campaign's counts and points by then. FAILED includes UNKNOWN.
 
-    open: payments that are not processed.
+    open: payments that have no result. processing: those of them that are perhaps sent.
     """
 
     printed_by = ("campaign start", "campaign resume", "campaign retry")
@@ -182,6 +183,8 @@ class RunEnded(Line):
     failed_amount: int
     unknown_amount: int
     open_amount: int
+    processing: int
+    processing_amount: int
 
     @classmethod
     def of(cls, summary: RunSummary) -> "RunEnded":
@@ -192,7 +195,7 @@ class RunEnded(Line):
         why = f" ({escaped(self.reason)})" if self.reason else ""
         return (
             f"campaign {self.campaign_id} {state_words(self.state)}{why}{self._warning()}: success {self.success:,},"
-            f" {_failed_words(self.failed, self.unknown)}, not processed {self.open:,}"
+            f" {_failed_words(self.failed, self.unknown)}, {_open_words(self.open, self.processing)}"
         )
 
     def _warning(self) -> str:
@@ -205,6 +208,12 @@ class RunEnded(Line):
 def _failed_words(failed: int, unknown: int) -> str:
     """Counts of FAILED payments, and apart from them of those that may have been credited."""
     return f"failed {failed - unknown:,}" + (f", unknown {unknown:,}" if unknown else "")
+
+
+def _open_words(open: int, processing: int) -> str:
+    """Counts of payments without a result: what is not processed, and apart from it what is perhaps sent."""
+    sent = f", perhaps sent {processing:,} (resume looks them up first)" if processing else ""
+    return f"not processed {open - processing:,}{sent}"
 
 
 class PaymentSettled(Line):

@@ -67,10 +67,11 @@ class Bar(NamedTuple):
     failed: int
     unknown: int
     open: int
+    processing: int = 0
 
     @property
     def total(self) -> int:
-        return self.success + self.failed + self.unknown + self.open
+        return self.success + self.failed + self.unknown + self.open + self.processing
 
 
 class Label(NamedTuple):
@@ -293,7 +294,7 @@ def draw_bars(bars: Sequence[Bar]) -> BarsDrawing:
     drawn = []
     for number, bar in enumerate(bars):
         y, x, parts = number * BAR_HEIGHT + 3, left, []
-        for state in ("success", "failed", "unknown", "open"):
+        for state in ("success", "failed", "unknown", "processing", "open"):
             if count := getattr(bar, state):
                 width = max(1.0, room * count / longest)
                 parts.append(BarPart(state, round(x, 1), y, round(width, 1), BAR_HEIGHT - 6))

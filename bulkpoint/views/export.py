@@ -84,8 +84,10 @@ class Totals:
         parts += [f"failed {self.counts['FAILED']:,} ({self.amounts['FAILED']:,} points)"]
         if unknown := self.counts["UNKNOWN"]:
             parts += [f"unknown {unknown:,} ({self.amounts['UNKNOWN']:,} points)"]
-        if still_open := self.counts["PENDING"] + self.counts["PROCESSING"]:
-            parts += [f"not processed {still_open:,} ({self.amounts['PENDING'] + self.amounts['PROCESSING']:,} points)"]
+        if waiting := self.counts["PENDING"]:
+            parts += [f"not processed {waiting:,} ({self.amounts['PENDING']:,} points)"]
+        if processing := self.counts["PROCESSING"]:
+            parts += [f"perhaps sent {processing:,} ({self.amounts['PROCESSING']:,} points)"]
         payments, points = sum(self.counts.values()), sum(self.amounts.values())
         return f"{payments:,} payment{'' if payments == 1 else 's'}, {points:,} points: {', '.join(parts)}"
 

@@ -86,7 +86,12 @@ def read_month(connection: Connection, month: str, *, timezone: str, reasons_max
             for campaign in candidates[first : first + CAMPAIGNS_A_SNAPSHOT]:
                 sums = _count(connection, campaign, days, counted)
                 if campaign.runs or sums.count:
-                    now = Sums(open=campaign.open, open_amount=campaign.open_amount)
+                    now = Sums(
+                        open=campaign.open,
+                        open_amount=campaign.open_amount,
+                        processing=campaign.processing,
+                        processing_amount=campaign.processing_amount,
+                    )
                     campaigns.append((campaign, sums + now))
     reasons, others = counted.most(reasons_max)
     return Month(

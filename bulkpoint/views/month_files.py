@@ -9,12 +9,13 @@ from bulkpoint.text import defused
 from bulkpoint.views.format import state_words, utc_time
 from bulkpoint.views.languages import phrase, words
 from bulkpoint.views.month import Month
-from bulkpoint.views.sheets import OUTCOMES, Cell, NewWorkbook, Sheet
+from bulkpoint.views.sheets import Cell, NewWorkbook, Sheet, outcomes_of
 from bulkpoint.views.templates import render
 
 # Names are never changed, programs rely on them.
 _OF_CAMPAIGN = ("campaign_id", "name", "state", "runs", "target_count", "target_amount")
-_OF_SUMS = tuple(name for outcome in OUTCOMES for name in (outcome, f"{outcome}_amount"))
+_COUNTED = ("success", "failed", "unknown", "open", "processing")
+_OF_SUMS = tuple(name for outcome in _COUNTED for name in (outcome, f"{outcome}_amount"))
 COLUMNS = ("month", *_OF_CAMPAIGN, *_OF_SUMS)
 _TEXTS = ("month", "name", "state")
 
@@ -90,7 +91,7 @@ def _write_totals(sheet: Sheet, month: Month, actor: str) -> None:
     if not month.is_over:
         sheet.note(say("month_running"))
     heads = (say("count"), say("points"))
-    outcomes = [(say(name), getattr(total, name), getattr(total, f"{name}_amount")) for name in OUTCOMES]
+    outcomes = [(say(name), getattr(total, name), getattr(total, f"{name}_amount")) for name in outcomes_of(total)]
     sheet.table([say("by_state"), *heads], outcomes)
     sheet.sums_table(say("by_day", timezone=month.timezone), month.days)
     reasons: list[tuple[Cell, ...]] = [(reason, paid.count, paid.amount) for reason, paid in month.reasons]
@@ -104,7 +105,7 @@ def _write_totals(sheet: Sheet, month: Month, actor: str) -> None:
 def _write_campaigns(sheet: Sheet, month: Month) -> None:
     """The labels, the names of the columns, and a row for each campaign, without a total among them."""
     say = sheet.say
-    outcomes = [f"{say(name)} {say(of)}" for name in OUTCOMES for of in ("count", "points")]
+    outcomes = [f"{say(name)} {say(of)}" for name in _COUNTED for of in ("count", "points")]
     targets = [f"{say('targets')} {say(of)}" for of in ("count", "points")]
     sheet.head([say("by_month"), say("campaign_id"), say("name"), say("state"), say("runs"), *targets, *outcomes])
     sheet.head(COLUMNS)

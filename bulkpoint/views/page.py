@@ -149,7 +149,8 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
             replace(success, name="success"),
             replace(failed, name="failed"),
             *([replace(unknown, name="unknown")] if unknown.count else []),
-            Counted("open", processing.count + pending.count, processing.amount + pending.amount),
+            *([replace(processing, name="processing")] if processing.count else []),
+            replace(pending, name="open"),
         ],
         states=states,
         total=_sum_of(states),
@@ -225,7 +226,7 @@ def _amounts(figures: Figures) -> BarsDrawing:
     of_edge = {counted.edge: counted for counted in figures.amounts}
     bars = []
     for number, (begin, end) in enumerate(pairwise(figures.edges)):
-        counted = of_edge.get(number, AmountCount(number, 0, 0, 0, 0))
+        counted = of_edge.get(number, AmountCount(number, 0, 0, 0, 0, 0))
         label = f"{begin:,}" if end - begin == 1 else f"{begin:,} – {end - 1:,}"
-        bars.append(Bar(f"{label} P", counted.success, counted.failed, counted.unknown, counted.open))
+        bars.append(Bar(f"{label} P", *counted[1:]))
     return draw_bars(bars)

@@ -41,6 +41,14 @@ def _words_of(facts: Mapping[str, Any], language: str) -> dict[str, str]:
     said = {f"{name}_words": texts.get(facts[name], facts[name]) for name, texts in tables.items() if name in facts}
     if "left_s" in facts:
         said["left_s_words"] = duration(facts["left_s"], language)
+    return said | number_words(facts, language)
+
+
+def number_words(facts: Mapping[str, Any], language: str) -> dict[str, str]:
+    """How a language says numbers among the facts: `{open_words}` for the fact `open`."""
+    said, table = {}, words(language)
+    if (sent := facts.get("processing")) is not None:
+        said["processing_words"] = table["perhaps_sent"]["also"].format(number=sent) if sent else ""
     for name, forms in table["numbers"].items():
         if name in facts:
             form = forms.get({0: "zero", 1: "one"}.get(facts[name], "more"), forms["more"])

@@ -22,8 +22,8 @@ from bulkpoint.views.languages import phrase
 EXACT_MAX = 10**15 - 1
 Cell = str | int | date | None
 
-# The fields of Sums, each with its points, as people see them.
-OUTCOMES = ("success", "failed", "unknown", "open")
+# Fields of Sums, each with its points, as people see them; together they are all payments.
+OUTCOMES = ("success", "failed", "unknown", "waiting", "processing")
 POINTS = "#,##0"
 TIME = "yyyy-mm-dd hh:mm:ss"
 TEXT = "@"
@@ -152,10 +152,11 @@ class Sheet:
         listed = list(rows)
         if not listed:
             return
-        heads = [f"{self.say(name)} {self.say(of)}" for name in OUTCOMES for of in ("count", "points")]
         total = sum((sums for _, sums in listed), Sums())
-        lines = [(name, *_figures(sums)) for name, sums in listed]
-        self.table([head, *heads], lines, (self.say("total"), *_figures(total)))
+        outcomes = outcomes_of(total)
+        heads = [f"{self.say(name)} {self.say(of)}" for name in outcomes for of in ("count", "points")]
+        lines = [(name, *_figures(sums, outcomes)) for name, sums in listed]
+        self.table([head, *heads], lines, (self.say("total"), *_figures(total, outcomes)))
 
     def end(self) -> None:
         """Say, where it was needed, why a sum is a text."""
@@ -178,5 +179,10 @@ class Sheet:
                 self.sheet.write_datetime(self.row, column, value, form or self._day)
 
 
-def _figures(sums: Sums) -> list[int]:
-    return [getattr(sums, name) for outcome in OUTCOMES for name in (outcome, f"{outcome}_amount")]
+def outcomes_of(total: Sums) -> tuple[str, ...]:
+    """OUTCOMES; what was perhaps sent only where there is any."""
+    return OUTCOMES if total.processing else OUTCOMES[:-1]
+
+
+def _figures(sums: Sums, outcomes: Iterable[str]) -> list[int]:
+    return [getattr(sums, name) for outcome in outcomes for name in (outcome, f"{outcome}_amount")]

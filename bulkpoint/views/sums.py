@@ -22,7 +22,11 @@ REASONS_SHOWN = 20
 REASONS_IN_A_WORKBOOK = 1_000
 # Cells of a terminal's line that a reason or a name may have.
 REASON_WIDTH = 40
-_HEADS = ("SUCCESS", "POINTS", "FAILED", "POINTS", "UNKNOWN", "POINTS", "NOT PROCESSED", "POINTS")
+_HEADS = tuple(
+    head
+    for outcome in ("SUCCESS", "FAILED", "UNKNOWN", "NOT PROCESSED", "PERHAPS SENT")
+    for head in (outcome, "POINTS")
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ def _total(counts: Counts) -> Sums:
         unknown_amount=counts.unknown_amount,
         open=counts.pending + counts.processing,
         open_amount=counts.pending_amount + counts.processing_amount,
+        processing=counts.processing,
+        processing_amount=counts.processing_amount,
     )
 
 
@@ -93,7 +99,10 @@ def _days(connection: Connection, campaign_id: int, timezone: str) -> tuple[tupl
 
 
 class SumsView(View):
-    """Payments and points by how they ended. UNKNOWN is not among failed: it may have been credited."""
+    """Payments and points by how they ended. UNKNOWN is not among failed: it may have been credited.
+
+    open: those that have no result. processing: those of the open ones that are perhaps sent.
+    """
 
     success: int
     success_amount: int
@@ -103,6 +112,8 @@ class SumsView(View):
     unknown_amount: int
     open: int
     open_amount: int
+    processing: int
+    processing_amount: int
 
     def figures(self) -> tuple[str, ...]:
         """Under _HEADS."""
@@ -110,7 +121,9 @@ class SumsView(View):
             f"{figure:,}"
             for figure in (
                 self.success, self.success_amount, self.failed, self.failed_amount,
-                self.unknown, self.unknown_amount, self.open, self.open_amount,
+                self.unknown, self.unknown_amount,
+                self.open - self.processing, self.open_amount - self.processing_amount,
+                self.processing, self.processing_amount,
             )
         )  # fmt: skip
 

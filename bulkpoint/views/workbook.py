@@ -24,13 +24,13 @@ from bulkpoint.views.format import state_words, utc_time
 from bulkpoint.views.languages import phrase
 from bulkpoint.views.sheets import (
     HEAD_LOOK,
-    OUTCOMES,
     POINTS,
     TEXT,
     TIME,
     TIME_WIDTH,
     NewWorkbook,
     Sheet,
+    outcomes_of,
     print_wide,
     text_xml,
 )
@@ -239,7 +239,10 @@ def _write_sums(sheet: Sheet, sums: CampaignSums, exported: Exported, totals: To
         sheet.note(say("failed_only"))
     sheet.table(
         [say("by_state"), say("count"), say("points")],
-        [(say(name), getattr(sums.total, name), getattr(sums.total, f"{name}_amount")) for name in OUTCOMES],
+        [
+            (say(name), getattr(sums.total, name), getattr(sums.total, f"{name}_amount"))
+            for name in outcomes_of(sums.total)
+        ],
         (say("total"), sums.total.count, sums.total.amount),
     )
     if sums.by_hand.count:

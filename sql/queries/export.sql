@@ -52,6 +52,6 @@ select width_bucket(amount, %(edges)s::bigint[]) - 1 as edge,
        count(*) filter (where state = 'SUCCESS') as success,
        count(*) filter (where state = 'FAILED' and failure_kind <> 'UNKNOWN') as failed,
        count(*) filter (where failure_kind = 'UNKNOWN') as unknown,
-       count(*) filter (where state in ('PENDING', 'PROCESSING')) as open
+       count(*) filter (where state = 'PENDING') as open, count(*) filter (where state = 'PROCESSING') as processing
 from payment where campaign_id = %(campaign_id)s
 group by 1 order by 1

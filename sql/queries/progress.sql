@@ -44,10 +44,10 @@ where r.run_id = %(run_id)s
 -- How a run ended. done_before: what earlier runs had ended.
 select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
        r.started_at, r.finished_at,
-       c.pending + c.processing as open, c.success, c.failed, c.unknown,
+       c.pending + c.processing as open, c.processing, c.success, c.failed, c.unknown,
        (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f
         where f.campaign_id = r.campaign_id and f.failure_kind <> all(%(retried_kinds)s::failure_kind[])) as refused,
-       c.pending_amount + c.processing_amount as open_amount, c.success_amount, c.failed_amount,
+       c.pending_amount + c.processing_amount as open_amount, c.processing_amount, c.success_amount, c.failed_amount,
        c.unknown_amount,
        r.done_before,
        (select json_object_agg(kind, coalesce(f.count, 0) order by kind)

@@ -38,7 +38,8 @@ with ran as (
     where occurred_at >= %(begin)s and occurred_at < %(end)s and action not in ('export', 'find')
 )
 select c.campaign_id, c.name, c.state, coalesce(r.runs, 0) as runs, c.target_count, c.target_amount,
-       k.pending + k.processing as open, k.pending_amount + k.processing_amount as open_amount
+       k.pending + k.processing as open, k.pending_amount + k.processing_amount as open_amount,
+       k.processing, k.processing_amount
 from campaign_overview c join campaign_count k using (campaign_id) left join ran r using (campaign_id)
 where c.frozen_at is not null
   and (r.campaign_id is not null or c.campaign_id in (select campaign_id from changed))

@@ -3,7 +3,7 @@
 -- which somebody has said that they stay as they are, until another run begins.
 select o.campaign_id, o.name, o.state, o.run_reason as reason, o.run_finished_at as since,
        extract(epoch from clock_timestamp() - o.run_finished_at)::float8 as age_s,
-       c.pending + c.processing as open, c.failed - c.unknown as not_paid, c.unknown
+       c.pending + c.processing as open, c.processing, c.failed - c.unknown as not_paid, c.unknown
 from campaign_overview o join campaign_count c using (campaign_id)
 where o.state in ('COMPLETED', 'FAILED', 'STOPPED')
   and (c.unknown > 0

@@ -54,7 +54,8 @@ def test_a_run_that_did_not_complete_is_one_object_with_its_figures_and_the_erro
     assert (end.exit_code, end.refusal.code) == (exit_code, code)
     printed: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (printed["state"], printed["success"], printed["error"]["code"]) == (state, 1, code)
-    assert printed["error"]["facts"] == {"campaign_id": 1, "run": 1, "why": "wrong list", "open": 2}
+    counts = {"open": 2, "not_processed": 2, "processing": 0}
+    assert printed["error"]["facts"] == {"campaign_id": 1, "run": 1, "why": "wrong list", **counts}
     assert output.printed, "so the error is not printed a second time"
     assert "(wrong list); payments not processed: 2. Go on with `bulkpoint campaign resume 1`." in sentence(end)
 
