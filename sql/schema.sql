@@ -373,6 +373,12 @@ create table money_transaction (
     seq            bigint not null
 );
 
+-- Ids that people name are compared without case, in the form NFKC. Those of small letters only, or of capital letters
+-- only, are found by the primary key: only the others, which few money APIs have, need this index.
+create index money_transaction_folded on money_transaction (lower(normalize(transaction_id, NFKC)))
+where transaction_id <> lower(transaction_id) and transaction_id <> upper(transaction_id)
+   or octet_length(transaction_id) <> length(transaction_id);
+
 -- Payments and points by state and kind of failure. Each share adds the differences that it makes, in the transaction
 -- that makes them. So one row may be negative; the sums over the shares are the progress, at the same cost for every
 -- size of campaign. share -1 is the driver's: the freeze, a retry, a reconciliation.

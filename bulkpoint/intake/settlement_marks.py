@@ -1,7 +1,8 @@
 """Rows of a settlement file that are no lines of members: totals, trailers, header records, comments, "part 1 of 2".
 
 A row is one only where it cannot be a member's: it names neither transaction nor status, has another number of values,
-or begins with the name of a record (TRL, HDR). Its figures are compared with the lines before it.
+begins with the name of a record (TRL, HDR), or says nothing but "part 1 of 2". Its figures are compared with the lines
+before it.
 """
 
 import re
@@ -70,16 +71,19 @@ def find_mark(
         values[transaction].strip().casefold() not in _NO_TRANSACTION
         or (status is not None and values[status].strip() != "")
     )
-    if named and values[0].casefold() not in _RECORDS:  # as nearly all are
+    is_record = values[0].casefold() in _RECORDS
+    if named and not is_record and values[member].strip():  # as nearly all are
         return None
     filled = [value.strip() for value in values if value.strip()]
-    kinds = [_kind_of(value) for value in (values[member] if len(values) == width else "", filled[0])]
-    kind = next((kind for kind in kinds if kind is not None), None)
-    if kind is None and len(filled) == 1 and _part_of(filled[0]) is not None:
-        kind = MarkKind.COMMENT
+    in_member = values[member].strip() if len(values) == width else ""
+    kind = None
+    if is_record or not named:
+        kind = _kind_of(in_member) or _kind_of(filled[0])
+    if kind is None and (len(filled) == 1 or (not named and len(values) == width)):
+        kind = _kind_by_part(filled, in_member)
     if kind is None:
         return None
-    if campaign is not None and len(values) == width and kind is not _kind_of(values[campaign]):
+    if kind is MarkKind.TOTAL and campaign is not None and len(values) == width and _says_whose(values[campaign]):
         filled = [value.strip() for at, value in enumerate(values) if at != campaign and value.strip()]
     return _mark(row, kind, filled)
 
@@ -98,6 +102,19 @@ def _kind_of(value: str) -> MarkKind | None:
         return MarkKind.COMMENT
     words = re.split(r"[\s:=()\[\]{}]+", value.casefold().strip("*:=[](){}<> "))
     return _WORDS.get(words[0]) if words else None
+
+
+def _says_whose(campaign: str) -> bool:
+    """Whether the cell is a campaign's number, and no word of the row itself."""
+    return _kind_of(campaign) is None and _part_of(campaign) is None
+
+
+def _kind_by_part(filled: Sequence[str], in_member: str) -> MarkKind | None:
+    """Of a row with "part 1 of 2" in any cell, and no member: a trailer where it has figures too."""
+    others = [value for value in filled if _part_of(value) is None]
+    if len(others) == len(filled) or in_member in others:
+        return None
+    return MarkKind.TOTAL if any(_NUMBER.fullmatch(value) for value in others) else MarkKind.COMMENT
 
 
 def _mark(row: int, kind: MarkKind, filled: Sequence[str]) -> Mark:

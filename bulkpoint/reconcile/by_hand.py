@@ -28,7 +28,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit
-from bulkpoint.store.payment import PaymentNumber, member_of_payment, owner_of_transaction
+from bulkpoint.store.payment import PaymentNumber, member_of_payment, other_owner_of_transaction
 from bulkpoint.store.reconcile import EndedRun, Finding, apply_findings, keep_from_starting
 from bulkpoint.store.settle import (
     REASON_CHARACTERS_MAX,
@@ -133,8 +133,9 @@ def _settled_before(connection: Connection, row: PaymentToSettle, word: Word) ->
 
 
 def _refuse_of_another(connection: Connection, row: PaymentToSettle, word: Word) -> None:
-    owner = owner_of_transaction(connection, word.transaction_id)
-    if owner not in (None, PaymentNumber(word.campaign_id, row.seq)):
+    own = PaymentNumber(word.campaign_id, row.seq)
+    owner = other_owner_of_transaction(connection, word.transaction_id, own)
+    if owner is not None:
         member = quoted(member_of_payment(connection, owner), VALUE_CHARACTERS_SHOWN)
         other = {"named": word.transaction_id, "other_campaign": owner.campaign_id, "other_member": member}
         raise RefusedError("TRANSACTION_OF_ANOTHER", "look_before_settling", **other, **_facts(word))
@@ -216,6 +217,8 @@ def _record(connection: Connection, run: EndedRun, asked: PaymentToSettle, word:
             return _settled_before(connection, row, word)
         if now != run or not row.is_as(asked):
             raise RefusedError("SETTLE_CHANGED", "settle_again", **_facts(word))
+        if by_hand:  # another payment may have got it meanwhile, in another case
+            _refuse_of_another(connection, row, word)
         if not apply_findings(connection, run, [], [Finding(row.seq, word.transaction_id)]):
             _refuse_of_another(connection, row, word)
             raise RefusedError("SETTLE_CHANGED", "settle_again", **_facts(word))

@@ -128,6 +128,7 @@ _CLAIM = Query("claim_payments", Claim)
 _RECORD = Query("record_results", Conflict)
 _MEMBER = Query("member_of_payment", str)
 _OWNER = Query("owner_of_transaction", PaymentNumber)
+_OTHER_OWNER = Query("other_owner_of_transaction", PaymentNumber)
 _OPEN = Query("open_payments", _OpenRow)
 
 
@@ -208,6 +209,14 @@ def owner_of_transaction(connection: Connection, transaction_id: str) -> Payment
 def member_of_payment(connection: Connection, number: PaymentNumber) -> str:
     """Whose payment it is; people know no payment by its number."""
     return _MEMBER.one(connection, **number._asdict())
+
+
+def other_owner_of_transaction(connection: Connection, transaction_id: str, own: PaymentNumber) -> PaymentNumber | None:
+    """Another payment than `own` that has the id as a person or a file names it: in any case, and any form of a letter.
+
+    An id of the money API's own answer is compared exactly: owner_of_transaction.
+    """
+    return _OTHER_OWNER.first(connection, transaction_id=transaction_id, **own._asdict())
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:

@@ -130,6 +130,19 @@ select member_id from payment where campaign_id = %(campaign_id)s and seq = %(se
 -- name: owner_of_transaction
 select campaign_id, seq from money_transaction where transaction_id = %(transaction_id)s
 
+-- name: other_owner_of_transaction
+-- Another payment than the given one that has an id as a person names it: without case, in the form NFKC.
+with named as (select lower(normalize(%(transaction_id)s::text collate "C", NFKC)) as folded),
+known as (
+    select m.* from named n join money_transaction m on m.transaction_id = any(array[n.folded, upper(n.folded)])
+    union all
+    select m.* from named n join money_transaction m on lower(normalize(m.transaction_id, NFKC)) = n.folded
+-- include: neither_small_nor_capital
+)
+select campaign_id, seq from known
+where (campaign_id, seq) <> (%(campaign_id)s::bigint, %(seq)s::bigint)
+order by transaction_id = %(transaction_id)s desc, transaction_id limit 1
+
 -- name: open_payments
 -- What is left for a sweep: how many rows, their first and last seq, and how long until the first can be claimed.
 select count(*), min(p.seq) as first, max(p.seq) as last,

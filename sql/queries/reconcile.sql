@@ -96,13 +96,17 @@ select seq from changed
 
 -- name: create_settlement
 -- The money API's own list, until the transaction ends. proven: the line says that it is of this campaign.
+-- folded: the id as it is compared with those of other payments, because people and spreadsheets change case and form.
 create temporary table settlement (
     line           bigint not null,
     member_id      text collate "C" not null,
     amount         bigint not null,
-    transaction_id text,
+    transaction_id text collate "C",
     line_class     text not null check (line_class in ('credited', 'not_credited', 'reversed')),
-    proven         boolean not null
+    proven         boolean not null,
+    folded         text collate "C" generated always as (
+        case when octet_length(transaction_id) = length(transaction_id) then lower(transaction_id)
+             else lower(normalize(transaction_id, NFKC)) end) stored
 ) on commit drop
 
 -- name: copy_settlement
@@ -125,16 +129,30 @@ where p.state = 'SUCCESS' and s.amount = p.amount and s.transaction_id <> p.tran
 order by s.line limit 1
 
 -- name: find_other_payments
--- Transaction ids of the list that another payment has in our record than the one that a line names.
+-- For each line, another payment that has its transaction id in our record than the one that it names. The ids of a
+-- list are compared without case, in the form NFKC; a line with exactly the id of its own payment, as most are, needs
+-- no look. An id is found as small letters, as capital letters, or in the index of all others.
 create temporary table other_payment on commit drop as
-with other as (
-    select distinct m.transaction_id, m.campaign_id, m.seq
-    from settlement s
-    join money_transaction m using (transaction_id)
-    left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
-    where (m.campaign_id, m.seq) is distinct from (%(campaign_id)s::bigint, p.seq)
+with doubtful as materialized (
+    select s.line, s.transaction_id, s.folded, p.seq
+    from settlement s left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
+    where s.transaction_id is not null and p.transaction_id is distinct from s.transaction_id
+), known as (
+    select d.*, m.transaction_id as their_id, m.campaign_id as their_campaign, m.seq as their_seq
+    from doubtful d join money_transaction m on m.transaction_id = d.folded
+    union all
+    select d.*, m.transaction_id, m.campaign_id, m.seq
+    from doubtful d join money_transaction m on m.transaction_id = upper(d.folded) and upper(d.folded) <> d.folded
+    union all
+    select d.*, m.transaction_id, m.campaign_id, m.seq
+    from doubtful d join money_transaction m on lower(normalize(m.transaction_id, NFKC)) = d.folded
+-- include: neither_small_nor_capital
+), other as (
+    select distinct on (line) line, their_campaign as campaign_id, their_seq as seq
+    from known where (their_campaign, their_seq) is distinct from (%(campaign_id)s::bigint, seq)
+    order by line, their_id = transaction_id desc, their_id
 )
-select o.transaction_id, o.campaign_id, o.seq, p.member_id, p.amount
+select o.line, o.campaign_id, o.seq, p.member_id, p.amount
 from other o left join payment p using (campaign_id, seq)
 
 -- name: sort_settlement
@@ -143,23 +161,24 @@ from other o left join payment p using (campaign_id, seq)
 -- says that it is of the campaign. other_*: another payment, which has its transaction id. shared: one id cannot be two
 -- credits, and which of the lines is true, the list does not say.
 create temporary table listed on commit drop as
-select s.line, s.member_id, s.amount, s.transaction_id, s.proven,
+select s.line, s.member_id, s.amount, s.transaction_id, s.folded, s.proven,
        o.campaign_id as other_campaign, o.member_id as other_member,
        coalesce(o.campaign_id <> %(campaign_id)s and not s.proven
                 and (o.member_id, o.amount) = (s.member_id, s.amount), false) as elsewhere,
        p.seq is null and not s.proven and o.campaign_id is distinct from %(campaign_id)s
        and (o.campaign_id is null or (o.member_id, o.amount) is distinct from (s.member_id, s.amount)) as unnamed,
-       s.transaction_id in (
+       s.folded in (
+           select folded from settlement where line_class = 'credited'
+           group by folded having count(distinct member_id) > 1)
+       and (p.transaction_id is distinct from s.transaction_id or s.transaction_id in (
            select transaction_id from settlement where line_class = 'credited'
-           group by transaction_id having count(distinct member_id) > 1) as shared,
+           group by transaction_id having count(distinct member_id) > 1)) as shared,
        s.member_id in (select member_id from settlement where line_class <> 'credited')
-       or s.transaction_id in (
-           select transaction_id from settlement
-           where line_class <> 'credited' and transaction_id is not null) as denied
+       or s.folded in (
+           select folded from settlement where line_class <> 'credited' and folded is not null) as denied
 from settlement s
 left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = s.member_id
-left join other_payment o on o.transaction_id = s.transaction_id
-                             and (o.campaign_id, o.seq) is distinct from (%(campaign_id)s::bigint, p.seq)
+left join other_payment o using (line)
 where s.line_class = 'credited'
 
 -- name: compare_settlement
@@ -217,7 +236,7 @@ select 'REVERSED', p.seq, r.member_id, p.state::text, p.failure_kind::text, p.am
 from settlement r
 left join payment p on p.campaign_id = %(campaign_id)s and p.member_id = r.member_id
 where r.line_class = 'reversed' and (r.proven or p.seq is not null and not exists (
-    select from other_payment o where o.transaction_id = r.transaction_id and o.campaign_id <> %(campaign_id)s))
+    select from other_payment o where o.line = r.line and o.campaign_id <> %(campaign_id)s))
 union all
 select case when p.state <> 'SUCCESS' then 'OPEN' when h.seq is not null then 'SETTLED_BY_HAND' else 'NOT_CREDITED' end,
        p.seq, p.member_id, p.state::text, p.failure_kind::text, p.amount, p.transaction_id, null, null, 0, null, null,

@@ -307,6 +307,28 @@ def test_a_transaction_of_another_campaign_is_never_a_credit_of_this_one(
     assert [row(connection, seq)["state"] for seq in (REJECTED, UNKNOWN)] == ["FAILED", "FAILED"]
 
 
+@pytest.mark.parametrize(
+    ("known", "listed"), [("ty-000001", "TY-000001"), ("TY-1", "ty-1"), ("Ty-aB", "tY-Ab"), ("\uff34y-1", "ty-1")]
+)
+def test_a_transaction_of_another_campaign_in_another_case_or_form_pays_nothing(
+    connection: Connection, settle: Settle, known: str, listed: str
+) -> None:
+    connection.execute("insert into money_transaction values (%s, 2, 5)", (known,))
+    compared, found = settle(of_campaign(f"{AGREED}m-3,30,{listed}\n"))
+    assert compared.credited == 0
+    assert kinds(found)[0] == ("SAME_TRANSACTION", "m-3")
+    assert row(connection, REJECTED)["state"] == "FAILED"
+
+
+def test_ids_that_the_money_api_itself_gave_in_two_cases_are_two_payments(
+    connection: Connection, settle: Settle, world: World
+) -> None:
+    other = world.campaign([("m-1", 10, "other")], name="other").begun().paid(1, transaction="T-").ended("COMPLETED")
+    compared, found = settle(of_campaign(AGREED))
+    assert (other.id, compared.credits) == (2, 2)
+    assert kinds(found) == [("OPEN", f"m-{seq}") for seq in UNCERTAIN], "t-1 is exactly the id of our m-1"
+
+
 def test_without_a_campaign_a_list_only_reports(connection: Connection, settle: Settle) -> None:
     compared, found = settle(AGREED + "m-3,30,x-3\nm-4,40,x-4\n")
     assert (compared.credited, compared.only_reported, compared.unknown) == (0, True, 4)

@@ -354,6 +354,25 @@ def test_two_words_for_one_transaction_cannot_both_be_taken(
     assert row(connection, UNKNOWN) == ("FAILED", "UNKNOWN", None)
 
 
+@pytest.mark.parametrize(
+    ("known", "named"),
+    [
+        ("ty-000001", "TY-000001"),
+        ("TY-1", "ty-1"),
+        ("Ty-aB", "tY-Ab"),
+        ("ty-1", "\uff34\uff39-1"),
+        ("\uff34y-1", "ty-1"),
+    ],
+)
+def test_the_transaction_of_another_payment_in_another_case_or_form_is_not_taken(
+    connection: Connection, settle: Settle, known: str, named: str
+) -> None:
+    connection.execute("insert into money_transaction values (%s, 1, %s)", (known, UNKNOWN))
+    with refused(f"The transaction {named} is that of the payment of 'm-5' in campaign 1"):
+        settle(REJECTED, named)
+    assert row(connection, REJECTED) == ("FAILED", "REJECTED", None)
+
+
 @pytest.mark.parametrize("transaction", ["", " ", "null", "a\x00b", "t" * 201, " tx", "tx\n"])
 def test_what_can_be_no_transaction_is_wrong_usage(settle: Settle, transaction: str) -> None:
     with refused("must have 1 to 200 printable characters", UsageError):
