@@ -55,7 +55,7 @@ select exists (select from renewed) as held,
        p.key_retention_h, p.settle_s,
        (select coalesce(jsonb_agg(jsonb_build_object('share', s.share, 'turns', s.turns)), '[]') from money_share s
         where s.share <> %(share)s and s.share < least(l.tps, l.shares)
-          and s.leased_until > clock_timestamp() + (%(lease_s)s - %(silent_s)s) * interval '1 s'
+          and s.leased_until > clock_timestamp() + (%(lease_s)s::float8 - %(silent_s)s::float8) * interval '1 s'
         having %(turns)s::jsonb is not null or count(s.turns) > 0) as others
 from money_limit l left join money_promise p on true
 

@@ -80,7 +80,9 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
     assert "Campaign 1  추석" in seen
     assert "3 payments, 60 points; created by Kim of marketing, approved by Lee of finance" in seen
     assert f"digest {digest}" in seen
-    assert re.search(r"about 1 s at 1,000 TPS, after Spark.s start of 10 to 30 s: until about \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", seen)
+    assert re.search(
+        r"about 1 s at 1,000 TPS, after Spark.s start of 10 to 30 s: until about \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", seen
+    )
     assert "Not started, as you said; nothing was changed." in seen
 
     shown = bulkpoint("campaign", "show", "1").stdout

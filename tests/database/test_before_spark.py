@@ -216,4 +216,4 @@ def test_the_doctor_names_each_setting_that_is_wrong(installation: CommandLine) 
     ended = installation("doctor", "--json", BULKPOINT_TPS="x", BULKPOINT_GUARD_MS="-1")
     assert ended.returncode == 2
     problems = [check["code"] for check in ended.json["checks"] if check["verdict"] == "problem"]
-    assert problems == ["SETTING_NOT_A_WHOLE_NUMBER", "SETTING_TOO_SMALL"]
+    assert problems == ["SETTING_NOT_A_WHOLE_NUMBER", "SETTING_TOO_SMALL", "MONEY_UNREACHABLE"], "it goes on"

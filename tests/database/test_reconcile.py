@@ -465,7 +465,7 @@ def test_the_figures_that_a_settlement_changes_are_announced_again_by_its_actor(
         (HEADER.encode() + b"m-\xff,10,t-1\n", "money.csv is not UTF-8 (row 2, byte 3)"),
         ("campaign_id," + HEADER + "one,m-1,10,t-1\n", "row 2: campaign_id is 'one'"),
         (HEADER + "m-1,x,t-1\n" * 22, "money.csv has 22 errors. Nothing was changed."),
-        (HEADER + "m-1,x,t-1\n" * 22, "  ... and 2 more."),
+        (HEADER + "m-1,x,t-1\n" * 22, "  22 rows (2, 3, 4, 5, 6, ...), such as row 2: amount is 'x'"),
     ],
 )
 def test_a_bad_file_is_refused_and_nothing_is_changed(

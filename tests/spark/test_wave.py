@@ -148,7 +148,7 @@ def test_a_wave_is_read_in_spite_of_a_time_out_and_says_why_it_has_no_connection
         monkeypatch.setattr("bulkpoint.pay.wave.PATIENCE_S", 0)
         with passwords_of_jvm(spark, passfile):
             assert not driver._waves.pay(WAVE, "the wave of the test").paid
-        why = driver._failed_in_a_row("waves")
+        why = driver._failed_in_a_row("WAVES_FAILED")
         assert f'Spark could not read the payments: FATAL: too many connections for role "{login.name}"' in why
         assert "\n" not in why
 
