@@ -32,6 +32,7 @@ from tests.world.raw_server import CLOSE, RESET, RawServer, Script, Step, serve_
 
 TIMEOUT_S = 1.0
 ARRIVES_S = 0.03  # on one machine, what was sent by then has arrived
+ANSWERS_S_MAX = 0.2  # of answers that do not end
 PUBLIC = Trust(None)
 GET = HttpRequest("GET", "/v1/points/1", {}, None)
 
@@ -288,6 +289,9 @@ def answered(kind: str, row: Row) -> Seen:
     with serve_raw(lambda number: row.answer if number == 1 else [ok(b'{"n":%d}' % number)]) as server:
         with closing(Client(kind, server.url)) as client:
             first = client.send(HttpRequest(row.method, "/", {}, None))
+            until = time.monotonic() + ANSWERS_S_MAX
+            while not server.answered and time.monotonic() < until:
+                time.sleep(0.001)
             time.sleep(ARRIVES_S)
             second, third = client.send(), client.send()
         return Seen(first, (second, third), server.connections, len(server.requests), client.asked)

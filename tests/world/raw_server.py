@@ -26,10 +26,11 @@ class Certificate(Protocol):
 
 
 class RawServer:
-    """requests: as they came; connections: how many there were; tls: None for a plain port."""
+    """requests: as they came, answered: how many of them wholly; connections: how many there were; tls: or None."""
 
     def __init__(self, answer: Answer, certificate: Certificate | None, greeting: bytes = b"", port: int = 0) -> None:
         self.requests: list[bytes] = []
+        self.answered = 0
         self.connections = 0
         self._answer = answer
         self._greeting = greeting
@@ -73,7 +74,9 @@ class RawServer:
                 connection.sendall(self._greeting)
                 while request := read_request(connection):
                     self.requests.append(request)
-                    if not self._answer(connection, len(self.requests)):
+                    goes_on = self._answer(connection, len(self.requests))
+                    self.answered += 1
+                    if not goes_on:
                         return
 
 
