@@ -92,7 +92,7 @@ def peer(name: str, *options: str) -> Contender:
 
 def _run_peer(command: Sequence[str], log: Path) -> float:
     """CPU seconds of a peer and all its processes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = _cpu_s_of_children()
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=PEERS, start_new_session=True)
         try:
@@ -100,24 +100,28 @@ def _run_peer(command: Sequence[str], log: Path) -> float:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # also what it has left running
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _cpu_s_of_children() - before
+
+
+def _cpu_s_of_children() -> float:
+    """Of those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def floor(task: Task) -> Paid:
     """wrk: how many payments a second the sandbox answers when nothing is remembered; has no limit."""
     wrk = program("wrk", "wrk")
     with _deployment(task) as bench:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        before = _cpu_s_of_children()
         options = ("-t1", f"-c{FLOOR_CONNECTIONS}", f"-d{FLOOR_SECONDS}s", "-s", str(PEERS / "floor.lua"))
         said = subprocess.run((wrk, *options, bench.money.url), capture_output=True, text=True, check=True).stdout
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        credits = bench.money.stats()["credits"]
+        own = _cpu_s_of_children() - before
+        stats = bench.money.stats()
         [payments_s] = re.findall(r"Requests/sec:\s*([\d.]+)", said)
         if "Non-2xx" in said:
             raise RuntimeError(f"the sandbox refused payments of wrk: {said}")
-        own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return Paid(float(payments_s), own / credits * 1e6, bench.money.stats()["max_per_second"], None)
+        return Paid(float(payments_s), own / stats["credits"] * 1e6, stats["max_per_second"], None)
 
 
 def _afternoon() -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def approve_campaign(
 
 
 def _check_targets(targets: TargetsState, campaign_id: int, digest: str | None) -> bytes:
-    missing = find_missing_targets(campaign_id, targets)
+    missing = find_missing_targets(campaign_id, expected=targets.expected, found=targets.found)
     if missing is not None:
         raise not_ready(campaign_id, missing, Command.APPROVE)
     assert targets.digest is not None, "the totals match"

@@ -7,7 +7,7 @@ from typing import Any
 from bulkpoint.addresses import is_this_machine
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.lifecycle import CampaignState, RunKind
-from bulkpoint.rules.readiness import NO_POLICY, TargetsState, find_missing_targets
+from bulkpoint.rules.readiness import find_missing_targets
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.rules.troubles import (
@@ -125,21 +125,9 @@ def _not_started(waiting: WaitingCampaign, running: Campaign | None) -> Refusal:
 def _missing_targets(connection: Connection, waiting: WaitingCampaign) -> Refusal | None:
     """Why its targets are not the expected ones; None where they are. One scan of them."""
     campaign = get_campaign(connection, waiting.campaign_id)
-    count, amount, largest = total_targets(connection, waiting.campaign_id)
-    targets = TargetsState(
-        expected_count=campaign.expected_count,
-        expected_amount=campaign.expected_amount,
-        count=count,
-        amount=amount,
-        largest=largest,
-        digest=None,
-        creator_login=campaign.creator_login,
-        approved_digest=None,
-        policy=NO_POLICY,
-        same_list=None,
-        same_as=None,
-    )
-    return find_missing_targets(waiting.campaign_id, targets)
+    expected = campaign.expected_count, campaign.expected_amount
+    count, amount, _ = total_targets(connection, waiting.campaign_id)
+    return find_missing_targets(waiting.campaign_id, expected=expected, found=(count, amount))
 
 
 def _of_findings(connection: Connection, settings: Settings) -> Iterator[Trouble]:

@@ -71,11 +71,21 @@ class TargetsState:
     findings: tuple[Finding, ...] = ()
     sample: ListSample | None = None
 
+    @property
+    def expected(self) -> tuple[int, int]:
+        """How many targets there must be, and their points."""
+        return self.expected_count, self.expected_amount
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """How many there are, and their points."""
+        return self.count, self.amount
+
 
 def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
     """The first reason why campaign `campaign_id` may not start; None when it is ready."""
     return (
-        find_missing_targets(campaign_id, targets)
+        find_missing_targets(campaign_id, expected=targets.expected, found=targets.found)
         or _limits(campaign_id, targets)
         or _approval(campaign_id, targets)
         or _repetition(campaign_id, targets)
@@ -83,16 +93,16 @@ def find_obstacle(campaign_id: int, targets: TargetsState) -> Refusal | None:
     )
 
 
-def find_missing_targets(campaign_id: int, targets: TargetsState) -> Refusal | None:
-    """Why the targets are not the expected ones, by count and sum; None where they are."""
-    if (targets.count, targets.amount) == (targets.expected_count, targets.expected_amount):
+def find_missing_targets(campaign_id: int, *, expected: tuple[int, int], found: tuple[int, int]) -> Refusal | None:
+    """Why the targets are not the expected ones, by count and sum of points; None where they are."""
+    if found == expected:
         return None
     facts = {
         "campaign_id": campaign_id,
-        "expected_count": targets.expected_count,
-        "expected_amount": targets.expected_amount,
-        "count": targets.count,
-        "amount": targets.amount,
+        "expected_count": expected[0],
+        "expected_amount": expected[1],
+        "count": found[0],
+        "amount": found[1],
     }
     return Refusal("TARGETS_NOT_AS_EXPECTED", facts, ("load_or_withdraw",))
 

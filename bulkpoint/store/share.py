@@ -7,14 +7,13 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.turns import SILENT_S
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 # Changes that are not made under a leased share are counted here: a freeze, a retry, a reconciliation.
 DRIVER_SHARE = -1
-# A share that was not renewed for so long takes no turns: renewals are 0.3 s apart.
-SILENT_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,6 @@ def error_fields(error: BulkpointError, *, timezone: str = "UTC") -> dict[str, A
     return {"error": {"code": refusal.code, "message": sentence(error, timezone=timezone), "facts": json.loads(facts)}}
 
 
-def cause_words(code: str | None, *, language: str = "en") -> str | None:
-    """A code in words where it is the name of one of our causes; the money API's own code stays as it is."""
-    return code if code is None else words(language)["causes"].get(code, code)
-
-
 def _words_of(facts: Mapping[str, Any], language: str) -> dict[str, str]:
     """How a language says what was asked for, a right, a cause, and numbers: `{asked_words}` for the fact `asked`."""
     table = words(language)

@@ -60,6 +60,7 @@ def read_sums(connection: Connection, campaign_id: int, *, timezone: str, reason
     total = _total(get_counts(connection, campaign))
     reasons = tuple((found.reason, found) for found in sum_reasons(connection, campaign_id, rows_max=reasons_max))
     others = total - sum((sums for _, sums in reasons), Sums())
+    between = finished_between(connection, campaign_id)
     return CampaignSums(
         at=datetime.now(UTC),
         timezone=timezone,
@@ -68,8 +69,8 @@ def read_sums(connection: Connection, campaign_id: int, *, timezone: str, reason
         kinds=tuple(sum_kinds(connection, campaign_id)),
         reasons=reasons,
         other_reasons=others if others.count else None,
-        days=_days(connection, campaign_id, timezone),
-        utc_days=_days(connection, campaign_id, "UTC"),
+        days=_days(connection, campaign_id, between, timezone),
+        utc_days=_days(connection, campaign_id, between, "UTC"),
         runs=tuple(list_reported_runs(connection, campaign_id)),
         by_hand=count_settled_by_hand(connection, campaign_id),
     )
@@ -90,8 +91,9 @@ def _total(counts: Counts) -> Sums:
     )
 
 
-def _days(connection: Connection, campaign_id: int, timezone: str) -> tuple[tuple[date, Sums], ...]:
-    between = finished_between(connection, campaign_id)
+def _days(
+    connection: Connection, campaign_id: int, between: tuple[datetime, datetime] | None, timezone: str
+) -> tuple[tuple[date, Sums], ...]:
     if between is None:
         return ()
     days = days_of(*between, timezone)

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from xlsxwriter.utility import xl_col_to_name
 
 from bulkpoint.rules.invariants import invariant
-from bulkpoint.store.export import PaymentRow, ReportedRun
+from bulkpoint.store.export import PaymentRow
 from bulkpoint.views.export import COLUMNS, Totals
 from bulkpoint.views.format import state_words, utc_time
 from bulkpoint.views.languages import phrase
@@ -271,7 +271,3 @@ def _write_sums(sheet: Sheet, sums: CampaignSums, exported: Exported, totals: To
         ],
     )
     sheet.end()
-
-
-def _times_of(run: ReportedRun) -> tuple[datetime, datetime | None]:
-    return run.started_at, run.finished_at
