@@ -128,6 +128,8 @@ def _texts(
 def _rule(column: str, cell: Any) -> str | None:
     """What is wrong with a cell of one of our columns that the rules of a line cannot say; None: nothing."""
     match cell:
+        case ["padded", shown, number] if column in _IDS:
+            return f"{column} is the number {number}, which the sheet shows as {shown}: have it exported as text."
         case ["error", shown]:
             return f"{column} is {shown}, an error of the spreadsheet: correct it."
         case [_, shown]:
@@ -143,6 +145,8 @@ def _text(cell: Any) -> str:
     match cell:
         case None:
             return ""
+        case ["padded", _, number]:
+            return str(number)
         case [_, shown]:
             return str(shown)
     return str(cell)

@@ -528,6 +528,25 @@ def test_a_cell_that_can_be_no_text_of_ours_refuses_the_workbook(
         settle(a_workbook(tmp_path / "w", line))
 
 
+def test_an_id_that_is_shown_with_zeros_before_it_is_not_taken_for_another(settle: Settle, tmp_path: Path) -> None:
+    """The sheet shows 00123 and holds 123; an amount shown so is its number."""
+    path = tmp_path / "w"
+
+    def shown_with_zeros(column: int, number: int) -> bytes:
+        with Workbook(path, {"in_memory": True}) as book:
+            sheet, zeros = book.add_worksheet(), book.add_format({"num_format": "00000"})
+            sheet.write_row(0, 0, ["campaign_id", *HEADER.strip().split(",")])
+            sheet.write_row(1, 0, [1, "m-4", 40, "x-4"])
+            sheet.write_number(1, column, number, zeros)
+        return path.read_bytes()
+
+    for column, name in ((1, "member_id"), (3, "transaction_id")):
+        with refused(f"row 2: {name} is the number 123, which the sheet shows as 00123"):
+            settle(shown_with_zeros(column, 123))
+    compared, _ = settle(shown_with_zeros(2, 40))
+    assert (compared.credits, compared.credited) == (1, 1)
+
+
 def test_ids_that_are_numbers_in_a_workbook_are_said(connection: Connection, run: EndedRun, tmp_path: Path) -> None:
     path, said = tmp_path / "money.xlsx", list[str]()
     a_workbook(path, (1, "m-1", 10, "t-1"), (1, "m-2", 20, "t-2"), (1, "m-4", 40, 1234))
