@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format docs bench bench-quick bench-engine wheel package lock clean
+.PHONY: help setup demo test check check-lowest check-oldest-postgres lint format docs bench bench-quick bench-engine bench-growth wheel package lock clean
 
 help: ## Print this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -55,6 +55,9 @@ bench-engine: .venv/.set-up ## Measure the job under outages, throttling and res
 
 bench-quick: .venv/.set-up ## Measure the main figures in a few minutes
 	@$(BIN)/python -m bench.quick
+
+bench-growth: .venv/.set-up ## Measure 10,000 to 1,000,000 targets, and 10 to 10,000 campaigns in one database (about 35 minutes)
+	@$(BIN)/python -m bench.growth --campaigns 10,1000,10000 --targets 10000,100000,1000000
 
 wheel: .venv/.set-up ## Build the wheel into dist/
 	@$(BIN)/hatchling build -t wheel
