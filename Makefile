@@ -50,11 +50,11 @@ docs: .venv/.set-up ## Write docs/json.md, its schema and docs/errors.md from th
 bench: .venv/.set-up ## Measure bulkpoint beside wrk, a script, the literal job, Celery and DBOS (about 20 minutes)
 	@$(BIN)/python -m bench.suite
 
-bench-engine: .venv/.set-up ## Measure the job under outages, throttling and restarts (about ten minutes)
+bench-engine: .venv/.set-up ## Measure the job under outages, throttling and restarts (about twelve minutes)
 	@$(BIN)/python -m bench.engine
 
-bench-quick: .venv/.set-up ## Measure the main figures in a few minutes
-	@$(BIN)/python -m bench.quick
+bench-quick: .venv/.set-up ## Measure the main figures beside wrk and a script (under five minutes)
+	@$(BIN)/python -m bench.suite --quick
 
 bench-growth: .venv/.set-up ## Measure 10,000 to 1,000,000 targets, and 10 to 10,000 campaigns in one database (about 35 minutes)
 	@$(BIN)/python -m bench.growth --campaigns 10,1000,10000 --targets 10000,100000,1000000

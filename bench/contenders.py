@@ -2,12 +2,13 @@
 
 import os
 import re
-import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,33 +16,51 @@ from pathlib import Path
 
 import psycopg
 
-from bench.cpu import cpu_of_parts
+from bench.cpu import CpuOfParts, cpu_of_parts
 from bench.environments import environment, program
+from bench.figures import share_used
 from bench.jitter import Way, way
+from bulkpoint.embedded.postgres import embedded_server
 from bulkpoint.launch.jdbc_driver import cached_jar
 from tests.world.deployment import Deployment, embedded_deployment
+from tests.world.promises import worst_second
 
 PEERS = Path(__file__).parent / "peers"
 FLOOR_SECONDS = 8
 FLOOR_CONNECTIONS = 64
 PEER_S_MAX = 900.0
+STORE = "PostgreSQL"
+# The receiver, and the way to it: what everybody calls, and nobody has to run.
+NOT_COUNTED = frozenset({"sandbox", "way"})
 
 
 @dataclass(frozen=True)
 class Paid:
     """How one contender paid one list.
 
-    payments_s: payments a second, from the first to the last credit at the receiver. cpu_us: CPU of its own processes
-    in microseconds a payment, without PostgreSQL and the sandbox. worst_second: most calls in a second by the
-    receiver's clock. share_of_limit: of what the limit allowed from first to last credit; None without limit.
-    worst_second_sent: most calls in a second as they left, where the way to the receiver was measured.
+    payments_s: payments a second, from the first to the last credit at the receiver. cpu_us: microseconds of CPU a
+    payment by part, between these two: without start, end, and what puts the rows into a queue before. cpu_all_us: of
+    all parts, with those. worst_second: most calls in a second by the receiver's clock; worst_second_sent: by stamps of
+    their senders. stall_ms: the longest time that the receiver's clock stood still. share_of_limit: see share_used;
+    None without limit.
     """
 
     payments_s: float
-    cpu_us: float
+    cpu_us: Mapping[str, float]
+    cpu_all_us: float
     worst_second: int
+    worst_second_sent: int | None
+    stall_ms: float
     share_of_limit: float | None
-    worst_second_sent: int | None = None
+
+    @property
+    def cpu_own_us(self) -> float:
+        """Of everything but PostgreSQL: workers, whoever starts and watches them, a broker."""
+        return sum(us for part, us in self.cpu_us.items() if part != STORE)
+
+    @property
+    def cpu_store_us(self) -> float:
+        return self.cpu_us.get(STORE, 0.0)
 
 
 @dataclass(frozen=True)
@@ -58,41 +77,45 @@ class Task:
 Contender = Callable[[Task], Paid]
 
 
-def bulkpoint(task: Task) -> Paid:
-    """The job of this project, as `campaign start` runs it."""
-    settings = {"BULKPOINT_TPS": task.tps or 1_000_000, "BULKPOINT_PARTITIONS": task.workers}
-    with _deployment(task, **settings) as bench:
-        with _way_of(bench, task) as money, cpu_of_parts() as cpu:
-            there = bench.with_settings(BULKPOINT_MONEY_URL=money.url)
-            there.create(task.targets)
-            there.succeed("campaign", "start", "1", "--yes")
-        own = sum(seconds for part, seconds in cpu.seconds.items() if part not in {"PostgreSQL", "sandbox"})
-        return _judged(bench, task, own, money)
+def bulkpoint(**settings: object) -> Contender:
+    """The job of this project, as `campaign start` runs it, with these settings beside the defaults."""
+
+    def pay(task: Task) -> Paid:
+        with _deployment(task, BULKPOINT_TPS=task.tps or 1_000_000, **settings) as bench:
+            with _way_of(bench, task) as money:
+                there = bench.with_settings(BULKPOINT_MONEY_URL=money.url, BULKPOINT_PARTITIONS=task.workers)
+                there.create(task.targets)
+                with _cpu_of(bench) as cpu:
+                    there.succeed("campaign", "start", "1", "--yes")
+            return _judged(bench, task, cpu, bench.sends())
+
+    return pay
 
 
 def peer(name: str, *options: str) -> Contender:
     """A peer by name: afternoon, literal, celery or dbos. options: of its command line."""
 
     def pay(task: Task) -> Paid:
-        command = _COMMANDS[name]()
+        command = _COMMANDS[name](task)
         with _deployment(task) as bench:
             _make_tables(bench, task.targets)
-            log = bench.folder / "peer.log"
+            log, stamps = bench.folder / "peer.log", bench.folder / "stamps"
+            stamps.mkdir()
             with _way_of(bench, task) as money:
                 job = ["--database", bench.database_url, "--money", money.url]
                 job += ["--tps", str(task.tps), "--workers", str(task.workers)]
-                own = _run_peer((*command, *job, *options), log)
+                job += ["--stamps", str(stamps)] if task.tps else []
+                with _cpu_of(bench) as cpu:
+                    _run_peer((*command, *job, *options), log)
             ((recorded,),) = bench.query(b"select count(*) from bench_result")
             if recorded != task.targets:
                 raise RuntimeError(f"{name} recorded {recorded:,} of {task.targets:,}: {log.read_text()[-2_000:]}")
-            return _judged(bench, task, own, money)
+            return _judged(bench, task, cpu, _stamps_in(stamps))
 
     return pay
 
 
-def _run_peer(command: Sequence[str], log: Path) -> float:
-    """CPU seconds of a peer and all its processes."""
-    before = _cpu_s_of_children()
+def _run_peer(command: Sequence[str], log: Path) -> None:
     with log.open("wb") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=PEERS, start_new_session=True)
         try:
@@ -100,46 +123,52 @@ def _run_peer(command: Sequence[str], log: Path) -> float:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # also what it has left running
-    return _cpu_s_of_children() - before
+            process.wait()
 
 
-def _cpu_s_of_children() -> float:
-    """Of those that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _stamps_in(folder: Path) -> list[float]:
+    """When calls left, as the peer's processes wrote it: seconds since 1970."""
+    files = [file.read_bytes() for file in folder.iterdir()]
+    return [at / 1e9 for data in files for (at,) in struct.iter_unpack("<q", data)]
 
 
 def floor(task: Task) -> Paid:
     """wrk: how many payments a second the sandbox answers when nothing is remembered; has no limit."""
     wrk = program("wrk", "wrk")
     with _deployment(task) as bench:
-        before = _cpu_s_of_children()
         options = ("-t1", f"-c{FLOOR_CONNECTIONS}", f"-d{FLOOR_SECONDS}s", "-s", str(PEERS / "floor.lua"))
-        said = subprocess.run((wrk, *options, bench.money.url), capture_output=True, text=True, check=True).stdout
-        own = _cpu_s_of_children() - before
+        with _cpu_of(bench) as cpu:
+            began = time.time()
+            said = subprocess.run((wrk, *options, bench.money.url), capture_output=True, text=True, check=True).stdout
+            used = _counted(cpu.between(began, time.time()))
         stats = bench.money.stats()
         [payments_s] = re.findall(r"Requests/sec:\s*([\d.]+)", said)
         if "Non-2xx" in said:
             raise RuntimeError(f"the sandbox refused payments of wrk: {said}")
-        return Paid(float(payments_s), own / stats["credits"] * 1e6, stats["max_per_second"], None)
+        cpu_us = {part: seconds / stats["credits"] * 1e6 for part, seconds in used.items()}
+        return Paid(
+            float(payments_s), cpu_us, sum(cpu_us.values()), stats["max_per_second"], None, stats["stall_ms_max"], None
+        )
 
 
-def _afternoon() -> tuple[str, ...]:
+def _afternoon(_task: Task) -> tuple[str, ...]:
     return str(environment("afternoon").python), str(PEERS / "afternoon.py")
 
 
-def _literal() -> tuple[str, ...]:
+def _literal(task: Task) -> tuple[str, ...]:
     submit = str(Path(sys.executable).with_name("spark-submit"))
-    quiet = ("--conf", "spark.ui.enabled=false", "--conf", "spark.ui.showConsoleProgress=false")
-    return submit, "--master", "local[4]", "--jars", str(cached_jar()), *quiet, str(PEERS / "literal.py")
+    command = [submit, "--master", f"local[{task.workers}]", "--jars", str(cached_jar())]
+    command += ["--conf", f"spark.pyspark.python={environment('literal').python}"]
+    command += ["--conf", "spark.ui.enabled=false", "--conf", "spark.ui.showConsoleProgress=false"]
+    return *command, str(PEERS / "literal.py")
 
 
-def _celery() -> tuple[str, ...]:
+def _celery(_task: Task) -> tuple[str, ...]:
     program("redis-server", "redis-server")
     return str(environment("celery").python), str(PEERS / "celery_run.py")
 
 
-def _dbos() -> tuple[str, ...]:
+def _dbos(_task: Task) -> tuple[str, ...]:
     return str(environment("dbos").python), str(PEERS / "dbos_run.py")
 
 
@@ -154,6 +183,11 @@ def _deployment(task: Task, **settings: object) -> Iterator[Deployment]:
         os.environ["PYSPARK_PYTHON"] = sys.executable
         with embedded_deployment(folder / "one", "--latency-ms", str(task.latency_ms), **settings) as bench:
             yield bench
+
+
+def _cpu_of(bench: Deployment) -> AbstractContextManager[CpuOfParts]:
+    store = embedded_server(bench.folder / "data")
+    return cpu_of_parts(store.pid if store else None)
 
 
 def _make_tables(bench: Deployment, targets: int) -> None:
@@ -174,21 +208,34 @@ def _way_of(bench: Deployment, task: Task) -> AbstractContextManager[Way]:
     return way(bench.money.url, task.jitter_ms)
 
 
-def _judged(bench: Deployment, task: Task, own_cpu_s: float, money: Way) -> Paid:
+def _judged(bench: Deployment, task: Task, cpu: CpuOfParts, sent: list[float]) -> Paid:
     """What the sandbox says of it: every credit once, when the first and the last one was made, the worst second."""
     stats = bench.money.stats()
-    times = [datetime.fromisoformat(line["credited_at"]) for line in bench.money.ledger()]
+    times = sorted(datetime.fromisoformat(line["credited_at"]).timestamp() for line in bench.money.ledger())
     if len(times) != task.targets or stats["paid_twice"]:
         raise RuntimeError(f"{len(times):,} credits for {task.targets:,} rows, paid twice: {stats['paid_twice']}")
-    seconds = (max(times) - min(times)).total_seconds()
-    payments_s = len(times) / seconds
-    share = payments_s / task.tps if task.tps else None
-    cpu_us = own_cpu_s / len(times) * 1e6
-    return Paid(payments_s, cpu_us, stats["max_per_second"], share, money.worst_second_sent)
+    if sent and len(sent) != stats["requests"]:
+        raise RuntimeError(f"{len(sent):,} stamps of {stats['requests']:,} calls")
+    while_paying = _counted(cpu.between(times[0], times[-1]))
+    return Paid(
+        payments_s=len(times) / (times[-1] - times[0]),
+        cpu_us={part: seconds / len(times) * 1e6 for part, seconds in while_paying.items()},
+        cpu_all_us=sum(_counted(cpu.seconds).values()) / len(times) * 1e6,
+        worst_second=stats["max_per_second"],
+        worst_second_sent=worst_second(sent) if sent else None,
+        stall_ms=stats["stall_ms_max"],
+        share_of_limit=share_used(times, task.tps) if task.tps else None,
+    )
 
 
+def _counted(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {part: used for part, used in seconds.items() if part not in NOT_COUNTED}
+
+
+OURS = "bulkpoint"
+FROM_ANSWER = "bulkpoint, from answer"
 CONTENDERS: dict[str, Contender] = {
-    "bulkpoint": bulkpoint,
+    OURS: bulkpoint(),
     "wrk": floor,
     "afternoon script": peer("afternoon"),
     "literal job": peer("literal"),
@@ -196,8 +243,10 @@ CONTENDERS: dict[str, Contender] = {
     "DBOS": peer("dbos"),
 }
 LIMITERS: dict[str, Contender] = {
-    "bulkpoint": bulkpoint,
+    OURS: bulkpoint(),
+    FROM_ANSWER: bulkpoint(BULKPOINT_LIMIT_COUNTS_FROM="answer"),
     "aiolimiter": peer("afternoon", "--limiter", "aiolimiter"),
+    "aiolimiter, no burst": peer("afternoon", "--limiter", "aiolimiter-one"),
     "ratelimit": peer("afternoon", "--limiter", "ratelimit"),
     "Redis token bucket": peer("afternoon", "--limiter", "redis"),
     "Celery rate_limit": peer("celery"),

@@ -1,62 +1,120 @@
-"""The CPU that each part of a deployment takes."""
+"""The CPU that each part of a deployment takes, over the whole block and between two moments of it."""
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.world.processes import all_processes
+from tests.world.processes import Process, all_processes
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+LOOK_EVERY_S = 0.25
 # The first word that a command line has decides: the JVM's holds those of its children too.
 PARTS = {
     "JVM": "org.apache.spark.deploy.SparkSubmit",
     "workers": "bulkpoint.pay.daemon",
     "driver": "pay_campaign.py",
-    "PostgreSQL": "postgres",
     "sandbox": "sandbox serve",
+    "way": "bench.jitter",
 }
+# By the program's own name: the command line of anything may hold the address of a database.
+PROGRAMS = {"redis-server": "Redis"}
+OTHERS = "others"
 
 
 @dataclass
 class CpuOfParts:
-    """CPU seconds by part, from looking at all processes twice a second while the block runs."""
+    """CPU seconds by part since the block began, from looking at all processes four times a second."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    looks: list[tuple[float, dict[str, float]]] = field(default_factory=list)  # seconds since 1970, CPU until then
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of the whole block."""
+        return self.looks[-1][1] if self.looks else {}
+
+    def between(self, began: float, ended: float) -> dict[str, float]:
+        """From one moment to another, in seconds since 1970; between two looks the CPU is taken as even."""
+        before, after = self._until(began), self._until(ended)
+        return {part: seconds - before.get(part, 0.0) for part, seconds in after.items()}
+
+    def _until(self, moment: float) -> dict[str, float]:
+        after = bisect_right(self.looks, moment, key=lambda look: look[0])
+        if after == 0:
+            return {}
+        if after == len(self.looks):
+            return self.seconds
+        (earlier, used), (later, used_later) = self.looks[after - 1 : after + 1]
+        part_of_it = (moment - earlier) / (later - earlier)
+        return {
+            part: used.get(part, 0.0) + part_of_it * (seconds - used.get(part, 0.0))
+            for part, seconds in used_later.items()
+        }
 
 
 @contextmanager
-def cpu_of_parts() -> Iterator[CpuOfParts]:
-    """CPU of this machine's processes by what they are; what they took before does not count."""
-    used: dict[tuple[str, str], float] = {}
-    before = _look()
+def cpu_of_parts(postmaster: int | None = None) -> Iterator[CpuOfParts]:
+    """CPU of what was started from here, down to its children's children; what it took before does not count.
+
+    postmaster: the process of the PostgreSQL that counts, which is no child of ours; None: every one on the machine.
+    """
+    used: dict[int, tuple[str, float]] = {}  # what a process is may change: it begins as a copy of its parent
+    before = _look(postmaster)
     over = threading.Event()
+    parts = CpuOfParts([(time.time(), {})])
+
+    def look() -> None:
+        now = time.time()
+        used.update(_look(postmaster))
+        seconds: dict[str, float] = {}
+        for pid, (part, until_now) in used.items():
+            seconds[part] = seconds.get(part, 0.0) + until_now - before.get(pid, (part, 0.0))[1]
+        parts.looks.append((now, seconds))
 
     def watch() -> None:
-        while not over.wait(0.5):
-            used.update(_look())
+        while not over.wait(LOOK_EVERY_S):
+            look()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    parts = CpuOfParts()
     try:
         yield parts
     finally:
         over.set()
         watcher.join()
-        used.update(_look())
-        for (process, part), seconds in used.items():
-            parts.seconds[part] = parts.seconds.get(part, 0.0) + seconds - before.get((process, part), 0.0)
+        look()
 
 
-def _look() -> dict[tuple[str, str], float]:
+def _look(postmaster: int | None) -> dict[int, tuple[str, float]]:
     seen = {}
-    for one in all_processes():
-        part = next((part for part, word in PARTS.items() if word in one.command), None)
-        if part is not None:
-            with suppress(OSError):  # it has ended meanwhile
-                fields = Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()
-                seen[str(one.pid), part] = (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+    for one, part in parts_of(all_processes(), os.getpid(), postmaster):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = Path(f"/proc/{one.pid}/stat").read_text().rpartition(")")[2].split()
+            seen[one.pid] = part, (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
     return seen
+
+
+def parts_of(processes: Iterable[Process], root: int, postmaster: int | None) -> Iterator[tuple[Process, str]]:
+    """Each process that counts, and its part; root: the process that watches, which does not count itself."""
+    parents = {one.pid: one for one in processes}
+    for one in parents.values():
+        if one.program == "postgres":
+            if postmaster in {None, one.pid, one.parent}:
+                yield one, "PostgreSQL"
+        elif one.pid != root and _is_below(one, root, parents):
+            known = (part for part, word in PARTS.items() if word in one.command)
+            yield one, PROGRAMS.get(one.program) or next(known, OTHERS)
+
+
+def _is_below(one: Process, root: int, parents: Mapping[int, Process]) -> bool:
+    for _ in parents:  # at most: the processes were not all looked at in the same moment
+        if one.parent == root:
+            return True
+        if one.parent not in parents:
+            return False
+        one = parents[one.parent]
+    return False

@@ -1,8 +1,8 @@
-"""The engine under trouble: the limit used at 5 % failures, money that allows half, an outage, a throttle, a stop.
+"""The engine under trouble: failures, money that allows half, or 30/s without a burst, an outage, a throttle, a stop.
 
-    python -m bench.engine [faults half outage control]
+    python -m bench.engine [faults half burst outage control]
 
-About ten minutes for all four, on the real job, an embedded PostgreSQL and the sandbox. Reports, asserts nothing.
+About twelve minutes for all five, on the real job, an embedded PostgreSQL and the sandbox. Reports, asserts nothing.
 """
 
 import argparse
@@ -20,6 +20,8 @@ TRANSIENT = {
     "credit_then_500": 0.01,
     "credit_then_close": 0.01,
 }
+# A limiter's rate without a burst; seconds until it is found; seconds before the first share ends that do not count.
+ALLOWED, FOUND_S, BEFORE_END_S = 30, 20, 3
 RUNS_FOR_10_S = b"select coalesce(min(sent_at) < clock_timestamp() - interval '10 s', false) from payment_attempt"
 
 
@@ -77,6 +79,29 @@ def half(folder: Path) -> None:
         print(f"{throttled / (credited + throttled):.2%} of the calls answered 429; {failed(bench)}")
 
 
+def burst(folder: Path, status: int) -> None:
+    """Money that allows 30 calls a second without any burst, as nginx does by default; four partitions take turns."""
+    with embedded_deployment(
+        folder, "--latency-ms", "50", BULKPOINT_TPS=200, BULKPOINT_PARTITIONS=4, BULKPOINT_WAVE_SECONDS=600
+    ) as bench:
+        bench.money.change(tps_limit=ALLOWED, limit_burst=0, limit_status=status)
+        bench.create(1_300)
+        bench.succeed("campaign", "start", "1", "--yes")
+        rows = bench.query(
+            b"select extract(epoch from sent_at)::float8 from payment_attempt where outcome = 'CREDITED' order by 1"
+        )
+        sent = [float(at) for (at,) in rows]
+        ((refused,),) = bench.query(b"select count(*) from payment_attempt where outcome <> 'CREDITED'")
+        ((first_end,),) = bench.query(b"select extract(epoch from min(released_at))::float8 from money_share")
+        began, ended = sent[0] + FOUND_S, float(first_end) - BEFORE_END_S
+        used = sum(began <= at < ended for at in sent) / (ended - began) / ALLOWED
+        best = max(sum(begin <= at < begin + 10 for at in sent) for begin in sent) / 10 / ALLOWED
+        print(f"\nmoney allows {ALLOWED}/s without any burst and answers {status} above that; 200 TPS, 4 partitions")
+        print(f"  of what it allows {used:.0%} is used from {FOUND_S} s after the first call", end=" ")
+        print(f"until {BEFORE_END_S} s before the first share ends ({ended - began:.0f} s); best 10 s {best:.0%}")
+        print(f"  {refused:,} calls refused, {len(sent):,} credited; {failed(bench)}")
+
+
 def outage(folder: Path) -> None:
     """Money answers 503 to everything for 60 s."""
     with embedded_deployment(folder, "--latency-ms", "50", BULKPOINT_TPS=1_000, BULKPOINT_WAVE_SECONDS=20) as bench:
@@ -130,7 +155,7 @@ def control(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["faults", "half", "outage", "control"])
+    parser.add_argument("what", nargs="*", default=["faults", "half", "burst", "outage", "control"])
     parser.add_argument("--targets", type=int, default=200_000, help="of the campaign with faults")
     parser.add_argument("--timeout-s", type=float, default=5, help="BULKPOINT_MONEY_TIMEOUT_S of that campaign")
     arguments = parser.parse_args()
@@ -143,6 +168,9 @@ def main() -> None:
                     faults(folder / what, arguments.targets, arguments.timeout_s)
                 case "half":
                     half(folder / what)
+                case "burst":
+                    for status in (429, 503):
+                        burst(folder / f"{what}-{status}", status)
                 case "outage":
                     outage(folder / what)
                 case "control":

@@ -22,6 +22,7 @@ PACKAGES = {
         "ratelimit==2.2.1",
         "redis==8.1.0",
     ),
+    "literal": ("requests==2.34.2", "ratelimit==2.2.1", "tenacity==9.2.1", "psycopg[binary]==3.3.9"),  # and our PySpark
     "celery": ("celery[redis]==5.7.0", "requests==2.34.2", "psycopg[binary,pool]==3.3.9"),
     "dbos": ("dbos==3.4.0", "requests==2.34.2", "psycopg[binary,pool]==3.3.9"),
 }

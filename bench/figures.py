@@ -1,6 +1,7 @@
 """What a bench found: figures in rounds, their medians and spread, as JSON for programs and as a page for people."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -14,11 +15,18 @@ from typing import Any
 LOOP_TURNS = 5_000_000
 
 
+# What is left out at both ends of a run for the share of a limit: limiters begin with a burst, workers end one by one.
+ENDS_S = 2.0
+WHOLE_S_MIN = 3
+
+
 @dataclass(frozen=True)
 class Figure:
-    """One figure of ours beside a peer's; ratio: ours / peer, taken round by round, the median.
+    """One figure of ours beside a peer's: the median of its rounds, or for a worst second the largest.
 
-    spread: (largest - smallest) / median of ours over the rounds. peer and ratio: None where there is no peer.
+    ratio: ours / peer, always; taken round by round, the median, since a shared machine's speed changes; of largest
+    figures, that of the two. spread: (largest - smallest) / median of ours over the rounds. peer, ratio: None where
+    there is no peer.
     """
 
     name: str
@@ -32,20 +40,51 @@ class Figure:
 
 
 def figure(
-    name: str, unit: str, ours: Sequence[float], peer: Sequence[float] = (), peer_name: str | None = None
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    peer: Sequence[float] = (),
+    peer_name: str | None = None,
+    *,
+    largest: bool = False,
 ) -> Figure:
     """A figure from its rounds; ours and peer's rounds were measured in turn, so they are compared in pairs."""
-    middle = statistics.median(ours) if ours else None
+    one_of = max if largest else statistics.median
     return Figure(
         name=name,
         unit=unit,
-        ours=middle,
-        peer=statistics.median(peer) if peer else None,
+        ours=one_of(ours) if ours else None,
+        peer=one_of(peer) if peer else None,
         peer_name=peer_name,
-        ratio=statistics.median(a / b for a, b in zip(ours, peer, strict=False) if b) if ours and any(peer) else None,
+        ratio=max(ours) / max(peer) if largest and ours and any(peer) else ratio(ours, peer),
         rounds=len(ours),
-        spread=(max(ours) - min(ours)) / middle if ours and middle else None,
+        spread=spread(ours),
     )
+
+
+def ratio(ours: Sequence[float], peer: Sequence[float]) -> float | None:
+    """ours / peer: the median of the rounds' ratios. None without a pair."""
+    pairs = [a / b for a, b in zip(ours, peer, strict=False) if b]
+    return statistics.median(pairs) if pairs else None
+
+
+def spread(values: Sequence[float]) -> float | None:
+    """(largest - smallest) / median."""
+    middle = statistics.median(values) if values else 0.0
+    return (max(values) - min(values)) / middle if middle else None
+
+
+def share_used(times: Sequence[float], tps: int) -> float:
+    """What part of a limit was used while everybody was at work: calls a second / tps.
+
+    times: of the calls, ascending, in seconds. Counted in whole seconds that begin ENDS_S after the first call and end
+    ENDS_S before the last one, or sooner. A run too short for that counts whole, from first to last call.
+    """
+    began = times[0] + ENDS_S
+    seconds = math.floor(times[-1] - ENDS_S - began)
+    if seconds < WHOLE_S_MIN:
+        return len(times) / (times[-1] - times[0]) / tps
+    return sum(began <= at < began + seconds for at in times) / seconds / tps
 
 
 def loop_s() -> float:

@@ -1,17 +1,33 @@
-"""The bench's page: tables and two plots, for people."""
+"""The bench's page for people: what was measured, how it is counted, tables and plots."""
 
 import statistics
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.figures import ratio, spread
+from bench.plots import Bar, Move, Moves, bars, moves
 
 if TYPE_CHECKING:
     from bench.contenders import Paid
 
-BAR_PX = 420
-ROW_PX = 26
-LABEL_PX = 150
+OURS = "bulkpoint"
+LIMIT = 1_000
+HOW = """\
+How to read it. Each round measures everyone once, in turn. Rates and CPU are medians of the rounds; a worst second is
+the largest of them; spread is (largest - smallest) / median. "ours / theirs" is the median of the ratios within each
+round: of payments/s, above 1 bulkpoint is faster; of CPU, below 1 it needs less. wrk pays on the same endpoint and
+remembers nothing: it is the machine's limit.
+
+How it is counted, the same for all. Payments a second: from the first to the last credit in the receiver's ledger. CPU:
+of all processes between these two moments, so without start and end, and without filling a queue beforehand (Celery,
+DBOS); a broker is in, the receiver and the way to it are not, PostgreSQL stands apart; "with start" is the CPU of the
+whole command, all parts, divided by as few payments as were made here. Worst second, sent: by the sender's own stamps
+right before its HTTP client gets the call. Received: by the receiver's clock when it has read a request; while it
+stands still, requests wait and are counted together ("receiver's stall"). Share of the limit used: whole seconds from
+2 s after the first call to 2 s before the last one, so that neither a burst at the start nor workers that end one by
+one count.
+"""
 
 
 def write_page(
@@ -23,68 +39,112 @@ def write_page(
     missing: Mapping[str, str],
 ) -> Path:
     """Write latest.md and its plots; returns its path."""
-    rates = {name: statistics.median(one.payments_s for one in paid) for name, paid in fast.items()}
-    worst = {name: float(max(one.worst_second for one in paid)) for name, paid in limited.items()}
-    (folder / "payments.svg").write_text(bars(rates, "payments a second, no limit"), encoding="utf-8")
-    (folder / "worst-second.svg").write_text(bars(worst, "calls in the worst second, limit 1,000", mark=1_000), "utf-8")
     loop = machine["loop_s"]
-    lines = [
+    sections = [
         "# bulkpoint beside its peers",
-        "",
-        f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; a fixed loop took"
-        f" {loop['smallest']} to {loop['largest']} s in between. Medians; each round measures everyone in turn.",
-        "",
-        "| | payments/s, no limit | spread | CPU us a payment | ours / theirs |",
-        "|---|---|---|---|---|",
+        f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}. A fixed loop took"
+        f" {loop['smallest']} to {loop['largest']} s between the measurements: how fast the machine was.",
     ]
-    ours = fast.get("bulkpoint", ())
-    for name, paid in fast.items():
-        theirs = [one.payments_s for one in paid]
-        ratio = statistics.median(a.payments_s / b for a, b in zip(ours, theirs, strict=False))
-        spread = (max(theirs) - min(theirs)) / rates[name]
-        cpu = statistics.median(one.cpu_us for one in paid)
-        lines.append(f"| {name} | {rates[name]:,.0f} | {spread:.0%} | {cpu:,.0f} | {ratio:.2f} |")
-    lines += ["", "| limit 1,000 calls/s, 4 workers, 50 ms | worst second at the receiver | share of the limit used |"]
-    lines.append("|---|---|---|")
-    for name, paid in limited.items():
-        share = statistics.median(one.share_of_limit or 0.0 for one in paid)
-        lines.append(f"| {name} | {worst[name]:,.0f} | {share:.1%} |")
-    jitters = " | ".join(f"jitter {jitter_ms} ms" for jitter_ms in exact)
-    lines += ["", f"| limit 1,000 calls/s: worst second sent, received | {jitters} |", "|---|" + "---|" * len(exact)]
-    for name in next(iter(exact.values()), {}):
-        cells = [
-            f"{paid.worst_second_sent:,}, {paid.worst_second:,}" for paid in (of[name][0] for of in exact.values())
+    if fast:
+        values = [_bar(name, [one.payments_s for one in paid]) for name, paid in fast.items() if paid]
+        (folder / "payments.svg").write_text(bars("payments a second, without limit", values), encoding="utf-8")
+        sections += ["## Without limit", "![payments a second](payments.svg)", fast_table(fast)]
+    if limited:
+        sections += [f"## Limit {LIMIT:,} calls a second, 4 workers, 50 ms", limited_table(limited)]
+    if exact:
+        drawing = moves(
+            f"calls in the worst second, limit {LIMIT:,}",
+            "ring: as sent; dot: as received, behind a delay that varies by 0 to 50 ms; right: share of the limit used",
+            moves_of(exact),
+            LIMIT,
+        )
+        (folder / "exactness.svg").write_text(drawing, encoding="utf-8")
+        sections += [
+            "## The same limit, by limiters of several kinds, with jitter on the way",
+            "![calls in the worst second](exactness.svg)",
+            exact_table(exact),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += [f"\n{name} was not measured: {why}" for name, why in missing.items()]
-    lines += ["", "![payments a second](payments.svg)", "", "![worst second](worst-second.svg)", ""]
+    sections += [f"{name} was not measured: {why}" for name, why in missing.items()]
+    sections += ["## What is measured", HOW]
     path = folder / "latest.md"
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text("\n\n".join(sections), encoding="utf-8")
     return path
 
 
-def bars(values: Mapping[str, float], title: str, mark: float | None = None) -> str:
-    """A bar for each value, longest first; mark: a vertical line at this value."""
-    top = max([*values.values(), mark or 0.0]) or 1.0
-    rows = sorted(values.items(), key=lambda item: -item[1])
-    height = ROW_PX * len(rows) + 50
-    width = LABEL_PX + BAR_PX + 90
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif"'
-        ' font-size="13">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        f'<text x="12" y="22" font-size="15" fill="#222">{escape(title)}</text>',
-    ]
-    for number, (name, value) in enumerate(rows):
-        y = 36 + number * ROW_PX
-        length = BAR_PX * value / top
-        colour = "#2563eb" if name == "bulkpoint" else "#94a3b8"
-        parts.append(f'<text x="{LABEL_PX - 8}" y="{y + 14}" text-anchor="end" fill="#222">{escape(name)}</text>')
-        parts.append(f'<rect x="{LABEL_PX}" y="{y}" width="{length:.1f}" height="18" fill="{colour}"/>')
-        parts.append(f'<text x="{LABEL_PX + length + 6:.1f}" y="{y + 14}" fill="#222">{value:,.0f}</text>')
-    if mark is not None:
-        x = LABEL_PX + BAR_PX * mark / top
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="30" y2="{height - 10}" stroke="#dc2626" stroke-width="1.5"/>'
-        )
-    return "\n".join([*parts, "</svg>", ""])
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; all columns but the first are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def fast_table(fast: Mapping[str, Sequence["Paid"]]) -> str:
+    """Payments a second and CPU of each."""
+    ours = fast.get(OURS, ())
+    head = ("", "payments/s", "spread", "ours / theirs", "CPU us a payment", "ours / theirs", "PostgreSQL us")
+    rows = []
+    for name, paid in fast.items():
+        if not paid:
+            continue
+        rates = [one.payments_s for one in paid]
+        row = [name, f"{statistics.median(rates):,.0f}", f"{spread(rates) or 0:.0%}"]
+        row.append(_ratio(ours, paid, lambda one: one.payments_s))
+        row += [_median(paid, lambda one: one.cpu_own_us), _ratio(ours, paid, lambda one: one.cpu_own_us)]
+        row += [_median(paid, lambda one: one.cpu_store_us), _median(paid, lambda one: one.cpu_all_us)]
+        rows.append(row)
+    parts = sorted({part for one in ours for part in one.cpu_us})
+    medians = {part: statistics.median(one.cpu_us.get(part, 0.0) for one in ours) for part in parts}
+    of_parts = ", ".join(f"{part} {us:,.0f}" for part, us in medians.items())
+    return (
+        f"{table((*head, 'all, with start, us'), rows)}\n\nCPU of bulkpoint while it pays, in us a payment: {of_parts}."
+    )
+
+
+def limited_table(limited: Mapping[str, Sequence["Paid"]]) -> str:
+    """The worst second and the share used of each."""
+    head = ("", "worst second, sent", "received", "share of the limit used", "spread", "receiver's stall, ms")
+    rows = []
+    for name, paid in limited.items():
+        if paid:
+            shares = [one.share_of_limit or 0.0 for one in paid]
+            row = [name, f"{max(one.worst_second_sent or 0 for one in paid):,}"]
+            row += [f"{max(one.worst_second for one in paid):,}", f"{statistics.median(shares):.1%}"]
+            rows.append([*row, f"{spread(shares) or 0:.1%}", f"{max(one.stall_ms for one in paid):.0f}"])
+    return table(head, rows)
+
+
+def exact_table(exact: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> str:
+    """Sent, received and used by each limiter, a column for each jitter."""
+    head = ("sent → received, share used", *(f"jitter {jitter_ms} ms" for jitter_ms in exact))
+    rows = []
+    for one in moves_of(exact):
+        words = {move.note: f"{move.sent:,.0f} → {move.received:,.0f}{move.remark}" for move in one.moves}
+        rows.append([one.name, *(words.get(f"{jitter_ms} ms", "") for jitter_ms in exact)])
+    return table(head, rows)
+
+
+def moves_of(exact: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> list[Moves]:
+    """By limiter: the largest worst second as sent and as received, for each jitter."""
+    names = dict.fromkeys(name for of in exact.values() for name in of)
+    found = []
+    for name in names:
+        rows = []
+        for jitter_ms, of in exact.items():
+            if paid := of.get(name):
+                sent = max(one.worst_second_sent or 0 for one in paid)
+                share = statistics.median(one.share_of_limit or 0.0 for one in paid)
+                rows.append(Move(f"{jitter_ms} ms", sent, max(one.worst_second for one in paid), f", {share:.0%}"))
+        found.append(Moves(name, rows, name.startswith(OURS)))
+    return found
+
+
+def _bar(name: str, values: Sequence[float]) -> Bar:
+    return Bar(name, statistics.median(values), min(values), max(values), name == OURS)
+
+
+def _median(paid: Sequence["Paid"], value: Callable[["Paid"], float]) -> str:
+    return f"{statistics.median(value(one) for one in paid):,.0f}" if paid else ""
+
+
+def _ratio(ours: Sequence["Paid"], theirs: Sequence["Paid"], value: Callable[["Paid"], float]) -> str:
+    of_rounds = ratio([value(one) for one in ours], [value(one) for one in theirs])
+    return "" if of_rounds is None else f"{of_rounds:,.2f}"

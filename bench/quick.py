@@ -1,7 +1,8 @@
-"""Figures in a few minutes: the limit kept and used at 1,000 TPS, and payments a second without limit.
+"""bulkpoint alone, in detail: the limit kept and used at 1,000 TPS, and payments a second without limit.
 
     python -m bench.quick [--targets 60000] [--fast-targets 200000]
 
+For whoever changes the engine; `make bench-quick` (bench/suite.py) puts the main figures beside those of peers.
 Uses the real job, an embedded PostgreSQL of its own, and the sandbox, all on this machine. Reports, asserts nothing:
 a shared machine is noisy, so each figure stands beside what tells of the noise.
 """
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.cpu import cpu_of_parts
+from bulkpoint.embedded.postgres import embedded_server
 from tests.world.deployment import Deployment, embedded_deployment
 
 
 def pay(bench: Deployment, targets: int) -> dict[str, Any]:
     """One campaign, paid; its figures."""
     bench.create(targets)
-    with cpu_of_parts() as cpu:
+    store = embedded_server(bench.folder / "data")
+    with cpu_of_parts(store.pid if store else None) as cpu:
         began = time.monotonic()
         bench.succeed("campaign", "start", "1", "--yes")
         end_to_end_s = time.monotonic() - began

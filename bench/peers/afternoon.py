@@ -10,7 +10,7 @@ import multiprocessing
 import aiohttp
 import psycopg
 import uvloop
-from job import CALLS_IN_FLIGHT, RECORD, ROWS, TIMEOUT_S, Job, call_of, read_job
+from job import CALLS_IN_FLIGHT, RECORD, ROWS, TIMEOUT_S, Job, call_of, read_job, stamp
 from limiters import permits
 from redis_server import own_redis
 
@@ -34,6 +34,7 @@ async def pay(job: Job, worker: int) -> None:
             headers, body = call_of(member_id, amount, reason)
             for left in reversed(range(TRIES)):
                 await permit()
+                stamp(job.stamps)
                 try:
                     async with session.post(job.url, data=body, headers=headers) as answer:
                         said = await answer.json()

@@ -39,6 +39,7 @@ def main() -> None:
     os.environ |= {
         "BENCH_MONEY": job.money,
         "BENCH_DATABASE": job.database,
+        "BENCH_STAMPS": job.stamps,
         "BENCH_TPS_OF_A_WORKER": str(job.tps_of_a_worker),
     }
     with own_redis():

@@ -9,7 +9,18 @@ import time
 import psycopg
 import requests
 from dbos import DBOS, DBOSClient
-from job import CALLS_IN_FLIGHT, CONNECTIONS_OF_A_WORKER, PAYS_S_MAX, RECORD, ROWS, TIMEOUT_S, Job, call_of, read_job
+from job import (
+    CALLS_IN_FLIGHT,
+    CONNECTIONS_OF_A_WORKER,
+    PAYS_S_MAX,
+    RECORD,
+    ROWS,
+    TIMEOUT_S,
+    Job,
+    call_of,
+    read_job,
+    stamp,
+)
 from psycopg_pool import ConnectionPool
 
 QUEUE = "payments"
@@ -31,6 +42,7 @@ def session() -> requests.Session:
 @DBOS.step(retries_allowed=True, max_attempts=4, interval_seconds=3, backoff_rate=1)
 def call(member_id: str, amount: int, reason: str) -> str:
     headers, body = call_of(member_id, amount, reason)
+    stamp(_job.stamps)
     answer = session().post(_job.url, data=body, headers=headers, timeout=TIMEOUT_S)
     answer.raise_for_status()
     return answer.json()["transaction_id"]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import requests
-from job import RECORD, TIMEOUT_S, Job, call_of, read_job
+from job import RECORD, TIMEOUT_S, Job, call_of, read_job, stamp
 from pyspark.sql import Row, SparkSession
 from ratelimit import limits, sleep_and_retry
 from tenacity import retry, stop_after_attempt, wait_fixed
@@ -23,6 +23,7 @@ def pay_partition(job: Job, rows: Iterator[Row]) -> None:
     @limits(calls=calls, period=1)
     def call(session: requests.Session, row: Row) -> str:
         headers, body = call_of(row.member_id, row.amount, row.reason)
+        stamp(job.stamps)
         answer = session.post(job.url, data=body, headers=headers, timeout=TIMEOUT_S)
         answer.raise_for_status()
         return answer.json()["transaction_id"]

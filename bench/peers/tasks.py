@@ -9,7 +9,7 @@ import threading
 
 import requests
 from celery import Celery
-from job import CONNECTIONS_OF_A_WORKER, RECORD, TIMEOUT_S, call_of
+from job import CONNECTIONS_OF_A_WORKER, RECORD, TIMEOUT_S, call_of, stamp
 from psycopg_pool import ConnectionPool
 
 app = Celery("tasks", broker=os.environ["BENCH_REDIS"])
@@ -44,6 +44,7 @@ def session() -> requests.Session:
 )
 def pay(n: int, member_id: str, amount: int, reason: str) -> None:
     headers, body = call_of(member_id, amount, reason)
+    stamp(os.environ["BENCH_STAMPS"])
     answer = session().post(URL, data=body, headers=headers, timeout=TIMEOUT_S)
     answer.raise_for_status()
     with results().connection() as connection:
