@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -92,10 +92,12 @@ def bulkpoint(**settings: object) -> Contender:
     return pay
 
 
-def peer(name: str, *options: str) -> Contender:
+def peer(name: str, *options: str, needs_redis: bool = False) -> Contender:
     """A peer by name: afternoon, literal, celery or dbos. options: of its command line."""
 
     def pay(task: Task) -> Paid:
+        if needs_redis:
+            program("redis-server", "redis-server")
         command = _COMMANDS[name](task)
         with _deployment(task) as bench:
             _make_tables(bench, task.targets)
@@ -164,7 +166,6 @@ def _literal(task: Task) -> tuple[str, ...]:
 
 
 def _celery(_task: Task) -> tuple[str, ...]:
-    program("redis-server", "redis-server")
     return str(environment("celery").python), str(PEERS / "celery_run.py")
 
 
@@ -232,23 +233,31 @@ def _counted(seconds: Mapping[str, float]) -> dict[str, float]:
     return {part: used for part, used in seconds.items() if part not in NOT_COUNTED}
 
 
+def with_workers(contender: Contender, workers: int) -> Contender:
+    """The same with so many workers, whatever the task says."""
+    return lambda task: contender(replace(task, workers=workers))
+
+
 OURS = "bulkpoint"
-FROM_ANSWER = "bulkpoint, from answer"
 CONTENDERS: dict[str, Contender] = {
     OURS: bulkpoint(),
     "wrk": floor,
     "afternoon script": peer("afternoon"),
     "literal job": peer("literal"),
-    "Celery": peer("celery"),
+    "Celery": peer("celery", "--calls", "32", needs_redis=True),
     "DBOS": peer("dbos"),
 }
+# At a limit. ratelimit, aiolimiter and Celery know one process only: each worker gets its part. The script is the
+# afternoon script with another limiter. Of the literal job each partition waits for one answer after the other.
 LIMITERS: dict[str, Contender] = {
     OURS: bulkpoint(),
-    FROM_ANSWER: bulkpoint(BULKPOINT_LIMIT_COUNTS_FROM="answer"),
-    "aiolimiter": peer("afternoon", "--limiter", "aiolimiter"),
-    "aiolimiter, no burst": peer("afternoon", "--limiter", "aiolimiter-one"),
-    "ratelimit": peer("afternoon", "--limiter", "ratelimit"),
-    "Redis token bucket": peer("afternoon", "--limiter", "redis"),
-    "Celery rate_limit": peer("celery"),
+    "bulkpoint, from answer": bulkpoint(BULKPOINT_LIMIT_COUNTS_FROM="answer"),
+    "script, aiolimiter": peer("afternoon", "--limiter", "aiolimiter"),
+    "script, its burst 1": peer("afternoon", "--limiter", "aiolimiter-one"),
+    "script, ratelimit": peer("afternoon", "--limiter", "ratelimit"),
+    "script, Redis bucket": peer("afternoon", "--limiter", "redis", needs_redis=True),
+    "Celery rate_limit": peer("celery", "--calls", "32", needs_redis=True),
     "DBOS limiter": peer("dbos"),
+    "literal job": peer("literal"),
+    "literal job, 64 tasks": with_workers(peer("literal"), 64),
 }

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from bench.contenders import Paid
 
 OURS = "bulkpoint"
+FLOOR = {"wrk": "wrk: the floor"}  # what the machine gives, with nothing remembered
 LIMIT = 1_000
+KEY = "ring: as sent; dot: as received, after a delay that varies by 0, 10 or 50 ms; last: share of the limit used"
 HOW = """\
 How to read it. Each round measures everyone once, in turn. Rates and CPU are medians of the rounds; a worst second is
 the largest of them; spread is (largest - smallest) / median. "ours / theirs" is the median of the ratios within each
@@ -26,7 +28,7 @@ whole command, all parts, divided by as few payments as were made here. Worst se
 right before its HTTP client gets the call. Received: by the receiver's clock when it has read a request; while it
 stands still, requests wait and are counted together ("receiver's stall"). Share of the limit used: whole seconds from
 2 s after the first call to 2 s before the last one, so that neither a burst at the start nor workers that end one by
-one count.
+one count. Jitter: a proxy delays each request by a random time, up to so much; without jitter there is no proxy.
 """
 
 
@@ -34,8 +36,7 @@ def write_page(
     folder: Path,
     machine: Mapping[str, Any],
     fast: Mapping[str, Sequence["Paid"]],
-    limited: Mapping[str, Sequence["Paid"]],
-    exact: Mapping[int, Mapping[str, Sequence["Paid"]]],
+    limited: Mapping[int, Mapping[str, Sequence["Paid"]]],
     missing: Mapping[str, str],
 ) -> Path:
     """Write latest.md and its plots; returns its path."""
@@ -50,20 +51,15 @@ def write_page(
         (folder / "payments.svg").write_text(bars("payments a second, without limit", values), encoding="utf-8")
         sections += ["## Without limit", "![payments a second](payments.svg)", fast_table(fast)]
     if limited:
-        sections += [f"## Limit {LIMIT:,} calls a second, 4 workers, 50 ms", limited_table(limited)]
-    if exact:
-        drawing = moves(
-            f"calls in the worst second, limit {LIMIT:,}",
-            "ring: as sent; dot: as received, behind a delay that varies by 0 to 50 ms; right: share of the limit used",
-            moves_of(exact),
-            LIMIT,
-        )
+        drawing = moves(f"calls in the worst second, limit {LIMIT:,}", KEY, moves_of(limited), LIMIT)
         (folder / "exactness.svg").write_text(drawing, encoding="utf-8")
         sections += [
-            "## The same limit, by limiters of several kinds, with jitter on the way",
+            f"## At a limit of {LIMIT:,} calls a second, 4 workers, 50 ms",
             "![calls in the worst second](exactness.svg)",
-            exact_table(exact),
+            exact_table(limited),
         ]
+        if direct := limited.get(0):
+            sections += ["The same without jitter, in detail:", limited_table(direct)]
     sections += [f"{name} was not measured: {why}" for name, why in missing.items()]
     sections += ["## What is measured", HOW]
     path = folder / "latest.md"
@@ -99,11 +95,11 @@ def fast_table(fast: Mapping[str, Sequence["Paid"]]) -> str:
     )
 
 
-def limited_table(limited: Mapping[str, Sequence["Paid"]]) -> str:
-    """The worst second and the share used of each."""
+def limited_table(direct: Mapping[str, Sequence["Paid"]]) -> str:
+    """The worst second and the share used of each, without jitter."""
     head = ("", "worst second, sent", "received", "share of the limit used", "spread", "receiver's stall, ms")
     rows = []
-    for name, paid in limited.items():
+    for name, paid in direct.items():
         if paid:
             shares = [one.share_of_limit or 0.0 for one in paid]
             row = [name, f"{max(one.worst_second_sent or 0 for one in paid):,}"]
@@ -112,23 +108,23 @@ def limited_table(limited: Mapping[str, Sequence["Paid"]]) -> str:
     return table(head, rows)
 
 
-def exact_table(exact: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> str:
+def exact_table(limited: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> str:
     """Sent, received and used by each limiter, a column for each jitter."""
-    head = ("sent → received, share used", *(f"jitter {jitter_ms} ms" for jitter_ms in exact))
+    head = ("sent → received, share used", *(f"jitter {jitter_ms} ms" for jitter_ms in limited))
     rows = []
-    for one in moves_of(exact):
+    for one in moves_of(limited):
         words = {move.note: f"{move.sent:,.0f} → {move.received:,.0f}{move.remark}" for move in one.moves}
-        rows.append([one.name, *(words.get(f"{jitter_ms} ms", "") for jitter_ms in exact)])
+        rows.append([one.name, *(words.get(f"{jitter_ms} ms", "") for jitter_ms in limited)])
     return table(head, rows)
 
 
-def moves_of(exact: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> list[Moves]:
+def moves_of(limited: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> list[Moves]:
     """By limiter: the largest worst second as sent and as received, for each jitter."""
-    names = dict.fromkeys(name for of in exact.values() for name in of)
+    names = dict.fromkeys(name for of in limited.values() for name in of)
     found = []
     for name in names:
         rows = []
-        for jitter_ms, of in exact.items():
+        for jitter_ms, of in limited.items():
             if paid := of.get(name):
                 sent = max(one.worst_second_sent or 0 for one in paid)
                 share = statistics.median(one.share_of_limit or 0.0 for one in paid)
@@ -138,7 +134,7 @@ def moves_of(exact: Mapping[int, Mapping[str, Sequence["Paid"]]]) -> list[Moves]
 
 
 def _bar(name: str, values: Sequence[float]) -> Bar:
-    return Bar(name, statistics.median(values), min(values), max(values), name == OURS)
+    return Bar(FLOOR.get(name, name), statistics.median(values), min(values), max(values), name == OURS)
 
 
 def _median(paid: Sequence["Paid"], value: Callable[["Paid"], float]) -> str:

@@ -24,13 +24,13 @@ STYLE = """<style>
  .ours { fill: #0969da; stroke: #0969da }
  .peer { fill: #8c959f; stroke: #8c959f }
  .hollow { fill: #ffffff }
- .range { stroke: #1f2328 }
+ .range, .axis { stroke: #59636e }
  .limit { stroke: #cf222e; stroke-dasharray: 4 3 }
  .limit-text { fill: #cf222e; font-size: 11px }
  @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .small { fill: #9198a1 } .page, .hollow { fill: #0d1117 }
   .ours { fill: #4493f8; stroke: #4493f8 } .peer { fill: #848d97; stroke: #848d97 } .hollow { fill: #0d1117 }
-  .range { stroke: #e6edf3 } .limit { stroke: #f85149 } .limit-text { fill: #f85149 }
+  .range, .axis { stroke: #b7bdc8 } .limit { stroke: #f85149 } .limit-text { fill: #f85149 }
  }
 </style>"""
 
@@ -84,13 +84,17 @@ def moves(title: str, key: str, limiters: Sequence[Moves], limit: float) -> str:
     """For each limiter a line for each move: a ring where it was sent, a dot where it arrived; the limit upright."""
     top = max([limit, *(max(move.sent, move.received) for one in limiters for move in one.moves)]) * 1.02
     rows = sum(len(one.moves) for one in limiters)
-    height = HEAD_PX + 22 + rows * DOTS_ROW_PX + len(limiters) * GAP_PX + FOOT_PX
+    height = HEAD_PX + 40 + rows * DOTS_ROW_PX + len(limiters) * GAP_PX + FOOT_PX
+    axis = height - FOOT_PX - 18
     x = LABEL_PX + PLOT_PX * limit / top
     parts = [
         _text(12, 40, key, kind="small"),
-        f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD_PX + 16}" y2="{height - FOOT_PX}"/>',
+        f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD_PX + 16}" y2="{axis}"/>',
         _text(x, HEAD_PX + 12, f"the limit, {limit:,.0f}", anchor="middle", kind="limit-text"),
+        f'<line class="axis" x1="{LABEL_PX}" x2="{LABEL_PX + PLOT_PX}" y1="{axis}" y2="{axis}"/>',
     ]
+    for tick in (value * limit / 2 for value in range(int(top / limit * 2) + 1)):
+        parts.append(_text(LABEL_PX + PLOT_PX * tick / top, axis + 15, f"{tick:,.0f}", anchor="middle", kind="small"))
     y = float(HEAD_PX + 28)
     for one in limiters:
         parts.append(_text(LABEL_PX - 8, y + DOTS_ROW_PX * (len(one.moves) - 1) / 2 + 4, one.name, anchor="end"))

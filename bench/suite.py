@@ -1,11 +1,11 @@
 """bulkpoint beside its peers, in turn, on this machine: writes bench/results/latest.json and latest.md with plots.
 
-    python -m bench.suite [--quick] [--rounds 3] [--only afternoon script,wrk]
+    python -m bench.suite [--quick] [--rounds 3] [--only "afternoon script,wrk"]
 
-Three parts: payments a second without limit; 1,000 calls a second over 4 workers; the same limit with jitter on the
-way, for limiters of several kinds. Reports, asserts nothing. In each round every contender pays once, then the next
-round begins; ratios are taken in pairs of one round, since a shared machine's speed changes. A peer that cannot be
-installed, or fails, is named with the reason. With --quick: the first two parts with wrk and the afternoon script only.
+Two parts: payments a second without limit; then 1,000 calls a second over 4 workers, by limiters of several kinds, with
+jitter on the way. Reports, asserts nothing. In each round everyone pays once, then the next round begins; ratios are
+taken in pairs of one round, since a shared machine's speed changes. A peer that cannot be installed, or fails, is named
+with the reason. With --quick: wrk and the afternoon script only, and no jitter.
 """
 
 import argparse
@@ -33,32 +33,31 @@ CORES = max(2, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: targets by contender or limiter, how often, and the jitters in ms."""
+    """What is measured: targets by contender, without limit and by jitter in ms at the limit; and how often."""
 
     fast: Mapping[str, int]
-    limited: Mapping[str, int]
-    exact: Mapping[str, int]
-    rounds: int
-    jitters_ms: tuple[int, ...]
-    exact_rounds: int
+    fast_rounds: int
+    limited: Mapping[int, Mapping[str, int]]
+    limited_rounds: int
 
 
-# Rows for some 10 s of paying: contenders differ a hundredfold.
+# Rows for some 8 to 10 s of paying: contenders differ a hundredfold.
+SLOW = {"Celery rate_limit": 4_000, "DBOS limiter": 2_000, "literal job": 800, "literal job, 64 tasks": 8_000}
 WHOLE = Plan(
-    fast={OURS: 80_000, "wrk": 1, "afternoon script": 60_000, "literal job": 8_000, "Celery": 5_000, "DBOS": 2_500},
-    limited={OURS: 15_000, "afternoon script": 15_000, "literal job": 800, "Celery": 6_000, "DBOS": 2_500},
-    exact={"DBOS limiter": 2_500, "Celery rate_limit": 6_000} | dict.fromkeys(LIMITERS, 10_000),
-    rounds=3,
-    jitters_ms=(0, 10, 50),
-    exact_rounds=1,
+    fast={OURS: 80_000, "wrk": 1, "afternoon script": 60_000, "literal job": 6_000, "Celery": 4_000, "DBOS": 2_000},
+    fast_rounds=3,
+    limited={
+        0: dict.fromkeys(LIMITERS, 10_000) | SLOW,
+        10: {name: SLOW.get(name, 10_000) for name in LIMITERS if name != "literal job"},
+        50: {name: SLOW.get(name, 10_000) for name in LIMITERS if name != "literal job"},
+    },
+    limited_rounds=2,
 )
 QUICK = Plan(
     fast={OURS: 60_000, "wrk": 1, "afternoon script": 50_000},
-    limited={OURS: 30_000, "afternoon script": 30_000},
-    exact={},
-    rounds=2,
-    jitters_ms=(),
-    exact_rounds=0,
+    fast_rounds=2,
+    limited={0: {OURS: 20_000, "script, aiolimiter": 20_000}},
+    limited_rounds=2,
 )
 
 
@@ -67,8 +66,7 @@ class Found:
     """By part and contender, a Paid for each round; who is missing, and why; the times of the fixed loop."""
 
     fast: Measured = field(default_factory=lambda: defaultdict(list))
-    limited: Measured = field(default_factory=lambda: defaultdict(list))
-    exact: dict[int, Measured] = field(default_factory=dict)  # by jitter on the way, in ms
+    limited: dict[int, Measured] = field(default_factory=dict)  # by jitter on the way, in ms
     missing: dict[str, str] = field(default_factory=dict)
     loops: list[float] = field(default_factory=lambda: [loop_s()])
 
@@ -81,18 +79,16 @@ class Found:
             return
         try:
             paid = contender(task)
-        except MissingError as error:
-            self.missing[name] = str(error)
-            return
         except Exception as error:  # a peer's fault must not cost the measurements of all the others
             if name == OURS:
                 raise
-            self.missing[name] = f"it failed: {error}"
+            self.missing[name] = str(error) if isinstance(error, MissingError) else f"it failed: {error}"
+            print(f"{name} is not measured: {self.missing[name]}", flush=True)
             return
         into[name].append(paid)
         self.loops.append(loop_s())
         limit = f"{task.tps:,} TPS" if task.tps else "no limit"
-        way = "" if task.jitter_ms is None else f", jitter {task.jitter_ms} ms"
+        way = f", jitter {task.jitter_ms} ms" if task.jitter_ms else ""
         print(f"{time.strftime('%H:%M:%S')} {name}, {limit}{way}: {said(paid)}", flush=True)
 
 
@@ -109,24 +105,22 @@ def said(paid: Paid) -> str:
     )
 
 
-def measure(found: Found, plan: Plan, names: set[str]) -> None:
-    """Every contender once without limit, then every one at 1,000 calls a second."""
+def measure_fast(found: Found, plan: Plan, names: set[str]) -> None:
+    """Every contender once without limit."""
     for name, rows in plan.fast.items():
         if name in names:
             workers = WORKERS if name == OURS else CORES
             found.add(found.fast, name, CONTENDERS[name], Task(rows, 0, 0, workers))
-    for name, rows in plan.limited.items():
-        if name in names:
-            found.add(found.limited, name, CONTENDERS[name], Task(rows, TPS, LATENCY_MS, WORKERS))
 
 
-def measure_exactness(found: Found, plan: Plan, names: set[str]) -> None:
-    """Every limiter once for each jitter on the way."""
-    for jitter_ms in plan.jitters_ms:
-        into = found.exact.setdefault(jitter_ms, defaultdict(list))
-        for name in LIMITERS:
-            if name in names and name in plan.exact:
-                found.add(into, name, LIMITERS[name], Task(plan.exact[name], TPS, LATENCY_MS, WORKERS, jitter_ms))
+def measure_limited(found: Found, plan: Plan, names: set[str]) -> None:
+    """Every limiter once for each jitter: without, directly; with, through the proxy that delays."""
+    for jitter_ms, limiters in plan.limited.items():
+        into = found.limited.setdefault(jitter_ms, defaultdict(list))
+        for name, rows in limiters.items():
+            if name in names:
+                task = Task(rows, TPS, LATENCY_MS, WORKERS, jitter_ms or None)
+                found.add(into, name, LIMITERS[name], task)
 
 
 Value = Callable[[Paid], float]
@@ -139,9 +133,8 @@ def figures_of(found: Found) -> list[Figure]:
         *beside(found.fast, "CPU a payment, without PostgreSQL", "us", lambda one: one.cpu_own_us),
         *beside(found.fast, "CPU a payment, PostgreSQL", "us", lambda one: one.cpu_store_us),
     ]
-    limits = [("1,000 TPS", found.limited)]
-    limits += [(f"1,000 TPS, jitter {jitter_ms} ms", exact) for jitter_ms, exact in found.exact.items()]
-    for title, of in limits:
+    for jitter_ms, of in found.limited.items():
+        title = f"1,000 TPS, jitter {jitter_ms} ms"
         figures += beside(of, f"worst second as sent, {title}", "calls", _sent, largest=True)
         figures += beside(of, f"worst second as received, {title}", "calls", _received, largest=True)
         figures += beside(of, f"share of the limit used, {title}", "1", lambda one: one.share_of_limit or 0.0)
@@ -172,7 +165,7 @@ def write_results(found: Found) -> None:
     with_packages = versions() | {f"peer {name}": ", ".join(packages) for name, packages in PACKAGES.items()}
     of_machine = machine(found.loops)
     write(RESULTS, of_machine, with_packages, figures_of(found))
-    write_page(RESULTS, of_machine, found.fast, found.limited, found.exact, found.missing)
+    write_page(RESULTS, of_machine, found.fast, found.limited, found.missing)
 
 
 def main() -> None:
@@ -187,14 +180,10 @@ def main() -> None:
     if unknown := names - CONTENDERS.keys() - LIMITERS.keys():
         parser.error(f"there is no {', '.join(unknown)}; there are: {', '.join({**CONTENDERS, **LIMITERS})}")
     found = Found()
-    for _ in range(arguments.rounds or plan.rounds):
-        measure(found, plan, names)
-        write_results(found)
-    for _ in range(plan.exact_rounds):
-        measure_exactness(found, plan, names)
-        write_results(found)
-    for name, why in found.missing.items():
-        print(f"{name} was not measured: {why}")
+    for rounds, part in ((plan.fast_rounds, measure_fast), (plan.limited_rounds, measure_limited)):
+        for _ in range(arguments.rounds or rounds):
+            part(found, plan, names)
+            write_results(found)
     print(f"written in {(time.monotonic() - began) / 60:.0f} minutes: {RESULTS}/latest.json, {RESULTS}/latest.md")
 
 

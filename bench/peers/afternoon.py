@@ -10,7 +10,7 @@ import multiprocessing
 import aiohttp
 import psycopg
 import uvloop
-from job import CALLS_IN_FLIGHT, RECORD, ROWS, TIMEOUT_S, Job, call_of, read_job, stamp
+from job import RECORD, ROWS, TIMEOUT_S, Job, call_of, read_job, stamp
 from limiters import permits
 from redis_server import own_redis
 
@@ -20,10 +20,10 @@ TRIES = 4
 
 async def pay(job: Job, worker: int) -> None:
     permit = permits(job)
-    waiting: asyncio.Queue[tuple] = asyncio.Queue(2 * CALLS_IN_FLIGHT)
+    waiting: asyncio.Queue[tuple] = asyncio.Queue(2 * job.calls)
     results: list[tuple[int, str]] = []
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=CALLS_IN_FLIGHT)
+    connector = aiohttp.TCPConnector(limit=job.calls)
     async with (
         await psycopg.AsyncConnection.connect(job.database, autocommit=True) as reading,
         await psycopg.AsyncConnection.connect(job.database, autocommit=True) as writing,
@@ -67,7 +67,7 @@ async def pay(job: Job, worker: int) -> None:
 
         over = asyncio.Event()
         recording = asyncio.create_task(recorder())
-        callers = [asyncio.create_task(calls()) for _ in range(CALLS_IN_FLIGHT)]
+        callers = [asyncio.create_task(calls()) for _ in range(job.calls)]
         async with reading.transaction(), reading.cursor(name="rows") as cursor:
             cursor.itersize = 5_000
             await cursor.execute(ROWS, (job.workers, worker))

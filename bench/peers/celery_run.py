@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import psycopg
-from job import CALLS_IN_FLIGHT, PAYS_S_MAX, ROWS, Job, read_job
+from job import PAYS_S_MAX, ROWS, Job, read_job
 from redis_server import own_redis
 
-THREADS = max(2, CALLS_IN_FLIGHT // 2)
 ENDS_S_MAX = 20
 
 
@@ -27,10 +26,10 @@ def enqueue(job: Job) -> int:
     return len(rows)
 
 
-def begin_worker(number: int) -> "subprocess.Popen[bytes]":
+def begin_worker(number: int, threads: int) -> "subprocess.Popen[bytes]":
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "ERROR")
     command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--pool", "threads", *quiet]
-    command += ["--concurrency", str(THREADS), "--hostname", f"worker{number}@bench"]
+    command += ["--concurrency", str(threads), "--hostname", f"worker{number}@bench"]
     return subprocess.Popen(command, cwd=Path(__file__).parent)
 
 
@@ -44,7 +43,7 @@ def main() -> None:
     }
     with own_redis():
         count = enqueue(job)
-        workers = [begin_worker(number) for number in range(job.workers)]
+        workers = [begin_worker(number, job.calls) for number in range(job.workers)]
         try:
             with psycopg.connect(job.database, autocommit=True) as connection:
                 until = time.monotonic() + PAYS_S_MAX

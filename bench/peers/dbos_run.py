@@ -10,7 +10,6 @@ import psycopg
 import requests
 from dbos import DBOS, DBOSClient
 from job import (
-    CALLS_IN_FLIGHT,
     CONNECTIONS_OF_A_WORKER,
     PAYS_S_MAX,
     RECORD,
@@ -71,7 +70,7 @@ def launch(job: Job, worker: int) -> None:
     DBOS.launch()
     limit = {"limit": job.tps, "period": 1.0} if job.tps else None
     DBOS.register_queue(
-        QUEUE, worker_concurrency=CALLS_IN_FLIGHT, limiter=limit, polling_interval_sec=0.1, on_conflict="always_update"
+        QUEUE, worker_concurrency=job.calls, limiter=limit, polling_interval_sec=0.1, on_conflict="always_update"
     )
 
 

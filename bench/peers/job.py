@@ -20,7 +20,7 @@ RECORD = (
     " on conflict (n) do update set transaction_id = excluded.transaction_id"
 )
 NAMESPACE = uuid.UUID("0e4b7f2c-8f43-4c57-9d0e-3a5f0c6b7d11")
-CALLS_IN_FLIGHT = 64  # of each worker
+CALLS_IN_FLIGHT = 64  # of each worker, unless its command line names another number
 CONNECTIONS_OF_A_WORKER = 8  # to the database
 TIMEOUT_S = 10.0
 PAYS_S_MAX = 600.0  # a peer that takes longer gives up
@@ -36,6 +36,7 @@ class Job:
     workers: int
     limiter: str
     stamps: str
+    calls: int
 
     @property
     def url(self) -> str:
@@ -56,6 +57,7 @@ def read_job() -> Job:
     parser.add_argument("--tps", type=int, default=0)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--limiter", default="aiolimiter", help="of the afternoon script: see limiters.py")
+    parser.add_argument("--calls", type=int, default=CALLS_IN_FLIGHT, help="in flight, of each worker")
     parser.add_argument("--stamps", default="", help="a folder: when calls left, as stamp() writes it")
     return Job(**vars(parser.parse_args()))
 
