@@ -4,6 +4,7 @@ This is the hot path of the database, so rows are named tuples (a frozen datacla
 arrays are written here as PostgreSQL literals (psycopg's own conversion of lists took half of a worker's time).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,12 +26,12 @@ class Claim(NamedTuple):
     """
 
     seq: int
-    tries: int
-    maybe_credited: bool
-    failure_code: str | None
-    refused: bool
-    since_first_sent_s: float | None
-    since_last_sent_s: float | None
+    tries: int = 0
+    maybe_credited: bool = False
+    failure_code: str | None = None
+    refused: bool = False
+    since_first_sent_s: float | None = None
+    since_last_sent_s: float | None = None
 
 
 class Attempt(NamedTuple):
@@ -124,7 +125,15 @@ class OpenPayments:
     due_in_s: float
 
 
+# Of the results that _RECORD_SUCCESSES writes.
+_SUCCESS = "SUCCESS"
+_CREDITED = ("CREDITED", None)  # outcome and code of the attempt
+_NOTHING_ELSE = (False, False, False, False)  # maybe_credited to known_unsent
+_NO_FAILURE = (None, None, None, None)  # failure_kind to halt
+
+_CLAIM_FRESH = Query("claim_fresh_payments", int)
 _CLAIM = Query("claim_payments", Claim)
+_RECORD_SUCCESSES = Query("record_successes", int)
 _RECORD = Query("record_results", Conflict)
 _MEMBER = Query("member_of_payment", str)
 _OWNER = Query("owner_of_transaction", PaymentNumber)
@@ -139,16 +148,19 @@ def wave_query(campaign_id: int, first: int, last: int) -> str:
 
 def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seqs: Sequence[int]) -> list[Claim]:
     """Make these payments PROCESSING under the token; returns those that really became ours."""
-    return _CLAIM.all(
-        connection,
-        campaign_id=run.campaign_id,
-        run_id=run.run_id,
-        driver_epoch=run.driver_epoch,
-        share=token.share,
-        epoch=token.epoch,
-        holder=token.holder,
-        seqs=numbers(seqs),
-    )
+    holder = {
+        "campaign_id": run.campaign_id,
+        "run_id": run.run_id,
+        "driver_epoch": run.driver_epoch,
+        "share": token.share,
+        "epoch": token.epoch,
+        "holder": token.holder,
+    }
+    claims = [Claim(seq) for seq in _CLAIM_FRESH.all(connection, seqs=numbers(seqs), **holder)]
+    if len(claims) < len(seqs):
+        left = set(seqs).difference([claim.seq for claim in claims])
+        claims += _CLAIM.all(connection, seqs=numbers(sorted(left)), **holder)
+    return claims
 
 
 def record_results(
@@ -160,14 +172,21 @@ def record_results(
     *,
     reasons: HaltReasons,
 ) -> list[Conflict]:
-    """Write attempts, payments and the share's counters in one statement; safe to repeat.
+    """Write attempts, payments and the share's counters; safe to repeat.
 
+    A payment and its attempts are written in one statement: most SUCCESS ones in a lean one, the rest in another.
     `changes` have each payment once, with its last result. Returns the credits that were refused: the money API does
     not deduplicate, or names two credits alike. A payment with the transaction id of another, of whatever campaign,
     ends FAILED, kind UNKNOWN: it is perhaps credited. The run is halted with them, and for `reasons.halt`. Raises
     UnwritableError, with the database's message.
     """
     invariant(len({change.seq for change in changes}) == len(changes), "two changes of one payment in a batch")
+    written = _record_successes(connection, run, share, _plain_successes(attempts, changes))
+    if written:
+        attempts = [attempt for attempt in attempts if attempt.seq not in written]
+        changes = [change for change in changes if change.seq not in written]
+    if not attempts and not changes and reasons.halt is None:
+        return []
     parameters = {
         "campaign_id": run.campaign_id,
         "run_id": run.run_id,
@@ -199,6 +218,70 @@ def record_results(
         if isinstance(error, psycopg.Error) and not is_defect(error):
             raise  # the link, the server or the login is at fault, not the results
         raise UnwritableError(f"{type(error).__name__}: {error}") from error
+
+
+def _plain_successes(attempts: Sequence[Attempt], changes: Sequence[Change]) -> list[tuple[Attempt, Change]]:
+    """The results that the lean statement can write: with one claim, number of tries and HTTP status in common."""
+    only = {attempt.seq: attempt for attempt in attempts}
+    if len(only) < len(attempts):
+        calls = Counter(attempt.seq for attempt in attempts)
+        only = {seq: attempt for seq, attempt in only.items() if calls[seq] == 1}
+    plain: list[tuple[Attempt, Change]] = []
+    common: tuple[ShareToken, int, int | None] | None = None
+    for change in changes:
+        if change.state != _SUCCESS or change[4:8] != _NOTHING_ELSE or change[11:] != _NO_FAILURE:
+            continue
+        attempt = only.get(change.seq)
+        if (
+            attempt is None
+            or attempt.method != "POST"
+            or attempt[6:8] != _CREDITED
+            or attempt.sent_at != change.last_sent_at
+            or attempt.transaction_id != change.transaction_id
+            or change.transaction_id is None
+            or change.next_try_at is not None
+        ):
+            continue
+        common = common or (change.token, change.tries, attempt.http_status)
+        if (change.token, change.tries, attempt.http_status) == common:
+            plain.append((attempt, change))
+    plain.sort(key=_number)  # every statement locks payments in this order, so two of them never deadlock
+    return plain
+
+
+def _number(result: tuple[Attempt, Change]) -> int:
+    return result[1].seq
+
+
+def _record_successes(
+    connection: Connection, run: RunToken, share: int, plain: Sequence[tuple[Attempt, Change]]
+) -> set[int]:
+    """Write what _plain_successes returned; returns the numbers of the payments that were as expected, and written."""
+    if not plain:
+        return set()
+    attempt, change = plain[0]
+    try:
+        return set(
+            _RECORD_SUCCESSES.all(
+                connection,
+                campaign_id=run.campaign_id,
+                run_id=run.run_id,
+                share=share,
+                claim_share=change.token.share,
+                claim_epoch=change.token.epoch,
+                tries=change.tries,
+                http_status=attempt.http_status,
+                seqs=numbers(a.seq for a, _ in plain),
+                attempt_ids=numbers(a.attempt_id for a, _ in plain),
+                sent_ats=numbers(a.sent_at for a, _ in plain),
+                answered_ats=numbers(a.answered_at for a, _ in plain),
+                transaction_ids=texts(a.transaction_id for a, _ in plain),
+            )
+        )
+    except (psycopg.Error, ValueError) as error:
+        if isinstance(error, psycopg.Error) and not is_defect(error):
+            raise
+        return set()  # an id of another payment, or a text that cannot be stored: the other statement says which
 
 
 def owner_of_transaction(connection: Connection, transaction_id: str) -> PaymentNumber | None:

@@ -3,6 +3,30 @@
 (select seq, member_id, amount, reason from payment
  where campaign_id = {campaign_id} and seq between {first} and {last} and state in ('PENDING', 'PROCESSING')) as wave
 
+-- name: claim_fresh_payments
+-- claim_payments for most rows, at half of its cost: those that no worker has touched, so their state before is known,
+-- and the update itself is their lock. What it does not return may still be claimed by claim_payments. Where two
+-- statements want one row, the second waits, looks at it again, and leaves it.
+with alive as (
+    select from live_share s, live_run r
+    where s.share = %(share)s and s.epoch = %(epoch)s and s.holder = %(holder)s
+      and r.run_id = %(run_id)s and r.driver_epoch = %(driver_epoch)s
+), claimed as (
+    update payment p set
+        state = 'PROCESSING', claim_share = %(share)s, claim_epoch = %(epoch)s, first_sent_at = clock_timestamp()
+    where p.campaign_id = %(campaign_id)s and p.seq = any((select %(seqs)s::bigint[])::bigint[])
+      and p.state = 'PENDING' and exists (select from alive)
+      and p.tries = 0 and p.next_try_at is null and not p.maybe_credited and not p.refused and p.failure_code is null
+      and p.first_sent_at is null and p.last_sent_at is null
+    returning p.seq, p.amount
+), changed as (
+    select amount, 'PENDING'::payment_state as old_state, null::failure_kind as old_kind,
+           'PROCESSING'::payment_state as state, null::failure_kind as failure_kind
+    from claimed
+),
+-- include: count_changes
+select seq from claimed
+
 -- name: claim_payments
 -- PROCESSING, before any call: only for a live share of a running run, and only rows without a live holder. A row taken
 -- from a dead holder (an orphan) may have been credited just now. A claim whose answer was lost may be repeated.
@@ -44,6 +68,40 @@ select seq, tries, maybe_credited, failure_code, refused,
        extract(epoch from clock_timestamp() - first_sent_at)::float8 as since_first_sent_s,
        extract(epoch from clock_timestamp() - last_sent_at)::float8 as since_last_sent_s
 from claimed
+
+-- name: record_successes
+-- record_results for most results, at half of its cost: each payment was called once since its claim and answered with
+-- a transaction id. So its state before is known, the update itself is its lock, and five columns differ from row to
+-- row. What is not as expected is neither changed nor returned, nor is its attempt written: that is for record_results.
+-- A transaction id that another payment has is an error (23505), which undoes the statement as a whole.
+with paid as (
+    update payment p set
+        state = 'SUCCESS', tries = %(tries)s, refused = false,
+        last_sent_at = greatest(p.last_sent_at, to_timestamp(c.sent_at)), next_try_at = null, claim_share = null,
+        claim_epoch = null, transaction_id = c.transaction_id, failure_kind = null, failure_code = null,
+        failure_message = null, finished_at = clock_timestamp()
+    from unnest(%(seqs)s::bigint[], %(attempt_ids)s::uuid[], %(sent_ats)s::float8[], %(answered_ats)s::float8[],
+                %(transaction_ids)s::text[]) as c(seq, attempt_id, sent_at, answered_at, transaction_id)
+    where p.campaign_id = %(campaign_id)s and p.seq = any((select %(seqs)s::bigint[])::bigint[]) and p.seq = c.seq
+      and coalesce(p.state = 'PROCESSING' and p.claim_share = %(claim_share)s and p.claim_epoch = %(claim_epoch)s,
+                   false)
+    returning p.amount, c.*
+), attempt as (
+    insert into payment_attempt
+        (campaign_id, attempt_id, method, seq, run_id, sent_at, answered_at, http_status, outcome, transaction_id)
+    select %(campaign_id)s, attempt_id, 'POST', seq, %(run_id)s, to_timestamp(sent_at), to_timestamp(answered_at),
+           %(http_status)s, 'CREDITED', transaction_id
+    from paid
+), own_transaction as (
+    insert into money_transaction (transaction_id, campaign_id, seq)
+    select transaction_id, %(campaign_id)s, seq from paid
+), changed as (
+    select amount, 'PROCESSING'::payment_state as old_state, null::failure_kind as old_kind,
+           'SUCCESS'::payment_state as state, null::failure_kind as failure_kind
+    from paid
+),
+-- include: count_changes
+select seq from paid
 
 -- name: record_results
 -- Attempts, payments and counters in one statement. A repeated record changes nothing: attempts are identified by id,
