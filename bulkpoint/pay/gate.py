@@ -42,8 +42,10 @@ class LeasedGate:
         self._gate = Gate(guard_s=guard_s, counts_from=counts_from)
         self._pressure = Backpressure()
         self._turns: Turns | None = None
-        self._heard = Heard()
+        self._heard = Heard()  # up to the last trouble
+        self._usable_at: float | None = None  # of the last usable answer, if it came after that
         self._permits = self._paced_permits = self._tps = 0
+        self._rate = 0.0  # that the gate is set to
         self._counts_from = counts_from
         self._clock = clock
         self._sleep = sleep
@@ -104,7 +106,10 @@ class LeasedGate:
             if self._turns is not None and sent_at is not None:
                 self._turns.count(overload, sent_at)
             self._pressure.observe(overload, now, None if trouble is None else trouble.retry_after_s)
-            self._heard = self._heard.after_answer(now) if trouble is None else self._heard.after_trouble(trouble, now)
+            if trouble is None:
+                self._usable_at = now
+            else:
+                self._heard, self._usable_at = self._heard_now().after_trouble(trouble, now), None
 
     @property
     def crowded(self) -> bool:
@@ -116,7 +121,11 @@ class LeasedGate:
     def heard(self) -> Heard:
         """What was last heard of the money API under this lease."""
         with self._state:
-            return self._heard
+            return self._heard_now()
+
+    def _heard_now(self) -> Heard:
+        """After a usable answer nothing else counts; it is made only when it is asked for."""
+        return self._heard if self._usable_at is None else self._heard.after_answer(self._usable_at)
 
     @property
     def permits(self) -> int:
@@ -161,8 +170,7 @@ class LeasedGate:
     def rate(self) -> float:
         """Calls a second that may leave now."""
         with self._state:
-            self._follow_rate(self._clock())
-            return self._gate.rate
+            return self._follow_rate(self._clock())
 
     def try_enter(self) -> float:
         """Go inside if a permit is near: 0, else how many seconds it is worth waiting before asking again.
@@ -182,18 +190,28 @@ class LeasedGate:
             self._inside += 1
             return 0.0
 
-    def abandon(self) -> None:
-        """The call will not leave: make room for the next."""
+    def enter_more(self, count: int) -> int:
+        """Right after a `try_enter` that returned 0: go inside with up to so many more calls; returns how many."""
         with self._state:
-            self._inside -= 1
+            if self._pressure.breaker_open:
+                return 0
+            more = min(count, self._inside_max() - self._inside)
+            self._inside += more
+            return more
+
+    def abandon(self, count: int = 1) -> None:
+        """So many calls that are inside will not leave: make room for others."""
+        with self._state:
+            self._inside -= count
 
     def pass_out(self) -> float | None:
         """Wait for the next permit and take it: the instant of the send, or None when it must not be sent now."""
         with self._state:
             if not self._waiting:  # the usual case: one lock, and no other call is overtaken
                 now = self._clock()
-                if self._is_open(now) and self._gate.next_at(now) <= now:
-                    return self._let_out(now)
+                if self._is_open(now) and self._gate.try_send(now):
+                    self._inside -= 1
+                    return now
             self._waiting += 1
         try:
             with self._leaving:
@@ -215,28 +233,25 @@ class LeasedGate:
                 now = self._clock()
                 if not self._is_open(now):
                     return None
+                if self._gate.try_send(now):
+                    self._inside -= 1
+                    return now
                 at = self._gate.next_at(now)
-                if at <= now:
-                    return self._let_out(now)
             if at > patience_ends:
                 return None
             self._sleep(min(at - now, LOOK_AGAIN_S))
 
-    def _let_out(self, now: float) -> float:
-        self._gate.record_send(now)
-        self._inside -= 1
-        return now
-
     def _is_open(self, now: float) -> bool:
-        self._follow_rate(now)
-        return not self._closed and now < self._fresh_until and self._gate.rate > 0
+        return self._follow_rate(now) > 0 and not self._closed and now < self._fresh_until
 
-    def _follow_rate(self, now: float) -> None:
-        rate = self._pressure.rate(now)
-        if rate != self._gate.rate or self._permits != self._paced_permits:
-            self._paced_permits = self._permits
-            self._gate.set_rate(self._permits, pace=rate)
+    def _follow_rate(self, now: float) -> float:
+        """Set the gate to the rate that is in force now, and return it."""
+        rate, permits = self._pressure.rate(now), self._permits
+        if rate != self._rate or permits != self._paced_permits:
+            self._rate, self._paced_permits = rate, permits
+            self._gate.set_rate(permits, pace=rate)
+        return rate
 
     def _inside_max(self) -> int:
         """As many as together wait about 1/50 s: their thread waits for each of them."""
-        return max(1, int(self._gate.rate / 50))
+        return max(1, int(self._rate / 50))

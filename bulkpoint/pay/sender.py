@@ -13,7 +13,7 @@ from bulkpoint.pay.in_hand import PaymentsInHand
 from bulkpoint.pay.lease import Lease
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.task import Payment
-from bulkpoint.rules.answers import Halt, Outcome, Verdict
+from bulkpoint.rules.answers import Action, Halt, Outcome, Verdict
 from bulkpoint.rules.authorization import (
     LET_IN,
     Authorization,
@@ -26,8 +26,11 @@ from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.rules.member_names import named
 from bulkpoint.rules.retry import RetryPolicy, decide, decide_look_up, is_a_try
-from bulkpoint.store.payment import Change
+from bulkpoint.store.payment import Attempt, Change
 from bulkpoint.views.end_reasons import end_reason
+
+# Members of enums that every call meets, by names that are found at a tenth of the cost.
+_SUCCEED, _SUCCESS = Action.SUCCEED, PaymentState.SUCCESS
 
 
 class PaymentSink:
@@ -61,6 +64,9 @@ class PaymentSink:
         payment, in_hand = call.payment, self._in_hand
         if call.attempt is None:  # not a try of the payment: the API could not be reached at all
             in_hand.again.append((call.answered_at + self._retry.wait_s(), payment))
+            return
+        if verdict.action is _SUCCEED and not call.look_up and not payment.refusals:
+            self._succeeded(call, call.attempt, verdict)
             return
         judged = self._judge_right(call, verdict)
         if judged is None:
@@ -123,6 +129,23 @@ class PaymentSink:
             in_hand.again.append((call.answered_at + decision.wait_s, payment))
         else:
             in_hand.seqs.discard(payment.seq)
+
+    def _succeeded(self, call: Call[Payment], attempt: Attempt, verdict: Verdict) -> None:
+        """What `answered` does with nearly every call, at a third of its cost: the credit of a POST never refused."""
+        payment, sent_at = call.payment, call.sent_at
+        assert sent_at is not None
+        self._authorization.let_in(sent_at)
+        change = Change(
+            payment.seq,
+            _SUCCESS,
+            self._lease.token,
+            payment.tries + verdict.counts_as_try,
+            payment.maybe_credited,
+            last_sent_at=attempt.sent_at,
+            transaction_id=verdict.transaction_id,
+        )
+        self._recorder.add(attempt, change)
+        self._in_hand.seqs.discard(payment.seq)
 
     def _judge_right(self, call: Call[Payment], verdict: Verdict) -> Verdict | None:
         """The verdict, where a 401 or 403 is of this payment alone as that; None: to be known, it must come again."""

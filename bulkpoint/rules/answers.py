@@ -292,14 +292,18 @@ _NO_IDS = frozenset(
     {"null", "none", "nil", "undefined", "nan", "n/a", "na", "void", "empty", "unknown", "true", "false"}
     | {"[object object]", "(null)", "<null>", "<nil>"}
 )
+_NO_ID_CHARACTERS_MAX = max(map(len, _NO_IDS))
 # An id of nothing else is no name of anything: "-", "...", "0", "00000000-0000-0000-0000-000000000000".
 _SAYS_NOTHING = string.punctuation + string.whitespace + "0"
+
+
+_CREDITED = Outcome.CREDITED  # a member of an enum is slow to look up, and this is asked of every answer
 
 
 def classify(answer: Answer) -> Verdict:
     """What the answer to a POST means."""
     outcome = answer.outcome
-    if outcome is Outcome.CREDITED:
+    if outcome is _CREDITED:
         if not is_transaction_id(answer.transaction_id):
             outcome = Outcome.UNREADABLE
     elif outcome not in CALL_OUTCOMES:
@@ -357,8 +361,8 @@ def is_transaction_id(text: object) -> bool:
         type(text) is str
         and 0 < len(text) <= TRANSACTION_ID_CHARACTERS_MAX
         and text.isprintable()
-        and not (text[0].isspace() or text[-1].isspace())
-        and text.lower() not in _NO_IDS
+        and text[0] != " " != text[-1]  # nothing else is printable space: see str.isprintable
+        and (len(text) > _NO_ID_CHARACTERS_MAX or text.lower() not in _NO_IDS)
         and _says_something(text)
     )
 

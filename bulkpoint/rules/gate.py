@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from bulkpoint.rules.invariants import DefectError, invariant
+from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.turns import Slots
 
 CountsFrom = Literal["send", "answer"]
@@ -33,7 +33,7 @@ class Gate:
         invariant(guard_s >= 0, "a guard below zero")
         self._kept_s = WINDOW_S + guard_s
         self._counts_from = counts_from
-        self._rate = self._pace = rate
+        self.set_rate(rate)
         self._free_at: list[float] = []  # heap: when each remembered call stops counting
         self._unanswered = 0  # only if counted from the answer: sent, not yet answered
         self._last_slot = -math.inf
@@ -53,6 +53,8 @@ class Gate:
         invariant(rate >= 0, "a rate below zero")
         self._rate = rate
         self._pace = rate if pace is None else min(rate, pace)
+        self._calls_max = max(1, int(rate))  # in any window
+        self._every_s = 1 / self._pace if self._pace else math.inf
 
     def take_turns(self, slots: tuple[Slots, ...] | None) -> None:
         """Send in slots only: those in force now, and those that follow them; None: at the pace, without slots.
@@ -68,30 +70,35 @@ class Gate:
         """
         if self._pace == 0:
             return math.inf
-        while self._free_at and self._free_at[0] <= now:
-            heapq.heappop(self._free_at)
-        if len(self._free_at) + self._unanswered >= max(1, int(self._rate)):
-            return self._free_at[0] if self._free_at else math.inf
+        free_at = self._free_at
+        while free_at and free_at[0] <= now:
+            heapq.heappop(free_at)
+        if len(free_at) + self._unanswered >= self._calls_max:
+            return free_at[0] if free_at else math.inf
         slots = self._slots
-        if slots is None:
-            return max(now, self._last_slot + 1 / self._pace)
-        return max(now, self._next_slot(slots, now))
+        at = self._last_slot + self._every_s if slots is None else self._next_slot(slots, now)
+        return at if at > now else now
 
     def record_send(self, now: float) -> None:
         """A call leaves at `now`, which `next_at` allowed."""
-        if self.next_at(now) > now:  # an invariant, written inline because it runs for every call
-            raise DefectError("a call left before the gate allowed it")
+        invariant(self.try_send(now), "a call left before the gate allowed it")
+
+    def try_send(self, now: float) -> bool:
+        """Let a call leave at `now`, and count it, if it may; both in one, because it runs for every call."""
+        if self.next_at(now) > now:
+            return False
         catch_up_s = CATCH_UP_S if self._pace == self._rate else PACED_CATCH_UP_S
         if not math.isfinite(self._last_slot):  # a first call has nothing to catch up
             catch_up_s = 0.0
         if self._slots is None:
-            self._last_slot = max(self._last_slot + 1 / self._pace, now - catch_up_s)
+            self._last_slot = max(self._last_slot + self._every_s, now - catch_up_s)
         else:
             self._last_slot = self._next_slot(self._slots, now)
         if self._counts_from == "send":
             heapq.heappush(self._free_at, now + self._kept_s)
         else:
             self._unanswered += 1
+        return True
 
     def _next_slot(self, slots: tuple[Slots, ...], now: float) -> float:
         """The next slot that no call has used and that is not yet too long ago; infinite without any."""

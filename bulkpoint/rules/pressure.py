@@ -54,6 +54,8 @@ CEILING_UNKNOWN = 1.05
 # Trouble after this long without any answer counts as new trouble.
 SILENCE_S = RETRY_AFTER_S_MAX + 30.0
 
+_NONE = Overload.NONE  # a member of an enum is slow to look up, and every answer is compared with this one
+
 
 class PressureSnapshot(NamedTuple):
     """What a share hands over to its next holder, and what progress shows. Instants by the caller's clock.
@@ -88,6 +90,11 @@ class CircuitBreaker:
         return self._recent.down >= (CROWD_MIN_AT_PACE if at_pace else CROWD_MIN) and (
             others_let_in or now - self._usable_at < BREAKER_WINDOW_S
         )
+
+    def note_usable(self, now: float) -> None:
+        """What `observe` does with a usable answer while the breaker is closed."""
+        self._recent.add(_NONE, now)
+        self._usable_at = now
 
     def observe(
         self, overload: Overload, now: float, *, whatever_the_rate: bool = False, others_let_in: bool = False
@@ -168,6 +175,11 @@ class Backpressure:
     def observe(self, overload: Overload, now: float, retry_after_s: float | None = None) -> None:
         """Count one answer."""
         self._round.add(overload, now)
+        if overload is _NONE and self._breaker.open_since is None and not self._cuts_in_vain:  # nearly always
+            self._breaker.note_usable(now)
+            self._last.append(False)
+            self._heard_at, self._trouble_since = now, None
+            return
         most_fail, let_in = self._usual_down > 0.5, self._others_are_let_in(now)
         breaker_moved = self._breaker.observe(overload, now, whatever_the_rate=most_fail, others_let_in=let_in)
         self._last.append(overload is not Overload.NONE)
@@ -347,6 +359,6 @@ class _Tally:
             self.answers, self.slowed, self.down = fresh
             self._began_at = now
         self.answers += 1
-        if overload is not Overload.NONE:
+        if overload is not _NONE:
             self.slowed += overload is Overload.THROTTLED
             self.down += overload is Overload.FAILING

@@ -37,6 +37,8 @@ BEGIN_AFTER_S = 1.5
 # What was accepted until then was more than the rate, where the limiter had room for a burst.
 BELOW_LET_IN = 0.9
 
+_NONE = Overload.NONE  # a member of an enum is slow to look up, and every answer is compared with this one
+
 
 class Plan(NamedTuple):
     """Slots of `slot_s` from `begins_at` on, for one share after the other, round and round. Seconds of one clock.
@@ -277,7 +279,7 @@ class _LetIn:
         if sent_at - self._since >= 1:
             followed = sent_at - self._since < 2
             self._since, self._calls_before, self._calls = sent_at, self._calls if followed else 0, 0
-        self._calls += overload is Overload.NONE
+        self._calls += overload is _NONE
 
     def rate(self, now: float) -> float:
         """Calls a second; 0 where there were none."""
