@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -233,11 +233,6 @@ def _counted(seconds: Mapping[str, float]) -> dict[str, float]:
     return {part: used for part, used in seconds.items() if part not in NOT_COUNTED}
 
 
-def with_workers(contender: Contender, workers: int) -> Contender:
-    """The same with so many workers, whatever the task says."""
-    return lambda task: contender(replace(task, workers=workers))
-
-
 OURS = "bulkpoint"
 CONTENDERS: dict[str, Contender] = {
     OURS: bulkpoint(),
@@ -259,5 +254,4 @@ LIMITERS: dict[str, Contender] = {
     "Celery rate_limit": peer("celery", "--calls", "32", needs_redis=True),
     "DBOS limiter": peer("dbos"),
     "literal job": peer("literal"),
-    "literal job, 64 tasks": with_workers(peer("literal"), 64),
 }

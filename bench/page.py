@@ -31,6 +31,18 @@ stands still, requests wait and are counted together ("receiver's stall"). Share
 one count. Jitter: a proxy delays each request by a random time, up to so much; without jitter there is no proxy.
 """
 
+WHO = """\
+Who is measured. bulkpoint: the job as `campaign start` runs it, 4 partitions; each claim, call and answer is recorded.
+wrk: one thread, 64 connections; records nothing. Afternoon script: asyncio, aiohttp, uvloop and psycopg, 64 calls in
+flight in each process; upserts results 500 at a time and records nothing else, so after a crash it does not know what
+it has paid. Literal job: PySpark with foreachPartition, requests, ratelimit, tenacity and an upsert for each row; a
+partition waits for one answer after the other, so at 50 ms four of them make 80 calls a second at most. Celery with
+Redis: a task for each row, on threads. DBOS: a workflow for each row, on threads. Without limit a peer has one process
+for each core. Limiters that know one process only (ratelimit, aiolimiter, Celery's rate_limit) get a quarter of the
+limit in each of 4 processes; Redis and DBOS count for all. "Its burst 1" is aiolimiter with room for one call: by
+default it begins with a second's calls at once.
+"""
+
 
 def write_page(
     folder: Path,
@@ -61,7 +73,7 @@ def write_page(
         if direct := limited.get(0):
             sections += ["The same without jitter, in detail:", limited_table(direct)]
     sections += [f"{name} was not measured: {why}" for name, why in missing.items()]
-    sections += ["## What is measured", HOW]
+    sections += ["## What is measured", HOW, WHO]
     path = folder / "latest.md"
     path.write_text("\n\n".join(sections), encoding="utf-8")
     return path
