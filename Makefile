@@ -47,13 +47,13 @@ docs: .venv/.set-up ## Write docs/json.md, its schema and docs/errors.md from th
 	@$(BIN)/python -m bulkpoint.views.json_docs
 	@$(BIN)/python -m bulkpoint.views.error_docs
 
-bench: .venv/.set-up ## Measure bulkpoint beside wrk, a script, the literal job, Celery and DBOS (about 20 minutes)
+bench: .venv/.set-up ## Measure bulkpoint and wrk, a script, the literal job, Celery, DBOS in turn (about 20 minutes)
 	@$(BIN)/python -m bench.suite
 
 bench-engine: .venv/.set-up ## Measure the job under outages, throttling and restarts (about twelve minutes)
 	@$(BIN)/python -m bench.engine
 
-bench-quick: .venv/.set-up ## Measure the main figures beside wrk and a script (under five minutes)
+bench-quick: .venv/.set-up ## Measure the main figures, and those of wrk and a script (under five minutes)
 	@$(BIN)/python -m bench.suite --quick
 
 bench-growth: .venv/.set-up ## Measure 10,000 to 1,000,000 targets, and 10 to 10,000 campaigns in one database (about 35 minutes)
@@ -72,5 +72,5 @@ lock: .venv/.set-up ## Update the lock files to the newest packages that pyproje
 	@echo uv | $(UV_COMPILE) - -o requirements-bootstrap.lock
 
 clean: ## Remove what set-up and tools made; data in .bulkpoint stays
-	@rm -rf .venv .venv-lowest dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-lowest .bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

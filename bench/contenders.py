@@ -30,7 +30,7 @@ FLOOR_SECONDS = 8
 FLOOR_CONNECTIONS = 64
 PEER_S_MAX = 900.0
 STORE = "PostgreSQL"
-# The receiver, and the way to it: what everybody calls, and nobody has to run.
+# The receiver and the way to it: what all of them call and none of them runs.
 NOT_COUNTED = frozenset({"sandbox", "way"})
 
 
@@ -55,7 +55,7 @@ class Paid:
 
     @property
     def cpu_own_us(self) -> float:
-        """Of everything but PostgreSQL: workers, whoever starts and watches them, a broker."""
+        """Of everything but PostgreSQL: workers, what starts and watches them, a broker."""
         return sum(us for part, us in self.cpu_us.items() if part != STORE)
 
     @property
@@ -78,7 +78,7 @@ Contender = Callable[[Task], Paid]
 
 
 def bulkpoint(**settings: object) -> Contender:
-    """The job of this project, as `campaign start` runs it, with these settings beside the defaults."""
+    """The job of this project, as `campaign start` runs it, with these settings and the defaults."""
 
     def pay(task: Task) -> Paid:
         with _deployment(task, BULKPOINT_TPS=task.tps or 1_000_000, **settings) as bench:

@@ -13,7 +13,7 @@ from tests.world.processes import Process, all_processes
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 LOOK_EVERY_S = 0.25
-# The first word that a command line has decides: the JVM's holds those of its children too.
+# The first word that a command line has decides: the JVM's has those of its children too.
 PARTS = {
     "JVM": "org.apache.spark.deploy.SparkSubmit",
     "workers": "bulkpoint.pay.daemon",
@@ -21,7 +21,7 @@ PARTS = {
     "sandbox": "sandbox serve",
     "way": "bench.jitter",
 }
-# By the program's own name: the command line of anything may hold the address of a database.
+# By the program's own name: the command line of anything may have the address of a database.
 PROGRAMS = {"redis-server": "Redis"}
 OTHERS = "others"
 

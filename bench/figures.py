@@ -22,7 +22,7 @@ WHOLE_S_MIN = 3
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of ours beside a peer's: the median of its rounds, or for a worst second the largest.
+    """One figure of ours next to a peer's: the median of its rounds, or for a worst second the largest.
 
     ratio: ours / peer, always; taken round by round, the median, since a shared machine's speed changes; of largest
     figures, that of the two. spread: (largest - smallest) / median of ours over the rounds. peer, ratio: None where
@@ -75,7 +75,7 @@ def spread(values: Sequence[float]) -> float | None:
 
 
 def share_used(times: Sequence[float], tps: int) -> float:
-    """What part of a limit was used while everybody was at work: calls a second / tps.
+    """What part of a limit was used while all workers were at work: calls a second / tps.
 
     times: of the calls, ascending, in seconds. Counted in whole seconds that begin ENDS_S after the first call and end
     ENDS_S before the last one, or sooner. A run too short for that counts whole, from first to last call.

@@ -54,7 +54,7 @@ def write_page(
     """Write latest.md and its plots; returns its path."""
     loop = machine["loop_s"]
     sections = [
-        "# bulkpoint beside its peers",
+        "# bulkpoint and its peers",
         f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}. A fixed loop took"
         f" {loop['smallest']} to {loop['largest']} s between the measurements: how fast the machine was.",
     ]

@@ -46,7 +46,7 @@ class Bar(NamedTuple):
 
 
 class Move(NamedTuple):
-    """From one count to another: sent, and received. note: what stands beside it, as 'jitter 10 ms'."""
+    """From one count to another: sent, and received. note: what is written next to it, as '10 ms'."""
 
     note: str
     sent: float

@@ -2,9 +2,9 @@
 
     python -m bench.quick [--targets 60000] [--fast-targets 200000]
 
-For whoever changes the engine; `make bench-quick` (bench/suite.py) puts the main figures beside those of peers.
+For work on the engine; `make bench-quick` (bench/suite.py) compares the main figures with those of peers.
 Uses the real job, an embedded PostgreSQL of its own, and the sandbox, all on this machine. Reports, asserts nothing:
-a shared machine is noisy, so each figure stands beside what tells of the noise.
+a shared machine is noisy, so each figure comes with what shows the noise.
 """
 
 import argparse

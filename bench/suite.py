@@ -1,4 +1,4 @@
-"""bulkpoint beside its peers, in turn, on this machine: writes bench/results/latest.json and latest.md with plots.
+"""bulkpoint and its peers, in turn, on this machine: writes bench/results/latest.json and latest.md with plots.
 
     python -m bench.suite [--quick] [--rounds 3] [--only "afternoon script,wrk"]
 
@@ -127,17 +127,17 @@ Value = Callable[[Paid], float]
 
 
 def figures_of(found: Found) -> list[Figure]:
-    """Each of our figures beside each peer's; alone where no peer was measured."""
+    """Each of our figures next to each peer's; alone where no peer was measured."""
     figures = [
-        *beside(found.fast, "payments a second without limit", "1/s", lambda one: one.payments_s),
-        *beside(found.fast, "CPU a payment, without PostgreSQL", "us", lambda one: one.cpu_own_us),
-        *beside(found.fast, "CPU a payment, PostgreSQL", "us", lambda one: one.cpu_store_us),
+        *compared(found.fast, "payments a second without limit", "1/s", lambda one: one.payments_s),
+        *compared(found.fast, "CPU a payment, without PostgreSQL", "us", lambda one: one.cpu_own_us),
+        *compared(found.fast, "CPU a payment, PostgreSQL", "us", lambda one: one.cpu_store_us),
     ]
     for jitter_ms, of in found.limited.items():
         title = f"1,000 TPS, jitter {jitter_ms} ms"
-        figures += beside(of, f"worst second as sent, {title}", "calls", _sent, largest=True)
-        figures += beside(of, f"worst second as received, {title}", "calls", _received, largest=True)
-        figures += beside(of, f"share of the limit used, {title}", "1", lambda one: one.share_of_limit or 0.0)
+        figures += compared(of, f"worst second as sent, {title}", "calls", _sent, largest=True)
+        figures += compared(of, f"worst second as received, {title}", "calls", _received, largest=True)
+        figures += compared(of, f"share of the limit used, {title}", "1", lambda one: one.share_of_limit or 0.0)
     return figures
 
 
@@ -149,8 +149,8 @@ def _received(paid: Paid) -> float:
     return float(paid.worst_second)
 
 
-def beside(measured: Measured, title: str, unit: str, value: Value, *, largest: bool = False) -> list[Figure]:
-    """Ours beside each peer that was measured."""
+def compared(measured: Measured, title: str, unit: str, value: Value, *, largest: bool = False) -> list[Figure]:
+    """Ours next to each peer that was measured."""
     if not measured.get(OURS):
         return []
     ours = [value(one) for one in measured[OURS]]
@@ -170,7 +170,7 @@ def write_results(found: Found) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the main figures, beside wrk and the afternoon script")
+    parser.add_argument("--quick", action="store_true", help="the main figures, with wrk and the afternoon script only")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", help="peers and limiters, by name, separated by commas; ours is always measured")
     arguments = parser.parse_args()

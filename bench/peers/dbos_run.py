@@ -1,4 +1,4 @@
-"""DBOS: a durable workflow for each row on one queue, whose limiter holds for all processes together."""
+"""DBOS: a durable workflow for each row on one queue, whose limiter counts for all processes together."""
 
 import functools
 import multiprocessing

@@ -90,7 +90,7 @@ def test_cpu_before_the_first_look_and_after_the_last_is_none() -> None:
 
 
 def test_only_what_was_started_from_here_counts() -> None:
-    """And PostgreSQL by its program: the command line of a client holds an address that begins with its name."""
+    """And PostgreSQL by its program: the command line of a client has an address that begins with its name."""
     processes = [
         Process(1, 0, "init", "init"),
         Process(10, 1, "python", "python -m bench.suite"),

@@ -25,7 +25,7 @@ def page(tmp_path: Path) -> str:
     return write_page(tmp_path, MACHINE, fast, limited, missing).read_text()
 
 
-def test_every_contender_stands_beside_ours(page: str) -> None:
+def test_every_contender_is_compared_with_ours(page: str) -> None:
     assert "| bulkpoint | 250 | 40% | 1.00 | 200 | 1.00 | 40 | 1,000 |" in page
     assert "| <Celery> | 75 | 67% | 4.00 | 200 | 1.00 | 40 | 1,000 |" in page
 
@@ -42,11 +42,11 @@ def test_what_is_missing_is_named(page: str) -> None:
     assert "DBOS was not measured: no such package" in page
 
 
-def test_the_cpu_of_our_parts_is_told_apart(page: str) -> None:
+def test_the_cpu_of_our_parts_is_shown_by_part(page: str) -> None:
     assert "PostgreSQL 40, workers 200" in page
 
 
-def test_plots_are_written_beside_the_page(page: str, tmp_path: Path) -> None:
+def test_plots_are_written_next_to_the_page(page: str, tmp_path: Path) -> None:
     for name in ("payments.svg", "exactness.svg"):
         assert f"({name})" in page
         assert ElementTree.parse(tmp_path / name).getroot().tag.endswith("svg")
