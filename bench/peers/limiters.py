@@ -12,7 +12,7 @@ from job import Job
 from ratelimit import RateLimitException, limits
 from redis import asyncio as redis
 
-# A token bucket as it is commonly written: refilled by time, with room for the tokens of a second; empty, it gives the wait.
+# A token bucket as it is commonly written: refilled by time, room for a second of tokens; empty, it gives the wait.
 BUCKET = """
 local now = redis.call('TIME'); now = tonumber(now[1]) + tonumber(now[2]) / 1e6
 local rate = tonumber(ARGV[1])
