@@ -40,7 +40,8 @@ partition waits for one answer after the other, so at 50 ms four of them make 80
 Redis: a task for each row, on threads. DBOS: a workflow for each row, on threads. Without limit a peer has one process
 for each core. Limiters that know one process only (ratelimit, aiolimiter, Celery's rate_limit) get a quarter of the
 limit in each of 4 processes; Redis and DBOS count for all. "Its burst 1" is aiolimiter with room for one call: by
-default it begins with a second's calls at once.
+default it begins with a second's calls at once. Where a worst second is far below the limit, the program was too slow
+on this machine to reach it, and the figure says nothing about its limiter.
 """
 
 
