@@ -43,6 +43,9 @@ create table campaign (
     constraint frozen_whole check (num_nulls(frozen_at, target_count, target_amount, digest) in (0, 4))
 );
 
+-- The queue, and what may be taken out of it: a campaign's first run freezes it.
+create index campaign_waits on campaign (campaign_id) where frozen_at is null and withdrawn_at is null;
+
 create function keep_key_namespace() returns trigger language plpgsql as $$
 begin
     raise exception 'campaign %: key_namespace never changes, every idempotency key is made from it', old.campaign_id;
@@ -272,6 +275,9 @@ create table campaign_run (
 -- One campaign runs at a time.
 create unique index one_runs on campaign_run ((true)) where state = 'RUNNING';
 
+-- Of these only can something be left: `check` asks for them in a database of many campaigns.
+create index campaign_run_not_completed on campaign_run (campaign_id) where state in ('FAILED', 'STOPPED');
+
 -- A run ends once: continuing is a new run.
 create function refuse_another_end() returns trigger language plpgsql as $$
 begin
@@ -392,6 +398,8 @@ create table campaign_counter (
     constraint one_counter unique nulls not distinct (campaign_id, share, state, failure_kind),
     constraint only_failed_has_a_kind check ((state = 'FAILED') = (failure_kind is not null))
 ) with (fillfactor = 50);
+
+create index campaign_counter_unknown on campaign_counter (campaign_id) where failure_kind = 'UNKNOWN';
 
 -- The sums by state. FAILED includes UNKNOWN, which is counted apart too: such a payment may have been credited.
 create view campaign_count as
@@ -541,6 +549,10 @@ create table outbox_event (
     constraint parked_or_published check (num_nulls(parked_at, published_at) > 0)
 );
 
+-- What waits for the relay, which looks every second; and what is young enough for the notifier, which does so too.
+create index outbox_unpublished on outbox_event (campaign_id, event_no)
+where published_at is null and parked_at is null;
+create index outbox_event_occurred on outbox_event (occurred_at);
 create index outbox_parked on outbox_event (campaign_id, event_no) where parked_at is not null;
 
 -- How far the relay is with a campaign's events; campaign 0 is the deployment. Two relays take turns on its row, so a

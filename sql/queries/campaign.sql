@@ -6,13 +6,18 @@ returning campaign_id
 
 -- name: get_campaigns
 -- With their latest runs: one campaign, or all of them, or those of some states; oldest first, in the order of the
--- queue, or the `latest` ones, newest first.
+-- queue, or the `latest` ones, newest first: of any state, then no older campaign is looked at.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
        approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, driver_is_gone, run_waiting, stopping
 from campaign_overview
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
+      and campaign_id >= (
+          select coalesce(min(campaign_id), 0) from (
+              select campaign_id from campaign where %(latest)s::bigint is not null
+              order by campaign_id desc limit case when %(states)s::text[] is null then %(latest)s::bigint end
+          ) newest)
       and (%(states)s::text[] is null or state = any(%(states)s))
 order by case when %(latest)s::bigint is null then campaign_id else -campaign_id end
 limit %(latest)s
@@ -20,7 +25,9 @@ limit %(latest)s
 -- name: list_queue
 -- The campaigns that wait, oldest first; `due` says whether not_before has passed.
 select campaign_id, not_before is null or not_before <= clock_timestamp() as due
-from campaign_overview where state = 'WAITING' order by campaign_id
+from campaign_overview
+where state = 'WAITING' and frozen_at is null and withdrawn_at is null
+order by campaign_id
 
 -- name: get_running_campaign
 select campaign_id from campaign_run where state = 'RUNNING'

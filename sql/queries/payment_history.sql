@@ -1,16 +1,20 @@
 -- name: find_targets
 -- Every campaign that has a member as a target. Targets are one table, so this takes the same few locks for any number
 -- of campaigns; a question to payment would lock every campaign's partition. One primary-key look-up for each campaign,
--- which `offset 0` enforces: by the member alone the whole table would be read.
-select c.campaign_id, c.name as campaign_name, c.state as campaign_state, t.member_id, t.amount, t.reason,
-       c.frozen_at is not null as frozen
-from campaign_overview c
-cross join lateral (
-    select member_id, amount::bigint as amount, reason from campaign_target
-    where campaign_id = c.campaign_id and member_id = %(member_id)s offset 0
-) t
-where %(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s
-order by c.campaign_id desc
+-- which `offset 0` enforces: by the member alone the whole table would be read. The states are those of what was found.
+with found as materialized (
+    select t.* from campaign every
+    cross join lateral (
+        select campaign_id, member_id, amount::bigint as amount, reason from campaign_target
+        where campaign_id = every.campaign_id and member_id = %(member_id)s offset 0
+    ) t
+    where %(campaign_id)s::bigint is null or every.campaign_id = %(campaign_id)s
+)
+select o.campaign_id, o.name as campaign_name, o.state as campaign_state, f.member_id, f.amount, f.reason,
+       o.frozen_at is not null as frozen
+from found f
+cross join lateral (select * from campaign_overview where campaign_id = f.campaign_id offset 0) o
+order by o.campaign_id desc
 
 -- name: find_payment
 -- A member's payment in one frozen campaign: only that campaign's partition is opened.

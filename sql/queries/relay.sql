@@ -1,16 +1,17 @@
 -- name: add_missing_cursors
--- A cursor for every campaign that has none yet, and for the deployment.
+-- A cursor for every campaign with an event that waits and none yet, and for the deployment, which is campaign 0.
 insert into outbox_cursor (campaign_id)
-select campaign_id from campaign c where last_event_no > 0
-    and not exists (select from outbox_cursor o where o.campaign_id = c.campaign_id)
-union all
-select 0 from money_limit where last_event_no > 0 and not exists (select from outbox_cursor o where o.campaign_id = 0)
+select distinct campaign_id from outbox_event e
+where published_at is null and parked_at is null
+  and not exists (select from outbox_cursor o where o.campaign_id = e.campaign_id)
 on conflict do nothing
 
 -- name: take_cursor
--- A campaign with events to publish that no other relay has locked.
+-- A campaign with events to publish that no other relay has locked. Which have any, the index of those that wait says;
+-- published_no is looked at again once the row is locked, when another relay may just have moved it.
 select o.campaign_id, o.published_no, o.tries
-from outbox_cursor o
+from (select distinct campaign_id from outbox_event where published_at is null and parked_at is null) w
+join outbox_cursor o using (campaign_id)
 left join campaign c using (campaign_id)
 left join money_limit l on o.campaign_id = 0
 where o.published_no < coalesce(c.last_event_no, l.last_event_no)
@@ -51,8 +52,8 @@ where campaign_id = %(campaign_id)s and event_no = %(event_no)s and parked_at is
 -- Campaigns with events that wait, and since when the oldest waits.
 select x.campaign_id, coalesce(o.published_no, 0) as published_no, x.last_event_no, e.occurred_at as waits_since,
        e.trouble
-from (select campaign_id, last_event_no from campaign union all select 0, last_event_no from money_limit) x
+from (select campaign_id, min(event_no) as event_no, max(event_no) as last_event_no from outbox_event
+      where published_at is null and parked_at is null group by campaign_id) x
+join outbox_event e using (campaign_id, event_no)
 left join outbox_cursor o using (campaign_id)
-left join outbox_event e on e.campaign_id = x.campaign_id and e.event_no = coalesce(o.published_no, 0) + 1
-where x.last_event_no > coalesce(o.published_no, 0)
 order by x.campaign_id

@@ -1,10 +1,18 @@
 -- name: list_ended_troubles
 -- Campaigns whose last run ended and left something for a person, by the counters: no payment is read. Without those of
--- which somebody has said that they stay as they are, until another run begins.
+-- which somebody has said that they stay as they are, until another run begins. The campaigns of which that may be so
+-- are found first, by two small indexes; `offset 0` keeps the planner from counting all others too.
+with candidate as (
+    select campaign_id from campaign_run where state in ('FAILED', 'STOPPED')
+    union
+    select campaign_id from campaign_counter where failure_kind = 'UNKNOWN' group by campaign_id having sum(count) > 0
+)
 select o.campaign_id, o.name, o.state, o.run_reason as reason, o.run_finished_at as since,
        extract(epoch from clock_timestamp() - o.run_finished_at)::float8 as age_s,
        c.pending + c.processing as open, c.processing, c.failed - c.unknown as not_paid, c.unknown
-from campaign_overview o join campaign_count c using (campaign_id)
+from candidate
+cross join lateral (select * from campaign_overview o where o.campaign_id = candidate.campaign_id offset 0) o
+cross join lateral (select * from campaign_count c where c.campaign_id = o.campaign_id offset 0) c
 where o.state in ('COMPLETED', 'FAILED', 'STOPPED')
   and (c.unknown > 0
        or o.state <> 'COMPLETED' and c.pending + c.processing > 0
@@ -25,7 +33,9 @@ select campaign_id, name, creator_login::text, created_at, not_before, approved_
        extract(epoch from clock_timestamp() - created_at)::float8 as age_s,
        extract(epoch from clock_timestamp()
                           - case when not_before < created_at then created_at else not_before end)::float8 as late_s
-from campaign_overview where state = 'WAITING' order by campaign_id
+from campaign_overview
+where state = 'WAITING' and frozen_at is null and withdrawn_at is null
+order by campaign_id
 
 -- name: list_unaccepted_findings
 -- Campaigns that wait, and whose list, as it was judged last, has findings at stake that nobody has accepted.
@@ -36,7 +46,7 @@ join lateral (
     select l.digest, l.judged_at from judged_list l where l.campaign_id = o.campaign_id
     order by l.judged_at desc limit 1) j on true
 join campaign_finding f on f.campaign_id = o.campaign_id and f.digest = j.digest
-where o.state = 'WAITING' and f.at_stake and f.accepted_by is null
+where o.state = 'WAITING' and o.frozen_at is null and o.withdrawn_at is null and f.at_stake and f.accepted_by is null
 group by o.campaign_id, o.name, j.judged_at order by o.campaign_id
 
 -- name: list_starts_not_taken
@@ -62,21 +72,18 @@ where l.tps = 0 and (l.until is null or l.until > clock_timestamp())
 -- Events that people should have heard of by now, and have not; without those that are too old to be sent.
 select count(*)::bigint as count, min(e.occurred_at) as since
 from outbox_event e
-where e.type = any(%(types)s) and e.occurred_at > clock_timestamp() - %(age_s_max)s * interval '1 s'
-  and e.occurred_at <= clock_timestamp() - %(delivery_s_max)s * interval '1 s'
-  and not exists (
-      select from notification n
-      where n.event_id = e.event_id and n.channel = %(channel)s and n.sent_at is not null)
+where e.type = any(%(types)s) and e.occurred_at > statement_timestamp() - %(age_s_max)s * interval '1 s'
+  and e.occurred_at <= statement_timestamp() - %(delivery_s_max)s * interval '1 s'
+  and (select n.sent_at from notification n where n.event_id = e.event_id and n.channel = %(channel)s) is null
 having count(*) > 0
 
 -- name: count_unpublished
 -- Campaigns, and the deployment, whose next event waits for Kafka for too long.
 select count(*)::bigint as count, min(e.occurred_at) as since
-from (select campaign_id, last_event_no from campaign union all select 0, last_event_no from money_limit) x
-left join outbox_cursor o using (campaign_id)
-join outbox_event e on e.campaign_id = x.campaign_id and e.event_no = coalesce(o.published_no, 0) + 1
-where x.last_event_no > coalesce(o.published_no, 0)
-  and e.occurred_at <= clock_timestamp() - %(delivery_s_max)s * interval '1 s'
+from (select campaign_id, min(event_no) as event_no from outbox_event
+      where published_at is null and parked_at is null group by campaign_id) x
+join outbox_event e using (campaign_id, event_no)
+where e.occurred_at <= clock_timestamp() - %(delivery_s_max)s * interval '1 s'
 having count(*) > 0
 
 -- name: lock_table

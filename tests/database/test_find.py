@@ -154,7 +154,7 @@ def test_no_table_is_read_whole(connection: Connection, world: World) -> None:
     assert f"Index Scan using payment_{large}_member_id_idx" in here
     assert f"payment_{other}" not in here
     for one in (None, large):
-        assert "Index Cond: ((campaign_id = c.campaign_id) AND (member_id =" in plan("find_targets", one)
+        assert "Index Cond: ((campaign_id = every.campaign_id) AND (member_id =" in plan("find_targets", one)
 
 
 def test_as_many_locks_for_a_hundred_campaigns_as_for_two(connection: Connection, world: World) -> None:
