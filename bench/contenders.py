@@ -142,7 +142,8 @@ def floor(task: Task) -> Paid:
         with _cpu_of(bench) as cpu:
             began = time.time()
             said = subprocess.run((wrk, *options, bench.money.url), capture_output=True, text=True, check=True).stdout
-            used = _counted(cpu.between(began, time.time()))
+            ended = time.time()
+        used = _counted(cpu.between(began, ended))
         stats = bench.money.stats()
         [payments_s] = re.findall(r"Requests/sec:\s*([\d.]+)", said)
         if "Non-2xx" in said:
