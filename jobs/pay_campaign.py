@@ -2,7 +2,10 @@
 
 import sys
 
-from bulkpoint.launch.job import main
+from bulkpoint.python_path import prefer_installed_spark
 
 if __name__ == "__main__":
+    prefer_installed_spark()
+    from bulkpoint.launch.job import main
+
     sys.exit(main())

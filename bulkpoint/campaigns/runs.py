@@ -1,5 +1,6 @@
 """Runs: begun in three ways, and ended in three; every change of a run's state is a transition of its campaign."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
@@ -52,11 +53,13 @@ def begin_run(
     connection: Connection,
     request: RunRequest,
     *,
-    shares: int,
+    shares: int | Callable[[], int],
     policy: Policy = NO_POLICY,
     promises: MoneyPromises | None = None,
 ) -> Run:
-    """Make the run that is asked for RUNNING, in one transaction; `shares` is N, the parts of the limit.
+    """Make the run that is asked for RUNNING, in one transaction; `shares` is N, the parts of the limit, or
+    says it when the payments are ready: what it waits for, Spark's start, goes on while the targets are frozen. What it
+    raises is raised here, and nothing is changed.
 
     promises: of the money API; a RETRY leaves payments alone whose keys it may have forgotten. None: it never forgets.
 
@@ -87,7 +90,7 @@ def check_startable(connection: Connection, request: RunRequest) -> Campaign:
     return campaign
 
 
-def _start(connection: Connection, request: RunRequest, shares: int, policy: Policy) -> Run:
+def _start(connection: Connection, request: RunRequest, shares: int | Callable[[], int], policy: Policy) -> Run:
     """The first run: the targets become payments."""
     with transition(connection, request.campaign_id, Command.START, actor=request.actor) as (campaign, change):
         token = _open_run(connection, change, request)
@@ -101,7 +104,7 @@ def _start(connection: Connection, request: RunRequest, shares: int, policy: Pol
         return _hand_over(connection, change, token, request, shares)
 
 
-def _resume(connection: Connection, request: RunRequest, shares: int) -> Run:
+def _resume(connection: Connection, request: RunRequest, shares: int | Callable[[], int]) -> Run:
     """Goes on with what an earlier run left open."""
     with transition(connection, request.campaign_id, Command.RESUME, actor=request.actor) as (campaign, change):
         _refuse_living_driver(campaign)
@@ -112,7 +115,9 @@ def _resume(connection: Connection, request: RunRequest, shares: int) -> Run:
         return _hand_over(connection, change, token, request, shares)
 
 
-def _retry(connection: Connection, request: RunRequest, shares: int, promises: MoneyPromises | None) -> Run:
+def _retry(
+    connection: Connection, request: RunRequest, shares: int | Callable[[], int], promises: MoneyPromises | None
+) -> Run:
     """Pays the FAILED payments of a selection again."""
     with transition(connection, request.campaign_id, Command.RETRY, actor=request.actor) as (campaign, change):
         token = _open_run(connection, change, request)
@@ -149,11 +154,17 @@ def _open_run(connection: Connection, change: Change, request: RunRequest) -> Ru
 
 
 def _hand_over(
-    connection: Connection, change: Change, token: RunToken, request: RunRequest, shares: int, *, reopened: int = 0
+    connection: Connection,
+    change: Change,
+    token: RunToken,
+    request: RunRequest,
+    shares: int | Callable[[], int],
+    *,
+    reopened: int = 0,
 ) -> Run:
     """Divide the limit and begin the driver's lease: the payments are ready."""
     keep_done_before(connection, token.run_id, reopened=reopened)
-    allocate_shares(connection, shares)
+    allocate_shares(connection, shares() if callable(shares) else shares)
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
     change.detail |= {"target_count": frozen.target_count, "target_amount": frozen.target_amount}

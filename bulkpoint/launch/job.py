@@ -17,7 +17,7 @@ from bulkpoint.events.deliver import deliver
 from bulkpoint.launch.command_line import read_request
 from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_signals
-from bulkpoint.launch.spark_session import count_shares, start_spark
+from bulkpoint.launch.spark_session import starting_spark
 from bulkpoint.pay.driver import JobEnvironment, pay_campaign
 from bulkpoint.pay.log import say
 from bulkpoint.rules.refusals import Refusal
@@ -89,10 +89,8 @@ def pay_with_spark(request: RunRequest, settings: Settings, database: Database) 
         # The embedded database's is in the data folder, wherever a worker's own environment looks.
         conninfo = with_passfile(database.url, database.passfile)
     check_jdbc_address(conninfo)
-    spark = start_spark(request.campaign_id, database)
-    try:
-        shares = count_shares(spark, settings)
-        job = JobEnvironment(spark, shares, conninfo, settings, deliver=partial(deliver, settings, conninfo))
+    with starting_spark(request.campaign_id, settings, database.passfile) as spark:
+        if not settings.spark_master.startswith("local"):
+            spark()  # a cluster may take a minute, for which the campaign's row would be locked
+        job = JobEnvironment(spark, conninfo, settings, deliver=partial(deliver, settings, conninfo))
         return pay_campaign(request, job)
-    finally:
-        spark.stop()

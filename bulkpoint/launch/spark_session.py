@@ -1,21 +1,76 @@
 """The Spark session of a job: start it, and count the partitions that may send at the same time."""
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+from bulkpoint.pay.driver import SparkInUse
 from bulkpoint.settings import Settings
-from bulkpoint.store.connect import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
 
 # A cluster that is busy with other applications gives executors late, or never.
 EXECUTORS_S_MAX = 60.0
 EXECUTORS_POLL_S = 0.1
 
 
-def start_spark(campaign_id: int, database: Database) -> SparkSession:
+@contextmanager
+def starting_spark(campaign_id: int, settings: Settings, passfile: Path) -> Iterator[Callable[[], SparkInUse]]:
+    """Spark while the block runs: it starts in a thread of its own, and the function waits until it has.
+
+    The function raises what start_spark and count_shares raise. A block that ends by a signal waits for nothing.
+    """
+    started: Future[SparkInUse] = Future()
+
+    def start() -> None:
+        try:
+            session = start_spark(campaign_id, passfile)
+            started.set_result(SparkInUse(session, count_shares(session, settings)))
+        except BaseException as error:  # noqa: BLE001 (it is raised where Spark is waited for)
+            started.set_exception(error)
+            return
+        if settings.spark_master.startswith("local"):
+            with suppress(Py4JError, PySparkException):  # it is stopped meanwhile
+                _start_workers(session)
+
+    threading.Thread(target=start, name="spark", daemon=True).start()
+    try:
+        yield started.result
+    except Exception:
+        _stop(started)
+        raise
+    else:
+        _stop(started)
+
+
+def _stop(started: "Future[SparkInUse]") -> None:
+    with suppress(Exception):  # why it did not start is known
+        started.result().session.stop()
+
+
+def _start_workers(session: SparkSession) -> None:
+    """Have Spark's Python daemon import what workers need, on the core that the freeze leaves free."""
+    session.sparkContext.setJobGroup("start", "workers start")
+    session.range(1, numPartitions=1).mapInArrow(_nothing, "id bigint").collect()
+
+
+def _nothing(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    yield from batches
+
+
+def start_spark(campaign_id: int, passfile: Path) -> SparkSession:
     """The session that spark-submit configured, for the caller to stop; `campaign_id` names the application.
 
     Raises UnreachableError when Spark does not start, RefusedError where it would run a task twice (speculation).
@@ -33,7 +88,7 @@ def start_spark(campaign_id: int, database: Database) -> SparkSession:
     # The JVM may have been started before the embedded database had a password file.
     jvm = spark.sparkContext._jvm  # the only way to set a property of a JVM that runs already
     assert jvm is not None
-    jvm.java.lang.System.setProperty("org.postgresql.pgpassfile", str(database.passfile))
+    jvm.java.lang.System.setProperty("org.postgresql.pgpassfile", str(passfile))
     return spark
 
 

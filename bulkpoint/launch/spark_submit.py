@@ -59,23 +59,24 @@ def main(arguments: list[str]) -> int:
 
 
 def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
-    """spark-submit's command line. Makes the zip of the package, which takes milliseconds when nothing has changed.
+    """spark-submit's command line. For a cluster it makes the zip of the package, in milliseconds when nothing has
+    changed; a local job imports the package from where this process has it, compiled.
 
     Raises what cluster_conf raises where the master is not local.
     """
-    zip_file = build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
     command = [
         str(files.spark_home() / "bin" / "spark-submit"),
         *("--master", _master(settings)),
         *("--name", "bulkpoint"),
         *("--properties-file", str(files.path_of("conf/spark-defaults.conf"))),
         *("--driver-java-options", _java_options(settings)),
-        *("--py-files", str(zip_file)),
         *_jdbc_options(settings),
     ]
     if _is_local(settings):
         command += ["--conf", "spark.python.daemon.module=bulkpoint.pay.daemon"]
     else:
+        zip_file = build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
+        command += ["--py-files", str(zip_file)]
         command.append("--load-spark-defaults")  # what the cluster's administrator has set
         for name, value in cluster_conf(settings, files.spark_home(), zip_file.name).items():
             command += ["--conf", f"{name}={value}"]
@@ -88,6 +89,7 @@ def submit_environment(settings: Settings) -> dict[str, str]:
     environment.setdefault("PYSPARK_PYTHON", sys.executable)
     if _is_local(settings):
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
+        environment["PYSPARK_DRIVER_PYTHON"] = environment["PYSPARK_PYTHON"]  # the one that has the package
     elif is_standalone(settings):  # the web UI; executors reach the driver by spark.driver.host
         environment.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if settings.database_url is None:  # the JVM's JDBC driver reads it, so it must be there before the driver runs
@@ -151,11 +153,25 @@ def _is_caught(session: int, number: int) -> bool:
     return False
 
 
+def _is_alive(session: int) -> bool:
+    """Whether a process of the job runs. spark-submit leaves one behind that has ended: init may take seconds for it."""
+    if not _send_signal(session, 0) or not Path("/proc/self").exists():
+        return _send_signal(session, 0)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, group = (process / "stat").read_text().rpartition(") ")[2].split()[:3]
+        except OSError:
+            continue  # it has just ended
+        if int(group) == session and state != "Z":
+            return True
+    return False
+
+
 def _end_stragglers(session: int) -> None:
     """A killed JVM leaves its Python driver behind: the driver gets time to record its results."""
     _send_signal(session, signal.SIGTERM)
     deadline = time.monotonic() + _STRAGGLERS_S_MAX
-    while _send_signal(session, 0) and time.monotonic() < deadline:
+    while _is_alive(session) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     _send_signal(session, signal.SIGKILL)
 

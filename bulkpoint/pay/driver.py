@@ -63,15 +63,23 @@ END_S_MAX = 5.0
 
 
 @dataclass(frozen=True)
+class SparkInUse:
+    """A session, and its shares: the partitions that send at the same time, each with its part of the limit."""
+
+    session: SparkSession
+    shares: int
+
+
+@dataclass(frozen=True)
 class JobEnvironment:
     """What a job pays with.
 
-    shares: the partitions that send at the same time, each with its part of the limit. conninfo: the database, for
-    processes that do not have our environment. deliver: called when a run has ended; publishes its events.
+    spark: waits until Spark has started, which it may still do while the targets are frozen; raises why it does not.
+    conninfo: the database, for processes that do not have our environment. deliver: called when a run has ended;
+    publishes its events.
     """
 
-    spark: SparkSession
-    shares: int
+    spark: Callable[[], SparkInUse]
     conninfo: str
     settings: Settings
     deliver: Callable[[RunSummary], None]
@@ -116,7 +124,7 @@ def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
 def begin(request: RunRequest, job: JobEnvironment) -> Run:
     """Make the run; raises RefusedError when it may not begin. job: with the promises that the run relies on."""
     with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
-        ensure_limit(connection, tps=job.settings.tps, shares=job.shares, actor=request.actor)
+        ensure_limit(connection, tps=job.settings.tps, shares=1, actor=request.actor)  # the run divides it
         remark = differing_setting(get_limit(connection), job.settings)
         if remark is not None:
             say(sentence(remark, timezone=job.settings.timezone))
@@ -124,12 +132,12 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
         if request.kind == RunKind.RESUME:
             let_workers_end(connection, request.campaign_id, wait_s=TIMEOUTS_MAX * promises.timeout_s + SETTLE_S)
         policy = policy_of(job.settings)
-        return begin_run(connection, request, shares=job.shares, policy=policy, promises=promises)
+        return begin_run(connection, request, shares=lambda: job.spark().shares, policy=policy, promises=promises)
 
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:
     """Pay one run to its end and have its events delivered; None when another driver took it over."""
-    say(f"campaign {run.token.campaign_id}, run {run.run_no}: {run.open_count:,} payments, {job.shares} shares")
+    say(f"campaign {run.token.campaign_id}, run {run.run_no}: {run.open_count:,} payments, {job.spark().shares} shares")
     summary = Driver(run, job, signals).pay()
     if summary is None:
         say("this run was taken over by another driver; nothing more is written here")
@@ -159,19 +167,21 @@ class Driver:
     """Executes one run."""
 
     def __init__(self, run: Run, job: JobEnvironment, signals: StopSignals) -> None:
+        spark = job.spark()
         self._run = run
         self._job = job
+        self._shares = spark.shares
         self._link = Link(job.conninfo, name="bulkpoint driver", answer_s_max=ANSWER_S_MAX)
         self._task = PartitionTask(run.token, run.key_namespace, job.conninfo, job.settings)
         self._heartbeat = Heartbeat(
             job.conninfo,
             run,
             job.settings,
-            cancel=job.spark.sparkContext.cancelAllJobs,
+            cancel=spark.session.sparkContext.cancelAllJobs,
             asked_to_stop=lambda: signals.asked,
         )
         group = f"campaign-{run.token.campaign_id}-run-{run.run_no}"
-        self._waves = WavePayer(job.spark, job.shares, self._task, self._heartbeat, group=group)
+        self._waves = WavePayer(spark.session, spark.shares, self._task, self._heartbeat, group=group)
 
     def pay(self) -> RunSummary | None:
         """Pay everything that is open and end the run; None when another driver took it over.
@@ -223,7 +233,7 @@ class Driver:
 
     def _plan(self) -> list[Wave]:
         """All payments in even ranges; for a later run only open payments, so that a hundred rows are one wave."""
-        rows = wave_rows(self._link.ask(get_limit).tps, self._job.shares, self._job.settings.wave_seconds)
+        rows = wave_rows(self._link.ask(get_limit).tps, self._shares, self._job.settings.wave_seconds)
         if self._run.kind == RunKind.INITIAL:
             return list(waves(1, self._run.target_count, rows))
         bucket_rows = max(1, rows // BUCKETS_A_WAVE)

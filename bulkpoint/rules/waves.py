@@ -11,6 +11,10 @@ FAILED_WAVES_MAX = 3
 # Between sweeps that move nothing: 1, 2, 4 and then this many seconds.
 STANDSTILL_WAIT_S_MAX = 5.0
 WAVE_ROWS_MAX = 1_000_000  # a failed wave is read again whole, and the driver keeps its plan in memory
+# The first waves of a run are so many times smaller: one that is read in a moment pays while the next one is read. Each
+# is long enough for that (30,000 payments are read a second), and of a small campaign there is one.
+FIRST_WAVES = (30, 5)
+FIRST_ROWS_MIN = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +32,42 @@ def wave_rows(tps: int, shares: int, wave_seconds: float, rows_max: int = WAVE_R
     return max(shares, min(int(tps * wave_seconds), rows_max))
 
 
-def waves(first_seq: int, last_seq: int, rows: int) -> Iterator[Wave]:
-    """first_seq..last_seq in ranges of `rows`; the last range has the rest."""
+def sizes(rows: int) -> Iterator[int]:
+    """Payments in the first wave of a run, the second, and so on: at last `rows`, for ever."""
     invariant(rows > 0, f"waves of {rows} payments")
-    for number, first in enumerate(range(first_seq, last_seq + 1, rows), start=1):
-        yield Wave(number, first, min(first + rows - 1, last_seq))
+    for part in FIRST_WAVES:
+        yield min(rows, max(FIRST_ROWS_MIN, rows // part))
+    while True:
+        yield rows
+
+
+def waves(first_seq: int, last_seq: int, rows: int) -> Iterator[Wave]:
+    """first_seq..last_seq in ranges of `rows`, the first ones shorter (sizes); the last range has the rest."""
+    first = first_seq
+    for number, size in enumerate(sizes(rows), start=1):
+        if first > last_seq:
+            return
+        yield Wave(number, first, min(first + size - 1, last_seq))
+        first += size
 
 
 def cut(open_counts: Iterable[tuple[int, int]], *, bucket_rows: int, rows: int) -> Iterator[Wave]:
-    """Ranges with about `rows` open payments each; together they have every open payment once.
+    """Ranges with about `rows` open payments each, the first ones fewer (sizes); together they have every open payment
+    once.
 
     open_counts: (bucket, open payments in it), ascending; bucket b is seq b * bucket_rows + 1 to (b + 1) * bucket_rows.
     A range is longer than `rows` only where a single bucket is. Gaps with nothing open are in no range, or inside one.
     """
     invariant(bucket_rows > 0, f"buckets of {bucket_rows} payments")
-    invariant(rows > 0, f"waves of {rows} payments")
     number = held = 0
+    limits = sizes(rows)
+    limit = next(limits)
     first_bucket = last_bucket = -1
     for bucket, count in open_counts:
         invariant(bucket > last_bucket, "open payments are counted out of order, or twice")
-        if held and held + count > rows:
+        if held and held + count > limit:
             number += 1
+            limit = next(limits)
             yield Wave(number, first_bucket * bucket_rows + 1, (last_bucket + 1) * bucket_rows)
             held = 0
         if held == 0:

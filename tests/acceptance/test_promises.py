@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from bulkpoint.campaigns.promises import change_promises, keep_promises
 from bulkpoint.campaigns.retry import plan_retry
 from bulkpoint.campaigns.run_request import RunRequest
-from bulkpoint.pay.driver import JobEnvironment, begin, with_promises
+from bulkpoint.pay.driver import JobEnvironment, SparkInUse, begin, with_promises
 from bulkpoint.pay.task import PartitionTask
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.settings import Settings, load_settings
@@ -46,7 +46,9 @@ def stored(its: Crew) -> Settings:
 
 def job_of(its: Crew, settings: Settings) -> JobEnvironment:
     """What a job has; these steps of it need no Spark."""
-    return JobEnvironment(cast("SparkSession", None), 1, its.database_url, settings, deliver=lambda _: None)
+    return JobEnvironment(
+        lambda: SparkInUse(cast("SparkSession", None), 1), its.database_url, settings, deliver=lambda _: None
+    )
 
 
 def asked(its: Crew, kind: RunKind) -> RunRequest:

@@ -14,7 +14,7 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.errors import UnreachableError
 from bulkpoint.pay import driver as driver_module
 from bulkpoint.pay import heartbeat
-from bulkpoint.pay.driver import Driver, JobEnvironment
+from bulkpoint.pay.driver import Driver, JobEnvironment, SparkInUse
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.wave import WaveEnd
 from bulkpoint.rules.lifecycle import RunKind
@@ -57,7 +57,7 @@ def drive(login: Login, campaign: Campaign, pay: Pay, monkeypatch: pytest.Monkey
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: None))
     ours = {"BULKPOINT_DATA_DIR": str(tmp_path), "BULKPOINT_PROGRESS_SECONDS": "0.1", "BULKPOINT_MONEY_TIMEOUT_S": "1"}
     settings = load_settings(ours)
-    job = JobEnvironment(spark, 2, login.url, settings, lambda _: None)
+    job = JobEnvironment(lambda: SparkInUse(spark, 2), login.url, settings, lambda _: None)
     driver = Driver(campaign.run, job, StopSignals())
     monkeypatch.setattr(driver._waves, "pay", lambda _wave, _name: pay(driver))
     return driver.pay()
@@ -155,7 +155,8 @@ def test_a_database_that_turns_read_only_before_the_run_begins_says_so_and_chang
     waiting = world.campaign(3)
     login.alter("superuser")
     login.alter("set default_transaction_read_only = on")
-    job = JobEnvironment(SimpleNamespace(), 2, login.url, load_settings({}), lambda _: None)  # type: ignore[arg-type]
+    spark: Any = SimpleNamespace()
+    job = JobEnvironment(lambda: SparkInUse(spark, 2), login.url, load_settings({}), lambda _: None)
     request = RunRequest(campaign=waiting.id, kind=RunKind.INITIAL, actor="tester")
     with refused("cannot be used now: it is read-only", UnreachableError, code="DATABASE_NOT_USABLE"):
         driver_module.begin(request, job)

@@ -29,6 +29,6 @@ def spark(postgres_server: Database, reachable_tmp: Path) -> Iterator[SparkSessi
             patch.setenv(name, value)
         arguments = [*options, "--conf", "spark.ui.enabled=false", "pyspark-shell"]
         patch.setenv("PYSPARK_SUBMIT_ARGS", shlex.join(arguments))
-        session = start_spark(0, postgres_server)
+        session = start_spark(0, postgres_server.passfile)
     yield session
     session.stop()

@@ -22,7 +22,7 @@ from pyspark.sql.functions import spark_partition_id
 
 from bulkpoint.embedded import accounts
 from bulkpoint.errors import UnreachableError
-from bulkpoint.pay.driver import Driver, JobEnvironment
+from bulkpoint.pay.driver import Driver, JobEnvironment, SparkInUse
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA
 from bulkpoint.rules.waves import Wave
@@ -82,7 +82,7 @@ def paid(spark: SparkSession, campaign: Campaign, database_url: str, monkeypatch
     monkeypatch.setattr(DataFrame, "repartition", spread)
     monkeypatch.setattr(DataFrame, "mapInArrow", work)
     settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
-    job = JobEnvironment(spark, SHARES, database_url, settings, deliver=lambda _: None)
+    job = JobEnvironment(lambda: SparkInUse(spark, SHARES), database_url, settings, deliver=lambda _: None)
     driver = Driver(campaign.run, job, StopSignals())
     driver._heartbeat.stop()
     campaign.stopped()
@@ -140,7 +140,8 @@ def test_a_wave_is_read_in_spite_of_a_time_out_and_says_why_it_has_no_connection
         monkeypatch.setattr("bulkpoint.pay.wave.wave_query", lambda *_: slowly)
         settings = load_settings({"BULKPOINT_DATABASE_URL": database_url})
         conninfo = make_conninfo(login.address, passfile=str(passfile))
-        driver = Driver(campaign.run, JobEnvironment(spark, SHARES, conninfo, settings, lambda _: None), StopSignals())
+        job = JobEnvironment(lambda: SparkInUse(spark, SHARES), conninfo, settings, lambda _: None)
+        driver = Driver(campaign.run, job, StopSignals())
         driver._heartbeat.stop()
         with passwords_of_jvm(spark, passfile):
             assert driver._waves.read(WAVE).count() > 0

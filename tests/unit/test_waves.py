@@ -29,6 +29,18 @@ def test_every_seq_is_in_exactly_one_wave(first_seq: int, count: int, rows: int)
     assert all(wave.last_seq - wave.first_seq + 1 == rows for wave in made[:-1])
 
 
+def test_the_first_waves_of_a_large_campaign_are_small_so_that_they_are_read_in_a_moment() -> None:
+    made = list(waves(1, 1_000_000, 300_000))
+    assert [wave.last_seq for wave in made] == [10_000, 70_000, 370_000, 670_000, 970_000, 1_000_000]
+    resumed = list(cut([(bucket, 10_000) for bucket in range(100)], bucket_rows=10_000, rows=300_000))
+    assert [wave.last_seq for wave in resumed] == [10_000, 70_000, 370_000, 670_000, 970_000, 1_000_000]
+
+
+def test_a_small_campaign_is_one_wave() -> None:
+    assert list(waves(1, 10_000, 300_000)) == [Wave(1, 1, 10_000)]
+    assert list(waves(1, 3_000, 3_000)) == [Wave(1, 1, 3_000)]
+
+
 @given(st.sets(st.integers(1, 400)), st.integers(1, 30), st.integers(1, 60))
 def test_every_open_seq_is_in_exactly_one_cut_wave(open_seqs: set[int], bucket_rows: int, rows: int) -> None:
     histogram: dict[int, int] = {}
