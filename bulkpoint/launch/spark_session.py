@@ -6,20 +6,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JError
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bulkpoint.errors import RefusedError, UnreachableError, UsageError
 from bulkpoint.pay.driver import SparkInUse
 from bulkpoint.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pyarrow as pa
 
 # A cluster that is busy with other applications gives executors late, or never.
 EXECUTORS_S_MAX = 60.0
@@ -30,8 +25,10 @@ EXECUTORS_POLL_S = 0.1
 def starting_spark(campaign_id: int, settings: Settings, passfile: Path) -> Iterator[Callable[[], SparkInUse]]:
     """Spark while the block runs: it starts in a thread of its own, and the function waits until it has.
 
-    The function raises what start_spark and count_shares raise. A block that ends by a signal waits for nothing.
+    Raises RefusedError where Spark would run a task twice (speculation). The function raises what start_spark and
+    count_shares raise. A block that ends by a signal waits for nothing.
     """
+    _refuse_speculation()
     started: Future[SparkInUse] = Future()
 
     def start() -> None:
@@ -63,26 +60,19 @@ def _stop(started: "Future[SparkInUse]") -> None:
 def _start_workers(session: SparkSession) -> None:
     """Have Spark's Python daemon import what workers need, on the core that the freeze leaves free."""
     session.sparkContext.setJobGroup("start", "workers start")
-    session.range(1, numPartitions=1).mapInArrow(_nothing, "id bigint").collect()
-
-
-def _nothing(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    yield from batches
+    session.range(1, numPartitions=1).mapInArrow(iter, "id bigint").collect()
 
 
 def start_spark(campaign_id: int, passfile: Path) -> SparkSession:
     """The session that spark-submit configured, for the caller to stop; `campaign_id` names the application.
 
-    Raises UnreachableError when Spark does not start, RefusedError where it would run a task twice (speculation).
+    Raises UnreachableError when Spark does not start.
     """
     try:
         spark = SparkSession.builder.appName(f"bulkpoint campaign {campaign_id}").getOrCreate()
     except (Py4JError, PySparkException, RuntimeError) as error:
         why = str(error).strip().partition("\n")[0].rstrip(".")  # the rest is a page of Java
         raise UnreachableError("SPARK_DID_NOT_START", "check_spark_and_java", why=why) from error
-    if spark.conf.get("spark.speculation", "false") != "false":
-        spark.stop()
-        raise RefusedError("SPARK_SPECULATES", "set_speculation_off")
     # An adaptive exchange would merge partitions, and show a wave as two jobs.
     spark.conf.set("spark.sql.adaptive.enabled", "false")
     # The JVM may have been started before the embedded database had a password file.
@@ -90,6 +80,12 @@ def start_spark(campaign_id: int, passfile: Path) -> SparkSession:
     assert jvm is not None
     jvm.java.lang.System.setProperty("org.postgresql.pgpassfile", str(passfile))
     return spark
+
+
+def _refuse_speculation() -> None:
+    SparkContext._ensure_initialized()  # type: ignore[attr-defined]
+    if SparkConf().get("spark.speculation", "false") != "false":
+        raise RefusedError("SPARK_SPECULATES", "set_speculation_off")
 
 
 def count_shares(spark: SparkSession, settings: Settings) -> int:

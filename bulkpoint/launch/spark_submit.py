@@ -154,7 +154,7 @@ def _is_caught(session: int, number: int) -> bool:
 
 
 def _is_alive(session: int) -> bool:
-    """Whether a process of the job runs. spark-submit leaves one behind that has ended: init may take seconds for it."""
+    """Whether a process of the job runs; not one that has ended, which init may take seconds to collect."""
     if not _send_signal(session, 0) or not Path("/proc/self").exists():
         return _send_signal(session, 0)
     for process in Path("/proc").glob("[0-9]*"):
