@@ -83,7 +83,7 @@ def start_spark(campaign_id: int, passfile: Path) -> SparkSession:
 
 
 def _refuse_speculation() -> None:
-    SparkContext._ensure_initialized()  # type: ignore[attr-defined]
+    SparkContext._ensure_initialized()
     if SparkConf().get("spark.speculation", "false") != "false":
         raise RefusedError("SPARK_SPECULATES", "set_speculation_off")
 
