@@ -180,7 +180,7 @@ class TargetFile:
         if self.path.suffix.lower() != ".parquet":
             self._say(Refusal("READ_AS_PARQUET", {"file": self.name}))
         try:
-            file = parquet.ParquetFile(self.path)
+            file = parquet.ParquetFile(self.path, pre_buffer=False)  # else the whole file, compressed, is in memory
         except (pa.ArrowException, OSError) as error:
             raise RefusedError("PARQUET_UNREADABLE", file=self.name, why=_first_line(error)) from error
         with file:

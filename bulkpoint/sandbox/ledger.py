@@ -59,7 +59,7 @@ class Ledger:
     """Every credit once, found by its key; a credit counts from the moment it is on the disk.
 
     Credits requested while one write is under way go together into the next one (group commit). path: None means a
-    temporary file that is never synced and is gone with the process. Memory: about 200 bytes a credit.
+    temporary file that is never synced and is gone with the process. Memory: about 240 bytes a credit.
     All methods belong to the event loop's thread.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,18 @@ def test_a_file_is_what_its_bytes_say_whatever_its_name_says(tmp_path: Path) -> 
     said: list[Refusal] = []
     assert check_targets(TargetFile(tmp_path / "targets.csv", inform=said.append), NO_LIMITS) == Totals(1, 1)
     assert [sentence(each) for each in said] == ["targets.csv is read as Parquet, which it is, whatever its name says."]
+
+
+def test_a_parquet_file_is_never_whole_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target_file, "PARQUET_BATCH_ROWS", 1_000)
+    path = tmp_path / "targets.parquet"
+    members = [sha256(str(number).encode()).hexdigest() for number in range(20_000)]
+    columns = {"member_id": members, "amount": [1] * len(members), "reason": members}
+    parquet.write_table(pa.table(columns), path, row_group_size=1_000, use_dictionary=False)
+    before = pa.total_allocated_bytes()
+    rows = TargetFile(path).rows(Problems())
+    assert next(rows)[1] == members[0]
+    assert pa.total_allocated_bytes() - before < path.stat().st_size / 4
 
 
 def test_a_parquet_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
