@@ -114,6 +114,15 @@ def test_every_payment_of_a_wave_is_in_exactly_one_of_n_even_partitions(paid: Pa
     assert max(sizes.values()) - min(sizes.values()) <= SHARES
 
 
+def test_each_partition_has_its_payments_in_the_order_in_which_they_were_read(paid: Paid) -> None:
+    dealt: dict[int, list[int]] = {}
+    for number, seq in paid.spread.select(spark_partition_id(), "seq").collect():
+        dealt.setdefault(number, []).append(seq)
+    for seqs in dealt.values():
+        steps_back = sum(later < earlier for earlier, later in pairwise(seqs))
+        assert steps_back < SHARES, f"more than one for each range that was read: {seqs}"
+
+
 def test_the_workers_of_a_run_that_is_over_report_that_they_took_and_sent_nothing(
     spark: SparkSession, paid: Paid, connection: Connection
 ) -> None:
