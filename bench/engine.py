@@ -85,7 +85,7 @@ def burst(folder: Path, status: int) -> None:
         folder, "--latency-ms", "50", BULKPOINT_TPS=200, BULKPOINT_PARTITIONS=4, BULKPOINT_WAVE_SECONDS=600
     ) as bench:
         bench.money.change(tps_limit=ALLOWED, limit_burst=0, limit_status=status)
-        bench.create(1_000)
+        bench.create(1_200)
         bench.succeed("campaign", "start", "1", "--yes")
         rows = bench.query(
             b"select extract(epoch from sent_at)::float8 from payment_attempt where outcome = 'CREDITED' order by 1"

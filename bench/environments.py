@@ -74,6 +74,9 @@ def _succeeds(*command: str) -> bool:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    except OSError as error:
+        raise MissingError(f"{command[0]} cannot be run: {error.strerror}") from error
     if done.returncode:
         raise MissingError(f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[-300:]}")
