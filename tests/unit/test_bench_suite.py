@@ -110,7 +110,7 @@ def test_a_program_that_cannot_be_had_is_named_with_its_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingError, match=r"redis-server is not installed .*apt-get install redis"):
+    with pytest.raises(MissingError, match=r"redis-server is not installed .*apt-get install redis\)"):
         program("redis-server", "redis")
 
 
