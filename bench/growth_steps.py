@@ -98,7 +98,7 @@ class Growth:
             "audit verify": lambda: self._command("audit", "verify"),
         }
         if self._has_archive():
-            steps["campaign archive"] = lambda: self._command("campaign", "archive", "1", "--out", str(self.out))
+            steps["campaign archive"] = self._archive
         del steps["paid by statements, not by calls" if self.with_pay else "pay, no limit"]
         return steps
 
@@ -184,6 +184,15 @@ class Growth:
             for _ in range(LOOKS):
                 sample_progress(connection, 1)
         return LOOKS
+
+    def _archive(self) -> int:
+        """Only what ended long ago may leave the database."""
+        with connect(self.bench.database_url) as connection:
+            connection.execute(
+                "update campaign_run set started_at = started_at - interval '400 days',"
+                " finished_at = finished_at - interval '400 days'"
+            )
+        return self._command("campaign", "archive", "1", "--out", str(self.out), "--yes")
 
     def _report(self, kind: str) -> int:
         return self._command("report", "1", "--format", kind, "--out", str(self.out / f"report.{kind}"))
