@@ -53,13 +53,13 @@ declare
     last bigint := {last};
     payments text;
     attempts text;
+    options text := (select array_to_string(reloptions, ', ') from pg_class where relname = 'payment_1');
 begin
     for n in first .. last loop
         payments := 'payment_' || n;
         attempts := 'payment_attempt_' || n;
         execute format('create table %I (like payment including defaults including constraints, check (%s))
-                        with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
-                              autovacuum_vacuum_insert_scale_factor = 0.5)', payments, 'campaign_id = ' || n);
+                        with (%s)', payments, 'campaign_id = ' || n, options);
         execute format('insert into %I (campaign_id, seq, member_id, amount, reason, state, transaction_id,
                                first_sent_at, last_sent_at, finished_at, tries)
                         select campaign_id, row_number() over (order by member_id), member_id, amount, reason,

@@ -69,6 +69,8 @@ def _of_deployment(folder: Path) -> list[Process]:
 
 
 def _part_of(process: Process) -> str:
+    if process.program == "postgres":
+        return "PostgreSQL"
     return next((part for part, word in PARTS.items() if word in process.command), "command line")
 
 
