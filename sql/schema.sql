@@ -131,7 +131,8 @@ begin
             raise exception 'campaign % does not exist: create it first, then load its targets', touched
                 using errcode = 'foreign_key_violation';
         end if;
-        if campaign_frozen_at is not null then
+        if campaign_frozen_at is not null
+           and not (tg_op = 'DELETE' and exists (select from campaign_archive where campaign_id = touched)) then
             raise exception 'campaign % was frozen at %: its targets can no longer change', touched, campaign_frozen_at
                 using errcode = 'restrict_violation';
         end if;
@@ -233,6 +234,19 @@ create trigger accepted_again_in_ones_own_name before update of accepted_login o
     for each row when (new.accepted_login is distinct from old.accepted_login and new.accepted_login is not null)
     execute function refuse_acceptance_of_another();
 
+-- A campaign whose payments, attempts and targets are in files, and here no more. What stays: its row, runs, samples,
+-- counters, events and audit rows, the digests and samples of its list, and which payment a transaction id names.
+create table campaign_archive (
+    campaign_id     bigint primary key references campaign,
+    archived_at     timestamptz not null default clock_timestamp(),
+    archived_by     text not null,                         -- a claimed name
+    archived_login  name not null default session_user,    -- what the database knows
+    place           text not null,                         -- the folder with its files, as it was named then
+    manifest_digest bytea not null check (length(manifest_digest) = 32),   -- SHA-256 of the manifest in it
+    payments        bigint not null,
+    attempts        bigint not null
+);
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Runs
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -301,8 +315,10 @@ select c.*,
        r.started_at as run_started_at, r.finished_at as run_finished_at, r.driver_until,
        case when r.state = 'RUNNING' then r.waiting end as run_waiting,
        coalesce(r.state = 'RUNNING' and r.driver_until <= clock_timestamp(), false) as driver_is_gone,
-       coalesce(r.state = 'RUNNING' and r.stop_asked_at is not null, false) as stopping
+       coalesce(r.state = 'RUNNING' and r.stop_asked_at is not null, false) as stopping,
+       a.archived_at, a.place as archive_place
 from campaign c
+left join campaign_archive a using (campaign_id)
 left join lateral (
     select * from campaign_run where campaign_run.campaign_id = c.campaign_id order by run_no desc limit 1
 ) r on true;
@@ -460,6 +476,75 @@ begin
 end $$;
 revoke execute on function freeze_campaign(bigint, bytea) from public;
 
+-- What the payments of an archived campaign came to: by the quarter of an hour in which they ended, because that is the
+-- step of the world's time zones, and by the reasons with the most points; null: all other reasons. No member.
+create table archived_sum (
+    campaign_id  bigint not null references campaign_archive,
+    ended_from   timestamptz,                              -- null: they have not ended
+    reason       text,
+    state        payment_state not null,
+    failure_kind failure_kind,
+    count        bigint not null,
+    amount       bigint not null
+);
+create index archived_sum_campaign on archived_sum (campaign_id);
+
+-- Keeps everyone from changing a campaign's payments and attempts, until the caller's transaction ends; readers go on.
+create function lock_payments(of_campaign bigint) returns void
+    language plpgsql security definer set search_path from current as $$
+begin
+    if not exists (select from operator_right where login = session_user and permission = 'archive') then
+        raise exception 'login % may not archive campaigns', session_user using errcode = 'insufficient_privilege';
+    end if;
+    execute format('lock table %I, %I in share mode', 'payment_' || of_campaign, 'payment_attempt_' || of_campaign);
+end $$;
+revoke execute on function lock_payments(bigint) from public;
+
+-- Marks a campaign as archived, and removes its targets. Its files were compared with the rows under the locks that the
+-- caller's transaction has: the campaign's row FOR UPDATE, its partitions IN SHARE MODE.
+create function archive_campaign(
+    of_campaign bigint, by_actor text, in_place text, of_manifest bytea, payment_rows bigint, attempt_rows bigint
+) returns void language plpgsql security definer set search_path from current as $$
+begin
+    if not exists (select from operator_right where login = session_user and permission = 'archive') then
+        raise exception 'login % may not archive campaigns', session_user using errcode = 'insufficient_privilege';
+    end if;
+    if not exists (select from campaign_overview where campaign_id = of_campaign
+                   and state in ('COMPLETED', 'FAILED', 'STOPPED') and run_finished_at < clock_timestamp() - coalesce(
+                       (select key_retention_h from money_promise), 0) * interval '1 hour')
+       or exists (select from payment where campaign_id = of_campaign and state = 'PROCESSING') then
+        raise exception 'campaign % may still be needed: it has not ended, or the money API still knows its keys',
+            of_campaign using errcode = 'restrict_violation';
+    end if;
+    insert into campaign_archive (campaign_id, archived_by, place, manifest_digest, payments, attempts)
+    values (of_campaign, by_actor, in_place, of_manifest, payment_rows, attempt_rows);
+    insert into archived_sum (campaign_id, ended_from, reason, state, failure_kind, count, amount)
+    select of_campaign, case when p.state in ('SUCCESS', 'FAILED') then date_bin('15 minutes', p.finished_at, 'epoch') end,
+           kept.reason, p.state, p.failure_kind, count(*), sum(p.amount)
+    from payment p
+    left join (select reason from payment where campaign_id = of_campaign
+               group by reason order by sum(amount) desc, reason limit 1000) kept using (reason)
+    where p.campaign_id = of_campaign group by 2, 3, 4, 5;
+    delete from campaign_target where campaign_id = of_campaign;
+end $$;
+revoke execute on function archive_campaign(bigint, text, text, bytea, bigint, bigint) from public;
+
+-- Drops the partitions of a campaign that is archived. Whoever pays another campaign waits for `lock_timeout` at most:
+-- then this fails (55P03), and the caller tries again from a savepoint. Locked in the order in which a payer locks.
+create function drop_archived_partitions(of_campaign bigint) returns void
+    language plpgsql security definer set search_path from current as $$
+begin
+    if not exists (select from operator_right where login = session_user and permission = 'archive')
+       or not exists (select from campaign_archive where campaign_id = of_campaign) then
+        raise exception 'the partitions of campaign % stay', of_campaign using errcode = 'insufficient_privilege';
+    end if;
+    execute format('lock table %I, %I in access exclusive mode',
+                   'payment_' || of_campaign, 'payment_attempt_' || of_campaign);
+    lock table only payment, only payment_attempt in access exclusive mode;
+    execute format('drop table %I, %I', 'payment_' || of_campaign, 'payment_attempt_' || of_campaign);
+end $$;
+revoke execute on function drop_archived_partitions(bigint) from public;
+
 -- Samples of a run's progress, one every few seconds.
 create table campaign_progress (
     run_id     bigint not null references campaign_run,
@@ -582,14 +667,15 @@ create table notification (
 
 create table operator_right (
     login      name not null,
-    permission text not null check (permission in ('start', 'force', 'approve', 'throttle', 'reconcile')),
+    permission text not null check (
+        permission in ('start', 'force', 'approve', 'throttle', 'reconcile', 'archive')),
     granted_at timestamptz not null default clock_timestamp(),
     primary key (login, permission)
 );
 
 -- The login that made the tables owns them, and starts with every right.
 insert into operator_right (login, permission)
-select session_user, unnest(array['start', 'force', 'approve', 'throttle', 'reconcile']);
+select session_user, unnest(array['start', 'force', 'approve', 'throttle', 'reconcile', 'archive']);
 
 -- Append-only hash chain: each row is sealed with the hash of the row before.
 create table audit_event (

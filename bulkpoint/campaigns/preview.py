@@ -34,7 +34,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import AMOUNT_MAX, check_row
 from bulkpoint.settings import Settings
 from bulkpoint.store import preview as store
-from bulkpoint.store.campaign import Campaign, get_campaign, get_counts
+from bulkpoint.store.campaign import Campaign, get_campaign, get_counts, refuse_archived
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import find_same_list
 from bulkpoint.store.snapshot import one_snapshot
@@ -107,6 +107,7 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
     """
     with one_snapshot(connection):
         campaign = get_campaign(connection, campaign_id)
+        refuse_archived(campaign)
         figures, above = store.measure_targets(connection, campaign_id, row_max=limits.per_row)
         digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)
         open_count = _open_count(connection, campaign, figures)

@@ -13,7 +13,7 @@ from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import TRANSITIONS, Command, refusal
 from bulkpoint.store.audit import write_audit
-from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
+from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign, refuse_archived
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.outbox import DEPLOYMENT, write_event
 from bulkpoint.store.right import require_right
@@ -96,7 +96,9 @@ def recorded(
 
 
 def check_state(command: Command, campaign: Campaign) -> None:
-    """Raises WrongStateError, with what to do instead, where the campaign's state does not allow the command."""
+    """Raises WrongStateError, with what to do instead, where the campaign's state does not allow the command, and
+    RefusedError where it is archived."""
+    refuse_archived(campaign)
     refused = refusal(command, campaign.state, campaign.campaign_id)
     if refused is not None:
         raise WrongStateError(refused)

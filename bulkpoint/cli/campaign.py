@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bulkpoint.cli import history, preview, running
+from bulkpoint.cli import archive, history, preview, running
 from bulkpoint.cli.findings import say_findings
 from bulkpoint.cli.form_options import form_of, form_options
 from bulkpoint.cli.numbers import FromOne
@@ -38,6 +38,7 @@ for command in (
     running.resume,
     running.retry,
     running.watch,
+    archive.archive,
 ):
     campaign.add_command(command)
 

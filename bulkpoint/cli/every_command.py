@@ -12,12 +12,12 @@ from bulkpoint.launch.command_line import read_strictly
 
 def watch_over(group: click.Group) -> None:
     """Make it hold for every command of the group and of the groups in it. An option of type click.Path is an input
-    where the file must exist, else an output.
+    where the file must exist, else an output; one that takes folders only is neither.
     """
     for command in commands_of(group):
         for parameter in command.params:
             read_strictly(parameter)
-        paths = [each for each in command.params if isinstance(each.type, click.Path)]
+        paths = [each for each in command.params if isinstance(each.type, click.Path) and each.type.file_okay]
         if any(not _is_input(each) for each in paths):
             command.callback = _outputs_checked(command, paths)
 

@@ -22,7 +22,8 @@ def payment() -> None:
 def find(*, member: str, campaign_id: int | None, reason: str | None) -> None:
     """Find every payment of a member, newest campaign first, with every call that was made for it.
 
-    Campaigns that have not started are included. If nothing is found, it says so and the exit code is 0. Who looks is
+    Campaigns that have not started are included. Those that are archived are not: their members are in files only, and
+    how many there are is said. If nothing is found, it says so and the exit code is 0. Who looks is
     in the audit log, with --reason; the member only as the SHA-256 of the id.
 
     \b
@@ -32,8 +33,9 @@ def find(*, member: str, campaign_id: int | None, reason: str | None) -> None:
     """
     from hashlib import sha256
 
+    from bulkpoint.store.archive import count_archived
     from bulkpoint.store.audit import note_reading
-    from bulkpoint.store.campaign import get_campaign
+    from bulkpoint.store.campaign import get_campaign, refuse_archived
     from bulkpoint.store.payment_history import find_payments
     from bulkpoint.store.snapshot import one_snapshot
     from bulkpoint.views.payment import PaymentsView
@@ -41,14 +43,15 @@ def find(*, member: str, campaign_id: int | None, reason: str | None) -> None:
     detail = {"member_sha256": sha256(member.encode()).hexdigest(), "reason": reason}
     with open_session() as session:
         if campaign_id is not None:
-            get_campaign(session.connection, campaign_id)
+            refuse_archived(get_campaign(session.connection, campaign_id))
         note_reading(session.connection, action="find", campaign_id=campaign_id, actor=session.actor, detail=detail)
         with one_snapshot(session.connection):
             found = find_payments(session.connection, member, campaign_id=campaign_id)
+            archived = count_archived(session.connection) if campaign_id is None else 0
     if not found:
         where = "any campaign" if campaign_id is None else f"campaign {campaign_id}"
         say(f"There is no payment of member {escaped(member)} in {where}; ids are compared letter by letter.")
-    emit(PaymentsView.of(found), timezone=session.settings.timezone)
+    emit(PaymentsView.of(found, archived=archived), timezone=session.settings.timezone)
 
 
 @payment.command(short_help="Record a payment that was made by hand at the money API.")

@@ -132,12 +132,14 @@ def _print_sums(session: Session, campaign_id: int) -> None:
 
 def _write_rows(session: Session, campaign_id: int, out: Path | None, detail: dict[str, Any]) -> None:
     from bulkpoint.store.audit import note_reading
-    from bulkpoint.store.campaign import get_campaign
+    from bulkpoint.store.campaign import get_campaign, refuse_archived
     from bulkpoint.store.snapshot import one_snapshot
     from bulkpoint.views.export import refuse_unstarted
 
     connection = session.connection
-    refuse_unstarted(get_campaign(connection, campaign_id))
+    campaign = get_campaign(connection, campaign_id)
+    refuse_archived(campaign)
+    refuse_unstarted(campaign)
     with _opened(out) as stream:
         login = note_reading(connection, action="export", campaign_id=campaign_id, actor=session.actor, detail=detail)
         with one_snapshot(connection):

@@ -11,3 +11,4 @@ class Right(StrEnum):
     APPROVE = "approve"
     THROTTLE = "throttle"
     RECONCILE = "reconcile"
+    ARCHIVE = "archive"

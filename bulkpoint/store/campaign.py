@@ -22,7 +22,8 @@ class Campaign:
     driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive. stopping:
     a person has stopped the run, and answers to its calls still come in. run_waiting: what its driver waits for
     (rules.patience.Waiting). creator and approved_by are claimed names, creator_login and approved_login the database's
-    own. same_as: the earlier campaign whose list this one repeats on purpose.
+    own. same_as: the earlier campaign whose list this one repeats on purpose. archived_at: since then its payments are
+    not in the database, but in files in the folder archive_place.
 
     Amounts are points. target_count, target_amount and digest are None before the freeze.
     """
@@ -56,6 +57,8 @@ class Campaign:
     driver_is_gone: bool
     run_waiting: dict[str, Any] | None = None
     stopping: bool = False
+    archived_at: datetime | None = None
+    archive_place: str | None = None
 
     @property
     def waiting(self) -> Waiting | None:
@@ -144,6 +147,13 @@ def get_campaign(connection: Connection, campaign_id: int) -> Campaign:
     if campaign is None:
         raise RefusedError("CAMPAIGN_UNKNOWN", "list_campaigns", campaign_id=campaign_id)
     return campaign
+
+
+def refuse_archived(campaign: Campaign) -> None:
+    """Raises RefusedError for a campaign whose payments are not in the database any more."""
+    if campaign.archived_at is not None:
+        facts = {"campaign_id": campaign.campaign_id, "at": campaign.archived_at, "place": campaign.archive_place}
+        raise RefusedError("CAMPAIGN_ARCHIVED", "read_the_archive", **facts)
 
 
 def lock_campaign(connection: Connection, campaign_id: int) -> None:

@@ -66,6 +66,11 @@ class Query(Generic[T]):
             while batch := cursor.fetchmany(rows_max):
                 yield tuple(zip(*batch, strict=True))
 
+    def page(self, connection: "Connection", /, **parameters: Any) -> tuple[tuple[Any, ...], ...]:
+        """All rows of a statement that limits them itself, by columns; no column where there is no row."""
+        with connection.cursor(binary=True) as cursor:
+            return tuple(zip(*cursor.execute(sql(self.name), parameters).fetchall(), strict=True))
+
     def _execute(self, connection: "Connection", parameters: dict[str, Any]) -> Cursor[T]:
         return connection.cursor(row_factory=self._make_maker).execute(sql(self.name), parameters)
 

@@ -100,7 +100,7 @@ class _Between(NamedTuple):
 class MonthCampaign:
     """A campaign that a month may concern. runs: that touched the month; open: not ended by now, in points too.
 
-    processing: those of the open ones that are perhaps sent.
+    processing: those of the open ones that are perhaps sent. archived: its payments are not in the database.
     """
 
     campaign_id: int
@@ -113,6 +113,7 @@ class MonthCampaign:
     open_amount: int
     processing: int
     processing_amount: int
+    archived: bool
 
 
 _KINDS = Query("sum_kinds", KindCount)

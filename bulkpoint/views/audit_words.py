@@ -226,6 +226,11 @@ def _export(detail: _Detail) -> list[str]:
     ]
 
 
+def _archive(detail: _Detail) -> list[str]:
+    size = detail.number("payments", "payment") + detail.number("amount", "point") + detail.number("attempts", "call")
+    return [*detail.words("place", "to {}"), ", ".join(size), *detail.words("manifest_sha256", "manifest {}")]
+
+
 def _find(detail: _Detail) -> list[str]:
     return [*detail.words("member_sha256", "the member whose SHA-256 is {}")]
 
@@ -247,6 +252,7 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "correct": _end,
     "stop.ask": lambda _: [],
     "acknowledge": lambda _: [],
+    "archive": _archive,
     "call_back": _call_back,
     "complete": _end,
     "fail": _end,
@@ -279,6 +285,7 @@ _HAPPENED = {
     "force": "{who} let it jump the queue",
     "stop.ask": "{who} asked to stop run {run}",
     "stop": "{who} stopped run {run}",
+    "archive": "{who} archived it",
     "acknowledge": "{who} said that what run {run} left stays as it is",
     "call_back": "{who} called back a run that was asked for",
     "resume": "{who} resumed it, run {run}",

@@ -14,7 +14,7 @@ from bulkpoint.store.settle import SettledByHand
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, standing_words, state_words
 from bulkpoint.views.headline import warning
-from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
+from bulkpoint.views.view import LEFT_OUT_IF_NONE, NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
 _NO_WORD = SettledByHand(0, 0)
@@ -48,7 +48,8 @@ _BY_KIND = {
 class CampaignView(View):
     """A campaign. Targets are counted as frozen, before that as expected.
 
-    counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
+    counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart. archived_at and
+    archive_place, a folder: only of a campaign whose payments are in files.
     """
 
     campaign_id: int
@@ -59,6 +60,8 @@ class CampaignView(View):
     counts: dict[PaymentState, int]
     amounts: dict[PaymentState, int]
     failure_kinds: Annotated[dict[str, int], WithJsonSchema(_BY_KIND)]
+    archived_at: Annotated[Moment | None, LEFT_OUT_IF_NONE] = None
+    archive_place: Annotated[str | None, LEFT_OUT_IF_NONE] = None
     note: Annotated[str, NOT_IN_JSON]
     run_reason: Annotated[str | None, NOT_IN_JSON]
     creator: Annotated[str, NOT_IN_JSON]
@@ -129,7 +132,10 @@ class CampaignList(View):
             success = campaign.counts[PaymentState.SUCCESS]
             ended = (f"{success:,}", f"{campaign.not_paid:,}", *([f"{campaign.unknown:,}"] if in_doubt else []))
             created = local_time(campaign.created_at, screen.timezone)
-            what = (str(campaign.campaign_id), standing_words(campaign.state, stopping=campaign.stopping))
+            standing = standing_words(campaign.state, stopping=campaign.stopping)
+            if campaign.archived_at is not None:
+                standing += " (archived)"
+            what = (str(campaign.campaign_id), standing)
             rows.append((*what, *size, *ended, created, escaped(campaign.name)))
         return aligned(rows, left=("STATE", "CREATED", "NAME"))
 
@@ -201,6 +207,8 @@ class CampaignDetail(CampaignView):
             yield f"not before  {local_time(self.not_before, timezone)}"
         if self.note:
             yield f"note        {escaped(self.note)}"
+        if self.archived_at is not None:
+            yield f"archived    {local_time(self.archived_at, timezone)} to {escaped(self.archive_place or '')}"
         if self.digest is not None:
             yield f"digest      {self.digest.hex()}"
         expected = " expected" if self.frozen_at is None else ""

@@ -14,9 +14,18 @@ from typing import Self
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.days import Days, days_of_month
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.store.archived_sums import ArchivedSums
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.snapshot import one_snapshot
-from bulkpoint.store.sums import MonthCampaign, Sums, month_campaigns, month_reasons, sum_days
+from bulkpoint.store.sums import (
+    DaySums,
+    MonthCampaign,
+    ReasonCount,
+    Sums,
+    month_campaigns,
+    month_reasons,
+    sum_days,
+)
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, cut, state_words
 from bulkpoint.views.sums import REASON_WIDTH, DaySumsView, SumsView, sums_table
@@ -114,6 +123,23 @@ class _Counted:
     reasons: dict[str, Paid] = field(default_factory=dict)
     others: Paid = field(default_factory=Paid)
 
+    def add_days(self, days: Iterable[DaySums]) -> Sums:
+        """Count what ended on each day; returns what it comes to."""
+        total = Sums()
+        for found in days:
+            self.days[found.day_no] = self.days.get(found.day_no, Sums()) + found
+            total += found
+        return total
+
+    def add_reasons(self, some: Iterable[ReasonCount]) -> None:
+        """Count what was paid for each reason."""
+        for reason in some:
+            paid = Paid(reason.count, reason.amount)
+            if reason.reason in self.reasons or len(self.reasons) < REASONS_COUNTED_MAX:
+                self.reasons[reason.reason] = self.reasons.get(reason.reason, Paid()) + paid
+            else:
+                self.others += paid
+
     def most(self, rows_max: int) -> tuple[tuple[tuple[str, Paid], ...], Paid]:
         """The reasons with the most points, and what all others come to."""
         by_points = sorted(self.reasons.items(), key=lambda item: (-item[1].amount, item[0]))
@@ -121,18 +147,16 @@ class _Counted:
 
 
 def _count(connection: Connection, campaign: MonthCampaign, days: Days, counted: _Counted) -> Sums:
-    total = Sums()
-    for found in sum_days(connection, campaign.campaign_id, days):
-        counted.days[found.day_no] = counted.days.get(found.day_no, Sums()) + found
-        total += found
+    if campaign.archived:
+        kept = ArchivedSums(connection, campaign.campaign_id)
+        named, others = kept.paid_reasons(days)
+        counted.add_reasons(named)
+        counted.others += Paid(others.count, others.amount)
+        return counted.add_days(kept.days(days))
+    total = counted.add_days(sum_days(connection, campaign.campaign_id, days))
     if total.success:
         for some in month_reasons(connection, campaign.campaign_id, days):
-            for reason in some:
-                paid = Paid(reason.count, reason.amount)
-                if reason.reason in counted.reasons or len(counted.reasons) < REASONS_COUNTED_MAX:
-                    counted.reasons[reason.reason] = counted.reasons.get(reason.reason, Paid()) + paid
-                else:
-                    counted.others += paid
+            counted.add_reasons(some)
     return total
 
 

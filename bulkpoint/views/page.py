@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.member_names import without_members
-from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts
+from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts, refuse_archived
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.export import (
     AmountCount,
@@ -74,6 +74,7 @@ def read_figures(connection: Connection, campaign_id: int, *, timezone: str) -> 
     """
     with one_snapshot(connection):
         campaign = get_campaign(connection, campaign_id)
+        refuse_archived(campaign)
         refuse_unstarted(campaign)
         edges = amount_edges(*amount_range(connection, campaign_id))
         return Figures(

@@ -164,16 +164,27 @@ class PaymentView(View):
 
 
 class PaymentsView(View):
-    """Every payment of a member, the newest campaign first."""
+    """Every payment of a member, the newest campaign first. archived_campaigns: how many were not searched, because
+    their members are in files only.
+    """
 
     printed_by = ("payment find",)
 
     payments: list[PaymentView]
+    archived_campaigns: int = 0
 
     @classmethod
-    def of(cls, found: Iterable[FoundPayment | FoundTarget]) -> Self:
-        """The view of `payment find`."""
-        return cls(payments=[PaymentView.of(payment) for payment in found])
+    def of(cls, found: Iterable[FoundPayment | FoundTarget], *, archived: int = 0) -> Self:
+        """The view of `payment find`; archived: campaigns that could not be searched."""
+        return cls(payments=[PaymentView.of(payment) for payment in found], archived_campaigns=archived)
+
+    def remarks(self) -> Iterable[str]:
+        if self.archived_campaigns:
+            yield (
+                f"Not searched, because they are archived: {self.archived_campaigns:,}"
+                f" campaign{'' if self.archived_campaigns == 1 else 's'}. `bulkpoint campaign list` names them,"
+                " `bulkpoint campaign show ID` says where their files are (docs/database.md)."
+            )
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         for number, payment in enumerate(self.payments):

@@ -1,17 +1,19 @@
 """What a campaign's payments add up to: by how they ended, by reason and by day; for people and for programs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Self
 
-from bulkpoint.rules.days import days_of
+from bulkpoint.rules.days import Days, days_of
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind
+from bulkpoint.store.archived_sums import ArchivedSums
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.export import ReportedRun, list_reported_runs
 from bulkpoint.store.settle import SettledByHand, count_settled_by_hand
-from bulkpoint.store.sums import KindCount, Sums, finished_between, sum_days, sum_kinds, sum_reasons
+from bulkpoint.store.sums import DaySums, KindCount, Sums, finished_between, sum_days, sum_kinds, sum_reasons
 from bulkpoint.text import escaped
 from bulkpoint.views.export import refuse_unstarted
 from bulkpoint.views.format import aligned, cut, local_time, state_words
@@ -51,16 +53,21 @@ class CampaignSums:
 
 
 def read_sums(connection: Connection, campaign_id: int, *, timezone: str, reasons_max: int) -> CampaignSums:
-    """Four scans of the campaign's payments, inside one_snapshot.
+    """Four scans of the campaign's payments, inside one_snapshot; of an archived one, its sums are read.
 
     Raises RefusedError for a campaign that is unknown or has no payments yet.
     """
     campaign = get_campaign(connection, campaign_id)
     refuse_unstarted(campaign)
     total = _total(get_counts(connection, campaign))
-    reasons = tuple((found.reason, found) for found in sum_reasons(connection, campaign_id, rows_max=reasons_max))
+    kept = None if campaign.archived_at is None else ArchivedSums(connection, campaign_id)
+    by_reason = (
+        kept.reasons(rows_max=reasons_max) if kept else sum_reasons(connection, campaign_id, rows_max=reasons_max)
+    )
+    reasons = tuple((found.reason, found) for found in by_reason)
     others = total - sum((sums for _, sums in reasons), Sums())
-    between = finished_between(connection, campaign_id)
+    between = kept.finished_between() if kept else finished_between(connection, campaign_id)
+    in_days = kept.days if kept else partial(sum_days, connection, campaign_id)
     return CampaignSums(
         at=datetime.now(UTC),
         timezone=timezone,
@@ -69,8 +76,8 @@ def read_sums(connection: Connection, campaign_id: int, *, timezone: str, reason
         kinds=tuple(sum_kinds(connection, campaign_id)),
         reasons=reasons,
         other_reasons=others if others.count else None,
-        days=_days(connection, campaign_id, between, timezone),
-        utc_days=_days(connection, campaign_id, between, "UTC"),
+        days=_days(in_days, between, timezone),
+        utc_days=_days(in_days, between, "UTC"),
         runs=tuple(list_reported_runs(connection, campaign_id)),
         by_hand=count_settled_by_hand(connection, campaign_id),
     )
@@ -92,12 +99,12 @@ def _total(counts: Counts) -> Sums:
 
 
 def _days(
-    connection: Connection, campaign_id: int, between: tuple[datetime, datetime] | None, timezone: str
+    in_days: Callable[[Days], list[DaySums]], between: tuple[datetime, datetime] | None, timezone: str
 ) -> tuple[tuple[date, Sums], ...]:
     if between is None:
         return ()
     days = days_of(*between, timezone)
-    return tuple((days.days[found.day_no], found) for found in sum_days(connection, campaign_id, days))
+    return tuple((days.days[found.day_no], found) for found in in_days(days))
 
 
 class SumsView(View):

@@ -20,6 +20,8 @@ Moment = Annotated[
 ]
 # For people only: not part of the JSON that others rely on.
 NOT_IN_JSON = Field(exclude=True)
+# Of a few: the JSON of all others is as it was before there was such a field.
+LEFT_OUT_IF_NONE = Field(exclude_if=lambda value: value is None)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ returning campaign_id
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
        approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
-       driver_until, driver_is_gone, run_waiting, stopping
+       driver_until, driver_is_gone, run_waiting, stopping, archived_at, archive_place
 from campaign_overview
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
       and campaign_id >= (

@@ -39,7 +39,7 @@ with ran as (
 )
 select c.campaign_id, c.name, c.state, coalesce(r.runs, 0) as runs, c.target_count, c.target_amount,
        k.pending + k.processing as open, k.pending_amount + k.processing_amount as open_amount,
-       k.processing, k.processing_amount
+       k.processing, k.processing_amount, c.archived_at is not null as archived
 from campaign_overview c join campaign_count k using (campaign_id) left join ran r using (campaign_id)
 where c.frozen_at is not null
   and (r.campaign_id is not null or c.campaign_id in (select campaign_id from changed))

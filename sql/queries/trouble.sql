@@ -13,7 +13,7 @@ select o.campaign_id, o.name, o.state, o.run_reason as reason, o.run_finished_at
 from candidate
 cross join lateral (select * from campaign_overview o where o.campaign_id = candidate.campaign_id offset 0) o
 cross join lateral (select * from campaign_count c where c.campaign_id = o.campaign_id offset 0) c
-where o.state in ('COMPLETED', 'FAILED', 'STOPPED')
+where o.state in ('COMPLETED', 'FAILED', 'STOPPED') and o.archived_at is null
   and (c.unknown > 0
        or o.state <> 'COMPLETED' and c.pending + c.processing > 0
        or o.state = 'FAILED' and c.failed > c.unknown)

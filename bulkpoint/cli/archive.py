@@ -1,0 +1,91 @@
+"""`bulkpoint campaign archive`: old campaigns as files, out of the database."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from bulkpoint.cli.output import emit, end_with, json_option
+from bulkpoint.cli.session import Session, open_session, say
+from bulkpoint.errors import RefusedError, UsageError
+
+
+@click.command(short_help="Move old campaigns out of the database, into files.")
+@click.argument("campaign_id", type=int, metavar="[ID]", required=False)
+@click.option("--older-than", metavar="400d", help="Instead of ID: all campaigns whose last run ended so long ago.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="The folder, which exists; each campaign gets a folder in it, campaign-ID.",
+)
+@click.option("--reason", metavar="T", help="Why; kept in the audit log.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
+@json_option()
+def archive(*, campaign_id: int | None, older_than: str | None, out: Path, reason: str | None, yes: bool) -> None:
+    """Write a campaign's payments and calls into files, read them back, compare them, then drop them here.
+
+    Needs the right `archive`. Only a campaign that has ended may be archived: nothing perhaps sent, UNKNOWN and
+    unprocessed payments settled or acknowledged, and its last run so old that the money API has forgotten its keys and
+    no new list is compared with its list any more (90 days).
+
+    What stays: its figures, runs, reasons and days, the audit log, the digests of its list. `report ID` and `report
+    --month` show the same as before. No member stays: `payment find` does not know its members any more.
+
+    Either the archive is complete and the campaign's tables are gone, or nothing has changed, whatever happens
+    meanwhile; the same command again is safe. Other campaigns are paid meanwhile. With --older-than, campaigns that
+    must stay are named, the others are archived, and the exit code is 3.
+
+    \b
+    Examples:
+      bulkpoint campaign archive 12 --out /mnt/archive
+      bulkpoint campaign archive --older-than 400d --out /mnt/archive --yes
+    """
+    from bulkpoint.campaigns.archive import archive_campaign
+    from bulkpoint.views.archive import ArchivedView, ArchiveView, CampaignLeft
+
+    if (campaign_id is None) == (older_than is None):
+        raise UsageError("ARCHIVE_OF_WHAT")
+    with open_session() as session:
+        chosen = _choose(session, campaign_id, older_than)
+        if chosen and not yes:
+            _ask(chosen, out)
+        done, left = [], []
+        for each in chosen:
+            try:
+                archived = archive_campaign(
+                    session.connection, session.settings, each, out, actor=session.actor, reason=reason, say=say
+                )
+                done.append(ArchivedView.model_validate(archived))
+            except RefusedError as error:
+                if campaign_id is not None:
+                    raise
+                left.append(CampaignLeft.of(each, error, timezone=session.settings.timezone))
+    view = ArchiveView(archived=done, left=left)
+    if left:
+        end_with(view, RefusedError("ARCHIVE_LEAVES_SOME", count=len(left), archived=len(done)))
+    emit(view, timezone=session.settings.timezone)
+
+
+def _choose(session: Session, campaign_id: int | None, older_than: str | None) -> list[int]:
+    from bulkpoint.campaigns.archive import check_archivable, list_to_archive
+    from bulkpoint.rules.archive import SECONDS_A_DAY, days_of_age
+
+    if campaign_id is not None:
+        check_archivable(session.connection, session.settings, campaign_id)
+        return [campaign_id]
+    days = days_of_age(older_than or "")
+    if days is None:
+        raise UsageError("AGE_NOT_UNDERSTOOD", given=older_than)
+    return list_to_archive(session.connection, session.settings, age_s=days * SECONDS_A_DAY)
+
+
+def _ask(chosen: list[int], out: Path) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("NO_TERMINAL", "add_yes")
+    which = ", ".join(map(str, chosen[:20])) + (" ..." if len(chosen) > 20 else "")
+    say(f"{len(chosen):,} campaign{'' if len(chosen) == 1 else 's'}: {which}")
+    say(f"  Payments and calls are written to {out.resolve()}, compared, and then removed from the database.")
+    if not click.confirm("Archive?", err=True):
+        raise RefusedError("NOT_ARCHIVED")

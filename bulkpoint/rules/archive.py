@@ -1,0 +1,59 @@
+"""Which campaigns may leave the database: those of which no command, no look-up and no comparison needs the rows."""
+
+import re
+from dataclasses import dataclass
+
+from bulkpoint.rules.copies import REMEMBERED_DAYS
+from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.refusals import Refusal
+
+SECONDS_A_DAY = 86_400
+_ENDED = frozenset({CampaignState.COMPLETED, CampaignState.FAILED, CampaignState.STOPPED})
+_DAYS = re.compile(r"([1-9][0-9]{0,4})d")
+
+
+@dataclass(frozen=True, slots=True)
+class Archivable:
+    """What decides: state and counts as people see them, and how long ago its last run ended, in seconds.
+
+    acknowledged: a person has said that what that run left stays as it is. events: not published yet, and Kafka is set.
+    """
+
+    campaign_id: int
+    state: CampaignState
+    pending: int
+    processing: int
+    unknown: int
+    acknowledged: bool
+    events: int
+    ended_s_ago: float | None
+
+
+def least_age_s(*retentions_s: float) -> float:
+    """How long ago a campaign must have ended: the money API may still know its keys, and a new list is compared with
+    its list, member by member. Of several values of the first, the longest."""
+    return max(REMEMBERED_DAYS * SECONDS_A_DAY, *retentions_s)
+
+
+def days_of_age(text: str) -> int | None:
+    """The days of `400d`; None for anything else."""
+    found = _DAYS.fullmatch(text)
+    return None if found is None else int(found[1])
+
+
+def why_not(one: Archivable, *, age_s_min: float) -> Refusal | None:
+    """Why a campaign may not be archived, and what to do first; None where it may."""
+    facts = {"campaign_id": one.campaign_id, "state": one.state}
+    if one.state not in _ENDED:
+        return Refusal("ARCHIVE_NOT_ENDED", facts)
+    if one.processing:
+        return Refusal("ARCHIVE_PERHAPS_SENT", facts | {"count": one.processing}, ("resume",))
+    if (one.unknown or one.pending) and not one.acknowledged:
+        left = {"pending": one.pending, "unknown": one.unknown}
+        return Refusal("ARCHIVE_LEFT_OPEN", facts | left, ("reconcile_or_acknowledge",))
+    if one.ended_s_ago is None or one.ended_s_ago < age_s_min:
+        days = {"days": (one.ended_s_ago or 0) / SECONDS_A_DAY, "days_min": age_s_min / SECONDS_A_DAY}
+        return Refusal("ARCHIVE_TOO_YOUNG", facts | days)
+    if one.events:
+        return Refusal("ARCHIVE_EVENTS_WAITING", facts | {"count": one.events}, ("publish_events",))
+    return None

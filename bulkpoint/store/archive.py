@@ -1,0 +1,247 @@
+"""Campaigns that leave the database: their rows in batches, their digests, and the transaction that removes them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+from bulkpoint.errors import RefusedError
+from bulkpoint.rules.digest import CHUNK_ROWS
+from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
+from bulkpoint.store.sql import sql
+
+# How long a payer of another campaign may wait for us, and how often we ask: a drop locks the tables of all campaigns.
+DROP_WAITS_MS = 50
+# For those who change this very campaign: a reconciliation, a payment that is being settled.
+CHANGES_WAIT_MS = 5_000
+
+
+class ArchivedPayment(NamedTuple):
+    """A payment as its file has it. Names that end in _at: microseconds since 1970, UTC. amount: points."""
+
+    campaign_id: int
+    seq: int
+    member_id: str
+    amount: int
+    reason: str
+    state: str
+    transaction_id: str | None
+    failure_kind: str | None
+    failure_code: str | None
+    failure_message: str | None
+    tries: int
+    retry_runs: int
+    maybe_credited: bool
+    refused: bool
+    first_sent_at: int | None
+    last_sent_at: int | None
+    finished_at: int | None
+    next_try_at: int | None
+    retried_kind: str | None
+    retried_code: str | None
+    retried_message: str | None
+
+
+class ArchivedAttempt(NamedTuple):
+    """A call as its file has it. run_id: the manifest says which run of the campaign that is."""
+
+    campaign_id: int
+    attempt_id: str
+    method: str
+    seq: int
+    run_id: int
+    sent_at: int
+    answered_at: int | None
+    http_status: int | None
+    outcome: str
+    code: str | None
+    transaction_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveHead:
+    """A campaign beyond its row, for the manifest. ended_s_ago: since its last run ended; None where none has."""
+
+    key_namespace: str
+    creator_login: str
+    login: str
+    database: str
+    schema_version: str
+    unpublished_events: int
+    ended_s_ago: float | None
+
+
+class DigestedRows(NamedTuple):
+    """A batch of rows: how many, their points, the key of the last one, and their digest; None where there are none."""
+
+    rows: int
+    amount: int
+    last: str | None
+    hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where a campaign is. archived_by: a claimed name; manifest_digest: SHA-256, 32 bytes."""
+
+    archived_at: datetime
+    archived_by: str
+    place: str
+    manifest_digest: bytes
+    payments: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    state: str
+    failure_kind: str | None
+    count: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedSum:
+    """Payments that ended within a quarter of an hour (None: they have not), for one reason (None: all others)."""
+
+    ended_from: datetime | None
+    reason: str | None
+    state: PaymentState
+    failure_kind: FailureKind | None
+    count: int
+    amount: int
+
+
+_BEGIN = Query("begin_archive", bool)
+_HEAD = Query("archive_head", ArchiveHead)
+_PAYMENTS = Query("archive_payments", ArchivedPayment)
+_ATTEMPTS = Query("archive_attempts", ArchivedAttempt)
+_DIGEST_PAYMENTS = Query("digest_payments", DigestedRows)
+_DIGEST_ATTEMPTS = Query("digest_attempts", DigestedRows)
+_ARCHIVE = Query("get_archive", Archive)
+_OLD = Query("list_old_campaigns", int)
+_COUNT = Query("count_archived", int)
+_SUMS = Query("list_archived_sums", ArchivedSum)
+_BY_STATE = Query("count_by_state", _Counted)
+
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
+Columns = tuple[tuple[Any, ...], ...]
+# A state and, where it is FAILED, the kind of failure.
+Outcome = tuple[str, str | None]
+
+
+def begin_archive(connection: Connection, campaign_id: int) -> None:
+    """Keep others from archiving the campaign until the transaction ends. Raises RefusedError where one does."""
+    if not _BEGIN.one(connection, campaign_id=campaign_id):
+        raise RefusedError("ARCHIVE_UNDER_WAY", "wait_for_archive", campaign_id=campaign_id)
+
+
+def read_head(connection: Connection, campaign_id: int) -> ArchiveHead:
+    """What the manifest says, and what decides whether the campaign may be archived."""
+    return _HEAD.one(connection, campaign_id=campaign_id)
+
+
+def payments_by_column(connection: Connection, campaign_id: int) -> Iterator[Columns]:
+    """Every payment in the order of seq, CHUNK_ROWS at a time, each batch by a statement of its own."""
+    after = 0
+    while columns := _PAYMENTS.page(connection, campaign_id=campaign_id, after=after, rows_max=CHUNK_ROWS):
+        yield columns
+        after = columns[ArchivedPayment._fields.index("seq")][-1]
+
+
+def attempts_by_column(connection: Connection, campaign_id: int) -> Iterator[Columns]:
+    """Every attempt in the order of attempt_id, in the same way."""
+    after = _FIRST_ID
+    while columns := _ATTEMPTS.page(connection, campaign_id=campaign_id, after=after, rows_max=CHUNK_ROWS):
+        yield columns
+        after = columns[ArchivedAttempt._fields.index("attempt_id")][-1]
+
+
+def digest_payments(connection: Connection, campaign_id: int) -> Iterator[DigestedRows]:
+    """The digests of the payments by batch, as the database computes them."""
+    return _digest(connection, _DIGEST_PAYMENTS, campaign_id, 0)
+
+
+def digest_attempts(connection: Connection, campaign_id: int) -> Iterator[DigestedRows]:
+    """The digests of the attempts by batch."""
+    return _digest(connection, _DIGEST_ATTEMPTS, campaign_id, _FIRST_ID)
+
+
+def _digest(
+    connection: Connection, query: Query[DigestedRows], campaign_id: int, first: int | str
+) -> Iterator[DigestedRows]:
+    after: int | str | None = first
+    while (batch := query.one(connection, campaign_id=campaign_id, after=after, rows_max=CHUNK_ROWS)).rows:
+        yield batch
+        after = batch.last
+
+
+def count_by_state(connection: Connection, campaign_id: int) -> tuple[Counter[Outcome], Counter[Outcome]]:
+    """Payments and points by state and kind of failure, as the counters have them."""
+    counted = _BY_STATE.all(connection, campaign_id=campaign_id)
+    counts = Counter({(each.state, each.failure_kind): each.count for each in counted})
+    return counts, Counter({(each.state, each.failure_kind): each.amount for each in counted})
+
+
+def lock_payments(connection: Connection, campaign_id: int) -> None:
+    """Keep everyone from changing the campaign's rows until the transaction ends.
+
+    Raises RefusedError where somebody changes them and does not come to an end.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(sql("wait_for_locks"), {"ms": CHANGES_WAIT_MS})
+            connection.execute(sql("lock_payments"), {"campaign_id": campaign_id})
+            connection.execute(sql("wait_for_locks"), {"ms": 0})
+    except psycopg.errors.LockNotAvailable as error:
+        raise RefusedError("ARCHIVE_WHILE_CHANGED", "try_again", campaign_id=campaign_id) from error
+
+
+def mark_archived(
+    connection: Connection,
+    campaign_id: int,
+    *,
+    actor: str,
+    place: str,
+    manifest: bytes,
+    payments: int,
+    attempts: int,
+) -> None:
+    """The campaign is archived, its targets are gone, and what its payments came to is kept. manifest: its SHA-256."""
+    values = {"place": place, "manifest": manifest, "payments": payments, "attempts": attempts}
+    connection.execute(sql("archive_campaign"), {"campaign_id": campaign_id, "actor": actor} | values)
+
+
+def try_to_drop(connection: Connection, campaign_id: int) -> bool:
+    """Drop the partitions of an archived campaign; false where others use the tables of all campaigns just now."""
+    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        connection.execute(sql("wait_for_locks"), {"ms": DROP_WAITS_MS})
+        connection.execute(sql("drop_archived_partitions"), {"campaign_id": campaign_id})
+        return True
+    return False
+
+
+def get_archive(connection: Connection, campaign_id: int) -> Archive | None:
+    """None where the campaign is not archived."""
+    return _ARCHIVE.first(connection, campaign_id=campaign_id)
+
+
+def list_old_campaigns(connection: Connection, *, age_s: float) -> list[int]:
+    """Campaigns that ended at least so long ago, the oldest first, without those that are archived."""
+    return _OLD.all(connection, age_s=age_s)
+
+
+def count_archived(connection: Connection) -> int:
+    """How many campaigns are archived."""
+    return _COUNT.one(connection)
+
+
+def list_archived_sums(connection: Connection, campaign_id: int) -> list[ArchivedSum]:
+    """What the payments of an archived campaign came to; some thousand rows at most."""
+    return _SUMS.all(connection, campaign_id=campaign_id)
