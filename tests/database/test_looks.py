@@ -22,10 +22,10 @@ LOOKS = (
 )  # fmt: skip
 # What these do is kept: also who looked at members, and why.
 CHANGES = {
-    "campaign acknowledge", "campaign approve", "campaign archive", "campaign create", "campaign resume", "campaign retry",
-    "campaign start", "campaign stop", "campaign withdraw", "payment find", "payment settle", "reconcile", "report",
-    "tps set", "money set", "outbox relay", "notify", "right grant", "right revoke", "db migrate", "db roles", "demo",
-    "sandbox serve",
+    "campaign acknowledge", "campaign approve", "campaign archive", "campaign create", "campaign resume",
+    "campaign retry", "campaign start", "campaign stop", "campaign withdraw", "payment find", "payment settle",
+    "reconcile", "report", "tps set", "money set", "outbox relay", "notify", "right grant", "right revoke",
+    "db migrate", "db roles", "demo", "sandbox serve",
 }  # fmt: skip
 
 
