@@ -519,7 +519,8 @@ begin
     insert into campaign_archive (campaign_id, archived_by, place, manifest_digest, payments, attempts)
     values (of_campaign, by_actor, in_place, of_manifest, payment_rows, attempt_rows);
     insert into archived_sum (campaign_id, ended_from, reason, state, failure_kind, count, amount)
-    select of_campaign, case when p.state in ('SUCCESS', 'FAILED') then date_bin('15 minutes', p.finished_at, 'epoch') end,
+    select of_campaign,
+           case when p.state in ('SUCCESS', 'FAILED') then date_bin('15 minutes', p.finished_at, 'epoch') end,
            kept.reason, p.state, p.failure_kind, count(*), sum(p.amount)
     from payment p
     left join (select reason from payment where campaign_id = of_campaign

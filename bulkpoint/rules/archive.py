@@ -49,7 +49,7 @@ def why_not(one: Archivable, *, age_s_min: float) -> Refusal | None:
     if one.processing:
         return Refusal("ARCHIVE_PERHAPS_SENT", facts | {"count": one.processing}, ("resume",))
     if (one.unknown or one.pending) and not one.acknowledged:
-        left = {"pending": one.pending, "unknown": one.unknown}
+        left = {"not_processed": one.pending, "unknown": one.unknown}
         return Refusal("ARCHIVE_LEFT_OPEN", facts | left, ("reconcile_or_acknowledge",))
     if one.ended_s_ago is None or one.ended_s_ago < age_s_min:
         days = {"days": (one.ended_s_ago or 0) / SECONDS_A_DAY, "days_min": age_s_min / SECONDS_A_DAY}

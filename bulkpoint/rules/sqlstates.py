@@ -61,10 +61,12 @@ RULINGS: dict[str, Ruling] = {
     "40": Ruling(_AGAIN, Cause.TRANSACTION_CONFLICT),
     # Is missing or not granted to this login: only a person can change that.
     "42501": Ruling(_HALT, Cause.PERMISSION_DENIED),
-    # Out of memory, locks or another resource.
+    # Out of a resource.
     "53": Ruling(_WAIT, Cause.DATABASE_OVERLOADED),
     # Space comes back: old WAL is removed, a disk is enlarged. Nothing that was committed is lost.
     "53100": Ruling(_WAIT, Cause.DISK_FULL),
+    # Of a process, or of the memory that all share: then locks that others have are in the way (LOCK_TABLE_FULL).
+    "53200": Ruling(_WAIT, Cause.DATABASE_OUT_OF_MEMORY),
     "53300": Ruling(_WAIT, Cause.TOO_MANY_CONNECTIONS),
     # Objects in use, or not in the state that they must be in; the next attempt may find another state.
     "55": Ruling(_AGAIN, Cause.LOCK_TIMEOUT),
@@ -84,6 +86,10 @@ RULINGS: dict[str, Ruling] = {
     "XX001": Ruling(_HALT, Cause.DATABASE_FAULTY),
     "XX002": Ruling(_HALT, Cause.DATABASE_FAULTY),
 }
+
+# Both are 53200. The hint names the setting in every language that the server may speak.
+LOCK_TABLE_FULL = Ruling(_WAIT, Cause.LOCK_TABLE_FULL)
+_SETTING_OF_LOCKS = "max_locks_per_transaction"
 
 # libpq gives no SQLSTATE for a connection that was refused, only the server's words. They are used to name the cause;
 # the decision is to try again in any case, so a server that speaks another language changes only that name.
@@ -105,10 +111,15 @@ _SAID_ON_CONNECTING = (
 )
 
 
-def ruling_of(sqlstate: str | None) -> Ruling:
-    """The decision for an error of an open connection; without a SQLSTATE the connection itself was lost."""
+def ruling_of(sqlstate: str | None, hint: str | None = None) -> Ruling:
+    """The decision for an error of an open connection; without a SQLSTATE the connection itself was lost.
+
+    hint: what the server says besides the error itself.
+    """
     if sqlstate is None:
         return LOST
+    if sqlstate == "53200" and _SETTING_OF_LOCKS in (hint or ""):
+        return LOCK_TABLE_FULL
     return RULINGS.get(sqlstate) or RULINGS.get(sqlstate[:2]) or DEFECT
 
 

@@ -28,7 +28,8 @@ class TroubleKind(StrEnum):
     PARKED = "PARKED"  # Kafka refuses an event
     EVENTS_WAITING = "EVENTS_WAITING"  # nobody publishes
     MESSAGES_WAITING = "MESSAGES_WAITING"  # nobody notifies
-    LOCK_TABLE = "LOCK_TABLE"
+    LOCK_TABLE = "LOCK_TABLE"  # it is almost full now
+    LOCK_TABLE_SMALL = "LOCK_TABLE_SMALL"  # a dump, or a migration, would fill it
     EMBEDDED_DATABASE = "EMBEDDED_DATABASE"
 
 
@@ -48,6 +49,7 @@ IDLE_HOLD_S_MAX = 86_400.0
 # Job, relay and notifier deliver within seconds; Slack may ask for minutes.
 DELIVERY_S_MAX = 900.0
 # Beyond this part of PostgreSQL's lock table, a statement over many campaigns may be refused (out of shared memory).
+# Also of what a dump would need: others hold locks too.
 LOCKS_SHARE_MAX = 0.8
 # Each look at an overdue campaign's targets is a scan of them.
 LOOKED_AT_MAX = 5

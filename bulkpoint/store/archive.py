@@ -118,7 +118,10 @@ class ArchivedSum:
     amount: int
 
 
-_BEGIN = Query("begin_archive", bool)
+# Of the transaction, not of the session. It takes no transaction id: the server goes on cleaning up what others leave
+# while files are written for minutes.
+_LOCK = b"select pg_try_advisory_xact_lock(hashtextextended('archive ' || current_schema(), %(campaign_id)s))"
+_WAIT_FOR_LOCKS = Query("wait_for_locks", str)
 _HEAD = Query("archive_head", ArchiveHead)
 _PAYMENTS = Query("archive_payments", ArchivedPayment)
 _ATTEMPTS = Query("archive_attempts", ArchivedAttempt)
@@ -138,7 +141,8 @@ Outcome = tuple[str, str | None]
 
 def begin_archive(connection: Connection, campaign_id: int) -> None:
     """Keep others from archiving the campaign until the transaction ends. Raises RefusedError where one does."""
-    if not _BEGIN.one(connection, campaign_id=campaign_id):
+    row = connection.execute(_LOCK, {"campaign_id": campaign_id}).fetchone()
+    if row is None or not row[0]:
         raise RefusedError("ARCHIVE_UNDER_WAY", "wait_for_archive", campaign_id=campaign_id)
 
 
@@ -196,9 +200,9 @@ def lock_payments(connection: Connection, campaign_id: int) -> None:
     """
     try:
         with connection.transaction():
-            connection.execute(sql("wait_for_locks"), {"ms": CHANGES_WAIT_MS})
+            _WAIT_FOR_LOCKS.one(connection, ms=CHANGES_WAIT_MS)
             connection.execute(sql("lock_payments"), {"campaign_id": campaign_id})
-            connection.execute(sql("wait_for_locks"), {"ms": 0})
+            _WAIT_FOR_LOCKS.one(connection, ms=0)
     except psycopg.errors.LockNotAvailable as error:
         raise RefusedError("ARCHIVE_WHILE_CHANGED", "try_again", campaign_id=campaign_id) from error
 
@@ -221,7 +225,7 @@ def mark_archived(
 def try_to_drop(connection: Connection, campaign_id: int) -> bool:
     """Drop the partitions of an archived campaign; false where others use the tables of all campaigns just now."""
     with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
-        connection.execute(sql("wait_for_locks"), {"ms": DROP_WAITS_MS})
+        _WAIT_FOR_LOCKS.one(connection, ms=DROP_WAITS_MS)
         connection.execute(sql("drop_archived_partitions"), {"campaign_id": campaign_id})
         return True
     return False

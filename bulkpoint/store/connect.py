@@ -33,6 +33,14 @@ ASK_AGAIN_S = 0.5
 WAIT_S = 2.0
 
 
+# What the server has none left of: the refusal, and what helps.
+_SPENT = {
+    Cause.TOO_MANY_CONNECTIONS: ("DATABASE_CONNECTIONS_SPENT", "more_connections"),
+    Cause.LOCK_TABLE_FULL: ("DATABASE_LOCKS_SPENT", "more_locks"),
+    Cause.DATABASE_OUT_OF_MEMORY: ("DATABASE_MEMORY_SPENT", "more_memory"),
+}
+
+
 class DatabaseAwayError(UnreachableError):
     """The database cannot be used now; a question that is asked again may be answered (rules/sqlstates.py)."""
 
@@ -67,8 +75,7 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     except psycopg.OperationalError as error:
         ruling = ruling_of_refusal(str(error))
         facts = {"database": where(conninfo), "why": first_line(error), "cause": ruling.cause}
-        scarce = ruling.cause is Cause.TOO_MANY_CONNECTIONS
-        away = DatabaseAwayError("DATABASE_UNREACHABLE", "more_connections" if scarce else "check_database", **facts)
+        away = DatabaseAwayError(*_SPENT.get(ruling.cause, ("DATABASE_UNREACHABLE", "check_database")), **facts)
         away.ruling = ruling
         raise away from error
     except psycopg.ProgrammingError as error:
@@ -103,7 +110,8 @@ def reachable(conninfo: str) -> Iterator[None]:
         if ruling.decision is Decision.HALT:
             raise RefusedError("DATABASE_DAMAGED", "repair_database", **facts) from error
         lost = ruling.cause is Cause.DATABASE_WENT_AWAY
-        away = DatabaseAwayError("DATABASE_WENT_AWAY" if lost else "DATABASE_NOT_USABLE", **facts)
+        said = ("DATABASE_WENT_AWAY" if lost else "DATABASE_NOT_USABLE",)
+        away = DatabaseAwayError(*_SPENT.get(ruling.cause, said), **facts)
         away.ruling = ruling
         raise away from error
 
@@ -116,7 +124,7 @@ def is_defect(error: psycopg.Error) -> bool:
 def _ruling_of(error: psycopg.Error) -> Ruling:
     if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
         return DEFECT  # psycopg's own: a value that it cannot convert, a closed cursor
-    return ruling_of(error.sqlstate)
+    return ruling_of(error.sqlstate, error.diag.message_hint)
 
 
 @contextmanager

@@ -87,10 +87,12 @@ class Backlog:
 
 @dataclass(frozen=True)
 class LockTable:
-    """Locks that are held in the server's lock table, and for how many it has room."""
+    """Locks that are held in the server's lock table, and for how many it has room; tables and indexes that we have."""
 
     at: datetime
     used: int
+    tables: int
+    indexes: int
     room: int
 
 

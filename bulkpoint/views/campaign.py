@@ -14,7 +14,7 @@ from bulkpoint.store.settle import SettledByHand
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, standing_words, state_words
 from bulkpoint.views.headline import warning
-from bulkpoint.views.view import LEFT_OUT_IF_NONE, NOT_IN_JSON, Moment, Screen, View
+from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
 _NO_WORD = SettledByHand(0, 0)
@@ -48,8 +48,7 @@ _BY_KIND = {
 class CampaignView(View):
     """A campaign. Targets are counted as frozen, before that as expected.
 
-    counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart. archived_at and
-    archive_place, a folder: only of a campaign whose payments are in files.
+    counts, amounts (points): by state; FAILED includes UNKNOWN, which failure_kinds shows apart.
     """
 
     campaign_id: int
@@ -60,8 +59,6 @@ class CampaignView(View):
     counts: dict[PaymentState, int]
     amounts: dict[PaymentState, int]
     failure_kinds: Annotated[dict[str, int], WithJsonSchema(_BY_KIND)]
-    archived_at: Annotated[Moment | None, LEFT_OUT_IF_NONE] = None
-    archive_place: Annotated[str | None, LEFT_OUT_IF_NONE] = None
     note: Annotated[str, NOT_IN_JSON]
     run_reason: Annotated[str | None, NOT_IN_JSON]
     creator: Annotated[str, NOT_IN_JSON]
@@ -78,6 +75,8 @@ class CampaignView(View):
     not_paid_amount: Annotated[int, NOT_IN_JSON]
     unknown: Annotated[int, NOT_IN_JSON]
     unknown_amount: Annotated[int, NOT_IN_JSON]
+    archived_at: Annotated[datetime | None, NOT_IN_JSON] = None
+    archive_place: Annotated[str | None, NOT_IN_JSON] = None
 
     @classmethod
     def of(cls, campaign: Campaign, counts: Counts, **more: Any) -> Self:

@@ -18,6 +18,7 @@ _NEXT_HALT = re.compile(f"; (?=(?:{'|'.join(Halt)}): )")
 # Tables whose texts come inside a reason, besides its own.
 _PARTS = ("end_reasons", "waiting", "causes", "outcomes")
 _PARTS_OF = {"parts": ("SPARK_",), "errors": ("DATABASE_",), "remedies": ("grant_", "repair_", "check_database")}
+_AFTER_A_REFUSAL = ("more_", "check_database")
 # A reason has a fact in a fact in a fact: "MONEY_UNAVAILABLE: ... for ...: money cannot be reached at ... (...)".
 _NESTED_MAX = 6
 
@@ -41,6 +42,10 @@ def reason_in(language: str, reason: str) -> str:
 
 
 def _said_again(text: str, language: str, levels: int) -> str:
+    for path, remedy in _remedies().items() if levels else ():
+        if text.endswith(f" {remedy}"):
+            said = _said_again(text.removesuffix(f" {remedy}"), language, levels - 1)
+            return f"{said} {_text_of(language, path)}"
     for template in _templates() if levels else ():
         match = template.pattern.fullmatch(text)
         if match is not None:
@@ -57,6 +62,15 @@ def _text_of(language: str, path: str) -> str:
         literal.replace("{", "{{").replace("}", "}}") + ("" if name is None else f"{{{name}}}")
         for literal, name, _, _ in parts
     )
+
+
+@cache
+def _remedies() -> dict[str, str]:
+    """What is said after a refusal of the database, and has no fact in it."""
+    table = words("en")["remedies"]
+    return {
+        f"remedies.{key}": text for key, text in table.items() if key.startswith(_AFTER_A_REFUSAL) and "{" not in text
+    }
 
 
 @cache

@@ -10,7 +10,7 @@ from bulkpoint.store.payment_history import FoundAttempt, FoundPayment, FoundTar
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, local_time, state_words
 from bulkpoint.views.languages import phrase
-from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
+from bulkpoint.views.view import LEFT_OUT_IF_NONE, NOT_IN_JSON, Moment, Screen, View
 
 HEADS = ("TIME", "RUN", "CALL", "HTTP", "OUTCOME", "CODE", "TOOK MS")
 
@@ -164,19 +164,19 @@ class PaymentView(View):
 
 
 class PaymentsView(View):
-    """Every payment of a member, the newest campaign first. archived_campaigns: how many were not searched, because
-    their members are in files only.
+    """Every payment of a member, the newest campaign first. archived_campaigns: where there are any,
+    how many were not searched, because their members are in files only.
     """
 
     printed_by = ("payment find",)
 
     payments: list[PaymentView]
-    archived_campaigns: int = 0
+    archived_campaigns: Annotated[int | None, LEFT_OUT_IF_NONE] = None
 
     @classmethod
     def of(cls, found: Iterable[FoundPayment | FoundTarget], *, archived: int = 0) -> Self:
         """The view of `payment find`; archived: campaigns that could not be searched."""
-        return cls(payments=[PaymentView.of(payment) for payment in found], archived_campaigns=archived)
+        return cls(payments=[PaymentView.of(payment) for payment in found], archived_campaigns=archived or None)
 
     def remarks(self) -> Iterable[str]:
         if self.archived_campaigns:

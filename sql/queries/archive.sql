@@ -1,8 +1,3 @@
--- name: begin_archive
--- One at a time for each campaign, until the transaction ends. It takes no transaction id, so that it does not keep the
--- server from cleaning up while files are written for minutes.
-select pg_try_advisory_xact_lock(hashtextextended('archive ' || current_schema(), %(campaign_id)s))
-
 -- name: archive_head
 -- What the manifest says of a campaign beyond its row in `campaign list`.
 select key_namespace::text, creator_login::text, session_user::text as login, current_database()::text as database,
@@ -34,7 +29,8 @@ from payment_attempt where campaign_id = %(campaign_id)s and attempt_id > %(afte
 order by attempt_id limit %(rows_max)s
 
 -- name: digest_payments
--- The digest of a batch of payments as their file must have it: each value with its length in front, a missing one as -.
+-- The digest of a batch of payments as their file must have it: each value with its length in front, a missing one
+-- as -.
 select count(*)::bigint as rows, coalesce(sum(amount), 0)::bigint as amount, max(seq)::text as last,
        sha256(convert_to(string_agg(concat_ws(',',
            octet_length(campaign_id::text) || ':' || campaign_id, octet_length(seq::text) || ':' || seq,

@@ -22,7 +22,7 @@ OLD_S = 400 * 86_400.0
 
 
 def ended(world: World, *, name: str = "Spring", days: float = 400) -> Campaign:
-    rows = [(f"m{n}", n, f"reason {n % 3}") for n in range(1, 9)]
+    rows = [(f"m{n}", n, f"{name} {n % 3}") for n in range(1, 9)]
     campaign = world.campaign(rows, name=name).begun().paid([1, 2, 3, 4, 5]).failed([6, 7])
     return campaign.ended("COMPLETED").was_finished(seconds_ago=days * 86_400.0)
 
@@ -43,6 +43,7 @@ def reports(world: World, campaign: Campaign, timezone: str, month: str) -> list
 
 def test_reports_of_a_campaign_and_of_its_month_say_the_same_as_before(world: World, tmp_path: Path) -> None:
     campaign = ended(world)
+    world.connection.execute("update campaign_run set started_at = finished_at - interval '1 hour'")
     row = world.connection.execute("select to_char(finished_at, 'YYYY-MM') from campaign_run").fetchone()
     assert row is not None
     month = row[0]
@@ -55,24 +56,23 @@ def test_reports_of_a_campaign_and_of_its_month_say_the_same_as_before(world: Wo
     before = [reports(world, campaign, zone, month) for zone in zones]
     archive(campaign, tmp_path)
     assert [reports(world, campaign, zone, month) for zone in zones] == before
-    assert before[0][1]["total"]["success"] > 0
-    assert before[0][1]["other_reasons"] is not None
+    assert before[0][0]["total"]["success"] == 5
+    assert before[0][0]["other_reasons"] is not None
+    assert [len(one["days"]) for one, _ in before] == [3, 3, 2, 2]
+    assert before[0][1]["total"]["success"] == 5
 
 
 def test_an_archived_campaign_is_shown_and_listed_as_such(world: World, tmp_path: Path, bulkpoint: CommandLine) -> None:
     campaign = ended(world)
     before = bulkpoint.succeed("campaign", "show", "1", "--json").json
     archive(campaign, tmp_path)
-    after = bulkpoint.succeed("campaign", "show", "1", "--json").json
-    assert {name: value for name, value in after.items() if not name.startswith("archive")} == before
-    assert after["archive_place"] == str(tmp_path.resolve() / "campaign-1")
+    assert bulkpoint.succeed("campaign", "show", "1", "--json").json == before
     shown = bulkpoint.succeed("campaign", "show", "1").stdout
     assert f" to {tmp_path.resolve()}/campaign-1" in shown
     assert "COMPLETED 완료 (archived)" in bulkpoint.succeed("campaign", "list").stdout
     told = bulkpoint.succeed("campaign", "history", "1").stdout
     assert f"kim archived it: to {tmp_path.resolve()}/campaign-1; 8 payments, 36 points" in told
-    assert "no problem" in bulkpoint.succeed("audit", "verify").stdout or True
-    assert bulkpoint.succeed("report", "1").stdout
+    bulkpoint.succeed("audit", "verify")
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_what_is_unknown_or_not_processed_keeps_a_campaign_until_a_person_says_t
 ) -> None:
     unknown = world.campaign(2).begun().failed(1, kind="UNKNOWN").ended("COMPLETED").was_finished(seconds_ago=OLD_S)
     stopped = world.campaign(["a", "b"]).begun().paid(1).stopped().was_finished(seconds_ago=OLD_S)
-    with refused(r"not processed \(0\) or UNKNOWN \(1\)", code="ARCHIVE_LEFT_OPEN"):
+    with refused("not processed 0, UNKNOWN 1", code="ARCHIVE_LEFT_OPEN"):
         may(unknown)
-    with refused(r"not processed \(1\) or UNKNOWN \(0\)"):
+    with refused("not processed 1, UNKNOWN 0"):
         may(stopped)
     for campaign in (unknown, stopped):
         acknowledge_end(world.connection, campaign.id, actor="kim", reason="r")
@@ -192,9 +192,9 @@ def test_what_is_perhaps_sent_keeps_a_campaign_whatever_a_person_says(world: Wor
 
 def test_events_that_kafka_has_not_keep_a_campaign(world: World) -> None:
     campaign = ended(world)
-    with refused("Events of campaign 1 that are not published: 2", code="ARCHIVE_EVENTS_WAITING"):
+    with refused("Events of campaign 1 that are not published: 5", code="ARCHIVE_EVENTS_WAITING"):
         may(campaign, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
-    world.connection.execute("insert into outbox_cursor (campaign_id, published_no) values (1, 2)")
+    world.connection.execute("insert into outbox_cursor (campaign_id, published_no) values (1, 5)")
     may(campaign, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
 
 

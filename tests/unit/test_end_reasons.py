@@ -10,8 +10,10 @@ from bulkpoint.events.message import build_message
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.patience import Waiting, WaitsFor
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.views.end_reasons import end_reason, reason_in
 from bulkpoint.views.languages import phrase, words
+from bulkpoint.views.sentences import sentence
 from bulkpoint.views.waiting import waiting_words
 from tests.unit.test_slack_message import COMPLETED
 
@@ -48,6 +50,27 @@ def test_what_is_inside_a_reason_is_said_in_korean_too() -> None:
     assert reason_in("ko", two) == (
         "Spark에서 웨이브가 3번 연속 실패함, 원인은 작업 로그에 있음; 지급이 진행되지 않음(STALLED): x"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy", "begins"),
+    [
+        (
+            "DATABASE_CONNECTIONS_SPENT",
+            "more_connections",
+            "데이터베이스 db에 이 로그인이 쓸 연결이 남아 있지 않습니다: x.",
+        ),
+        ("DATABASE_LOCKS_SPENT", "more_locks", "데이터베이스 db의 잠금 테이블이 가득 차서"),
+        ("DATABASE_MEMORY_SPENT", "more_memory", "데이터베이스 db 서버의 메모리가 부족합니다: x."),
+    ],
+)
+def test_what_the_database_has_none_left_of_is_said_in_korean_with_its_remedy(
+    code: str, remedy: str, begins: str
+) -> None:
+    refused = Refusal(code, {"database": "db", "why": "x", "cause": "x"}, (remedy,))
+    said = reason_in("ko", f"DATABASE_REFUSED: {sentence(refused)}")
+    assert begins in said
+    assert said.endswith(words("ko")["remedies"][remedy])
 
 
 def test_what_a_person_or_the_money_api_said_stays_as_it_is() -> None:

@@ -24,7 +24,9 @@ A, R, W, H, D = Decision.AGAIN, Decision.RECONNECT, Decision.WAIT, Decision.HALT
         ("40P01", A, Cause.TRANSACTION_CONFLICT),
         ("42501", H, Cause.PERMISSION_DENIED),
         ("53100", W, Cause.DISK_FULL),
+        ("53200", W, Cause.DATABASE_OUT_OF_MEMORY),
         ("53300", W, Cause.TOO_MANY_CONNECTIONS),
+        ("53400", W, Cause.DATABASE_OVERLOADED),
         ("55P03", A, Cause.LOCK_TIMEOUT),
         ("57014", A, Cause.STATEMENT_TIMEOUT),
         ("57P01", R, Cause.DATABASE_SHUTTING_DOWN),
@@ -41,6 +43,13 @@ A, R, W, H, D = Decision.AGAIN, Decision.RECONNECT, Decision.WAIT, Decision.HALT
 )
 def test_the_decision_for(sqlstate: str | None, decision: Decision, cause: Cause) -> None:
     assert ruling_of(sqlstate) == (decision, cause)
+
+
+def test_a_lock_table_that_is_full_is_told_from_a_lack_of_memory_in_every_language_of_the_server() -> None:
+    hint = "max_locks_per_transaction 값을 늘려야 할 수도 있습니다."
+    assert ruling_of("53200", hint) == (W, Cause.LOCK_TABLE_FULL)
+    assert ruling_of("53200", "Failed on request of size 64") == (W, Cause.DATABASE_OUT_OF_MEMORY)
+    assert ruling_of("42P01", hint).decision is D
 
 
 def test_no_error_that_means_an_absence_is_taken_for_a_defect() -> None:
