@@ -161,9 +161,9 @@ def _of_deployment(connection: Connection, settings: Settings) -> Iterator[Troub
     if locks.used >= LOCKS_SHARE_MAX * locks.room:
         yield _deployment(TroubleKind.LOCK_TABLE, locks.at, used=locks.used, room=locks.room)
     if locks.tables + locks.indexes > LOCKS_SHARE_MAX * locks.room:
-        facts = {"tables": locks.tables, "relations": locks.tables + locks.indexes, "room": locks.room}
+        needed = {"tables": locks.tables, "relations": locks.tables + locks.indexes, "room": locks.room}
         dump_fails = locks.tables > LOCKS_SHARE_MAX * locks.room
-        yield Trouble(TroubleKind.LOCK_TABLE_SMALL, DEPLOYMENT, "", locks.at, facts, needs_person=dump_fails)
+        yield Trouble(TroubleKind.LOCK_TABLE_SMALL, DEPLOYMENT, "", locks.at, needed, needs_person=dump_fails)
     if settings.database_url is None and settings.money_url is not None and not is_this_machine(settings.money_url):
         facts = {"url": settings.money_url}
         yield Trouble(TroubleKind.EMBEDDED_DATABASE, DEPLOYMENT, "", locks.at, facts, needs_person=False)

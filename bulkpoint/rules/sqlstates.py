@@ -108,6 +108,8 @@ _SAID_ON_CONNECTING = (
     (r"starting up|shutting down|in recovery mode|not yet accepting connections", RULINGS["57P03"]),
     (r"session is read-only|session is not read-only|server is in hot standby mode", RULINGS["25006"]),
     (r"No space left on device", RULINGS["53100"]),
+    (r"out of shared memory", LOCK_TABLE_FULL),
+    (r"out of memory", RULINGS["53200"]),
 )
 
 

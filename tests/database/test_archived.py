@@ -56,7 +56,7 @@ def test_reports_of_a_campaign_and_of_its_month_say_the_same_as_before(world: Wo
     before = [reports(world, campaign, zone, month) for zone in zones]
     archive(campaign, tmp_path)
     assert [reports(world, campaign, zone, month) for zone in zones] == before
-    assert before[0][0]["total"]["success"] == 5
+    assert before[0][0]["total"]["success"] == 6
     assert before[0][0]["other_reasons"] is not None
     assert [len(one["days"]) for one, _ in before] == [3, 3, 2, 2]
     assert before[0][1]["total"]["success"] == 5

@@ -361,7 +361,10 @@ def test_a_look_needs_the_least_login_locks_little_and_reads_no_payment(
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_kind_has_its_sentence_with_a_command_or_a_setting(language: str) -> None:
     facts: dict[str, Any] = {
-        **dict.fromkeys(("not_processed", "processing", "not_paid", "unknown", "count", "used", "room"), 1_000),
+        **dict.fromkeys(
+            ("not_processed", "processing", "not_paid", "unknown", "count", "used", "room", "tables", "relations"),
+            1_000,
+        ),
         **dict.fromkeys(("who", "why", "findings", "creator", "url", "waiting", "ends", "command"), "a{0}\x1b"),
     }
     since = datetime(2026, 1, 31, 9, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """A server that has no connection, no lock or no memory left says so in sentences of their own, by real errors."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,7 +82,7 @@ def test_a_command_without_a_free_connection_ends_with_6_and_says_what_to_do(
             "campaign",
             "list",
             "--json",
-            BULKPOINT_DATABASE_URL=login.address,
+            BULKPOINT_DATABASE_URL=re.sub("//[^@/]*@", f"//{login.name}@", database_url),
             PGPASSFILE=passfile(bulkpoint, login.passfile_line),
         )
     assert answer.returncode == 6

@@ -73,6 +73,8 @@ def test_no_error_that_means_an_absence_is_taken_for_a_defect() -> None:
             Cause.TOO_MANY_CONNECTIONS,
         ),
         ("FATAL:  no more connections allowed (max_client_conn)", Cause.TOO_MANY_CONNECTIONS),
+        ("FATAL:  out of shared memory", Cause.LOCK_TABLE_FULL),
+        ("FATAL:  out of memory", Cause.DATABASE_OUT_OF_MEMORY),
         ("FATAL:  query_wait_timeout", Cause.TOO_MANY_CONNECTIONS),
         ('FATAL:  password authentication failed for user "pay"', Cause.LOGIN_REFUSED),
         ('FATAL:  role "pay" is not permitted to log in', Cause.LOGIN_REFUSED),
