@@ -59,6 +59,9 @@ _ANSWER_CAUSES = {
     pycurl.E_PARTIAL_FILE: Cause.CUT,
 }
 
+# What our callbacks return to libcurl.
+_SEND, _DO_NOT_SEND = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
+
 _EMPTY_LINES = ([b"\r\n"], [b"\n"])
 
 
@@ -294,7 +297,7 @@ class CurlTransport:
         call = self._call
         if call.asked:
             call.twice = True
-            return int(pycurl.PREREQFUNC_ABORT)
+            return _DO_NOT_SEND
         call.asked = True
         try:
             call.left = call.on_wire()
@@ -303,7 +306,7 @@ class CurlTransport:
         if call.left and (self._idle.poll(0) if not self._made else self._speaks_first(local_port)):
             call.spoke_first = True
             call.left = False
-        return int(pycurl.PREREQFUNC_OK if call.left else pycurl.PREREQFUNC_ABORT)
+        return _SEND if call.left else _DO_NOT_SEND
 
     def _speaks_first(self, local_port: int) -> bool:
         """Whether something came in on a new connection before the request leaves: it would be taken for its answer."""

@@ -169,7 +169,10 @@ def by_share(batch: Sequence[Result]) -> list[tuple[int, list[Attempt], list[Cha
     """
     shares: dict[int, tuple[list[Attempt], dict[int, Change]]] = {}
     for attempt, change in batch:
-        attempts, changes = shares.setdefault(change.token.share, ([], {}))
+        share = change.token.share
+        if share not in shares:
+            shares[share] = [], {}
+        attempts, changes = shares[share]
         if attempt is not None:
             attempts.append(attempt)
         earlier = changes.get(change.seq)
