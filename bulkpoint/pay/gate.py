@@ -195,7 +195,7 @@ class LeasedGate:
         with self._state:
             if self._pressure.breaker_open:
                 return 0
-            more = min(count, self._inside_max() - self._inside)
+            more = max(0, min(count, self._inside_max() - self._inside))  # the rate may have fallen since
             self._inside += more
             return more
 

@@ -155,6 +155,15 @@ def test_as_many_calls_go_inside_together_as_one_after_the_other(
     assert together.try_enter() == singly.try_enter()
 
 
+def test_nobody_else_goes_inside_when_the_rate_has_just_fallen() -> None:
+    gate = LeasedGate(guard_s=0.0, counts_from="send", clock=lambda: 100.0)
+    gate.learn(rate=500, fresh_until=200.0)
+    assert [gate.try_enter() for _ in range(5)] == [0.0] * 5
+    gate.learn(rate=10, fresh_until=200.0)  # by the thread that renews the lease
+    assert gate.rate == 10
+    assert gate.enter_more(3) == 0
+
+
 def test_the_short_way_is_taken_by_a_plain_credit_and_by_no_other_answer() -> None:
     taken = []
 
