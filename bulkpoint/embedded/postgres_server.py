@@ -35,7 +35,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 
 # fsync, full_page_writes and synchronous_commit stay on: a payment that was recorded stays recorded.
-max_wal_size = '4GB'                # a run without a limit writes 1.4 GB a million payments: with the default of 1GB
+max_wal_size = '4GB'                # a run without a limit writes 1 GB a million payments: with the default of 1GB
 checkpoint_timeout = '15min'        # it would checkpoint, and so log whole pages again, every minute or so
 
 # Left alone, because it was measured (1M rows frozen, 400,000 claimed and recorded, 2 cores): shared_buffers 256MB
