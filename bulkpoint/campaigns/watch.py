@@ -12,6 +12,8 @@ from bulkpoint.store.connect import Connection, Link
 from bulkpoint.store.progress import Sample, done_before, recent_figures, sample_progress
 
 LOOK_S = 1.0
+# The end of a run is seen within this time.
+END_LOOK_S = 0.2
 ANSWER_S_MAX = 10.0
 # A PostgreSQL that crashed or failed over is back within this time; a run survives that, so a watch does too.
 DATABASE_PATIENCE_S = 120.0
@@ -41,6 +43,7 @@ def follow_run(
 
     with closing(Link(url, name="bulkpoint watch", answer_s_max=ANSWER_S_MAX, patience_s=0)) as link:
         run_no: int | None = None
+        next_at = 0.0
         last_answer = time.monotonic()
         while True:
             was_alive = alive()
@@ -55,7 +58,10 @@ def follow_run(
             if run_no is not None and sample.run_no != run_no:
                 return
             run_no = sample.run_no
-            yield sample
-            if sample.state != CampaignState.RUNNING or not was_alive:
+            over = sample.state != CampaignState.RUNNING or not was_alive
+            if over or last_answer >= next_at:
+                next_at = last_answer + look_s
+                yield sample
+            if over:
                 return
-            time.sleep(look_s)
+            time.sleep(min(look_s, END_LOOK_S))

@@ -31,18 +31,20 @@ def run_to_the_end(session: Session, job: "Job", campaign: "Campaign", *, detach
         emit(RunBegun(campaign_id=campaign_id, run=job.run_no), on_the_way=True)
         say(f"Follow it with `bulkpoint campaign watch {campaign_id}`.")
         return
+    told = False
     try:
         next_run: int | None = job.run_no
         while next_run is not None:
             run_no = next_run
             show_samples(session, follow_run(session.database_url, campaign_id, alive=job.alive), campaign_id, name)
             next_run = _automatic_retry(session, job, run_no)
-        job.wait()
+        told = _say_message(session, campaign_id, run_no)
+        job.wait()  # it closes Spark, for a second or two
     except (KeyboardInterrupt, Terminated) as error:
         if _leaves_the_job(error):
             raise
         _end(session, job, campaign_id)
-    exit_as_the_run(session, campaign_id, run_no, job=job)
+    exit_as_the_run(session, campaign_id, run_no, job=job, told=told)
 
 
 def show_samples(
@@ -70,26 +72,21 @@ def show_samples(
 
 
 def exit_as_the_run(
-    session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, quiet: bool = False
+    session: Session, campaign_id: int, run: int, *, job: "Job | None" = None, told: bool = False, quiet: bool = False
 ) -> None:
     """Print how the run ended, and exit with its code. The run's row decides, not the job's process.
 
-    quiet: print nothing, because progress has shown it already.
+    told: its message was printed already. quiet: print nothing, because progress has shown it already.
     """
-    from bulkpoint.events.message import build_message, next_steps
-    from bulkpoint.store.connect import connect
-    from bulkpoint.store.progress import summarize_run_number
+    from bulkpoint.events.message import next_steps
     from bulkpoint.views.changes import RunEnded
 
-    # A connection of its own: the session's may be older than a restart of the database.
-    with connect(session.database_url) as connection:
-        summary = summarize_run_number(connection, campaign_id, run)
+    summary = _summary(session, campaign_id, run)
     if summary.state == RunState.RUNNING:
         assert job is not None, "only a job that died leaves a run behind that still says RUNNING"
         raise _job_died(job, campaign_id)
-    settings = session.settings
-    if job is not None and settings.slack_channel is None:  # the job's own copy went to its log
-        say(f"\n{build_message(summary, language=settings.language).text}\n")
+    if job is not None and not told:
+        _say_message(session, campaign_id, run)
     error = _end_of_run(summary)
     if not quiet:
         emit(RunEnded.of(summary), error=error, on_the_way=True)
@@ -98,6 +95,30 @@ def exit_as_the_run(
                 say(step)
     if error is not None:
         leave(error)
+
+
+def _say_message(session: Session, campaign_id: int, run: int) -> bool:
+    """Print the message of a run that has ended, where Slack does not get it: the job's own copy went to its log.
+
+    Returns whether the run has ended.
+    """
+    from bulkpoint.events.message import build_message
+
+    summary = _summary(session, campaign_id, run)
+    if summary.state == RunState.RUNNING:
+        return False
+    if session.settings.slack_channel is None:
+        say(f"\n{build_message(summary, language=session.settings.language).text}\n")
+    return True
+
+
+def _summary(session: Session, campaign_id: int, run: int) -> "RunSummary":
+    from bulkpoint.store.connect import connect
+    from bulkpoint.store.progress import summarize_run_number
+
+    # A connection of its own: the session's may be older than a restart of the database.
+    with connect(session.database_url) as connection:
+        return summarize_run_number(connection, campaign_id, run)
 
 
 def _end_of_run(summary: "RunSummary") -> BulkpointError | None:

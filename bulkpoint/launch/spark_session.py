@@ -60,7 +60,7 @@ def _stop(started: "Future[SparkInUse]") -> None:
 def _start_workers(session: SparkSession) -> None:
     """Have Spark's Python daemon import what workers need, on the core that the freeze leaves free."""
     session.sparkContext.setJobGroup("start", "workers start")
-    session.range(1, numPartitions=1).mapInArrow(iter, "id bigint").collect()
+    session.range(1, numPartitions=1).mapInArrow(lambda batches: batches, "id bigint").collect()
 
 
 def start_spark(campaign_id: int, passfile: Path) -> SparkSession:
