@@ -206,6 +206,13 @@ class Settings(BaseSettings):
     check_days: _Whole = Field(
         30, ge=1, le=3650, description="Days after which `check` only lists what it has named since, as old"
     )
+    keep_attempts_days: _Whole | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days after a campaign's end for which `db trim` keeps its calls, never less than money's key"
+        " retention; not set: always",
+    )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
     language: Literal["ko", "en"] = Field("ko", description="Language of messages and reports: ko or en")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(

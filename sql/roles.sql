@@ -57,7 +57,8 @@ grant insert, update, delete on money_share to bulkpoint_operator;
 grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
 -- Only with the right `archive`, which the functions check.
 grant execute on function lock_payments(bigint), archive_campaign(bigint, text, text, bytea, bigint, bigint),
-                          drop_archived_partitions(bigint) to bulkpoint_operator;
+                          drop_archived_partitions(bigint), remove_attempts(bigint, text, interval)
+    to bulkpoint_operator;
 
 -- Publishes events from the outbox to Kafka and Slack.
 grant select on campaign, campaign_run, campaign_overview, campaign_counter, campaign_count, campaign_failed_count,

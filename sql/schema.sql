@@ -546,6 +546,41 @@ begin
 end $$;
 revoke execute on function drop_archived_partitions(bigint) from public;
 
+-- Campaigns whose attempts were removed, because they were older than people want to keep them.
+create table removed_attempts (
+    campaign_id   bigint primary key references campaign,
+    removed_at    timestamptz not null default clock_timestamp(),
+    removed_by    text not null,                           -- a claimed name
+    removed_login name not null default session_user,      -- what the database knows
+    attempts      bigint not null
+);
+
+-- Removes the attempts of one campaign that ended so long ago, with nothing left to do, and never before the money API
+-- has forgotten its keys. Only this campaign's own table is locked. Returns how many they were.
+create function remove_attempts(of_campaign bigint, by_actor text, older_than interval) returns bigint
+    language plpgsql security definer set search_path from current as $$
+declare
+    removed bigint;
+begin
+    if not exists (select from operator_right where login = session_user and permission = 'archive') then
+        raise exception 'login % may not remove attempts', session_user using errcode = 'insufficient_privilege';
+    end if;
+    if not exists (select from campaign_overview o join campaign_count c using (campaign_id)
+                   where o.campaign_id = of_campaign and o.archived_at is null
+                     and o.state in ('COMPLETED', 'FAILED', 'STOPPED') and c.pending + c.processing + c.unknown = 0
+                     and o.run_finished_at < clock_timestamp() - greatest(
+                         older_than, coalesce((select key_retention_h from money_promise), 0) * interval '1 hour')) then
+        raise exception 'the attempts of campaign % may still be needed', of_campaign
+            using errcode = 'restrict_violation';
+    end if;
+    execute format('lock table %I in access exclusive mode', 'payment_attempt_' || of_campaign);
+    select count(*) into removed from payment_attempt where campaign_id = of_campaign;
+    execute format('truncate %I', 'payment_attempt_' || of_campaign);
+    insert into removed_attempts (campaign_id, removed_by, attempts) values (of_campaign, by_actor, removed);
+    return removed;
+end $$;
+revoke execute on function remove_attempts(bigint, text, interval) from public;
+
 -- Samples of a run's progress, one every few seconds.
 create table campaign_progress (
     run_id     bigint not null references campaign_run,

@@ -60,6 +60,27 @@ def roles() -> None:
     emit(RolesMade(roles=[f"bulkpoint_{name}" for name in ("reader", "loader", "operator", "relay")]))
 
 
+@database.command(short_help="Remove calls that are older than they are to be kept.")
+@json_option()
+def trim() -> None:
+    """Remove the calls of campaigns that ended longer ago than BULKPOINT_KEEP_ATTEMPTS_DAYS; payments stay.
+
+    Never of those whose keys the money API may remember, nor of one that has UNKNOWN payments or some that are not
+    processed. Needs the right `archive`; the audit log has how many of which campaign. Safe to repeat, as from cron.
+
+    \b
+    Example:
+      BULKPOINT_KEEP_ATTEMPTS_DAYS=400 bulkpoint db trim
+    """
+    from bulkpoint.campaigns.keep_attempts import remove_old_attempts
+    from bulkpoint.cli.session import open_session
+    from bulkpoint.views.archive import AttemptsRemoved, TrimView
+
+    with open_session() as session:
+        removed = remove_old_attempts(session.connection, session.settings, actor=session.actor)
+    emit(TrimView(removed=[AttemptsRemoved(campaign_id=one, attempts=attempts) for one, attempts in removed]))
+
+
 @click.command()
 @json_option()
 def settings() -> None:

@@ -130,6 +130,8 @@ _DIGEST_ATTEMPTS = Query("digest_attempts", DigestedRows)
 _ARCHIVE = Query("get_archive", Archive)
 _OLD = Query("list_old_campaigns", int)
 _COUNT = Query("count_archived", int)
+_OLD_ATTEMPTS = Query("list_old_attempts", int)
+_REMOVE_ATTEMPTS = Query("remove_attempts", int)
 _SUMS = Query("list_archived_sums", ArchivedSum)
 _BY_STATE = Query("count_by_state", _Counted)
 
@@ -229,6 +231,24 @@ def try_to_drop(connection: Connection, campaign_id: int) -> bool:
         connection.execute(sql("drop_archived_partitions"), {"campaign_id": campaign_id})
         return True
     return False
+
+
+def list_old_attempts(connection: Connection, *, age_s: float) -> list[int]:
+    """Campaigns that ended at least so long ago with nothing left to do, and whose attempts were not removed yet."""
+    return _OLD_ATTEMPTS.all(connection, age_s=age_s)
+
+
+def remove_attempts(connection: Connection, campaign_id: int, *, actor: str, age_s: float) -> int:
+    """Remove a campaign's attempts, if it ended at least so long ago; returns how many there were.
+
+    Raises RefusedError where somebody reads them and does not come to an end.
+    """
+    try:
+        with connection.transaction():
+            _WAIT_FOR_LOCKS.one(connection, ms=CHANGES_WAIT_MS)
+            return _REMOVE_ATTEMPTS.one(connection, campaign_id=campaign_id, actor=actor, age_s=age_s)
+    except psycopg.errors.LockNotAvailable as error:
+        raise RefusedError("ARCHIVE_WHILE_CHANGED", "try_again", campaign_id=campaign_id) from error
 
 
 def get_archive(connection: Connection, campaign_id: int) -> Archive | None:

@@ -55,3 +55,24 @@ class ArchiveView(View):
         yield from (f"Campaign {one.campaign_id} stays: {one.message}" for one in self.left)
         if not self.archived and not self.left:
             yield "No campaign is so old and still here: there is nothing to archive."
+
+
+class AttemptsRemoved(View):
+    """A campaign whose calls were removed, and how many."""
+
+    campaign_id: int
+    attempts: int
+
+
+class TrimView(View):
+    """The campaigns whose calls were removed, because they were older than they are to be kept."""
+
+    printed_by = ("db trim",)
+
+    removed: list[AttemptsRemoved]
+
+    def as_text(self, screen: Screen) -> Iterator[str]:  # noqa: ARG002
+        for one in self.removed:
+            yield f"removed the calls of campaign {one.campaign_id}: {one.attempts:,}"
+        if not self.removed:
+            yield "no calls are older than they are to be kept"

@@ -253,6 +253,10 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "stop.ask": lambda _: [],
     "acknowledge": lambda _: [],
     "archive": _archive,
+    "attempts.remove": lambda detail: [
+        *detail.number("attempts", "call"),
+        *detail.words("days", "of a run that ended more than {} days ago"),
+    ],
     "call_back": _call_back,
     "complete": _end,
     "fail": _end,
@@ -286,6 +290,7 @@ _HAPPENED = {
     "stop.ask": "{who} asked to stop run {run}",
     "stop": "{who} stopped run {run}",
     "archive": "{who} archived it",
+    "attempts.remove": "{who} removed its calls",
     "acknowledge": "{who} said that what run {run} left stays as it is",
     "call_back": "{who} called back a run that was asked for",
     "resume": "{who} resumed it, run {run}",

@@ -122,3 +122,16 @@ from archived_sum where campaign_id = %(campaign_id)s order by ended_from, reaso
 select state::text, failure_kind::text, sum(count)::bigint as count, sum(amount)::bigint as amount
 from campaign_counter where campaign_id = %(campaign_id)s
 group by state, failure_kind having sum(count) <> 0 or sum(amount) <> 0
+
+-- name: list_old_attempts
+-- Campaigns that ended so long ago with nothing left to do, and whose attempts are here.
+select o.campaign_id
+from campaign_overview o join campaign_count c using (campaign_id)
+where o.archived_at is null and o.state in ('COMPLETED', 'FAILED', 'STOPPED')
+  and c.pending + c.processing + c.unknown = 0
+  and o.run_finished_at < clock_timestamp() - %(age_s)s * interval '1 s'
+  and not exists (select from removed_attempts r where r.campaign_id = o.campaign_id)
+order by o.campaign_id
+
+-- name: remove_attempts
+select remove_attempts(%(campaign_id)s, %(actor)s, %(age_s)s * interval '1 s')

@@ -25,7 +25,7 @@ CHANGES = {
     "campaign acknowledge", "campaign approve", "campaign archive", "campaign create", "campaign resume",
     "campaign retry", "campaign start", "campaign stop", "campaign withdraw", "payment find", "payment settle",
     "reconcile", "report", "tps set", "money set", "outbox relay", "notify", "right grant", "right revoke",
-    "db migrate", "db roles", "demo", "sandbox serve",
+    "db migrate", "db roles", "db trim", "demo", "sandbox serve",
 }  # fmt: skip
 
 
