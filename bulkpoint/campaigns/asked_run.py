@@ -1,6 +1,6 @@
 """A run that is asked for, from the question to the run: written, taken by a job, called back by anyone meanwhile.
 
-Spark needs some 20 s to start. A stop in that time finds the request here and refuses it; begin_run ends it as DONE in
+Spark needs seconds to start. A stop in that time finds the request here and refuses it; begin_run ends it as DONE in
 the transaction that makes the run, so exactly one of the two happens.
 """
 

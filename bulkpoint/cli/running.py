@@ -181,7 +181,7 @@ def retry(
 def stop(*, campaign_id: int, reason: str | None) -> None:
     """Stop a running campaign: no call leaves more than a second later; late answers are recorded.
 
-    A start, resume or retry that is still on its way (Spark takes some 20 s) is called back: its run is not made, and
+    A start, resume or retry that is still on its way (Spark takes seconds) is called back: its run is not made, and
     the campaign stays as it is.
 
     \b
