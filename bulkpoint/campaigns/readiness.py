@@ -14,6 +14,7 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import find_same_list
+from bulkpoint.store.finding import get_judgement, latest_judged
 from bulkpoint.store.target import digest_targets, total_targets
 
 
@@ -69,6 +70,39 @@ def inspect_targets(
         same_as=same_as,
         findings=findings,
         sample=sample,
+    )
+
+
+def recall_targets(
+    connection: Connection,
+    campaign: Campaign,
+    policy: Policy,
+    *,
+    same_as: int | None = None,
+    accepted: Collection[FindingName] = (),
+    actor: str = "",
+) -> TargetsState | None:
+    """The same without reading the targets, as if they were still the list that was judged last, with the expected
+    totals; None where none was. Later lists are not compared with it. Good enough to refuse early, never to pay.
+    """
+    digest = latest_judged(connection, campaign.campaign_id)
+    kept = None if digest is None else get_judgement(connection, campaign.campaign_id, digest)
+    if digest is None or kept is None:
+        return None
+    same_as = campaign.same_as if same_as is None else same_as
+    return TargetsState(
+        expected_count=campaign.expected_count,
+        expected_amount=campaign.expected_amount,
+        count=campaign.expected_count,
+        amount=campaign.expected_amount,
+        largest=0,
+        digest=digest,
+        creator_login=campaign.creator_login,
+        approved_digest=campaign.approved_digest,
+        policy=policy,
+        same_list=find_same_list(connection, campaign.campaign_id, digest),
+        same_as=same_as,
+        findings=confirm(accept(kept, accepted, actor), same_as, actor),
     )
 
 

@@ -1,13 +1,14 @@
 """Start a campaign: which one is next, and whether it may start now.
 
 The job makes the run, not this module: it locks the campaign's row, checks everything again and freezes. The checks
-here come first so that a person sees a problem at once instead of after Spark's start.
+here come first so that a person sees a problem at once instead of after Spark's start; nobody waits for those of a long
+list where there is nothing to ask.
 """
 
 from dataclasses import dataclass, replace
 
 from bulkpoint.campaigns.digest import refuse_another_digest
-from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of
+from bulkpoint.campaigns.readiness import check_ready, inspect_targets, not_ready, policy_of, recall_targets
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.transition import check_state
 from bulkpoint.campaigns.watch import time_left
@@ -24,10 +25,14 @@ from bulkpoint.store.progress import Sample, sample_progress
 from bulkpoint.store.right import require_right
 from bulkpoint.store.snapshot import one_snapshot
 
+# From here on a list is long: a million targets are read in two seconds.
+LONG_LIST_ROWS = 100_000
+
 
 @dataclass(frozen=True)
 class StartPlan:
-    """What would be started, for the question to a person; `request` is bound to the digest of these very targets."""
+    """What would be started, for the question to a person; `request` is bound to the digest of these very targets,
+    where they were read."""
 
     campaign: Campaign
     digest: bytes
@@ -62,12 +67,7 @@ def plan_start(connection: Connection, settings: Settings, request: RunRequest) 
     Raises RefusedError with the obstacle and what to do.
     """
     campaign_id = request.campaign_id
-    campaign = get_campaign(connection, campaign_id)
-    check_state(Command.START, campaign)
-    require_right(connection, Right.START)
-    if request.force:
-        require_right(connection, Right.FORCE)
-    _refuse_while_another_runs(connection, campaign_id)
+    campaign = _check_all_but_targets(connection, request)
     with one_snapshot(connection):
         found = inspect_targets(
             connection,
@@ -82,6 +82,61 @@ def plan_start(connection: Connection, settings: Settings, request: RunRequest) 
     if not request.force:
         _refuse_out_of_order(connection, settings, campaign)
     return StartPlan(campaign, digest, request.model_copy(update={"digest": digest.hex()}), found.findings)
+
+
+def plan_unasked(connection: Connection, settings: Settings, request: RunRequest) -> StartPlan:
+    """As plan_start, for a start that shows nobody a digest: a long list may be left to the job to read.
+
+    It reads the list in the transaction that makes the run, and refuses it there as plan_start would, some seconds
+    later. Here such a list counts as what it was when it was judged last; where that stands against its start, or
+    nothing is known of it, it is read.
+    """
+    campaign = _check_all_but_targets(connection, request)
+    if campaign.expected_count >= LONG_LIST_ROWS:
+        known = _ready_as_recalled(connection, settings, campaign, request)
+        if known is not None:
+            return known
+    return plan_start(connection, settings, request)
+
+
+def _check_all_but_targets(connection: Connection, request: RunRequest) -> Campaign:
+    campaign = get_campaign(connection, request.campaign_id)
+    check_state(Command.START, campaign)
+    require_right(connection, Right.START)
+    if request.force:
+        require_right(connection, Right.FORCE)
+    _refuse_while_another_runs(connection, request.campaign_id)
+    return campaign
+
+
+def _ready_as_recalled(
+    connection: Connection, settings: Settings, campaign: Campaign, request: RunRequest
+) -> StartPlan | None:
+    """The plan of a start against which nothing is known; its request has no other digest than the one given."""
+    campaign_id = campaign.campaign_id
+    if not request.force and not _is_first_and_due(connection, campaign_id):
+        return None  # what comes before it is looked at, its own list first
+    recalled = recall_targets(
+        connection,
+        campaign,
+        policy_of(settings),
+        same_as=request.same_as,
+        accepted=request.accepted,
+        actor=request.actor,
+    )
+    if recalled is None:
+        return None
+    try:
+        digest = check_ready(campaign_id, recalled, same_as=request.same_as)
+        refuse_another_digest(campaign_id, digest, request.digest, Command.START)
+    except RefusedError:
+        return None  # perhaps no more: the list is read, and decides
+    return StartPlan(campaign, digest, request, recalled.findings)
+
+
+def _is_first_and_due(connection: Connection, campaign_id: int) -> bool:
+    queue = list_queue(connection)
+    return bool(queue) and queue[0].campaign_id == campaign_id and queue[0].due
 
 
 def _not_due(campaign: Campaign) -> Refusal:

@@ -44,7 +44,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
       bulkpoint campaign start 5 --yes --digest 3f9a0c21b7de
       bulkpoint campaign start 5 --force --reason "apology, today"
     """
-    from bulkpoint.campaigns.start import find_next, plan_start
+    from bulkpoint.campaigns.start import find_next, plan_start, plan_unasked
     from bulkpoint.launch.process import start_job
     from bulkpoint.views.changes import RunBegun
     from bulkpoint.views.sentences import sentence
@@ -60,7 +60,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
                 emit(RunBegun(campaign_id=None, run=None))
                 return
             request = request.model_copy(update={"campaign": found})
-        plan = plan_start(session.connection, session.settings, request)
+        plan = (plan_unasked if yes else plan_start)(session.connection, session.settings, request)
         say_findings(plan.findings, request.accepted)
         _check(session, yes=yes)
         if not yes:

@@ -10,7 +10,7 @@ from functools import partial
 from bulkpoint.campaigns.asked_run import RequestInHand
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import check_startable
-from bulkpoint.campaigns.start import find_next, plan_start
+from bulkpoint.campaigns.start import find_next, plan_unasked
 from bulkpoint.database import connection_target
 from bulkpoint.errors import ExitCode, StoppedError
 from bulkpoint.events.deliver import deliver
@@ -76,7 +76,7 @@ def find_campaign(connection: Connection, settings: Settings, request: RunReques
             return None
         request = request.model_copy(update={"campaign": campaign_id})
     if not request.followed:  # else our command has done this already; the run itself checks again
-        request = plan_start(connection, settings, request).request
+        request = plan_unasked(connection, settings, request).request
     check_startable(connection, request)
     return request
 

@@ -29,6 +29,7 @@ class _TargetRow(NamedTuple):
 _JUDGED = Query("was_judged", datetime)
 _FINDINGS = Query("list_findings", _FindingRow)
 _LATEST = Query("list_latest_findings", _FindingRow)
+_LATEST_JUDGED = Query("latest_judged", bytes)
 _TARGETS = Query("read_targets", _TargetRow)
 
 
@@ -42,6 +43,11 @@ def get_judgement(connection: Connection, campaign_id: int, digest: bytes) -> tu
 def latest_findings(connection: Connection, campaign_id: int) -> tuple[Finding, ...]:
     """The findings in the list that a campaign pays, or in the one that was judged last."""
     return _findings(_LATEST.all(connection, campaign_id=campaign_id))
+
+
+def latest_judged(connection: Connection, campaign_id: int) -> bytes | None:
+    """The digest of a campaign's list as it was judged last, which may have changed since; None if it never was."""
+    return _LATEST_JUDGED.first(connection, campaign_id=campaign_id)
 
 
 def keep_judgement(connection: Connection, campaign_id: int, digest: bytes, findings: Iterable[Finding]) -> None:

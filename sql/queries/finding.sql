@@ -14,6 +14,10 @@ where campaign_id = %(campaign_id)s
                          order by judged_at desc limit 1))
 order by finding
 
+-- name: latest_judged
+-- The digest of the list that was judged last: it may have changed since.
+select digest from judged_list where campaign_id = %(campaign_id)s order by judged_at desc limit 1
+
 -- name: remember_judged
 insert into judged_list (campaign_id, digest) values (%(campaign_id)s, %(digest)s) on conflict do nothing
 

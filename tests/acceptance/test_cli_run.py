@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bulkpoint.campaigns.start import LONG_LIST_ROWS
+from bulkpoint.database import connection_target
+from bulkpoint.settings import load_settings
+from bulkpoint.store.connect import connect
 from tests.world.command_line import CommandLine
 from tests.world.money import Money
 from tests.world.processes import processes_of
@@ -79,6 +83,29 @@ def test_a_stop_while_spark_is_starting_calls_the_start_back(
         _, said = starting.communicate(timeout=60)
     assert starting.returncode == 4
     assert re.search(r"Stopped before the run began \(called back by .*: wrong list\); nothing was changed\.", said)
+    shown = bulkpoint("campaign", "show", "1", "--json").json
+    assert (shown["state"], shown["runs"], money.ledger()) == ("WAITING", [], [])
+    assert_nothing_left_behind(bulkpoint)
+
+
+def test_a_long_list_that_the_run_refuses_is_refused_once_and_leaves_nothing(
+    bulkpoint: CommandLine, money: Money, tmp_path: Path
+) -> None:
+    bulkpoint.environment |= {"BULKPOINT_MONEY_URL": money.url}
+    targets = tmp_path / "targets.csv"
+    rows = "".join(f"m{n},{100 + n},선물\n" for n in range(LONG_LIST_ROWS))
+    targets.write_text(f"member_id,amount,reason\n{rows}")
+    with connection_target(load_settings(bulkpoint.environment)) as database:
+        bulkpoint.succeed("campaign", "create", "--name", "T", "--targets", str(targets))
+        with connect(database.url) as connection:
+            connection.execute("update campaign_target set amount = amount + 1 where member_id = 'm7'")
+            refused = bulkpoint("campaign", "start", "1", "--yes", "--json")
+            states = connection.execute("select state from run_request").fetchall()
+    assert refused.returncode == 3
+    assert "Starting campaign 1; the job's log is" in refused.stderr, "the list was left to the job"
+    assert refused.json["error"]["code"] == "CAMPAIGN_NOT_READY"
+    assert refused.stderr.count("are loaded") == 1
+    assert states == [("REFUSED",)]
     shown = bulkpoint("campaign", "show", "1", "--json").json
     assert (shown["state"], shown["runs"], money.ledger()) == ("WAITING", [], [])
     assert_nothing_left_behind(bulkpoint)

@@ -9,19 +9,21 @@ from typing import Any
 import psycopg
 import pytest
 
+from bulkpoint.campaigns import start
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import note_same_list, preview_campaign, preview_file
-from bulkpoint.campaigns.readiness import policy_of
+from bulkpoint.campaigns.readiness import inspect_targets, policy_of
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.campaigns.start import find_next, plan_start
 from bulkpoint.campaigns.withdraw import withdraw_campaign
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.lifecycle import RunKind
-from bulkpoint.rules.readiness import NO_LIMITS, NO_POLICY, Policy
+from bulkpoint.rules.readiness import NO_LIMITS, NO_POLICY, Policy, TargetsState
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings, load_settings
+from bulkpoint.store.campaign import Campaign as StoredCampaign
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.progress import RetrySelection
@@ -230,6 +232,86 @@ def test_what_somebody_looked_at_is_what_starts(connection: Connection, lists: L
         begin(connection, campaign_id, looked_at)
     assert get_campaign(connection, campaign_id).state == "WAITING"
     begin(connection, campaign_id, plan(connection, campaign_id))
+
+
+# Long lists, where nobody is asked: the run's own transaction reads them
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The campaigns whose targets a plan reads; five targets are a long list."""
+    campaigns: list[int] = []
+
+    def noted(connection: Connection, campaign: StoredCampaign, *rest: Any, **named: Any) -> TargetsState:
+        campaigns.append(campaign.campaign_id)
+        return inspect_targets(connection, campaign, *rest, **named)
+
+    monkeypatch.setattr(start, "LONG_LIST_ROWS", 5)
+    monkeypatch.setattr(start, "inspect_targets", noted)
+    return campaigns
+
+
+def unasked(connection: Connection, campaign_id: int, settings: Settings = SETTINGS, **asked: Any) -> start.StartPlan:
+    return start.plan_unasked(connection, settings, RunRequest(campaign=campaign_id, actor="bob", **asked))
+
+
+def test_a_long_list_that_was_judged_is_left_to_the_run(connection: Connection, lists: Lists, read: list[int]) -> None:
+    campaign_id = lists.create("a")
+    planned = unasked(connection, campaign_id)
+    assert (read, planned.request.digest) == ([], None)
+    assert planned.digest == digest_targets(connection, campaign_id)
+    begin(connection, campaign_id, planned.request)
+    assert get_campaign(connection, campaign_id).digest == planned.digest
+
+
+def test_what_changed_since_it_was_judged_is_refused_by_the_run(
+    connection: Connection, lists: Lists, read: list[int]
+) -> None:
+    campaign_id = lists.create("a")
+    connection.execute("update campaign_target set amount = amount + 1 where member_id = 'a1'")
+    planned = unasked(connection, campaign_id)
+    assert read == []
+    with refused("1045 points, but 10 and 1046|1,045 points, but 10 and 1,046"):
+        begin(connection, campaign_id, planned.request)
+    assert get_campaign(connection, campaign_id).state == "WAITING"
+
+
+def test_what_is_known_to_stand_against_a_start_is_said_before_the_job(
+    connection: Connection, lists: Lists, read: list[int]
+) -> None:
+    campaign_id = lists.create("a")
+    with refused("approve"):
+        unasked(connection, campaign_id, CAREFUL)
+    with refused("have the digest"):
+        unasked(connection, campaign_id, digest="00" * 32)
+    with refused("no other campaign"):
+        unasked(connection, campaign_id, same_as=campaign_id, reason="r")
+    assert read == [campaign_id] * 3
+    with refused("There is no campaign 99"):
+        unasked(connection, 99)
+
+
+def test_the_list_is_read_where_it_was_never_judged_or_others_come_first(
+    connection: Connection, lists: Lists, read: list[int]
+) -> None:
+    loaded = lists.expect()
+    lists.load(loaded)
+    second = lists.create("b")
+    assert unasked(connection, loaded).request.digest == digest_targets(connection, loaded).hex()
+    with refused(f"campaign {loaded} .loaded by others. is older and ready"):
+        unasked(connection, second)
+    assert read == [loaded, second, loaded]
+    unasked(connection, second, force=True, reason="r")
+    assert read == [loaded, second, loaded], "a forced start has nothing before it"
+
+
+def test_a_short_list_is_read_at_once(
+    connection: Connection, lists: Lists, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "LONG_LIST_ROWS", 11)
+    campaign_id = lists.create("a")
+    assert unasked(connection, campaign_id).request.digest == digest_targets(connection, campaign_id).hex()
+    assert read == [campaign_id]
 
 
 # Lists seen before
