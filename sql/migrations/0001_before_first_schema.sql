@@ -154,7 +154,7 @@ create trigger never_truncated before truncate on campaign_target
 -- SHA-256 over a campaign's targets in the order of member_id, each row as
 --     <bytes of member_id>:<member_id>,<amount>,<bytes of reason>:<reason>\n
 -- hashed in chunks of 10,000 rows and then over the chunks' hashes, because a PostgreSQL value has 1 GB at most.
-create function target_digest(of_campaign bigint) returns bytea language sql stable as $$
+create function target_digest_by_sorting(of_campaign bigint) returns bytea language sql stable as $$
     with numbered as (
         select row_number() over (order by member_id) - 1 as position,
                octet_length(member_id) || ':' || member_id || ',' || amount::bigint || ','
@@ -165,6 +165,34 @@ create function target_digest(of_campaign bigint) returns bytea language sql sta
         from numbered group by position / 10000
     )
     select sha256(coalesce(string_agg(hash, ''::bytea order by no), ''::bytea)) from chunk
+$$;
+
+-- The same by the index, which has the rows in order, one chunk after the other: half the CPU of sorting them.
+create function target_digest_in_order(of_campaign bigint) returns bytea language plpgsql stable
+    set enable_sort = off set enable_bitmapscan = off set enable_seqscan = off as $$
+declare
+    after text := '';
+    lines text;
+    last text;
+    hashes bytea := '';
+begin
+    loop
+        select string_agg(octet_length(member_id) || ':' || member_id || ',' || amount::bigint || ','
+                          || octet_length(reason) || ':' || reason || E'\n', '' order by member_id), max(member_id)
+        into lines, last
+        from (select member_id, amount, reason from campaign_target
+              where campaign_id = of_campaign and member_id > after order by member_id limit 10000) chunk;
+        exit when last is null;
+        hashes := hashes || sha256(convert_to(lines, 'UTF8'));
+        after := last;
+    end loop;
+    return sha256(hashes);
+end $$;
+
+-- A list that was loaded in another order jumps from page to page by the index: only where memory has room for all.
+create function target_digest(of_campaign bigint) returns bytea language sql stable as $$
+    select case when (select expected_count from campaign where campaign_id = of_campaign) <= 3000000
+                then target_digest_in_order(of_campaign) else target_digest_by_sorting(of_campaign) end
 $$;
 
 -- When a campaign's list was seen: loaded from a file, approved, frozen. Two campaigns with the same digest have the

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,9 +57,30 @@ def test_the_digest_of_any_rows_is_the_databases_own(connection: Connection, wor
         with TargetDigest(held_bytes_max=2_000) as digest:
             for member, (amount, reason) in rows.items():
                 digest.add(member, amount, reason)
-            assert digest.digest() == digest_targets(connection, campaign_id)
+            assert digest.digest() == digest_targets(connection, campaign_id) == by_sorting(connection, campaign_id)
 
     same()
+
+
+@pytest.mark.parametrize("rows", [9_999, 10_000, 10_001, 20_000, 20_001])
+def test_a_list_of_several_chunks_has_the_same_digest_however_it_is_read(
+    connection: Connection, world: World, rows: int
+) -> None:
+    campaign_id = campaign_of(world, [], (1, 1))
+    with TargetDigest() as digest:
+        listed = [(f"m{n * 7_919 % rows}", 1 + n, "선물") for n in range(rows)]  # 7,919 is prime: in no order
+        for row in listed:
+            digest.add(*row)
+        load_targets(connection, campaign_id, listed)
+        assert digest.digest() == digest_targets(connection, campaign_id) == by_sorting(connection, campaign_id)
+
+
+def by_sorting(connection: Connection, campaign_id: int) -> bytes:
+    """As the database has it for a list that may be larger than its memory."""
+    row = connection.execute("select target_digest_by_sorting(%s)", (campaign_id,)).fetchone()
+    assert row is not None
+    digest: bytes = row[0]
+    return digest
 
 
 def test_a_file_and_the_campaign_it_is_loaded_into_have_the_same_figures_and_digest(
