@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -104,8 +105,8 @@ def archive_campaign(
             content = manifest.to_bytes()
             folder.write(NAME, content)
             folder.finish()
-        _leave(connection, manifest, content, str(folder.place), actor=actor)
-        _drop(connection, campaign_id, say)
+        audit = _leave(connection, manifest, content, str(folder.place), actor=actor)
+        _drop(connection, campaign_id, audit, say)
     found = store.get_archive(connection, campaign_id)
     assert found is not None, "the transaction has committed"
     return Archived(campaign_id, found.archived_at, found.place, found.payments, found.attempts)
@@ -170,8 +171,8 @@ def _compare(
     return make_manifest(campaign, head, counts, runs, files, actor=actor, reason=reason, now=datetime.now(UTC))
 
 
-def _leave(connection: Connection, manifest: Manifest, content: bytes, place: str, *, actor: str) -> None:
-    """What the database keeps: where the campaign is, its sums, and an audit row."""
+def _leave(connection: Connection, manifest: Manifest, content: bytes, place: str, *, actor: str) -> Callable[[], None]:
+    """What the database keeps: where the campaign is, and its sums. Returns what writes the audit row."""
     payments, attempts = manifest.files[PAYMENTS.file], manifest.files[ATTEMPTS.file]
     digest = sha256(content).digest()
     store.mark_archived(
@@ -193,13 +194,17 @@ def _leave(connection: Connection, manifest: Manifest, content: bytes, place: st
         "manifest_sha256": digest.hex(),
         "reason": manifest.reason,
     }
-    write_audit(connection, action="archive", campaign_id=manifest.campaign_id, run_no=None, actor=actor, detail=detail)
+    row = partial(write_audit, connection, action="archive", campaign_id=manifest.campaign_id, run_no=None)
+    return partial(row, actor=actor, detail=detail)
 
 
-def _drop(connection: Connection, campaign_id: int, say: Callable[[str], None]) -> None:
+def _drop(
+    connection: Connection, campaign_id: int, write_audit_row: Callable[[], None], say: Callable[[str], None]
+) -> None:
+    """Drop the partitions, and write the audit row: whoever writes another one, as a stop does, waits for ours."""
     gives_up_at = time.monotonic() + DROP_S_MAX
     waits = False
-    while not store.try_to_drop(connection, campaign_id):
+    while not store.try_to_drop(connection, campaign_id, write_audit_row):
         if time.monotonic() > gives_up_at:
             raise UnreachableError("ARCHIVE_TABLES_IN_USE", "try_again", campaign_id=campaign_id)
         if not waits:

@@ -1,7 +1,7 @@
 """Campaigns that leave the database: their rows in batches, their digests, and the transaction that removes them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -224,10 +224,14 @@ def mark_archived(
     connection.execute(sql("archive_campaign"), {"campaign_id": campaign_id, "actor": actor} | values)
 
 
-def try_to_drop(connection: Connection, campaign_id: int) -> bool:
-    """Drop the partitions of an archived campaign; false where others use the tables of all campaigns just now."""
+def try_to_drop(connection: Connection, campaign_id: int, write: Callable[[], None]) -> bool:
+    """Drop the partitions of an archived campaign; false where others use the tables of all campaigns just now.
+
+    write: what belongs to the same step and locks what all campaigns share, as the audit log; undone with it.
+    """
     with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
         _WAIT_FOR_LOCKS.one(connection, ms=DROP_WAITS_MS)
+        write()
         connection.execute(sql("drop_archived_partitions"), {"campaign_id": campaign_id})
         return True
     return False

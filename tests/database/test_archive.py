@@ -22,6 +22,7 @@ from bulkpoint.campaigns.archive import Archived, archive_campaign
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import load_settings
 from bulkpoint.store import archive as store
+from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment import Attempt
@@ -264,6 +265,29 @@ def test_another_campaign_is_paid_while_its_tables_cannot_be_dropped(
     assert command.returncode == 0, stderr
     assert tables(old) == []
     assert len(tables(other)) == 2
+
+
+def test_stops_and_changes_of_the_limit_are_written_while_the_tables_cannot_be_dropped(
+    old: Campaign, tmp_path: Path, database_url: str
+) -> None:
+    """Each is a row of the audit log, and that waits for the row before it."""
+    told: list[str] = []
+    with connect(database_url) as reader, connect(database_url) as person:
+        reader.execute("begin")
+        reader.execute("lock table only payment in access share mode")
+        person.execute("set lock_timeout = '1s'")
+
+        def meanwhile(sentence: str) -> None:
+            told.append(sentence)
+            write_audit(person, action="tps.set", campaign_id=None, run_no=None, actor="lee", detail={})
+            reader.execute("rollback")
+
+        mine = old.world.connection
+        archive_campaign(mine, load_settings(), old.id, tmp_path, actor="kim", reason="r", say=meanwhile)
+    assert len(told) == 1
+    assert tables(old) == []
+    rows = old.world.connection.execute("select action from audit_event order by audit_no desc limit 2").fetchall()
+    assert rows == [("archive",), ("tps.set",)]
 
 
 def test_where_the_tables_stay_in_use_nothing_is_changed(
