@@ -99,6 +99,7 @@ def _start(connection: Connection, request: RunRequest, shares: int | Callable[[
             change.audit_only["accepted"] = accepted
         if request.same_as is not None:
             change.detail["same_as"] = request.same_as
+        shares = _count(shares)
         if request.force:
             _force(connection, campaign, change)
         return _hand_over(connection, change, token, request, shares)
@@ -108,6 +109,7 @@ def _resume(connection: Connection, request: RunRequest, shares: int | Callable[
     """Goes on with what an earlier run left open."""
     with transition(connection, request.campaign_id, Command.RESUME, actor=request.actor) as (campaign, change):
         _refuse_living_driver(campaign)
+        shares = _count(shares)
         if campaign.state == CampaignState.RUNNING:
             _end_without_driver(connection, campaign, actor=request.actor)
         token = _open_run(connection, change, request)
@@ -164,7 +166,7 @@ def _hand_over(
 ) -> Run:
     """Divide the limit and begin the driver's lease: the payments are ready."""
     keep_done_before(connection, token.run_id, reopened=reopened)
-    allocate_shares(connection, shares() if callable(shares) else shares)
+    allocate_shares(connection, _count(shares))
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
     change.detail |= {"target_count": frozen.target_count, "target_amount": frozen.target_amount}
@@ -184,6 +186,11 @@ def _hand_over(
     finish_request(connection, request)  # last: the freeze may take minutes, and can be called back meanwhile
     begin_driver_lease(connection, run)
     return run
+
+
+def _count(shares: int | Callable[[], int]) -> int:
+    """Wait for their number. Before an audit row is written: everyone else's, as that of a stop, waits for ours."""
+    return shares() if callable(shares) else shares
 
 
 def _refuse_living_driver(campaign: Campaign) -> None:

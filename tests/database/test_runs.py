@@ -14,6 +14,7 @@ from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.errors import BulkpointError
 from bulkpoint.rules.lifecycle import FailureKind, RunKind, RunState
 from bulkpoint.settings import load_settings
+from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.progress import RetrySelection
@@ -34,6 +35,29 @@ def test_a_start_freezes_numbers_and_digests_the_targets(connection: Connection,
     frozen = connection.execute("select target_count, target_amount, length(digest) from campaign").fetchone()
     assert frozen == (12, 12, 32)
     assert world.written() == (["campaign.started"], ["start"])
+
+
+@pytest.mark.parametrize("kind", ["forced", "resume", "retry"])
+def test_the_audit_log_is_free_while_a_run_waits_for_its_shares(world: World, database_url: str, kind: str) -> None:
+    """Spark may take long to start, or for ever; a stop or a change of the limit, which the log must have, does not."""
+    campaign = world.campaign(3)
+    request = RunRequest(campaign=campaign.id, kind=RunKind.INITIAL, actor="kim", force=True, reason="r")
+    if kind == "resume":
+        campaign.begun().without_driver()
+        request = RunRequest(campaign=campaign.id, kind=RunKind.RESUME, actor="kim")
+    elif kind == "retry":
+        campaign.begun().failed([1]).ended("COMPLETED")
+        request = RunRequest(
+            campaign=campaign.id, kind=RunKind.RETRY, actor="kim", selection=RetrySelection((FailureKind.REJECTED,))
+        )
+    with connect(database_url) as other:
+        other.execute("set lock_timeout = '1s'")
+
+        def shares() -> int:
+            write_audit(other, action="tps.set", campaign_id=None, run_no=None, actor="lee", detail={})
+            return world.shares
+
+        assert begin_run(world.connection, request, shares=shares).kind == request.kind
 
 
 def test_a_frozen_campaign_takes_no_more_targets(world: World) -> None:
