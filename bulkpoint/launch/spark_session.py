@@ -39,7 +39,7 @@ def starting_spark(campaign_id: int, settings: Settings, passfile: Path) -> Iter
             started.set_exception(error)
             return
         if settings.spark_master.startswith("local"):
-            with suppress(Py4JError, PySparkException):  # it is stopped meanwhile
+            with suppress(Exception):  # it is stopped meanwhile, perhaps half: then parts of the session are None
                 _start_workers(session)
 
     threading.Thread(target=start, name="spark", daemon=True).start()

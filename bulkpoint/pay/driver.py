@@ -19,6 +19,7 @@ is.
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -93,7 +94,7 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
     """
     with StopSignals() as signals:
         promised = with_promises(request, job)
-        summary = pay_run(begin(request, promised), promised, signals)
+        summary = pay_run(begin(request, promised, signals), promised, signals)
         for again in automatic_retries(request, job.settings):
             if summary is None or not retry_is_due(summary):
                 break
@@ -121,8 +122,16 @@ def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
     return replace(job, settings=apply_promises(in_force, job.settings))
 
 
-def begin(request: RunRequest, job: JobEnvironment) -> Run:
-    """Make the run; raises RefusedError when it may not begin. job: with the promises that the run relies on."""
+def begin(request: RunRequest, job: JobEnvironment, signals: StopSignals | None = None) -> Run:
+    """Make the run; raises RefusedError when it may not begin. job: with the promises that the run relies on.
+
+    signals: they end the wait for Spark, and with it the job; no run is made then.
+    """
+
+    def shares() -> int:
+        with nullcontext() if signals is None else signals.passed_on():
+            return job.spark().shares
+
     with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         ensure_limit(connection, tps=job.settings.tps, shares=1, actor=request.actor)  # the run divides it
         remark = differing_setting(get_limit(connection), job.settings)
@@ -132,7 +141,7 @@ def begin(request: RunRequest, job: JobEnvironment) -> Run:
         if request.kind == RunKind.RESUME:
             let_workers_end(connection, request.campaign_id, wait_s=TIMEOUTS_MAX * promises.timeout_s + SETTLE_S)
         policy = policy_of(job.settings)
-        return begin_run(connection, request, shares=lambda: job.spark().shares, policy=policy, promises=promises)
+        return begin_run(connection, request, shares=shares, policy=policy, promises=promises)
 
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:

@@ -3,7 +3,11 @@
 A wave is `pay`: what one Spark job does is what the test says.
 """
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import pytest
 
 from bulkpoint.campaigns.run_request import RunRequest
+from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.errors import UnreachableError
 from bulkpoint.pay import driver as driver_module
 from bulkpoint.pay import heartbeat
@@ -161,3 +166,27 @@ def test_a_database_that_turns_read_only_before_the_run_begins_says_so_and_chang
     with refused("cannot be used now: it is read-only", UnreachableError, code="DATABASE_NOT_USABLE"):
         driver_module.begin(request, job)
     assert connection.execute("select count(*) from campaign_run").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("when", ["before the wait", "in the wait"])
+def test_a_signal_ends_the_wait_for_a_spark_that_does_not_start_and_no_run_is_made(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    waiting = world.campaign(3)
+
+    def hears_a_signal(*arguments: Any, **more: Any) -> Any:
+        if when == "before the wait":
+            signal.raise_signal(signal.SIGINT)
+        return begin_run(*arguments, **more)
+
+    def spark() -> SparkInUse:
+        if when == "in the wait":
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return Future[SparkInUse]().result(timeout=5)
+
+    monkeypatch.setattr(driver_module, "begin_run", hears_a_signal)
+    request = RunRequest(campaign=waiting.id, kind=RunKind.INITIAL, actor="tester")
+    job = JobEnvironment(spark, database_url, load_settings({}), lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        driver_module.pay_campaign(request, job)
+    assert world.connection.execute("select count(*) from campaign_run").fetchone() == (0,)
