@@ -59,7 +59,8 @@ Pay = Callable[[Driver], WaveEnd]
 
 def drive(login: Login, campaign: Campaign, pay: Pay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Pay the campaign's run; each wave does what `pay` does."""
-    spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: None))
+    conf = SimpleNamespace(set=lambda _name, _value: None)
+    spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: None), conf=conf)
     ours = {"BULKPOINT_DATA_DIR": str(tmp_path), "BULKPOINT_PROGRESS_SECONDS": "0.1", "BULKPOINT_MONEY_TIMEOUT_S": "1"}
     settings = load_settings(ours)
     job = JobEnvironment(lambda: SparkInUse(spark, 2), login.url, settings, lambda _: None)
