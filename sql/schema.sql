@@ -554,6 +554,8 @@ begin
     left join (select reason from payment where campaign_id = of_campaign
                group by reason order by sum(amount) desc, reason limit 1000) kept using (reason)
     where p.campaign_id = of_campaign group by 2, 3, 4, 5;
+    -- What made the list look wrong stays, without the rows that are its examples: they name members.
+    update campaign_finding set facts = facts || '{"examples": []}' where campaign_id = of_campaign;
     delete from campaign_target where campaign_id = of_campaign;
 end $$;
 revoke execute on function archive_campaign(bigint, text, text, bytea, bigint, bigint) from public;

@@ -20,10 +20,13 @@ from bulkpoint.archive.folder import ArchiveFolder
 from bulkpoint.campaigns import archive as use_case
 from bulkpoint.campaigns.archive import Archived, archive_campaign
 from bulkpoint.errors import UnreachableError, UsageError
+from bulkpoint.rules.findings import Example, Finding, FindingName
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import load_settings
 from bulkpoint.store import archive as store
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment import Attempt
 from tests.world.campaigns import Campaign, World
@@ -142,6 +145,8 @@ def test_the_manifest_proves_the_files(old: Campaign, tmp_path: Path) -> None:
 
 def test_only_figures_and_digests_stay_in_the_database(old: Campaign, tmp_path: Path) -> None:
     connection, counts = old.world.connection, old.counts()
+    example = Example(2, "m2", Refusal("WHY"))
+    keep_judgement(connection, old.id, b"d" * 32, [Finding.of(FindingName.LOOK_ALIKE_IDS, 1, [example])])
     done = archived(old, tmp_path)
     assert (done.payments, done.attempts, done.already) == (3, 2, False)
     assert tables(old) == []
@@ -164,8 +169,10 @@ def test_only_figures_and_digests_stay_in_the_database(old: Campaign, tmp_path: 
     assert (row[0], row[2]) == ("archive", "kim")
     assert row[3]["reason"] == "r"
     assert row[3]["place"] == done.place
-    left = " ".join(str(each) for each in connection.execute("select s::text from archived_sum s").fetchall())
-    assert "m2" not in left
+    for table in ("archived_sum", "campaign_finding", "judged_list"):
+        left = " ".join(str(each) for each in connection.execute(f"select t::text from {table} t".encode()).fetchall())
+        assert left
+        assert "m2" not in left
 
 
 def test_the_same_once_more_changes_nothing(old: Campaign, tmp_path: Path) -> None:
