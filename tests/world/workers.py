@@ -70,14 +70,14 @@ class Worker:
     def assert_ends_well(self, seconds: float = WAIT_S_MAX) -> None:
         """It ends in time by itself, and without an error, unless it was killed."""
         self._process.join(seconds)
-        assert not self._process.is_alive(), f"a worker goes on and on{self._said()}"
-        assert self.killed or self._process.exitcode == 0, f"a worker failed its task{self._said()}"
+        assert not self._process.is_alive(), f"a worker goes on and on{self.said()}"
+        assert self.killed or self._process.exitcode == 0, f"a worker failed its task{self.said()}"
 
     def _signal(self, number: int) -> None:
         assert self._process.pid is not None
         os.kill(self._process.pid, number)
 
-    def _said(self) -> str:
+    def said(self) -> str:
         return ":\n" + self._log.read_text()
 
 
@@ -157,7 +157,11 @@ class Crew:
 
     def wait_for(self, statement: bytes, *, seconds: float = WAIT_S_MAX) -> None:
         """Until the statement's first value is true."""
-        wait_for(lambda: self.query(statement)[0][0], statement.decode(), seconds=seconds)
+        wait_for(
+            lambda: self.query(statement)[0][0],
+            lambda: f"{statement.decode()}\n{self._what_there_is()}",
+            seconds=seconds,
+        )
 
     def wait_for_sends(self, count: int) -> None:
         """Until so many calls are recorded."""
@@ -183,6 +187,20 @@ class Crew:
     def sends(self) -> list[float]:
         """When calls left by their sender's stamp, seconds since 1970."""
         return sends_of(self.connection)
+
+    def _what_there_is(self) -> str:
+        """What can say why nothing moves: machine, run, shares, claims, and each worker with its log."""
+        looks = {
+            "run": b"select state::text, halt, driver_until - clock_timestamp(), waiting from campaign_run",
+            "shares": b"select share, epoch, holder, leased_until - clock_timestamp(), handover, pressure"
+            b" from money_share order by share",
+            "payments": b"select state::text, claim_share, claim_epoch, count(*) from payment group by 1, 2, 3",
+            "waits for a lock": b"select pid, wait_event, left(query, 80) from pg_stat_activity"
+            b" where wait_event_type = 'Lock'",
+        }
+        found = [f"{name}: {self.query(statement)}" for name, statement in looks.items()]
+        workers = [f"a worker, alive: {worker.alive}{worker.said()}" for worker in self.workers]
+        return "\n".join([f"load: {os.getloadavg()}", *found, *workers])
 
     # What holds whatever happened
 
