@@ -34,7 +34,7 @@ def test_the_log_tells_who_did_what_and_that_there_is_more(bulkpoint: CommandLin
 
 def test_a_choice_that_cannot_be_is_refused_in_a_sentence(bulkpoint: CommandLine) -> None:
     for line, code, sentence in (
-        ("audit log --action strat", 2, "approve, call_back, complete, correct, create"),
+        ("audit log --action strat", 2, "approve, archive, attempts.remove, call_back"),
         ("audit log --campaign 9", 3, "There is no campaign 9."),
         ("audit log --since soon", 2, "or as 18:00 for the last time it was that"),
         ("audit log --until 0001-01-01", 2, "--until '0001-01-01' is no time"),
