@@ -34,7 +34,12 @@ def starting_spark(campaign_id: int, settings: Settings, passfile: Path) -> Iter
     def start() -> None:
         try:
             session = start_spark(campaign_id, passfile)
-            started.set_result(SparkInUse(session, count_shares(session, settings)))
+            try:
+                shares = count_shares(session, settings)
+            except BaseException:
+                session.stop()
+                raise
+            started.set_result(SparkInUse(session, shares))
         except BaseException as error:  # noqa: BLE001 (it is raised where Spark is waited for)
             started.set_exception(error)
             return
