@@ -89,7 +89,7 @@ def pay_with_spark(request: RunRequest, settings: Settings, database: Database) 
         # The embedded database's is in the data folder, wherever a worker's own environment looks.
         conninfo = with_passfile(database.url, database.passfile)
     check_jdbc_address(conninfo)
-    with starting_spark(request.campaign_id, settings, database.passfile) as spark:
+    with starting_spark(request.campaign_id, settings, database.passfile, conninfo) as spark:
         if not settings.spark_master.startswith("local"):
             spark()  # a cluster may take a minute, for which the campaign's row would be locked
         job = JobEnvironment(spark, conninfo, settings, deliver=partial(deliver, settings, conninfo))

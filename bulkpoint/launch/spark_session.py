@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from bulkpoint.errors import RefusedError, UnreachableError, UsageError
 from bulkpoint.pay.driver import SparkInUse
+from bulkpoint.pay.wave import get_ready
 from bulkpoint.settings import Settings
 
 # A cluster that is busy with other applications gives executors late, or never.
@@ -22,14 +23,18 @@ EXECUTORS_POLL_S = 0.1
 
 
 @contextmanager
-def starting_spark(campaign_id: int, settings: Settings, passfile: Path) -> Iterator[Callable[[], SparkInUse]]:
+def starting_spark(
+    campaign_id: int, settings: Settings, passfile: Path, conninfo: str
+) -> Iterator[Callable[[], SparkInUse]]:
     """Spark while the block runs: it starts in a thread of its own, and the function waits until it has.
 
     Raises RefusedError where Spark would run a task twice (speculation). The function raises what start_spark and
-    count_shares raise. A block that ends by a signal waits for nothing.
+    count_shares raise. A block that ends by a signal waits for nothing. conninfo: of the database, which a local Spark
+    reads from once while nobody waits for it.
     """
     _refuse_speculation()
     started: Future[SparkInUse] = Future()
+    awaited = threading.Event()
 
     def start() -> None:
         try:
@@ -43,13 +48,18 @@ def starting_spark(campaign_id: int, settings: Settings, passfile: Path) -> Iter
         except BaseException as error:  # noqa: BLE001 (it is raised where Spark is waited for)
             started.set_exception(error)
             return
-        if settings.spark_master.startswith("local"):
-            with suppress(Exception):  # it is stopped meanwhile, perhaps half: then parts of the session are None
-                _start_workers(session)
+        if settings.spark_master.startswith("local") and not awaited.is_set():
+            # It is stopped meanwhile, perhaps half: then parts of the session are None. Or the database is away.
+            with suppress(Exception):
+                _get_ready(session, conninfo)
+
+    def spark() -> SparkInUse:
+        awaited.set()
+        return started.result()
 
     threading.Thread(target=start, name="spark", daemon=True).start()
     try:
-        yield started.result
+        yield spark
     except Exception:
         _stop(started)
         raise
@@ -62,10 +72,10 @@ def _stop(started: "Future[SparkInUse]") -> None:
         started.result().session.stop()
 
 
-def _start_workers(session: SparkSession) -> None:
-    """Have Spark's Python daemon import what workers need, on the core that the freeze leaves free."""
-    session.sparkContext.setJobGroup("start", "workers start")
-    session.range(1, numPartitions=1).mapInArrow(lambda batches: batches, "id bigint").collect()
+def _get_ready(session: SparkSession, conninfo: str) -> None:
+    """On the core that the freeze leaves free."""
+    session.sparkContext.setJobGroup("start", "Spark and its workers get ready")
+    get_ready(session, conninfo)
 
 
 def start_spark(campaign_id: int, passfile: Path) -> SparkSession:

@@ -20,7 +20,7 @@ from bulkpoint.rules.spark_trouble import is_of_database, trouble_of_spark
 from bulkpoint.rules.waves import FAILED_WAVES_MAX, Wave
 from bulkpoint.store.connect import PATIENCE_S
 from bulkpoint.store.jdbc import reader_url
-from bulkpoint.store.payment import wave_query
+from bulkpoint.store.payment import no_payment_query, wave_query
 from bulkpoint.store.session import settle_transaction_statement
 from bulkpoint.views.sentences import sentence
 
@@ -91,19 +91,32 @@ class WavePayer:
 
     def read(self, wave: Wave) -> DataFrame:
         """The payments of one wave that are open."""
-        return (
-            self._spark.read.format("jdbc")
-            .option("driver", "org.postgresql.Driver")
-            .option("url", reader_url(self._task.conninfo))
-            .option("dbtable", wave_query(self._task.run.campaign_id, wave.first_seq, wave.last_seq))
-            .option("partitionColumn", "seq")
-            .option("lowerBound", wave.first_seq)
-            .option("upperBound", wave.last_seq + 1)
-            .option("numPartitions", readers(self._shares, wave.last_seq + 1 - wave.first_seq))
-            .option("fetchsize", FETCH_ROWS)
-            .option("sessionInitStatement", settle_transaction_statement())
-            .load()
-        )
+        query = wave_query(self._task.run.campaign_id, wave.first_seq, wave.last_seq)
+        ranges = readers(self._shares, wave.last_seq + 1 - wave.first_seq)
+        return _read(self._spark, self._task.conninfo, query, wave, ranges)
+
+
+def get_ready(spark: SparkSession, conninfo: str) -> None:
+    """One job like that of a wave, which pays nothing: Spark and its Python daemon load what they need for one."""
+    rows = _read(spark, conninfo, no_payment_query(), Wave(0, 1, 1), 1).repartition(1)
+    rows.mapInArrow(lambda batches: batches, rows.schema).collect()
+
+
+def _read(spark: SparkSession, conninfo: str, query: str, wave: Wave, ranges: int) -> DataFrame:
+    """The rows of `query` with a seq in that of the wave, in so many ranges of it."""
+    return (
+        spark.read.format("jdbc")
+        .option("driver", "org.postgresql.Driver")
+        .option("url", reader_url(conninfo))
+        .option("dbtable", query)
+        .option("partitionColumn", "seq")
+        .option("lowerBound", wave.first_seq)
+        .option("upperBound", wave.last_seq + 1)
+        .option("numPartitions", ranges)
+        .option("fetchsize", FETCH_ROWS)
+        .option("sessionInitStatement", settle_transaction_statement())
+        .load()
+    )
 
 
 def words_of_java(error: Exception) -> str:

@@ -146,6 +146,11 @@ def wave_query(campaign_id: int, first: int, last: int) -> str:
     return sql("wave_of_payments").decode().format(campaign_id=int(campaign_id), first=int(first), last=int(last))
 
 
+def no_payment_query() -> str:
+    """As wave_query, of one row that is no payment."""
+    return sql("row_of_no_payment").decode()
+
+
 def claim_payments(connection: Connection, run: RunToken, token: ShareToken, seqs: Sequence[int]) -> list[Claim]:
     """Make these payments PROCESSING under the token; returns those that really became ours."""
     holder = {

@@ -3,6 +3,10 @@
 (select seq, member_id, amount, reason from payment
  where campaign_id = {campaign_id} and seq between {first} and {last} and state in ('PENDING', 'PROCESSING')) as wave
 
+-- name: row_of_no_payment
+-- What Spark reads once before the first wave, with the columns of one.
+(select 1::bigint as seq, ''::text as member_id, 0::bigint as amount, ''::text as reason) as wave
+
 -- name: claim_fresh_payments
 -- claim_payments for most rows, at half of its cost: those that no worker has touched, so their state before is known,
 -- and the update itself is their lock. What it does not return may still be claimed by claim_payments. Where two

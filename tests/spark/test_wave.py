@@ -25,6 +25,7 @@ from bulkpoint.errors import UnreachableError
 from bulkpoint.pay.driver import Driver, JobEnvironment, SparkInUse
 from bulkpoint.pay.stop_signals import StopSignals
 from bulkpoint.pay.task import REPORT_SCHEMA
+from bulkpoint.pay.wave import get_ready
 from bulkpoint.rules.waves import Wave
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection, Database, connect
@@ -130,6 +131,24 @@ def test_the_workers_of_a_run_that_is_over_report_that_they_took_and_sent_nothin
     assert_df_equality(paid.reports, expected)
     states = connection.execute("select count(*) from payment where state = 'PROCESSING'").fetchone()
     assert states == (len(PROCESSING),), "a worker claimed a payment"
+
+
+def test_spark_gets_ready_by_a_wave_of_one_row_that_is_no_payment(
+    spark: SparkSession, campaign: Campaign, database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames: list[Any] = []
+    map_in_arrow = DataFrame.mapInArrow
+
+    def work(frame: DataFrame, *how: Any) -> Any:
+        frames.append(map_in_arrow(frame, *how))
+        return frames[-1]
+
+    monkeypatch.setattr(DataFrame, "mapInArrow", work)
+    before = connection.execute("select * from payment order by campaign_id, seq").fetchall()
+    get_ready(spark, database_url)
+    [through_python] = frames
+    assert_df_equality(through_python, spark.createDataFrame([(1, "", 0, "")], PAYMENT_SCHEMA), ignore_metadata=True)
+    assert connection.execute("select * from payment order by campaign_id, seq").fetchall() == before
 
 
 def test_a_wave_is_read_in_spite_of_a_time_out_and_says_why_it_has_no_connection(

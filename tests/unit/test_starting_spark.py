@@ -30,12 +30,12 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.setattr(spark_session, "_refuse_speculation", lambda: None)
     monkeypatch.setattr(spark_session, "start_spark", lambda *_: session)
     monkeypatch.setattr(spark_session, "count_shares", lambda *_: 3)
-    monkeypatch.setattr(spark_session, "_start_workers", lambda _: None)
+    monkeypatch.setattr(spark_session, "_get_ready", lambda *_: None)
     return session
 
 
 def starting() -> Any:
-    return starting_spark(1, load_settings({}), Path("passfile"))
+    return starting_spark(1, load_settings({}), Path("passfile"), "dbname=none")
 
 
 def fails(error: BaseException) -> Callable[..., Any]:
@@ -98,16 +98,36 @@ def test_a_warm_up_whose_session_is_stopped_says_nothing(session: Session, monke
     warm = threading.Event()
     said: list[Any] = []
 
-    def warm_up(_: object) -> None:
+    def warm_up(*_: object) -> None:
         warm.set()
         raise AttributeError("'NoneType' object has no attribute 'setCallSite'")
 
-    monkeypatch.setattr(spark_session, "_start_workers", warm_up)
+    monkeypatch.setattr(spark_session, "_get_ready", warm_up)
     monkeypatch.setattr(threading, "excepthook", said.append)
     with starting() as spark:
-        spark()
         assert warm.wait(10)
+        spark()
         for thread in threading.enumerate():
             if thread.name == "spark":
                 thread.join(10)
     assert said == []
+
+
+def test_a_run_that_waits_for_spark_already_is_not_kept_waiting(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, readied = threading.Event(), threading.Event()
+
+    def start(*_: object) -> Session:
+        assert waiting.wait(10)
+        return session
+
+    monkeypatch.setattr(spark_session, "start_spark", start)
+    monkeypatch.setattr(spark_session, "_get_ready", lambda *_: readied.set())
+    with starting() as spark:
+        threading.Timer(0.1, waiting.set).start()
+        assert spark().session is session
+        for thread in threading.enumerate():
+            if thread.name == "spark":
+                thread.join(10)
+    assert not readied.is_set()
