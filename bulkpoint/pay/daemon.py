@@ -12,7 +12,6 @@ from bulkpoint.python_path import prefer_installed_spark
 
 prefer_installed_spark()
 
-import pandas  # Spark's Arrow functions import it in every worker
 import pyarrow
 import pyspark.worker
 from pyspark.daemon import manager

@@ -27,7 +27,7 @@ from bulkpoint.pay.lease import Lease, LeaseTerms, renewing_link, take_share
 from bulkpoint.pay.log import say
 from bulkpoint.pay.recorder import Recorder
 from bulkpoint.pay.sender import PaymentSink, Sender
-from bulkpoint.pay.task import PartitionTask, Payment
+from bulkpoint.pay.task import PartitionTask, Payment, report_batch
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.connections import PARTITION_CONNECTIONS
 from bulkpoint.rules.invariants import DefectError
@@ -60,8 +60,6 @@ IN_FLIGHT_MAX = 256
 
 def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
     """Pay the rows of one partition; yields one report row."""
-    import pyarrow as pa
-
     trouble: str | None = None
     partition = Partition(job)
     try:
@@ -70,9 +68,7 @@ def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> It
     except (DatabaseAwayError, RefusedError) as error:
         trouble = sentence(error, timezone=job.settings.timezone)
         say(f"a partition ends: {trouble}")
-    report = {"taken": [partition.taken], "sent": [partition.sent], "trouble": [trouble]}
-    schema = pa.schema([("taken", pa.int64()), ("sent", pa.int64()), ("trouble", pa.string())])
-    yield pa.RecordBatch.from_pydict(report, schema=schema)
+    yield report_batch(partition.taken, partition.sent, trouble)
 
 
 class Partition:

@@ -1,14 +1,36 @@
 """What the driver and a partition send to each other: plain values, no secrets."""
 
+import struct
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from bulkpoint.settings import Settings
 from bulkpoint.store.share import RunToken
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 # What a partition reports when it ends; the results are in the database. trouble: why it ended before its rows, for
 # people; null where it did not, or where the reason is written on the run (a halt, a stop).
 REPORT_SCHEMA = "taken bigint, sent bigint, trouble string"
+
+
+def report_batch(taken: int, sent: int, trouble: str | None) -> "pa.RecordBatch":
+    """One row of REPORT_SCHEMA, made of its bytes: to make it of Python's values, pyarrow would import pandas, which
+    nothing else here needs (0.3 s of CPU).
+    """
+    import pyarrow as pa
+
+    def number(value: int) -> pa.Array:
+        return pa.Array.from_buffers(pa.int64(), 1, [None, pa.py_buffer(struct.pack("=q", value))])
+
+    said = pa.nulls(1, pa.string())
+    if trouble is not None:
+        text = trouble.encode()
+        from_to = pa.py_buffer(struct.pack("=ii", 0, len(text)))
+        said = pa.Array.from_buffers(pa.string(), 1, [None, from_to, pa.py_buffer(text)])
+    return pa.RecordBatch.from_arrays([number(taken), number(sent), said], ["taken", "sent", "trouble"])
 
 
 @dataclass(frozen=True, slots=True)
