@@ -1,21 +1,23 @@
 """The two tables of an archive as Parquet: written in batches, and read back whole; memory does not grow with them.
 
-A row is digested as its columns in their order, each value as text with its length in bytes in front, a missing one as
-`-`, with commas between and a line feed at the end; SHA-256 over 10,000 rows at a time, and then over these hashes. The
-database computes the same from its rows (sql/queries/archive.sql).
+A row is digested as its columns in their order, with a comma after each and a line feed at the end: a number, a moment
+in microseconds, true or false as it is, a text with its length in bytes and a comma in front, a missing value as `-`.
+SHA-256 over 10,000 rows at a time, and then over these hashes. The database computes the same from its rows
+(sql/queries/archive.sql).
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
+from io import BytesIO
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 from bulkpoint.rules.digest import CHUNK_ROWS
-from bulkpoint.store.archive import ArchivedAttempt, ArchivedPayment, Columns, DigestedRows
+from bulkpoint.store.archive import ArchivedAttempt, ArchivedPayment, DigestedRows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,14 +27,15 @@ ROW_GROUP_ROWS = 10 * CHUNK_ROWS
 
 
 class Table(NamedTuple):
-    """A file of the archive: its name, and the type of its rows."""
+    """A file of the archive: its name, the type of its rows, and the column that they are in the order of."""
 
     file: str
     row: type
+    key: str
 
 
-PAYMENTS = Table("payments.parquet", ArchivedPayment)
-ATTEMPTS = Table("attempts.parquet", ArchivedAttempt)
+PAYMENTS = Table("payments.parquet", ArchivedPayment, "seq")
+ATTEMPTS = Table("attempts.parquet", ArchivedAttempt, "attempt_id")
 
 
 @dataclass
@@ -52,23 +55,27 @@ class FileFigures:
     list_digest: bytes = b""
 
 
-def write_table(table: Table, batches: Iterable[Columns], path: Path) -> None:
-    """Write and fsync a file. Raises OSError where the disk does not take it."""
+def write_table(table: Table, read_after: Callable[[Any], bytes], path: Path) -> None:
+    """Write and fsync a file. Raises OSError where the disk does not take it.
+
+    read_after: gives the rows after a key as CSV, a batch (store/archive.py); the first ones after None, at last none.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
     schema = _schema(table)
     with path.open("xb") as stream:
         with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
-            waiting: list[pyarrow.RecordBatch] = []
-            for columns in batches:
-                arrays = [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-                waiting.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            waiting: list[pyarrow.Table] = []
+            after = None
+            while rows := read_after(after):
+                waiting.append(_parse(rows, schema))
+                after = waiting[-1].column(table.key)[-1].as_py()
                 if sum(len(part) for part in waiting) >= ROW_GROUP_ROWS:
-                    writer.write_table(pa.Table.from_batches(waiting, schema))
+                    writer.write_table(pa.concat_tables(waiting))
                     waiting.clear()
             if waiting:
-                writer.write_table(pa.Table.from_batches(waiting, schema))
+                writer.write_table(pa.concat_tables(waiting))
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -81,7 +88,7 @@ def read_back(table: Table, path: Path) -> FileFigures:
     with path.open("rb") as stream:
         figures.sha256 = file_digest(stream, "sha256").digest()
     rows, members = sha256(), sha256()
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=CHUNK_ROWS):
             rows.update(_digest_of_rows(batch))
             figures.rows += len(batch)
@@ -114,12 +121,27 @@ def _schema(table: Table) -> "pyarrow.Schema":
     return pa.schema(fields)
 
 
-def _array(column: tuple[Any, ...], kind: "pyarrow.DataType") -> "pyarrow.Array":
+def _parse(rows: bytes, schema: "pyarrow.Schema") -> "pyarrow.Table":
+    """PostgreSQL's CSV: nothing is a missing value, two quotes are an empty text, and no word means anything else."""
     import pyarrow as pa
+    from pyarrow import csv
 
-    if pa.types.is_timestamp(kind):
-        return pa.array(column, pa.int64()).cast(kind)
-    return pa.array(column, kind)
+    kinds = {each.name: pa.int64() if pa.types.is_timestamp(each.type) else each.type for each in schema}
+    parsed = csv.read_csv(
+        BytesIO(rows),
+        # In one block, however long a row is.
+        csv.ReadOptions(use_threads=False, block_size=len(rows) + 1, column_names=schema.names),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(
+            column_types=kinds,
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    return parsed.cast(schema)
 
 
 def _digest_of_rows(batch: "pyarrow.RecordBatch") -> bytes:
@@ -129,7 +151,10 @@ def _digest_of_rows(batch: "pyarrow.RecordBatch") -> bytes:
     values = []
     for column in batch.columns:
         plain = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-        values.append(compute.fill_null(_with_length(plain), _text("-")))
+        text = plain.cast("large_string")
+        if pa.types.is_string(column.type):
+            text = _with_length(text, ",")
+        values.append(compute.coalesce(text, _text("-")))
     return _sha256_of(compute.binary_join_element_wise(*values, _text("\n"), _text(",")))
 
 
@@ -137,16 +162,15 @@ def _digest_of_targets(batch: "pyarrow.RecordBatch") -> bytes:
     """As target_digest() of the database has it (rules/digest.py); payments are in the order of their members."""
     from pyarrow import compute
 
-    member, reason = _with_length(batch.column("member_id")), _with_length(batch.column("reason"))
+    member, reason = (_with_length(batch.column(name).cast("large_string"), ":") for name in ("member_id", "reason"))
     line = compute.binary_join_element_wise(member, batch.column("amount").cast("large_string"), reason, _text(","))
     return _sha256_of(compute.binary_join_element_wise(line, _text("\n"), _text("")))
 
 
-def _with_length(column: "pyarrow.Array") -> "pyarrow.Array":
+def _with_length(text: "pyarrow.Array", mark: str) -> "pyarrow.Array":
     from pyarrow import compute
 
-    text = column.cast("large_string")
-    return compute.binary_join_element_wise(compute.binary_length(text).cast("large_string"), text, _text(":"))
+    return compute.binary_join_element_wise(compute.binary_length(text).cast("large_string"), text, _text(mark))
 
 
 def _text(value: str) -> "pyarrow.Scalar":

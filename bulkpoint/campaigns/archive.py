@@ -140,8 +140,8 @@ def _refuse(connection: Connection, settings: Settings, campaign: Campaign, coun
 
 def _write(connection: Connection, campaign_id: int, part: Path) -> dict[str, FileFigures]:
     """Both files, and what was read back from them."""
-    write_table(PAYMENTS, store.payments_by_column(connection, campaign_id), part / PAYMENTS.file)
-    write_table(ATTEMPTS, store.attempts_by_column(connection, campaign_id), part / ATTEMPTS.file)
+    write_table(PAYMENTS, partial(store.payments_as_csv, connection, campaign_id), part / PAYMENTS.file)
+    write_table(ATTEMPTS, partial(store.attempts_as_csv, connection, campaign_id), part / ATTEMPTS.file)
     return {table.file: read_back(table, part / table.file) for table in (PAYMENTS, ATTEMPTS)}
 
 

@@ -5,10 +5,8 @@ from types import FrameType
 from typing import NoReturn
 
 
-class Terminated(SystemExit):
-    """SIGTERM or SIGHUP; SIGINT is Python's own KeyboardInterrupt. In the middle of a statement psycopg has the server
-    cancel it, as for SIGINT: so it does for no other exception than these two.
-    """
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP; SIGINT is Python's own KeyboardInterrupt."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

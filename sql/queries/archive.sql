@@ -20,36 +20,32 @@ select campaign_id, seq, member_id, amount, reason, state::text, transaction_id,
 from payment where campaign_id = %(campaign_id)s and seq > %(after)s order by seq limit %(rows_max)s
 
 -- name: archive_attempts
--- A campaign's attempts by id, a batch.
+-- A campaign's attempts by id, a batch. By the column, which has an index, not by its text: that would sort all of them
+-- for each batch.
 select campaign_id, attempt_id::text, method, seq, run_id,
        (extract(epoch from sent_at) * 1000000)::bigint as sent_at,
        (extract(epoch from answered_at) * 1000000)::bigint as answered_at,
        http_status::int, outcome, code, transaction_id
 from payment_attempt where campaign_id = %(campaign_id)s and attempt_id > %(after)s::uuid
-order by attempt_id limit %(rows_max)s
+order by payment_attempt.attempt_id limit %(rows_max)s
 
 -- name: digest_payments
--- The digest of a batch of payments as their file must have it: each value with its length in front, a missing one
--- as -.
+-- The digest of a batch of payments as their file must have it (archive/tables.py): a text has its length in front, a
+-- missing value is -, and concat_ws leaves out the text that has no length.
 select count(*)::bigint as rows, coalesce(sum(amount), 0)::bigint as amount, max(seq)::text as last,
        sha256(convert_to(string_agg(concat_ws(',',
-           octet_length(campaign_id::text) || ':' || campaign_id, octet_length(seq::text) || ':' || seq,
-           octet_length(member_id) || ':' || member_id, octet_length(amount::text) || ':' || amount,
-           octet_length(reason) || ':' || reason, octet_length(state::text) || ':' || state,
-           coalesce(octet_length(transaction_id) || ':' || transaction_id, '-'),
-           coalesce(octet_length(failure_kind::text) || ':' || failure_kind, '-'),
-           coalesce(octet_length(failure_code) || ':' || failure_code, '-'),
-           coalesce(octet_length(failure_message) || ':' || failure_message, '-'),
-           octet_length(tries::text) || ':' || tries, octet_length(retry_runs::text) || ':' || retry_runs,
-           octet_length(maybe_credited::text) || ':' || maybe_credited::text,
-           octet_length(refused::text) || ':' || refused::text,
-           coalesce(octet_length(first_us::text) || ':' || first_us, '-'),
-           coalesce(octet_length(last_us::text) || ':' || last_us, '-'),
-           coalesce(octet_length(finished_us::text) || ':' || finished_us, '-'),
-           coalesce(octet_length(next_us::text) || ':' || next_us, '-'),
-           coalesce(octet_length(retried_kind::text) || ':' || retried_kind, '-'),
-           coalesce(octet_length(retried_code) || ':' || retried_code, '-'),
-           coalesce(octet_length(retried_message) || ':' || retried_message, '-'),
+           campaign_id, seq, octet_length(member_id), member_id, amount, octet_length(reason), reason,
+           octet_length(state::text), state,
+           coalesce(octet_length(transaction_id)::text, '-'), transaction_id,
+           coalesce(octet_length(failure_kind::text)::text, '-'), failure_kind,
+           coalesce(octet_length(failure_code)::text, '-'), failure_code,
+           coalesce(octet_length(failure_message)::text, '-'), failure_message,
+           tries, retry_runs, maybe_credited::text, refused::text,
+           coalesce(first_us::text, '-'), coalesce(last_us::text, '-'),
+           coalesce(finished_us::text, '-'), coalesce(next_us::text, '-'),
+           coalesce(octet_length(retried_kind::text)::text, '-'), retried_kind,
+           coalesce(octet_length(retried_code)::text, '-'), retried_code,
+           coalesce(octet_length(retried_message)::text, '-'), retried_message,
            E'\n'), '' order by seq), 'UTF8')) as hash
 from (
     select *, (extract(epoch from first_sent_at) * 1000000)::bigint as first_us,
@@ -62,17 +58,12 @@ from (
 -- name: digest_attempts
 -- The same of a batch of attempts.
 select count(*)::bigint as rows, 0::bigint as amount,
-       (array_agg(attempt_id order by attempt_id desc))[1]::text as last,
+       (array_agg(attempt_id order by attempt_id))[count(*)]::text as last,
        sha256(convert_to(string_agg(concat_ws(',',
-           octet_length(campaign_id::text) || ':' || campaign_id,
-           octet_length(attempt_id::text) || ':' || attempt_id, octet_length(method) || ':' || method,
-           octet_length(seq::text) || ':' || seq, octet_length(run_id::text) || ':' || run_id,
-           octet_length(sent_us::text) || ':' || sent_us,
-           coalesce(octet_length(answered_us::text) || ':' || answered_us, '-'),
-           coalesce(octet_length(http_status::text) || ':' || http_status, '-'),
-           octet_length(outcome) || ':' || outcome,
-           coalesce(octet_length(code) || ':' || code, '-'),
-           coalesce(octet_length(transaction_id) || ':' || transaction_id, '-'),
+           campaign_id, octet_length(attempt_id::text), attempt_id, octet_length(method), method, seq, run_id, sent_us,
+           coalesce(answered_us::text, '-'), coalesce(http_status::text, '-'), octet_length(outcome), outcome,
+           coalesce(octet_length(code)::text, '-'), code,
+           coalesce(octet_length(transaction_id)::text, '-'), transaction_id,
            E'\n'), '' order by attempt_id), 'UTF8')) as hash
 from (
     select *, (extract(epoch from sent_at) * 1000000)::bigint as sent_us,

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import random
 import signal
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.finding import keep_judgement
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment import Attempt
+from bulkpoint.store.sql import sql
 from tests.world.campaigns import Campaign, World
 from tests.world.command_line import CommandLine
 from tests.world.logins import member_of
@@ -90,9 +93,13 @@ def another_reads_payments(database_url: str) -> Iterator[Connection]:
 
 
 def test_the_files_have_every_row_with_every_value(old: Campaign, tmp_path: Path) -> None:
+    assert_files_have_every_value(old, tmp_path)
+
+
+def assert_files_have_every_value(campaign: Campaign, folder: Path) -> None:
     from pyarrow import parquet
 
-    connection = old.world.connection
+    connection = campaign.world.connection
     for table, key, left_out in (
         ("payment", "seq", {"claim_share", "claim_epoch"}),
         ("payment_attempt", "attempt_id", set()),
@@ -107,10 +114,75 @@ def test_the_files_have_every_row_with_every_value(old: Campaign, tmp_path: Path
         rows = connection.execute(f"select * from {table} order by {key}".encode()).fetchall()
         before = [dict(zip(names, row, strict=True)) for row in rows]
         if table == "payment":
-            place = Path(archive_into(old, tmp_path / "probe").place)
+            place = Path(archive_into(campaign, folder / "probe").place)
         file = place / ("payments.parquet" if table == "payment" else "attempts.parquet")
         found = parquet.read_table(file).to_pylist()
         assert [{name: plain(value) for name, value in row.items() if name not in left_out} for row in before] == found
+
+
+# What a reader of CSV may take for something else: a missing value, another type, the end of a value, of a row, of all.
+PIECES = (
+    ",", '"', "'", "\n", "\r", "\r\n", "\\", "\\N", "\\.", "\t", " ", "t", "f", "true", "NULL", "null", "nan", "-",
+    "1", "007", "1e9", "2026-01-01", ":", ";", "#", "\ufffd", "\ufeff", "\u1100\u1161\u11a8", "각", "e\u0301", "\u2028",
+    "😀", "\x01", "\x7f",
+)  # fmt: skip
+LONG = 'a "quoted" line,\r\n' * 200_000  # longer than what a reader of CSV takes at a time
+
+
+def test_any_text_number_and_moment_is_in_the_files_as_it_was(world: World, tmp_path: Path) -> None:
+    """More rows than a batch has."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    any_of = random.Random(seed)
+
+    def text() -> str:
+        return "".join(any_of.choices(PIECES, k=any_of.choice((0, 1, 1, 2, 5))))
+
+    def text_or_none() -> str | None:
+        return None if any_of.random() < 0.3 else text()
+
+    def moment() -> datetime:
+        """Before and after 1970, to the microsecond."""
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=any_of.randrange(-(2**52), 2**52))
+
+    rows = [(f'm,"{n}', any_of.randrange(1, 10**6), any_of.choice(('a,"b"', "t", "NULL", "각"))) for n in range(10_003)]
+    campaign = world.campaign(rows).begun().ended("COMPLETED").was_finished(seconds_ago=OLD_S)
+    with world.connection.cursor() as cursor:
+        cursor.executemany(
+            "update payment set transaction_id = %s, failure_code = %s, failure_message = %s, retried_code = %s,"
+            " retried_message = %s, first_sent_at = %s, last_sent_at = %s, finished_at = %s where seq = %s",
+            [
+                (text(), *(text_or_none() for _ in range(4)), moment(), moment(), moment(), seq)
+                for seq in any_of.sample(range(1, 10_004), 2_000)
+            ],
+        )
+        cursor.execute("update payment set retried_message = %s where seq in (1, 10001)", (LONG,))
+        cursor.executemany(
+            "insert into payment_attempt (campaign_id, attempt_id, seq, run_id, sent_at, answered_at, http_status,"
+            " outcome, code, transaction_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    *(campaign.id, uuid.UUID(int=any_of.getrandbits(128)), any_of.randrange(-(2**63), 2**63)),
+                    *(2**63 - 1, moment(), any_of.choice((None, moment())), any_of.choice((None, -1, 200))),
+                    *(text(), text_or_none(), text_or_none()),
+                )
+                for _ in range(2_000)
+            ],
+        )
+    assert_files_have_every_value(campaign, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["archive_payments", "archive_attempts", "digest_payments", "digest_attempts"])
+def test_a_batch_is_found_by_the_index_and_not_by_sorting_all_rows(old: Campaign, name: str) -> None:
+    connection = old.world.connection
+    first = "00000000-0000-0000-0000-000000000000" if "attempts" in name else 0
+    for other in ("seqscan", "bitmapscan", "sort"):
+        connection.execute(f"set enable_{other} = off".encode())
+    asked = {"campaign_id": old.id, "after": first, "rows_max": 10}
+    plan = "\n".join(line for (line,) in connection.execute(b"explain " + sql(name), asked).fetchall())
+    of_the_batch = plan[plan.index("Limit") :]
+    assert "Index Scan" in of_the_batch
+    assert "Sort" not in of_the_batch
 
 
 def plain(value: Any) -> Any:
@@ -327,17 +399,18 @@ def test_rows_that_change_after_they_were_written_stay(
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda columns: tuple(column[:-1] for column in columns), "payments, counters, targets"),
-        (lambda columns: (*columns[:3], (5, 7, 8), *columns[4:]), "payments, counters, targets"),
-        (lambda columns: (*columns[:-1], ("x", None, None)), "payments"),
+        (lambda rows: b"".join(rows.splitlines(keepends=True)[:-1]), "payments, counters, targets"),
+        (lambda rows: rows.replace(b",9,", b",8,"), "payments, counters, targets"),
+        (lambda rows: rows.replace(b",no, ", b",no; ").replace(b'"no, ', b'"no; '), "payments"),
+        (lambda rows: rows.replace(b",\n", b',""\n'), "payments"),
     ],
-    ids=["a row that is missing", "another amount", "another text"],
+    ids=["a row that is missing", "another amount", "another text", "an empty text where none is"],
 )
 def test_files_that_are_not_what_the_database_has_are_thrown_away(
     old: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, what: str
 ) -> None:
-    by_column = store.payments_by_column
-    monkeypatch.setattr(store, "payments_by_column", lambda *given: (change(columns) for columns in by_column(*given)))
+    as_csv = store.payments_as_csv
+    monkeypatch.setattr(store, "payments_as_csv", lambda *given: change(as_csv(*given)))
     with refused(f"\\({what} differ\\)"):
         archived(old, tmp_path)
     assert_whole(old)
