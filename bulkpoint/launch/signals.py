@@ -5,8 +5,10 @@ from types import FrameType
 from typing import NoReturn
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP; SIGINT is Python's own KeyboardInterrupt."""
+class Terminated(SystemExit):
+    """SIGTERM or SIGHUP; SIGINT is Python's own KeyboardInterrupt. In the middle of a statement psycopg has the server
+    cancel it, as for SIGINT: so it does for no other exception than these two.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
