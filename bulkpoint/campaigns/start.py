@@ -32,12 +32,13 @@ LONG_LIST_ROWS = 100_000
 @dataclass(frozen=True)
 class StartPlan:
     """What would be started, for the question to a person; `request` is bound to the digest of these very targets,
-    where they were read."""
+    where they were read. left_to_job: they were not, the job reads them before it pays."""
 
     campaign: Campaign
     digest: bytes
     request: RunRequest
     findings: tuple[Finding, ...] = ()
+    left_to_job: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _ready_as_recalled(
         refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     except RefusedError:
         return None  # perhaps no more: the list is read, and decides
-    return StartPlan(campaign, digest, request, recalled.findings)
+    return StartPlan(campaign, digest, request, recalled.findings, left_to_job=True)
 
 
 def _is_first_and_due(connection: Connection, campaign_id: int) -> bool:

@@ -35,6 +35,7 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
 
     A campaign is ready if it is WAITING, its time has come, its targets add up to the expected totals, it is approved
     (if approval is required), and its list was not paid in the last 90 days. `next` names the others and skips them.
+    From 100,000 targets on, --yes leaves the check of the list to the job, which refuses it before it pays anything.
     Ctrl-C stops the campaign (exit code 4); closing the terminal leaves it running.
 
     \b
@@ -69,6 +70,8 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
         say_other_setting(session)
         job = start_job(session.connection, session.settings, plan.campaign, plan.request)
         say(f"Starting campaign {request.campaign_id}; the job's log is {job.log}")
+        if plan.left_to_job:
+            say(f"The job checks its list of {plan.campaign.expected_count:,} targets before it pays.")
         run_to_the_end(session, job, plan.campaign, detach=detach)
 
 

@@ -104,6 +104,8 @@ def find_missing_targets(campaign_id: int, *, expected: tuple[int, int], found: 
         "count": found[0],
         "amount": found[1],
     }
+    if found[0] > expected[0] or found[1] > expected[1]:  # then nothing that is loaded besides makes it right
+        return Refusal("TARGETS_NOT_AS_EXPECTED", facts, ("find_change_or_withdraw",))
     return Refusal("TARGETS_NOT_AS_EXPECTED", facts, ("load_or_withdraw",))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Self
+from typing import Annotated, Self
 
 from bulkpoint.rules.days import Days, days_of
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind
@@ -17,7 +17,7 @@ from bulkpoint.store.sums import DaySums, KindCount, Sums, finished_between, sum
 from bulkpoint.text import escaped
 from bulkpoint.views.export import refuse_unstarted
 from bulkpoint.views.format import aligned, cut, local_time, state_words
-from bulkpoint.views.view import Moment, Screen, View
+from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 
 # Each payment may have a reason of its own: these have the most points, the others are one line.
 REASONS_SHOWN = 20
@@ -189,6 +189,7 @@ class ReportView(View):
     other_reasons: SumsView | None
     days: list[DaySumsView]
     utc_days: list[DaySumsView]
+    archive_place: Annotated[str | None, NOT_IN_JSON] = None
 
     @classmethod
     def of(cls, sums: CampaignSums) -> Self:
@@ -208,6 +209,7 @@ class ReportView(View):
             other_reasons=None if sums.other_reasons is None else SumsView.model_validate(sums.other_reasons),
             days=[DaySumsView.of(*each) for each in sums.days],
             utc_days=[DaySumsView.of(*each) for each in sums.utc_days],
+            archive_place=campaign.archive_place,
         )
 
     def as_text(self, screen: Screen) -> Iterator[str]:
@@ -225,6 +227,8 @@ class ReportView(View):
         yield from sums_table("DAY (UTC)", [(str(each.day), each) for each in self.utc_days])
 
     def remarks(self) -> Iterable[str]:
+        if self.archive_place is not None:
+            return [f"Payment by payment: the files in {escaped(self.archive_place)} (docs/database.md)"]
         return [f"Payment by payment: `bulkpoint report {self.campaign_id} --format xlsx --out FILE.xlsx`"]
 
 

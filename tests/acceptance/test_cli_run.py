@@ -103,6 +103,7 @@ def test_a_long_list_that_the_run_refuses_is_refused_once_and_leaves_nothing(
             states = connection.execute("select state from run_request").fetchall()
     assert refused.returncode == 3
     assert "Starting campaign 1; the job's log is" in refused.stderr, "the list was left to the job"
+    assert f"The job checks its list of {LONG_LIST_ROWS:,} targets before it pays." in refused.stderr
     assert refused.json["error"]["code"] == "CAMPAIGN_NOT_READY"
     assert refused.stderr.count("are loaded") == 1
     assert states == [("REFUSED",)]

@@ -75,6 +75,17 @@ def test_an_archived_campaign_is_shown_and_listed_as_such(world: World, tmp_path
     bulkpoint.succeed("audit", "verify")
 
 
+def test_the_report_of_an_archived_campaign_names_the_folder_of_its_rows(
+    world: World, tmp_path: Path, bulkpoint: CommandLine
+) -> None:
+    campaign = ended(world)
+    assert "bulkpoint report 1 --format xlsx" in bulkpoint.succeed("report", "1").stderr
+    archive(campaign, tmp_path)
+    said = bulkpoint.succeed("report", "1").stderr
+    assert f"Payment by payment: the files in {tmp_path.resolve()}/campaign-1" in said
+    assert "--format" not in said
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -31,6 +31,7 @@ from bulkpoint.store.run import Run
 from bulkpoint.store.target import digest_targets, load_targets
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
+from tests.world.command_line import CommandLine
 from tests.world.refusals import refused
 from tests.world.stops import stop_run
 
@@ -258,7 +259,7 @@ def unasked(connection: Connection, campaign_id: int, settings: Settings = SETTI
 def test_a_long_list_that_was_judged_is_left_to_the_run(connection: Connection, lists: Lists, read: list[int]) -> None:
     campaign_id = lists.create("a")
     planned = unasked(connection, campaign_id)
-    assert (read, planned.request.digest) == ([], None)
+    assert (read, planned.request.digest, planned.left_to_job) == ([], None, True)
     assert planned.digest == digest_targets(connection, campaign_id)
     begin(connection, campaign_id, planned.request)
     assert get_campaign(connection, campaign_id).digest == planned.digest
@@ -310,8 +311,15 @@ def test_a_short_list_is_read_at_once(
 ) -> None:
     monkeypatch.setattr(start, "LONG_LIST_ROWS", 11)
     campaign_id = lists.create("a")
-    assert unasked(connection, campaign_id).request.digest == digest_targets(connection, campaign_id).hex()
+    planned = unasked(connection, campaign_id)
+    assert (planned.request.digest, planned.left_to_job) == (digest_targets(connection, campaign_id).hex(), False)
     assert read == [campaign_id]
+
+
+def test_help_and_runbook_say_from_how_many_targets_on_the_job_checks_the_list(bulkpoint: CommandLine) -> None:
+    long = f"{start.LONG_LIST_ROWS:,} targets on"
+    assert long in " ".join(bulkpoint.succeed("campaign", "start", "--help").stdout.split())
+    assert long in (Path(__file__).parents[2] / "docs" / "runbook.md").read_text(encoding="utf-8")
 
 
 # Lists seen before

@@ -88,6 +88,26 @@ def test_what_keeps_a_campaign_from_starting_has_a_code_and_a_sentence(
     assert whole.count("bulkpoint campaign") == 1, "what helps is said once"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("count", "amount", "remedy"),
+    [
+        (999, 5_000, "load_or_withdraw"),
+        (1_000, 4_999, "load_or_withdraw"),
+        (1_000, 5_001, "find_change_or_withdraw"),
+        (999, 5_001, "find_change_or_withdraw"),
+        (1_001, 4_999, "find_change_or_withdraw"),
+    ],
+)
+def test_what_to_do_about_other_totals_follows_from_their_direction(
+    count: int, amount: int, remedy: str, language: str
+) -> None:
+    obstacle = find_obstacle(7, targets(count=count, amount=amount))
+    assert obstacle is not None
+    assert obstacle.remedies == (remedy,)
+    assert ("campaign preview 7" in sentence(obstacle, language=language)) == (remedy != "load_or_withdraw")
+
+
 def test_a_campaign_that_is_ready_has_no_obstacle() -> None:
     assert find_obstacle(7, targets(approved_digest=b"d", policy=Policy(True, PaymentLimits(9, 5_000)))) is None
     assert find_obstacle(7, targets(same_list=SameList(2, "봄", 0.0), same_as=2)) is None
