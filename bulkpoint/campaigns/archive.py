@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkdtemp
 
 from bulkpoint.archive.folder import ArchiveFolder
 from bulkpoint.archive.manifest import NAME, Manifest, make_manifest
 from bulkpoint.archive.tables import ATTEMPTS, PAYMENTS, FileFigures, digest_in_database, read_back, write_table
 from bulkpoint.campaigns.promises import promises_of
-from bulkpoint.errors import RefusedError, UnreachableError
-from bulkpoint.rules.archive import Archivable, least_age_s, why_not
+from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+from bulkpoint.rules.archive import Archivable, in_days, least_age_s, why_not
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store import archive as store
@@ -55,7 +57,7 @@ def list_to_archive(connection: Connection, settings: Settings, *, age_s: float)
     require_right(connection, Right.ARCHIVE)
     least_s = _least_age_s(connection, settings)
     if age_s < least_s:
-        days = {"days": age_s / 86_400, "days_min": least_s / 86_400}
+        days = {"days": in_days(age_s), "days_min": in_days(least_s, up=True)}
         raise RefusedError("ARCHIVE_AGE_TOO_YOUNG", **days)
     return store.list_old_campaigns(connection, age_s=age_s)
 
@@ -94,6 +96,7 @@ def archive_campaign(
             return done
         store.begin_archive(connection, campaign_id)
         head = store.read_head(connection, campaign_id)
+        _refuse_without_folders(out)
         folder = ArchiveFolder(out, campaign_id, head.key_namespace)
         with folder.unfinished() as part:
             files = _write(connection, campaign_id, part)
@@ -133,6 +136,7 @@ def _refuse(connection: Connection, settings: Settings, campaign: Campaign, coun
             head.ended_s_ago,
         ),
         age_s_min=_least_age_s(connection, settings),
+        now=datetime.now(UTC),
     )
     if refused is not None:
         raise RefusedError(refused)
@@ -169,6 +173,19 @@ def _compare(
         raise RefusedError("ARCHIVE_DIFFERS", "try_again_or_report", campaign_id=campaign_id, what=differing)
     head = store.read_head(connection, campaign_id)
     return make_manifest(campaign, head, counts, runs, files, actor=actor, reason=reason, now=datetime.now(UTC))
+
+
+def _refuse_without_folders(out: Path) -> None:
+    """Such as /proc: a folder, and yet a new one in it is answered as if there were none."""
+    if not out.is_dir():
+        return  # said as every other path that is no folder
+    try:
+        Path(mkdtemp(prefix=".campaign-", dir=out)).rmdir()
+    except FileNotFoundError as error:
+        facts = {"folder": str(out.resolve()), "why": Refusal("TAKES_NO_FOLDERS")}
+        raise UsageError("ARCHIVE_UNWRITABLE", "name_another_folder", **facts) from error
+    except OSError:
+        return  # said with its cause where the archive itself is written
 
 
 def _leave(connection: Connection, manifest: Manifest, content: bytes, place: str, *, actor: str) -> Callable[[], None]:

@@ -21,7 +21,7 @@ from bulkpoint.rules.troubles import (
 )
 from bulkpoint.settings import Settings
 from bulkpoint.store.audit import write_audit
-from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaign, lock_campaign
+from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaign, lock_campaign, refuse_archived
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.right import require_right
 from bulkpoint.store.target import total_targets
@@ -184,6 +184,7 @@ def acknowledge_end(connection: Connection, campaign_id: int, *, actor: str, rea
         lock_campaign(connection, campaign_id)
         campaign = get_campaign(connection, campaign_id)
         require_right(connection, Right.START)
+        refuse_archived(campaign)
         if campaign.run_no is None or campaign.state == CampaignState.RUNNING:
             facts = {"campaign_id": campaign_id, "state": campaign.state}
             raise RefusedError("NOTHING_TO_ACKNOWLEDGE", **facts)

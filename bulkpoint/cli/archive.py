@@ -16,14 +16,13 @@ from bulkpoint.errors import RefusedError, UsageError
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="The folder, which exists; each campaign gets a folder in it, campaign-ID.",
 )
 @click.option("--reason", metavar="T", help="Why; kept in the audit log.")
 @click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @json_option()
-def archive(*, campaign_id: int | None, older_than: str | None, out: Path, reason: str | None, yes: bool) -> None:
+def archive(*, campaign_id: int | None, older_than: str | None, out: str, reason: str | None, yes: bool) -> None:
     """Write a campaign's payments and calls into files, read them back, compare them, then drop them here.
 
     Needs the right `archive`. Only a campaign that has ended may be archived: nothing is perhaps sent, what is UNKNOWN
@@ -43,26 +42,28 @@ def archive(*, campaign_id: int | None, older_than: str | None, out: Path, reaso
       bulkpoint campaign archive --older-than 400d --out /mnt/archive --yes
     """
     from bulkpoint.campaigns.archive import archive_campaign
+    from bulkpoint.rules.archive import days_of_age
     from bulkpoint.views.archive import ArchivedView, ArchiveView, CampaignLeft
 
     if (campaign_id is None) == (older_than is None):
         raise UsageError("ARCHIVE_OF_WHAT")
+    folder = Path(out)
     with open_session() as session:
         chosen = _choose(session, campaign_id, older_than)
         if chosen and not yes:
-            _ask(chosen, out)
+            _ask(chosen, folder)
         done, left = [], []
         for each in chosen:
             try:
                 archived = archive_campaign(
-                    session.connection, session.settings, each, out, actor=session.actor, reason=reason, say=say
+                    session.connection, session.settings, each, folder, actor=session.actor, reason=reason, say=say
                 )
                 done.append(ArchivedView.model_validate(archived))
             except RefusedError as error:
                 if campaign_id is not None:
                     raise
                 left.append(CampaignLeft.of(each, error, timezone=session.settings.timezone))
-    view = ArchiveView(archived=done, left=left)
+    view = ArchiveView(archived=done, left=left, older_than_days=days_of_age(older_than or ""))
     if left:
         end_with(view, RefusedError("ARCHIVE_LEAVES_SOME", count=len(left), archived=len(done)))
     emit(view, timezone=session.settings.timezone)

@@ -1,10 +1,13 @@
 """`bulkpoint db`, `bulkpoint settings`, `bulkpoint demo`: what this installation is, and a first look at it."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from bulkpoint.cli.output import emit, json_option
+from bulkpoint.cli.session import open_session, say
+from bulkpoint.errors import BulkpointError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from bulkpoint.settings import Settings
@@ -61,8 +64,9 @@ def roles() -> None:
 
 
 @database.command(short_help="Remove calls that are older than they are to be kept.")
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
 @json_option()
-def trim() -> None:
+def trim(*, yes: bool) -> None:
     """Remove the calls of campaigns that ended longer ago than BULKPOINT_KEEP_ATTEMPTS_DAYS; payments stay.
 
     Never of those whose keys the money API may remember, nor of one that has UNKNOWN payments or some that are not
@@ -70,15 +74,36 @@ def trim() -> None:
 
     \b
     Example:
-      BULKPOINT_KEEP_ATTEMPTS_DAYS=400 bulkpoint db trim
+      BULKPOINT_KEEP_ATTEMPTS_DAYS=400 bulkpoint db trim --yes
     """
-    from bulkpoint.campaigns.keep_attempts import remove_old_attempts
-    from bulkpoint.cli.session import open_session
+    from bulkpoint.campaigns.keep_attempts import list_old_attempts, remove_old_attempts
     from bulkpoint.views.archive import AttemptsRemoved, TrimView
 
     with open_session() as session:
-        removed = remove_old_attempts(session.connection, session.settings, actor=session.actor)
+        chosen = None
+        if not yes:
+            old = list_old_attempts(session.connection, session.settings)
+            ask_to_trim(old)
+            chosen = {campaign_id for campaign_id, _ in old}
+        removed = remove_old_attempts(session.connection, session.settings, actor=session.actor, chosen=chosen)
     emit(TrimView(removed=[AttemptsRemoved(campaign_id=one, attempts=attempts) for one, attempts in removed]))
+
+
+def ask_to_trim(old: list[tuple[int, int]]) -> None:
+    """Say how many calls of which campaigns would be removed, and go on only after a yes.
+
+    Raises UsageError without a terminal, RefusedError after a no.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError("NO_TERMINAL", "add_yes")
+    if not old:
+        return
+    which = ", ".join(str(campaign_id) for campaign_id, _ in old[:20]) + (" ..." if len(old) > 20 else "")
+    calls = sum(attempts for _, attempts in old)
+    say(f"{len(old):,} campaign{'' if len(old) == 1 else 's'}, {calls:,} call{'' if calls == 1 else 's'}: {which}")
+    say("  The calls are removed permanently; payments stay.")
+    if not click.confirm("Remove them?", err=True):
+        raise RefusedError("NOT_REMOVED")
 
 
 @click.command()
@@ -104,8 +129,6 @@ def settings() -> None:
 def _promises_of(loaded: "Settings") -> "PromisesInForce | None":
     """What the database has of it; None, with a word to people, where it cannot be asked."""
     from bulkpoint.campaigns.promises import show_promises
-    from bulkpoint.cli.session import open_session, say
-    from bulkpoint.errors import BulkpointError
     from bulkpoint.views.sentences import sentence
 
     if loaded.database_url is None and not (loaded.data_dir / "postgres").exists():

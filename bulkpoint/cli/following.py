@@ -76,7 +76,7 @@ def exit_as_the_run(
 ) -> None:
     """Print how the run ended, and exit with its code. The run's row decides, not the job's process.
 
-    told: its message was printed already. quiet: print nothing, because progress has shown it already.
+    told: its message was printed already, or nothing can be done next. quiet: print nothing, progress has shown it.
     """
     from bulkpoint.events.message import next_steps
     from bulkpoint.views.changes import RunEnded
@@ -90,7 +90,7 @@ def exit_as_the_run(
     error = _end_of_run(summary)
     if not quiet:
         emit(RunEnded.of(summary), error=error, on_the_way=True)
-        if job is None:  # else they are in the message
+        if job is None and not told:  # else they are in the message
             for step in next_steps(summary, language="en"):
                 say(step)
     if error is not None:

@@ -231,6 +231,10 @@ def watch(*, campaign_id: int, deadline: str | None) -> None:
         one = get_campaign(session.connection, campaign_id)
         if one.run_no is None:
             raise RefusedError("NOTHING_TO_WATCH", "start_or_try_again", campaign_id=campaign_id, state=one.state)
+        if one.archived_at is not None and not wants_json():
+            _say_where_it_is(session, one)
+            exit_as_the_run(session, campaign_id, one.run_no, told=True)
+            return
         try:
             samples = follow_run(session.database_url, campaign_id)
             show_samples(session, samples, campaign_id, one.name, as_json=wants_json(), deadline=due)
@@ -238,6 +242,20 @@ def watch(*, campaign_id: int, deadline: str | None) -> None:
             say(f"Campaign {campaign_id} goes on without you: bulkpoint campaign watch {campaign_id}")
             raise
         exit_as_the_run(session, campaign_id, one.run_no, quiet=wants_json())
+
+
+def _say_where_it_is(session: Session, one: "Campaign") -> None:
+    """An archived campaign: when its last run ended, and the folder of its rows."""
+    from bulkpoint.rules.refusals import Refusal
+    from bulkpoint.store.campaign import list_campaign_runs
+    from bulkpoint.views.format import local_time
+    from bulkpoint.views.sentences import sentence
+
+    zone = session.settings.timezone
+    facts = {"campaign_id": one.campaign_id, "at": one.archived_at, "place": one.archive_place}
+    say(sentence(Refusal("CAMPAIGN_ARCHIVED", facts), timezone=zone))
+    ended_at = list_campaign_runs(session.connection, one.campaign_id)[-1].finished_at
+    say(f"Its run {one.run_no} ended at {'-' if ended_at is None else local_time(ended_at, zone)}.")
 
 
 def _request(campaign: Any, **fields: Any) -> "RunRequest":

@@ -1,7 +1,9 @@
 """Which campaigns may leave the database: those of which no command, no look-up and no comparison needs the rows."""
 
+import math
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bulkpoint.rules.copies import REMEMBERED_DAYS
 from bulkpoint.rules.lifecycle import CampaignState
@@ -9,6 +11,8 @@ from bulkpoint.rules.refusals import Refusal
 
 SECONDS_A_DAY = 86_400
 _ENDED = frozenset({CampaignState.COMPLETED, CampaignState.FAILED, CampaignState.STOPPED})
+# A date further away than any that is of use, and still one that can be written.
+_FAR_S = 100_000.0 * SECONDS_A_DAY
 _DAYS = re.compile(r"([1-9][0-9]{0,4})d")
 
 
@@ -41,7 +45,13 @@ def days_of_age(text: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def why_not(one: Archivable, *, age_s_min: float) -> Refusal | None:
+def in_days(seconds: float, *, up: bool = False) -> float:
+    """Days to one decimal, rounded down or up; a whole number where they are whole, so that it is shown as one."""
+    tenths = (math.ceil if up else math.floor)(round(10 * seconds / SECONDS_A_DAY, 3))
+    return tenths // 10 if tenths % 10 == 0 else tenths / 10
+
+
+def why_not(one: Archivable, *, age_s_min: float, now: datetime) -> Refusal | None:
     """Why a campaign may not be archived, and what to do first; None where it may."""
     facts = {"campaign_id": one.campaign_id, "state": one.state}
     if one.state not in _ENDED:
@@ -52,8 +62,10 @@ def why_not(one: Archivable, *, age_s_min: float) -> Refusal | None:
         left = {"not_processed": one.pending, "unknown": one.unknown}
         return Refusal("ARCHIVE_LEFT_OPEN", facts | left, ("reconcile_or_acknowledge",))
     if one.ended_s_ago is None or one.ended_s_ago < age_s_min:
-        days = {"days": (one.ended_s_ago or 0) / SECONDS_A_DAY, "days_min": age_s_min / SECONDS_A_DAY}
-        return Refusal("ARCHIVE_TOO_YOUNG", facts | days)
+        ago_s = one.ended_s_ago or 0.0
+        days = {"days": in_days(ago_s), "days_min": in_days(age_s_min, up=True)}
+        possible_from = now + timedelta(seconds=min(age_s_min - ago_s, _FAR_S))
+        return Refusal("ARCHIVE_TOO_YOUNG", facts | days | {"possible_from": possible_from})
     if one.events:
         return Refusal("ARCHIVE_EVENTS_WAITING", facts | {"count": one.events}, ("publish_events",))
     return None

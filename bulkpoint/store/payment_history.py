@@ -33,6 +33,7 @@ class FoundPayment:
     """A payment of the member; amount in points, attempts in order of time.
 
     settled_by, settled_at, money_said, settled_reason: where it is SUCCESS by a person's word; else None.
+    calls_removed_at: since then no call made before is here; None where none was removed.
     """
 
     campaign_id: int
@@ -55,6 +56,7 @@ class FoundPayment:
     settled_at: datetime | None
     money_said: MoneySays | None
     settled_reason: str | None
+    calls_removed_at: datetime | None
     attempts: tuple[FoundAttempt, ...] = ()
 
 
@@ -73,6 +75,7 @@ class FoundTarget:
 
 _TARGETS = Query("find_targets", FoundTarget)
 _PAYMENT = Query("find_payment", FoundPayment)
+_COUNT_ATTEMPTS = Query("count_attempts", int)
 _ATTEMPTS = Query("find_attempts", FoundAttempt)
 
 
@@ -87,6 +90,11 @@ def find_payments(
     """
     targets = _TARGETS.all(connection, member_id=member_id, campaign_id=campaign_id)
     return [_payment_of(connection, target) if target.frozen else target for target in targets]
+
+
+def count_attempts(connection: Connection, campaign_id: int) -> int:
+    """How many attempts of a campaign are here."""
+    return _COUNT_ATTEMPTS.one(connection, campaign_id=campaign_id)
 
 
 def _payment_of(connection: Connection, target: FoundTarget) -> FoundPayment:

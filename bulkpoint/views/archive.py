@@ -1,13 +1,13 @@
 """What `campaign archive` prints: which campaigns are in which folders, and which must stay."""
 
 from collections.abc import Iterable, Iterator
-from typing import Self
+from typing import Annotated, Self
 
 from bulkpoint.errors import BulkpointError
 from bulkpoint.text import escaped
 from bulkpoint.views.format import local_time
 from bulkpoint.views.sentences import sentence
-from bulkpoint.views.view import Moment, Screen, View
+from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 
 
 class ArchivedView(View):
@@ -41,6 +41,7 @@ class ArchiveView(View):
 
     archived: list[ArchivedView]
     left: list[CampaignLeft]
+    older_than_days: Annotated[int | None, NOT_IN_JSON] = None
 
     def as_text(self, screen: Screen) -> Iterator[str]:
         for one in self.archived:
@@ -54,7 +55,7 @@ class ArchiveView(View):
     def remarks(self) -> Iterable[str]:
         yield from (f"Campaign {one.campaign_id} stays: {one.message}" for one in self.left)
         if not self.archived and not self.left:
-            yield "No campaign is so old and still here: there is nothing to archive."
+            yield f"No campaign that ended more than {self.older_than_days:,} days ago is left to archive."
 
 
 class AttemptsRemoved(View):

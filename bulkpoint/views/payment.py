@@ -103,7 +103,8 @@ class SettledByHandView(View):
 class PaymentView(View):
     """What one campaign pays a member; amount in points, attempts in order of time.
 
-    A target of a campaign that has not started is a payment that is PENDING and was never sent.
+    A target of a campaign that has not started is a payment that is PENDING and was never sent. calls_removed_at: where
+    old calls of the campaign were removed (`db trim`), when.
     """
 
     campaign_id: int
@@ -123,6 +124,7 @@ class PaymentView(View):
     finished_at: Moment | None = None
     settled_by_hand: SettledByHandView | None = None
     attempts: tuple[AttemptView, ...] = ()
+    calls_removed_at: Annotated[Moment | None, LEFT_OUT_IF_NONE] = None
     is_target: Annotated[bool, NOT_IN_JSON]
 
     @classmethod
@@ -157,6 +159,8 @@ class PaymentView(View):
         for label, moment in times.items():
             if moment is not None:
                 yield f"  {label:<11} {local_time(moment, screen.timezone)}"
+        if self.calls_removed_at is not None:
+            yield f"  calls       removed on {local_time(self.calls_removed_at, screen.timezone)[:10]} (db trim)"
         if self.attempts:
             rows = [HEADS, *(attempt.as_row(screen.timezone) for attempt in self.attempts)]
             yield ""

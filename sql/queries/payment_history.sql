@@ -21,9 +21,14 @@ order by o.campaign_id desc
 select p.campaign_id, c.name as campaign_name, c.state as campaign_state, p.seq, p.member_id, p.amount, p.reason,
        p.state::text, p.transaction_id, p.failure_kind::text, p.failure_code, p.failure_message, p.maybe_credited,
        p.next_try_at, p.first_sent_at, p.finished_at,
-       h.settled_by, h.settled_at, h.money_said, h.reason as settled_reason
+       h.settled_by, h.settled_at, h.money_said, h.reason as settled_reason, g.removed_at as calls_removed_at
 from payment p join campaign_overview c using (campaign_id) left join settled_by_hand h using (campaign_id, seq)
+left join removed_attempts g using (campaign_id)
 where p.member_id = %(member_id)s and p.campaign_id = %(campaign_id)s
+
+-- name: count_attempts
+-- How many calls of a campaign are here; one scan of its partition.
+select count(*)::bigint from payment_attempt where campaign_id = %(campaign_id)s
 
 -- name: find_attempts
 -- The calls of one payment. Their ids are in order of time, so the primary key serves as an index on time; an index on

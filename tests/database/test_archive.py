@@ -432,7 +432,13 @@ def test_a_folder_that_takes_no_files_is_said(
     assert "no is no folder that exists. Make it first" in missing.stderr
     refuses = bulkpoint("campaign", "archive", "1", "--out", "/proc", "--yes")
     assert refuses.returncode == 2
-    assert "Nothing can be written to --out /proc" in refuses.stderr
+    assert "Nothing can be written to --out /proc: it takes no new folders." in refuses.stderr
+    file = tmp_path / "a-file"
+    file.touch()
+    no_folder = bulkpoint("campaign", "archive", "1", "--out", str(file), "--yes")
+    assert no_folder.returncode == 2
+    assert f"--out {file} is no folder that exists." in no_folder.stderr
+    file.unlink()
 
     def full(_: int) -> None:
         raise OSError(28, os.strerror(28))

@@ -1,5 +1,6 @@
 """Afterwards: what an archived campaign still says, what is refused in words, and which campaigns may be archived."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.settings import load_settings
 from bulkpoint.store.snapshot import one_snapshot
+from bulkpoint.views.format import local_time
 from bulkpoint.views.month import MonthView, read_month
 from bulkpoint.views.sums import ReportView, read_sums
 from tests.world.campaigns import Campaign, World
@@ -86,6 +88,21 @@ def test_the_report_of_an_archived_campaign_names_the_folder_of_its_rows(
     assert "--format" not in said
 
 
+def test_watch_of_an_archived_campaign_says_how_it_ended_and_when(
+    world: World, tmp_path: Path, bulkpoint: CommandLine
+) -> None:
+    archive(ended(world), tmp_path)
+    watched = bulkpoint.succeed("campaign", "watch", "1")
+    assert "TPS" not in watched.stderr
+    assert f"are in the folder {tmp_path.resolve()}/campaign-1" in watched.stderr
+    row = world.connection.execute("select finished_at from campaign_run").fetchone()
+    assert row is not None
+    assert f"Its run 1 ended at {local_time(row[0], 'Asia/Seoul')}." in watched.stderr
+    assert "retry" not in watched.stderr, "it would be refused"
+    assert watched.stdout.startswith("campaign 1 COMPLETED")
+    assert bulkpoint.succeed("campaign", "watch", "1", "--json").json["state"] == "COMPLETED"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -95,6 +112,7 @@ def test_the_report_of_an_archived_campaign_names_the_folder_of_its_rows(
         "campaign stop 1 --reason r",
         "campaign withdraw 1 --reason r",
         "campaign approve 1",
+        "campaign acknowledge 1 --reason r",
         "campaign preview 1",
         "reconcile 1",
         "payment find --member m1 --campaign 1",
@@ -162,16 +180,21 @@ def test_only_a_campaign_that_ended_may_be_archived(world: World) -> None:
 
 def test_a_campaign_stays_while_money_may_know_its_keys_or_a_new_list_is_compared_with_it(world: World) -> None:
     campaign = ended(world, days=89.9)
-    with refused("ended 89.9 days ago. It can be archived after 90.0 days", code="ARCHIVE_TOO_YOUNG"):
+    row = world.connection.execute("select finished_at + interval '90 days' from campaign_run").fetchone()
+    assert row is not None
+    words = "ended 89.9 days ago. It can be archived after 90 days, from "
+    with refused(words + local_time(row[0] + timedelta(seconds=1), "UTC")[:16], code="ARCHIVE_TOO_YOUNG"):
         may(campaign)
+    with refused("ended 3 days ago"):
+        may(campaign.was_finished(seconds_ago=3.01 * 86_400))
     may(campaign.was_finished(seconds_ago=90.1 * 86_400))
-    with refused("after 100.0 days"):
+    with refused("after 100 days"):
         may(campaign, MONEY_KEY_RETENTION_H="2400")
     world.connection.execute(
         "insert into money_promise (key_retention_h, settle_s, connect_timeout_s, timeout_s, set_by, reason)"
         " values (2640, 0, 1, 1, 'a', 'r')"
     )
-    with refused("after 110.0 days"):
+    with refused("after 110 days"):
         may(campaign, MONEY_KEY_RETENTION_H="2400")
 
 
@@ -226,7 +249,7 @@ def test_all_old_campaigns_are_archived_and_those_that_must_stay_are_named(
     assert bulkpoint.succeed(*line).stdout.startswith(f"archived campaign {unknown.id} to ")
     nothing = bulkpoint.succeed(*line)
     assert nothing.stdout == ""
-    assert "there is nothing to archive" in nothing.stderr
+    assert nothing.stderr.endswith("No campaign that ended more than 399 days ago is left to archive.\n")
     assert young.payments()
 
 
@@ -236,7 +259,7 @@ def test_all_old_campaigns_are_archived_and_those_that_must_stay_are_named(
         ("--older-than 400d 1", 2, "Give either the ID of a campaign or --older-than"),
         ("", 2, "Give either the ID of a campaign or --older-than"),
         ("--older-than 400", 2, "'400' is no number of days: write it as 400d"),
-        ("--older-than 89d", 3, "must be at least 90.0 days, not 89.0"),
+        ("--older-than 89d", 3, "must be at least 90 days, not 89:"),
         ("7", 3, "There is no campaign 7"),
     ],
 )
