@@ -1,7 +1,6 @@
 """The CPU that each part of a deployment takes, over the whole block and between two moments of it."""
 
 import os
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.watching import looking
 from tests.world.processes import Process, all_processes
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -64,7 +64,6 @@ def cpu_of_parts(postmaster: int | None = None) -> Iterator[CpuOfParts]:
     """
     used: dict[int, tuple[str, float]] = {}  # what a process is may change: it begins as a copy of its parent
     before = _look(postmaster)
-    over = threading.Event()
     parts = CpuOfParts([(time.time(), {})])
 
     def look() -> None:
@@ -75,17 +74,10 @@ def cpu_of_parts(postmaster: int | None = None) -> Iterator[CpuOfParts]:
             seconds[part] = seconds.get(part, 0.0) + until_now - before.get(pid, (part, 0.0))[1]
         parts.looks.append((now, seconds))
 
-    def watch() -> None:
-        while not over.wait(LOOK_EVERY_S):
-            look()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
     try:
-        yield parts
+        with looking(look, every_s=LOOK_EVERY_S):
+            yield parts
     finally:
-        over.set()
-        watcher.join()
         look()
 
 

@@ -6,6 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.page import table
+
 if TYPE_CHECKING:
     from bench.growth_steps import Measured
     from bench.many_campaigns import ManyCampaigns
@@ -33,11 +35,11 @@ def write_growth_page(
         "",
     ]
     if measured:
-        lines += [*_steps(measured), "", *_bytes(measured), "", *_memory(measured), ""]
+        lines += [_steps(measured), "", _bytes(measured), "", _memory(measured), ""]
         (folder / "growth.svg").write_text(_plot(measured), encoding="utf-8")
         lines += ["![microseconds a row](growth.svg)", ""]
     if campaigns:
-        lines += [*_campaigns(campaigns), ""]
+        lines += [_campaigns(campaigns), ""]
     lines += [f"Left out: {each}\n" for each in left_out]
     path = folder / "growth.md"
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -48,21 +50,19 @@ def _sizes(measured: Sequence["Measured"]) -> list[int]:
     return sorted({each.targets for each in measured})
 
 
-def _table(head: str, sizes: Sequence[int], rows: Mapping[str, Mapping[int, str]]) -> list[str]:
-    lines = [f"| {head} | " + " | ".join(f"{size:,}" for size in sizes) + " |", "|---|" + "---|" * len(sizes)]
-    return lines + [
-        f"| {name} | " + " | ".join(cells.get(size, "") for size in sizes) + " |" for name, cells in rows.items()
-    ]
+def _table(head: str, sizes: Sequence[int], rows: Mapping[str, Mapping[int, str]]) -> str:
+    of_sizes = [[name, *(cells.get(size, "") for size in sizes)] for name, cells in rows.items()]
+    return table([head, *(f"{size:,}" for size in sizes)], of_sizes)
 
 
-def _steps(measured: Sequence["Measured"]) -> list[str]:
+def _steps(measured: Sequence["Measured"]) -> str:
     rows: dict[str, dict[int, str]] = {}
     for each in measured:
         rows.setdefault(each.step, {})[each.targets] = f"{each.seconds / each.looks:,.3g} s, {each.us_a_row:,.3g} us"
     return _table("seconds, and microseconds a row", _sizes(measured), rows)
 
 
-def _bytes(measured: Sequence["Measured"]) -> list[str]:
+def _bytes(measured: Sequence["Measured"]) -> str:
     rows: dict[str, dict[int, str]] = {}
     for each in measured:
         if each.database_bytes or each.file_bytes:
@@ -73,7 +73,7 @@ def _bytes(measured: Sequence["Measured"]) -> list[str]:
     return _table("bytes a row: database, write-ahead log, file", _sizes(measured), rows)
 
 
-def _memory(measured: Sequence["Measured"]) -> list[str]:
+def _memory(measured: Sequence["Measured"]) -> str:
     """The most that each part had, in which step."""
     most: dict[str, dict[int, tuple[int, str]]] = {}
     for each in measured:
@@ -87,7 +87,7 @@ def _memory(measured: Sequence["Measured"]) -> list[str]:
     return _table("peak memory in MB (PSS), in which step", _sizes(measured), rows)
 
 
-def _campaigns(campaigns: Sequence["ManyCampaigns"]) -> list[str]:
+def _campaigns(campaigns: Sequence["ManyCampaigns"]) -> str:
     ordered = sorted(campaigns, key=lambda each: each.campaigns)
     sizes = [each.campaigns for each in ordered]
     rows: dict[str, dict[int, str]] = {}

@@ -1,13 +1,13 @@
 """The memory that each part of a deployment has at its peak."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.cpu import PARTS
-from tests.world.processes import Process, all_processes
+from bench.watching import looking
+from tests.world.processes import Process, all_processes, processes_of
 
 LOOK_EVERY_S = 0.3
 KIB = 1024
@@ -27,22 +27,14 @@ def peak_memory(folder: Path) -> Iterator[PeakMemory]:
     Pages that several processes share are divided among them (PSS), so that a part's sum is what it takes.
     """
     peak = PeakMemory()
-    over = threading.Event()
 
-    def watch() -> None:
-        while True:
-            for part, now in _look(folder).items():
-                peak.bytes[part] = max(now, peak.bytes.get(part, 0))
-            if over.wait(LOOK_EVERY_S):
-                return
+    def look() -> None:
+        for part, now in _look(folder).items():
+            peak.bytes[part] = max(now, peak.bytes.get(part, 0))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    look()
+    with looking(look, every_s=LOOK_EVERY_S):
         yield peak
-    finally:
-        over.set()
-        watcher.join()
 
 
 def _look(folder: Path) -> dict[str, int]:
@@ -56,13 +48,8 @@ def _look(folder: Path) -> dict[str, int]:
 
 def _of_deployment(folder: Path) -> list[Process]:
     """A server's sessions have overwritten their settings: they are known by their parent."""
-    ours: dict[int, Process] = {}
+    ours = {one.pid: one for one in processes_of(folder)}
     others = list(all_processes())
-    name = str(folder)
-    for one in others:
-        with suppress(OSError):
-            if name in one.command or name.encode() in Path(f"/proc/{one.pid}/environ").read_bytes():
-                ours[one.pid] = one
     while found := [one for one in others if one.parent in ours and one.pid not in ours]:
         ours |= {one.pid: one for one in found}
     return list(ours.values())

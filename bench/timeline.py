@@ -10,13 +10,13 @@ asserts nothing. With --stop-after-s the campaign is stopped so long after its f
 import argparse
 import re
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.watching import looking
 from bulkpoint.store.connect import connect
 from tests.world.deployment import Deployment, embedded_deployment
 from tests.world.processes import all_processes
@@ -49,10 +49,11 @@ class Mark(NamedTuple):
 def marks_of_processes() -> Iterator[list[Mark]]:
     """The processes that appear and end while the block runs."""
     marks: list[Mark] = []
-    over = threading.Event()
     before = {one.pid for one in all_processes()}
+    seen: dict[int, str] = {}
 
-    def look(seen: dict[int, str]) -> dict[int, str]:
+    def look() -> None:
+        nonlocal seen
         now, there = time.time(), {}
         for one in all_processes():
             part = next((part for words, part in PROCESSES.items() if words in one.command), None)
@@ -61,44 +62,29 @@ def marks_of_processes() -> Iterator[list[Mark]]:
                 if seen.get(one.pid) != part:
                     marks.append(Mark(now, f"{part} begins ({one.pid})"))
         marks.extend(Mark(now, f"{part} has ended ({pid})") for pid, part in seen.items() if pid not in there)
-        return there
+        seen = there
 
-    def watch() -> None:
-        seen: dict[int, str] = {}
-        while not over.wait(LOOK_S):
-            seen = look(seen)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with looking(look, every_s=LOOK_S):
         yield marks
-    finally:
-        over.set()
-        watcher.join()
 
 
 @contextmanager
 def marks_of_log(folder: Path) -> Iterator[list[Mark]]:
     """The lines of the job's log as they come."""
     marks: list[Mark] = []
-    over = threading.Event()
 
-    def watch() -> None:
-        read = 0
-        while not over.wait(LOOK_S):
-            for file in folder.glob("logs/*.log"):
-                text = file.read_text(errors="replace")
-                lines = text[read:].splitlines()
-                read = len(text)
-                marks.extend(Mark(time.time(), f"log: {line[:100]}") for line in lines[:3] if line.strip())
+    read = 0
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    def look() -> None:
+        nonlocal read
+        for file in folder.glob("logs/*.log"):
+            text = file.read_text(errors="replace")
+            lines = text[read:].splitlines()
+            read = len(text)
+            marks.extend(Mark(time.time(), f"log: {line[:100]}") for line in lines[:3] if line.strip())
+
+    with looking(look, every_s=LOOK_S):
         yield marks
-    finally:
-        over.set()
-        watcher.join()
 
 
 def log_statements(bench: Deployment) -> None:
