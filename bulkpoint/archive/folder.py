@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bulkpoint.archive.manifest import NAME, read_manifest
 from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.rules.refusals import Refusal
 
 
 class ArchiveFolder:
@@ -37,7 +38,11 @@ class ArchiveFolder:
         with self._translated():
             if self.part.exists():
                 shutil.rmtree(self.part)
-            self.part.mkdir(mode=0o700)
+            try:
+                self.part.mkdir(mode=0o700)
+            except FileNotFoundError as error:  # though `out` is a folder: such as /proc
+                facts = {"folder": str(self._out), "why": Refusal("TAKES_NO_FOLDERS")}
+                raise UsageError("ARCHIVE_UNWRITABLE", "name_another_folder", **facts) from error
         try:
             with self._translated():
                 yield self.part

@@ -11,22 +11,19 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from tempfile import mkdtemp
 
 from bulkpoint.archive.folder import ArchiveFolder
 from bulkpoint.archive.manifest import NAME, Manifest, make_manifest
 from bulkpoint.archive.tables import ATTEMPTS, PAYMENTS, FileFigures, digest_in_database, read_back, write_table
-from bulkpoint.campaigns.promises import promises_of
-from bulkpoint.errors import RefusedError, UnreachableError, UsageError
+from bulkpoint.campaigns.promises import longest_retention_s
+from bulkpoint.errors import RefusedError, UnreachableError
 from bulkpoint.rules.archive import Archivable, in_days, least_age_s, why_not
-from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store import archive as store
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts, list_campaign_runs, lock_campaign
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.promise import get_promises
 from bulkpoint.store.right import require_right
 from bulkpoint.store.session import settle_transaction
 from bulkpoint.store.target import digest_targets
@@ -96,7 +93,6 @@ def archive_campaign(
             return done
         store.begin_archive(connection, campaign_id)
         head = store.read_head(connection, campaign_id)
-        _refuse_without_folders(out)
         folder = ArchiveFolder(out, campaign_id, head.key_namespace)
         with folder.unfinished() as part:
             files = _write(connection, campaign_id, part)
@@ -116,9 +112,7 @@ def archive_campaign(
 
 
 def _least_age_s(connection: Connection, settings: Settings) -> float:
-    """The longer memory of the money API counts here, of what is stored and what is set: rows stay a little longer."""
-    stored = get_promises(connection)
-    return least_age_s(promises_of(settings).retention_s, stored.promises.retention_s if stored else 0.0)
+    return least_age_s(longest_retention_s(connection, settings))
 
 
 def _refuse(connection: Connection, settings: Settings, campaign: Campaign, counts: Counts) -> None:
@@ -173,19 +167,6 @@ def _compare(
         raise RefusedError("ARCHIVE_DIFFERS", "try_again_or_report", campaign_id=campaign_id, what=differing)
     head = store.read_head(connection, campaign_id)
     return make_manifest(campaign, head, counts, runs, files, actor=actor, reason=reason, now=datetime.now(UTC))
-
-
-def _refuse_without_folders(out: Path) -> None:
-    """Such as /proc: a folder, and yet a new one in it is answered as if there were none."""
-    if not out.is_dir():
-        return  # said as every other path that is no folder
-    try:
-        Path(mkdtemp(prefix=".campaign-", dir=out)).rmdir()
-    except FileNotFoundError as error:
-        facts = {"folder": str(out.resolve()), "why": Refusal("TAKES_NO_FOLDERS")}
-        raise UsageError("ARCHIVE_UNWRITABLE", "name_another_folder", **facts) from error
-    except OSError:
-        return  # said with its cause where the archive itself is written
 
 
 def _leave(connection: Connection, manifest: Manifest, content: bytes, place: str, *, actor: str) -> Callable[[], None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from bulkpoint.campaigns.promises import promises_of
+from bulkpoint.campaigns.promises import longest_retention_s
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.archive import SECONDS_A_DAY, in_days
 from bulkpoint.rules.rights import Right
@@ -11,7 +11,6 @@ from bulkpoint.store import archive as store
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment_history import count_attempts
-from bulkpoint.store.promise import get_promises
 from bulkpoint.store.right import require_right
 
 
@@ -55,6 +54,4 @@ def _age_s(connection: Connection, settings: Settings) -> float:
     if days is None:
         raise UsageError("ATTEMPTS_ARE_KEPT", "set_keep_attempts")
     require_right(connection, Right.ARCHIVE)
-    stored = get_promises(connection)
-    retention_s = max(promises_of(settings).retention_s, stored.promises.retention_s if stored else 0.0)
-    return max(float(days * SECONDS_A_DAY), retention_s)
+    return max(float(days * SECONDS_A_DAY), longest_retention_s(connection, settings))

@@ -71,6 +71,13 @@ def show_promises(connection: Connection, settings: Settings) -> PromisesInForce
     return PromisesInForce(promises, stored, set_here, remarks)
 
 
+def longest_retention_s(connection: Connection, settings: Settings) -> float:
+    """How long the money API may remember keys, in seconds: for what removes rows the longer value is the safer one, of
+    what is stored and what is set here."""
+    stored = store.get_promises(connection)
+    return max(promises_of(settings).retention_s, stored.promises.retention_s if stored else 0.0)
+
+
 def change_promises(
     connection: Connection, settings: Settings, values: Mapping[str, float | None], *, actor: str, reason: str
 ) -> PromisesInForce:

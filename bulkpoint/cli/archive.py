@@ -1,10 +1,10 @@
 """`bulkpoint campaign archive`: old campaigns as files, out of the database."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from bulkpoint.cli.asking import go_on, need_terminal, which_campaigns
 from bulkpoint.cli.output import emit, end_with, json_option
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.errors import RefusedError, UsageError
@@ -83,10 +83,7 @@ def _choose(session: Session, campaign_id: int | None, older_than: str | None) -
 
 
 def _ask(chosen: list[int], out: Path) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError("NO_TERMINAL", "add_yes")
-    which = ", ".join(map(str, chosen[:20])) + (" ..." if len(chosen) > 20 else "")
-    say(f"{len(chosen):,} campaign{'' if len(chosen) == 1 else 's'}: {which}")
+    need_terminal()
+    say(f"{len(chosen):,} campaign{'' if len(chosen) == 1 else 's'}: {which_campaigns(chosen)}")
     say(f"  Payments and calls are written to {out.resolve()}, compared, and then removed from the database.")
-    if not click.confirm("Archive?", err=True):
-        raise RefusedError("NOT_ARCHIVED")
+    go_on("Archive?", refused="NOT_ARCHIVED")

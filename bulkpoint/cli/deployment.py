@@ -1,13 +1,13 @@
 """`bulkpoint db`, `bulkpoint settings`, `bulkpoint demo`: what this installation is, and a first look at it."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.asking import go_on, need_terminal, which_campaigns
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
-from bulkpoint.errors import BulkpointError, RefusedError, UsageError
+from bulkpoint.errors import BulkpointError
 
 if TYPE_CHECKING:
     from bulkpoint.settings import Settings
@@ -94,16 +94,14 @@ def ask_to_trim(old: list[tuple[int, int]]) -> None:
 
     Raises UsageError without a terminal, RefusedError after a no.
     """
-    if not sys.stdin.isatty():
-        raise UsageError("NO_TERMINAL", "add_yes")
+    need_terminal()
     if not old:
         return
-    which = ", ".join(str(campaign_id) for campaign_id, _ in old[:20]) + (" ..." if len(old) > 20 else "")
+    which = which_campaigns([campaign_id for campaign_id, _ in old])
     calls = sum(attempts for _, attempts in old)
     say(f"{len(old):,} campaign{'' if len(old) == 1 else 's'}, {calls:,} call{'' if calls == 1 else 's'}: {which}")
     say("  The calls are removed permanently; payments stay.")
-    if not click.confirm("Remove them?", err=True):
-        raise RefusedError("NOT_REMOVED")
+    go_on("Remove them?", refused="NOT_REMOVED")
 
 
 @click.command()

@@ -1,13 +1,13 @@
 """`bulkpoint doctor`: is this installation able to pay?"""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from bulkpoint.cli.asking import go_on, need_terminal
 from bulkpoint.cli.output import emit, end_with, json_option
 from bulkpoint.cli.session import open_session, say
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import UsageError
 
 if TYPE_CHECKING:
     from bulkpoint.rules.checks import Check
@@ -108,8 +108,6 @@ def _test_member(settings: "Settings", member: str | None) -> str:
 
 
 def _ask(settings: "Settings", member_id: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError("NO_TERMINAL", "add_yes")
+    need_terminal()
     say(f"This credits 1 point to member {member_id} at {settings.money_url}, for real: it stays.")
-    if not click.confirm("Is that a sandbox or staging, and a test member?", err=True):
-        raise RefusedError("NOT_CONFIRMED")
+    go_on("Is that a sandbox or staging, and a test member?")

@@ -1,11 +1,11 @@
 """`bulkpoint campaign start`, `stop`, `resume`, `retry` and `watch`: what runs a campaign, and what follows it."""
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkpoint.cli.asking import go_on, need_terminal
 from bulkpoint.cli.findings import say_findings
 from bulkpoint.cli.following import exit_as_the_run, run_to_the_end, show_samples
 from bulkpoint.cli.money import say_promises
@@ -13,7 +13,7 @@ from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
 from bulkpoint.cli.times import parse_time
 from bulkpoint.cli.tps import say_other_setting
-from bulkpoint.errors import RefusedError, UsageError
+from bulkpoint.errors import RefusedError
 from bulkpoint.launch.command_line import IdOrNext, StartCommand
 from bulkpoint.launch.signals import Terminated
 from bulkpoint.rules.lifecycle import RETRIED_KINDS, CampaignState, FailureKind
@@ -270,8 +270,8 @@ def _check(session: Session, *, yes: bool) -> None:
     """What can be known before Spark starts; before the question, so that a yes can be followed."""
     from bulkpoint.launch.before_spark import check_before_spark
 
-    if not yes and not sys.stdin.isatty():
-        raise UsageError("NO_TERMINAL", "add_yes")
+    if not yes:
+        need_terminal()
     check_before_spark(session.settings)
 
 
@@ -311,5 +311,4 @@ def _confirm(session: Session, one: "Campaign", figures: list[str], count: int, 
     )
     for line in (*figures, *terms):
         say(f"  {line}")
-    if not click.confirm(question, err=True):
-        raise RefusedError("NOT_CONFIRMED")
+    go_on(question)

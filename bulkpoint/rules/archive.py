@@ -33,10 +33,10 @@ class Archivable:
     ended_s_ago: float | None
 
 
-def least_age_s(*retentions_s: float) -> float:
+def least_age_s(retention_s: float) -> float:
     """How long ago a campaign must have ended: the money API may still know its keys, and a new list is compared with
-    its list, member by member. Of several values of the first, the longest."""
-    return max(REMEMBERED_DAYS * SECONDS_A_DAY, *retentions_s)
+    its list, member by member."""
+    return max(REMEMBERED_DAYS * SECONDS_A_DAY, retention_s)
 
 
 def days_of_age(text: str) -> int | None:
