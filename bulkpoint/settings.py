@@ -287,6 +287,11 @@ class Settings(BaseSettings):
             raise InvalidSettingError("SETTING_KAFKA_KEY_OR_CERTIFICATE_MISSING")
         return self
 
+    @property
+    def spark_is_local(self) -> bool:
+        """Whether Spark runs on this machine, so that its workers are here, too."""
+        return self.spark_master.startswith("local")
+
     def source_of(self, name: str) -> str:
         """Where a value is from: "environment", "default" or the path of the TOML file."""
         return self._sources.get(name, "default")

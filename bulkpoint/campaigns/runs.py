@@ -99,22 +99,22 @@ def _start(connection: Connection, request: RunRequest, shares: int | Callable[[
             change.audit_only["accepted"] = accepted
         if request.same_as is not None:
             change.detail["same_as"] = request.same_as
-        shares = _count(shares)
+        number = _count(shares)
         if request.force:
             _force(connection, campaign, change)
-        return _hand_over(connection, change, token, request, shares)
+        return _hand_over(connection, change, token, request, number)
 
 
 def _resume(connection: Connection, request: RunRequest, shares: int | Callable[[], int]) -> Run:
     """Goes on with what an earlier run left open."""
     with transition(connection, request.campaign_id, Command.RESUME, actor=request.actor) as (campaign, change):
         _refuse_living_driver(campaign)
-        shares = _count(shares)
+        number = _count(shares)
         if campaign.state == CampaignState.RUNNING:
             _end_without_driver(connection, campaign, actor=request.actor)
         token = _open_run(connection, change, request)
         reset_tries(connection, campaign.campaign_id)
-        return _hand_over(connection, change, token, request, shares)
+        return _hand_over(connection, change, token, request, number)
 
 
 def _retry(
@@ -133,7 +133,7 @@ def _retry(
         change.detail |= {
             "kinds": list(selection.kinds), "code": selection.code, "beyond_limit": selection.beyond_limit
         }  # fmt: skip
-        return _hand_over(connection, change, token, request, shares, reopened=payments)
+        return _hand_over(connection, change, token, request, _count(shares), reopened=payments)
 
 
 def _open_run(connection: Connection, change: Change, request: RunRequest) -> RunToken:
@@ -160,13 +160,13 @@ def _hand_over(
     change: Change,
     token: RunToken,
     request: RunRequest,
-    shares: int | Callable[[], int],
+    shares: int,
     *,
     reopened: int = 0,
 ) -> Run:
     """Divide the limit and begin the driver's lease: the payments are ready."""
     keep_done_before(connection, token.run_id, reopened=reopened)
-    allocate_shares(connection, _count(shares))
+    allocate_shares(connection, shares)
     reset_breakers(connection)
     frozen = get_frozen(connection, token.campaign_id)
     change.detail |= {"target_count": frozen.target_count, "target_amount": frozen.target_amount}

@@ -66,7 +66,7 @@ def _adapter(settings: Settings) -> Iterator[Check]:
         try:
             try_first_call(load_adapter(name, secrets))
         except BulkpointError as error:
-            if settings.spark_master.startswith("local") or error.refusal.code != "ADAPTER_NOT_IMPORTABLE":
+            if settings.spark_is_local or error.refusal.code != "ADAPTER_NOT_IMPORTABLE":
                 raise
             yield warning("money-adapter", error.refusal)  # the cluster's machines may have it
             return

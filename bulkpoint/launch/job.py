@@ -90,7 +90,7 @@ def pay_with_spark(request: RunRequest, settings: Settings, database: Database) 
         conninfo = with_passfile(database.url, database.passfile)
     check_jdbc_address(conninfo)
     with starting_spark(request.campaign_id, settings, database.passfile, conninfo) as spark:
-        if not settings.spark_master.startswith("local"):
+        if not settings.spark_is_local:
             spark()  # a cluster may take a minute, for which the campaign's row would be locked
         job = JobEnvironment(spark, conninfo, settings, deliver=partial(deliver, settings, conninfo))
         return pay_campaign(request, job)

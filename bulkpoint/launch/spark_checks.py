@@ -96,7 +96,7 @@ def spark() -> Iterator[Check]:
 def spark_master(settings: Settings) -> Iterator[Check]:
     """A master on this machine needs nothing; another one must answer, and be able to reach the database."""
     master = settings.spark_master
-    if master.startswith("local"):
+    if settings.spark_is_local:
         yield ok("spark-master", Refusal("SPARK_MASTER_LOCAL", {"master": master}))
         return
     if master == "yarn" and not {"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & os.environ.keys():

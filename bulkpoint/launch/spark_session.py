@@ -48,7 +48,7 @@ def starting_spark(
         except BaseException as error:  # noqa: BLE001 (it is raised where Spark is waited for)
             started.set_exception(error)
             return
-        if settings.spark_master.startswith("local") and not awaited.is_set():
+        if settings.spark_is_local and not awaited.is_set():
             # It is stopped meanwhile, perhaps half: then parts of the session are None. Or the database is away.
             with suppress(Exception):
                 _get_ready(session, conninfo)
@@ -118,7 +118,7 @@ def count_shares(spark: SparkSession, settings: Settings) -> int:
 
 def wait_for_executors(spark: SparkSession, settings: Settings) -> None:
     """Return when the cluster has given at least one; a local master needs none."""
-    if settings.spark_master.startswith("local"):
+    if settings.spark_is_local:
         return
     deadline = time.monotonic() + EXECUTORS_S_MAX
     while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:  # the driver is one of them

@@ -72,7 +72,7 @@ def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
         *("--driver-java-options", _java_options(settings)),
         *_jdbc_options(settings),
     ]
-    if _is_local(settings):
+    if settings.spark_is_local:
         command += ["--conf", "spark.python.daemon.module=bulkpoint.pay.daemon"]
     else:
         zip_file = build_py_files(settings.data_dir / "py-files" / "bulkpoint.zip")
@@ -87,7 +87,7 @@ def submit_environment(settings: Settings) -> dict[str, str]:
     """The environment for spark-submit: listening addresses, which Python, and where the database's password is."""
     environment = {**os.environ, "SPARK_HOME": str(files.spark_home())}
     environment.setdefault("PYSPARK_PYTHON", sys.executable)
-    if _is_local(settings):
+    if settings.spark_is_local:
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"
         environment["PYSPARK_DRIVER_PYTHON"] = environment["PYSPARK_PYTHON"]  # the one that has the package
     elif is_standalone(settings):  # the web UI; executors reach the driver by spark.driver.host
@@ -155,8 +155,10 @@ def _is_caught(session: int, number: int) -> bool:
 
 def _is_alive(session: int) -> bool:
     """Whether a process of the job runs; not one that has ended, which init may take seconds to collect."""
-    if not _send_signal(session, 0) or not Path("/proc/self").exists():
-        return _send_signal(session, 0)
+    if not _send_signal(session, 0):
+        return False
+    if not Path("/proc/self").exists():
+        return True
     for process in Path("/proc").glob("[0-9]*"):
         try:
             state, _, group = (process / "stat").read_text().rpartition(") ")[2].split()[:3]
@@ -184,7 +186,7 @@ def _master(settings: Settings) -> str:
 
 def _java_options(settings: Settings) -> str:
     options = [f"-Dlog4j2.configurationFile={files.path_of('conf/log4j2.properties').as_uri()}"]
-    if _is_local(settings):
+    if settings.spark_is_local:
         # The JVM only reads rows and hands them on: the quick compiler is enough, and two cores are better spent on
         # paying (a job of 3,000 payments: 25 s of CPU instead of 36).
         options += LOCAL_JAVA_OPTIONS
@@ -196,10 +198,6 @@ def _java_options(settings: Settings) -> str:
 def class_archive() -> Path:
     """The classes that a local job's JVM loads, as it keeps them in memory; set_up.py makes it."""
     return files.spark_home() / "bulkpoint-classes.jsa"
-
-
-def _is_local(settings: Settings) -> bool:
-    return settings.spark_master.startswith("local")
 
 
 def _jdbc_options(settings: Settings) -> list[str]:

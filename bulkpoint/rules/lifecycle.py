@@ -80,6 +80,25 @@ class FailedApart:
         return self.failed_amount - self.unknown_amount
 
 
+class OpenApart:
+    """Figures of payments without a result: those that are perhaps sent are never shown as not processed."""
+
+    open: int
+    processing: int
+    open_amount: int
+    processing_amount: int
+
+    @property
+    def waiting(self) -> int:
+        """What is not processed: the open ones without those that are perhaps sent."""
+        return self.open - self.processing
+
+    @property
+    def waiting_amount(self) -> int:
+        """Their points."""
+        return self.open_amount - self.processing_amount
+
+
 class Command(StrEnum):
     """What changes a campaign or the limit: people's commands, then what a run's driver and the clock do."""
 

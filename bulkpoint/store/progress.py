@@ -12,6 +12,7 @@ from bulkpoint.rules.lifecycle import (
     CampaignState,
     FailedApart,
     FailureKind,
+    OpenApart,
     RunKind,
     RunState,
 )
@@ -109,7 +110,7 @@ class FailedKind:
 
 
 @dataclass(frozen=True)
-class RunSummary(FailedApart):
+class RunSummary(FailedApart, OpenApart):
     """How a run ended: counts and points of its campaign by then. FAILED includes UNKNOWN; open: not ended yet.
 
     processing: those of the open ones that were claimed, and perhaps sent, by a worker that is gone.
@@ -139,16 +140,6 @@ class RunSummary(FailedApart):
     failure_kinds: dict[str, int] = field(default_factory=dict)
     processing: int = 0
     processing_amount: int = 0
-
-    @property
-    def waiting(self) -> int:
-        """What is not processed: the open ones without those that were perhaps sent."""
-        return self.open - self.processing
-
-    @property
-    def waiting_amount(self) -> int:
-        """Its points."""
-        return self.open_amount - self.processing_amount
 
 
 class CommonFailure(NamedTuple):

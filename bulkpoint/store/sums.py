@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from bulkpoint.rules.days import Days
-from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.lifecycle import CampaignState, OpenApart
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
@@ -15,7 +15,7 @@ REASONS_A_BATCH = 10_000
 
 
 @dataclass(frozen=True)
-class Sums:
+class Sums(OpenApart):
     """Payments and points by how they ended. UNKNOWN is not among failed: it may have been credited.
 
     open: without a result. processing: those of the open ones that are perhaps sent; people never see them as a part.
@@ -37,16 +37,6 @@ class Sums:
 
     def __sub__(self, other: "Sums") -> "Sums":
         return Sums(*(ours - theirs for ours, theirs in zip(_figures(self), _figures(other), strict=True)))
-
-    @property
-    def waiting(self) -> int:
-        """What is not processed: the open ones without those that are perhaps sent."""
-        return self.open - self.processing
-
-    @property
-    def waiting_amount(self) -> int:
-        """Its points."""
-        return self.open_amount - self.processing_amount
 
     @property
     def count(self) -> int:
