@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the checkout ready: .venv with the locked packages, bulkpoint itself (editable), the PostgreSQL JDBC driver, and
 # the PostgreSQL and Kafka of the demo and the tests.
-# Needed on the machine: Python 3.11 or later, Java 17 or later, and PgBouncer and HAProxy for the tests; root on Debian
-# or Ubuntu gets all but Python by itself.
+# Needed on the machine: Python 3.11 or later, Java 17 or later, and PgBouncer, HAProxy and Chromium (with letters for
+# Korean) for the tests; root on Debian or Ubuntu gets all but Python by itself.
 # `make setup` runs it when something it depends on has changed; running it twice does no harm.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -65,17 +65,18 @@ if ! has_java; then
   has_java || give_up "Java 17 or later is needed by Spark and none is on PATH. Install it (Debian, Ubuntu: apt-get install default-jre-headless), or set JAVA_HOME."
 fi
 
-# --- PgBouncer and HAProxy, for the tests -----------------------------------------------------------------------------
+# --- PgBouncer, HAProxy and Chromium, for the tests -------------------------------------------------------------------
 
 has() { PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null; }
-for_test() { # program, test: the package has the program's name
+for_test() { # program, test, more packages: the first package has the program's name
   if ! has "$1" && is_root_on_debian; then
-    apt_install "$1" || true
+    apt_install "$1" "${@:3}" || true
   fi
-  has "$1" || say "$1 is not installed: $2 will fail (Debian, Ubuntu: apt-get install $1)."
+  has "$1" || say "$1 is not installed: $2 will fail (Debian, Ubuntu: apt-get install $1 ${*:3})."
 }
 for_test pgbouncer tests/acceptance/test_pooler.py
 for_test haproxy tests/acceptance/test_standby.py
+for_test chromium tests/browser fonts-noto-cjk
 
 # --- Packages -------------------------------------------------------------------------------------------------------
 
