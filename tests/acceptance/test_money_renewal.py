@@ -1,6 +1,5 @@
 """A money API that moves, and certificates that are exchanged, while calls go on."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -87,7 +86,7 @@ def test_a_server_that_closes_idle_connections_after_a_while_costs_no_call(kind:
         replies = []
         for _ in range(6):
             replies.append(client.send())
-            time.sleep(wait_s + 0.02)
+            wait_for(server.settled, "the close")
         assert [reply.trouble for reply in replies] == [None] * 6
         assert client.idle_limit.seconds < wait_s
         assert len(server.requests) == 6

@@ -15,7 +15,7 @@ import trustme
 from bulkpoint.errors import UsageError
 from bulkpoint.money.clients import make_transport
 from bulkpoint.money.contract import MoneyV1, PointsCall
-from bulkpoint.money.curl_transport import CurlTransport
+from bulkpoint.money.curl_transport import QUIET_S, CurlTransport
 from bulkpoint.money.idle import IdleLimit
 from bulkpoint.money.requests_transport import RequestsTransport
 from bulkpoint.money.transport import NO_HEADERS, Reply, Transport
@@ -25,6 +25,7 @@ from bulkpoint.rules.causes import Cause
 from bulkpoint.settings import load_settings
 from tests.world.raw_server import Answer, serve_raw_by
 from tests.world.refusals import refused
+from tests.world.waiting import wait_for
 
 CONNECT_TIMEOUT_S = 0.4
 TIMEOUT_S = 0.6
@@ -213,7 +214,8 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing(client_of: MakeCl
         client = client_of(server.url)
         for _ in range(3):
             assert client.pay().status == 200
-            time.sleep(0.02)  # the close arrives
+            wait_for(server.settled, "the close")
+            time.sleep(2 * QUIET_S)  # then the connection is looked at before it is used again
         assert len(server.requests) == client.granted == client.asked == 3
 
 

@@ -19,7 +19,7 @@ import trustme
 
 from bulkpoint.errors import UsageError
 from bulkpoint.money.curl_calls import CurlCalls
-from bulkpoint.money.curl_transport import CurlTransport
+from bulkpoint.money.curl_transport import QUIET_S, CurlTransport
 from bulkpoint.money.idle import IdleLimit
 from bulkpoint.money.requests_transport import RequestsTransport
 from bulkpoint.money.threaded_calls import ThreadedCalls
@@ -29,10 +29,9 @@ from bulkpoint.rules.answers import CallTrouble
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.invariants import DefectError
 from tests.world.raw_server import CLOSE, RESET, RawServer, Script, Step, serve_raw
+from tests.world.waiting import wait_for
 
 TIMEOUT_S = 1.0
-ARRIVES_S = 0.03  # on one machine, what was sent by then has arrived
-ANSWERS_S_MAX = 0.2  # of answers that do not end
 PUBLIC = Trust(None)
 GET = HttpRequest("GET", "/v1/points/1", {}, None)
 
@@ -272,6 +271,12 @@ def test_each_answer_is_read_as_what_it_is_and_never_as_the_next_one(kind: str) 
     assert seen == {row.name: Seen(row.reply, (SECOND, THIRD), 1 if row.kept else 2, 3, 3) for row in ROWS}
 
 
+def settle(server: RawServer) -> None:
+    """Until the whole answer has arrived, and its connection is looked at before it is used again."""
+    wait_for(server.settled, "the whole answer")
+    time.sleep(2 * QUIET_S)
+
+
 class Seen(NamedTuple):
     """What one row's answer became, and what followed."""
 
@@ -289,10 +294,7 @@ def answered(kind: str, row: Row) -> Seen:
     with serve_raw(lambda number: row.answer if number == 1 else [ok(b'{"n":%d}' % number)]) as server:
         with closing(Client(kind, server.url)) as client:
             first = client.send(HttpRequest(row.method, "/", {}, None))
-            until = time.monotonic() + ANSWERS_S_MAX
-            while not server.answered and time.monotonic() < until:
-                time.sleep(0.001)
-            time.sleep(ARRIVES_S)
+            settle(server)
             second, third = client.send(), client.send()
         return Seen(first, (second, third), server.connections, len(server.requests), client.asked)
 
@@ -415,7 +417,7 @@ def test_what_a_target_says_never_becomes_a_header_of_its_own(kind: str, request
 
 def test_what_comes_before_a_request_is_never_the_answer_to_it(kind: str) -> None:
     with serve_raw(lambda _: [ok()], greeting=ANOTHER) as server, closing(Client(kind, server.url)) as client:
-        client.before_it_leaves = lambda: time.sleep(ARRIVES_S)
+        client.before_it_leaves = lambda: wait_for(server.heard, "the greeting")
         assert client.send() == Reply(None, trouble=CallTrouble.NOT_CONNECTED, cause=Cause.SPOKE_FIRST)
         assert server.requests == []
 
@@ -429,11 +431,12 @@ def test_what_comes_while_a_call_waits_at_the_gate_keeps_it_back(kind: str, rest
 
         def wait_at_the_gate() -> None:
             at_the_gate.set()
-            time.sleep(ARRIVES_S)
+            wait_for(server.heard, "the rest")
 
         client.before_it_leaves = wait_at_the_gate
         assert client.send() == Reply(None, trouble=CallTrouble.NOT_SENT)
         assert len(server.requests) == 1, "nothing was sent"
+        client.before_it_leaves = lambda: None
         assert client.send() == SECOND
 
 
@@ -478,7 +481,7 @@ def test_a_secure_connection_is_looked_at_like_any_other(kind: str, authority: t
     ) as server:
         with closing(Client(kind, server.url, trust)) as client:
             assert client.send() == Reply(200, b"{}")
-            time.sleep(ARRIVES_S)
+            settle(server)
             assert (client.send(), client.send()) == (SECOND, THIRD)
             for _ in range(20):
                 assert client.send().status == 200

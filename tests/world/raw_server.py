@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from typing import Protocol
 
+from tests.world.tcp import ESTABLISHED, client_end, unacknowledged
+
 RESET = "reset"
 CLOSE = "close"
 
@@ -26,11 +28,10 @@ class Certificate(Protocol):
 
 
 class RawServer:
-    """requests: as they came, answered: how many of them wholly; connections: how many there were; tls: or None."""
+    """requests: as they came; connections: how many there were; tls: or None."""
 
     def __init__(self, answer: Answer, certificate: Certificate | None, greeting: bytes = b"", port: int = 0) -> None:
         self.requests: list[bytes] = []
-        self.answered = 0
         self.connections = 0
         self._answer = answer
         self._greeting = greeting
@@ -38,11 +39,30 @@ class RawServer:
         if certificate is not None:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             certificate.configure_cert(self.tls)
+        self._answered = 0  # or given up, where the client closed
         self._open: list[socket.socket] = []
+        self._by_client_port: dict[int, socket.socket] = {}
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def settled(self) -> bool:
+        """Whether there was a request, each is answered, and all of it has arrived: also the end of a connection."""
+        return 0 < len(self.requests) == self._answered and all(map(self._has_arrived, self._by_client_port))
+
+    def heard(self) -> bool:
+        """Whether the client of the newest connection has something to read; its end is something, too."""
+        if not self._by_client_port:
+            return False
+        end = client_end(list(self._by_client_port)[-1], self.port)
+        return end is None or end.state != ESTABLISHED or end.unread > 0
+
+    def _has_arrived(self, client_port: int) -> bool:
+        with contextlib.suppress(OSError, ValueError):  # closed
+            return unacknowledged(self._by_client_port[client_port]) == 0
+        end = client_end(client_port, self.port)
+        return end is None or end.state != ESTABLISHED
 
     def stop_listening(self) -> None:
         """Nobody can connect any more; what is connected stays."""
@@ -67,17 +87,27 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            client_port = connection.getpeername()[1]
             if self.tls is not None:
                 connection = self.tls.wrap_socket(connection, server_side=True)
                 self._open.append(connection)
+            self._by_client_port[client_port] = connection
             with connection:
                 connection.sendall(self._greeting)
-                while request := read_request(connection):
-                    self.requests.append(request)
-                    goes_on = self._answer(connection, len(self.requests))
-                    self.answered += 1
-                    if not goes_on:
-                        return
+                while (request := read_request(connection)) and self._answered_wholly(connection, request):
+                    pass
+
+    def _answered_wholly(self, connection: socket.socket, request: bytes) -> bool:
+        """Whether another request may come."""
+        self.requests.append(request)
+        goes_on = False
+        try:
+            goes_on = self._answer(connection, len(self.requests))
+        finally:
+            if not goes_on:
+                connection.close()
+            self._answered += 1
+        return goes_on
 
 
 def _take(connection: socket.socket, steps: list[Step]) -> bool:
