@@ -41,7 +41,11 @@ class AuditEvent:
 
 @dataclass(frozen=True)
 class AuditChoice:
-    """Which rows are wanted; None: all. `since` is included in the time, `until` is not."""
+    """Which rows are wanted; None: all. `since` is included in the time, `until` is not.
+
+    who: login or actor. search: what stands anywhere in a row, in any case. before_no: only rows of lower numbers, for
+    page after page.
+    """
 
     campaign_id: int | None = None
     action: str | None = None
@@ -49,6 +53,9 @@ class AuditChoice:
     login: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    who: str | None = None
+    search: str | None = None
+    before_no: int | None = None
 
 
 class BreakKind(StrEnum):

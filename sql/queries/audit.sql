@@ -8,7 +8,7 @@ values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run_no)
 select note_reading(%(action)s, %(campaign_id)s, %(os_user)s, %(host)s, %(actor)s, %(detail)s) as login
 
 -- name: list_audit
--- The latest rows that meet every condition given; a null is no condition.
+-- The latest rows that meet every condition given; a null is no condition. search: a text anywhere in a row.
 select audit_no, occurred_at, login, os_user, host, actor, action, campaign_id, run_no, detail, hash
 from audit_event
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
@@ -17,6 +17,10 @@ where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
   and (%(login)s::text is null or login = %(login)s)
   and (%(since)s::timestamptz is null or occurred_at >= %(since)s)
   and (%(until)s::timestamptz is null or occurred_at < %(until)s)
+  and (%(who)s::text is null or login = %(who)s or actor = %(who)s)
+  and (%(before_no)s::bigint is null or audit_no < %(before_no)s)
+  and (%(search)s::text is null
+       or position(lower(%(search)s) in lower(concat_ws(E'\n', login, os_user, host, actor, action, detail))) > 0)
 order by audit_no desc limit %(rows_max)s
 
 -- name: list_audit_actions

@@ -25,7 +25,7 @@ from bulkpoint.store.audit import (
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.views.audit import AuditLogView, break_refusal
-from bulkpoint.views.audit_words import sentence, story_of, what
+from bulkpoint.views.audit_words import ACTIONS, action_words, sentence, story_of, what
 from bulkpoint.views.sentences import sentence as error_sentence
 from bulkpoint.views.view import Screen
 from tests.world.campaigns import Campaign, World
@@ -247,6 +247,12 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
     assert numbers(login=second.login) == [1, 2, 3]
     assert numbers(since=second.occurred_at) == [2, 3]
     assert numbers(until=second.occurred_at) == [1]
+    assert numbers(before_no=3) == [1, 2]
+    assert numbers(before_no=3, rows_max=1) == [2], "page after page, without counting from the beginning"
+    assert numbers(who="lee") == [2, 3], "who claims the name"
+    assert numbers(who=second.login) == [1, 2, 3], "whose login it is"
+    assert numbers(search="LEE") == [2, 3]
+    assert numbers(search="100%_") == [], "a text, not a pattern"
     assert list_audit_actions(connection) == ["create", "stop"]
 
 
@@ -324,6 +330,25 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
 )  # fmt: skip
 def test_a_detail_reads_as_words_whatever_the_action(action: str, detail: object, words: str) -> None:
     assert what(event(action, detail), "Asia/Seoul") == words
+
+
+def test_a_row_reads_in_korean_with_the_same_figures() -> None:
+    until = "2026-01-31T09:00:00+00:00"
+    limit = {"tps": 0, "tps_before": 1000, "reason": "정산", "until": until, "tps_afterwards": 1000}
+    assert sentence(event("tps.set", limit), "Asia/Seoul", "ko") == (
+        "kim 님이 한도를 바꿨습니다: 1,000에서 0 TPS로 (보류); 2026-01-31 18:00:00까지, 그 뒤 1,000 TPS; 사유: 정산"
+    )
+    assert sentence(event("withdraw", {"reason": "두 번"}), "UTC", "ko") == "kim 님이 철회했습니다; 사유: 두 번"
+    ended = {"success": 1, "failed": 3, "unknown": 3, "open": 0, "success_amount": 9}
+    assert sentence(event("complete", ended), "UTC", "ko") == (
+        "실행 1이(가) 완료되었습니다 (지급 완료, 확인 필요 75.0 %): 성공 1 (9포인트), 실패 0, 확인 필요 3, 미처리 0"
+    )
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_every_action_has_its_name_and_an_unknown_one_is_itself(language: str) -> None:
+    assert {action for action in ACTIONS if action_words(action, language) == action} == set()
+    assert action_words("new\x07", language) == "new\\x07"
 
 
 def test_the_claimed_name_stands_beside_user_and_host_where_it_is_another() -> None:
