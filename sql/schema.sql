@@ -761,6 +761,9 @@ create table audit_event (
 -- The history of one campaign.
 create index audit_event_campaign on audit_event (campaign_id);
 
+-- The history of the limit.
+create index audit_event_limit on audit_event (audit_no) where action = 'tps.set';
+
 create table audit_head (
     only_row boolean primary key default true check (only_row),
     audit_no bigint not null,

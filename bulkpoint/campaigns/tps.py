@@ -1,16 +1,17 @@
 """Show and change the limit, also during a run."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bulkpoint.campaigns.transition import Change, recorded
-from bulkpoint.errors import UsageError
+from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store import limit as store
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.limit import Limit, LockedLimit, NewLimit
+from bulkpoint.store.limit import Limit, LimitChange, LockedLimit, NewLimit
 from bulkpoint.store.right import require_right
 
 TPS_MAX = 1_000_000
@@ -44,10 +45,14 @@ def change_limit(
     actor: str,
     reason: str | None = None,
     until: datetime | None = None,
+    seen_tps: int | None = None,
 ) -> Limit:
     """Set the limit to `tps` calls a second, 0 to pause; with `until`, the limit of before returns then.
 
-    Raises UsageError for an impossible figure, reason or time, RefusedError if the login has no right.
+    seen_tps: the limit that the person has before the eyes; another one is not changed unseen.
+
+    Raises UsageError for an impossible figure, reason or time, RefusedError if the login has no right, or if the limit
+    was changed meanwhile.
     """
     if not 0 <= tps <= TPS_MAX:
         raise UsageError("TPS_IMPOSSIBLE", tps=tps, tps_max=TPS_MAX)
@@ -57,21 +62,39 @@ def change_limit(
         raise UsageError("UNTIL_IN_THE_PAST", "leave_out_until", until=until)
     require_right(connection, Right.THROTTLE)
     store.ensure_limit(connection, tps=settings.tps, shares=settings.partitions or 1, actor=actor)
-    return set_tps(connection, tps=tps, actor=actor, reason=reason, until=until)
+    if seen_tps is not None:
+        restore_tps_if_due(connection)  # a figure whose time is over is not shown any more
+    return set_tps(connection, tps=tps, actor=actor, reason=reason, until=until, seen_tps=seen_tps)
 
 
-def set_tps(connection: Connection, *, tps: int, actor: str, reason: str | None, until: datetime | None) -> Limit:
-    """Change the stored limit; all shares change with it. Raises RefusedError if the login has no right.
+def set_tps(
+    connection: Connection,
+    *,
+    tps: int,
+    actor: str,
+    reason: str | None,
+    until: datetime | None,
+    seen_tps: int | None = None,
+) -> Limit:
+    """Change the stored limit; all shares change with it. Raises RefusedError as change_limit does.
 
     With `until`, the figure of before returns then; a second temporary figure keeps the one that the first would have
     restored.
     """
     with recorded(connection, Command.SET_TPS, actor=actor) as change:
         before = store.lock_limit(connection)
+        if seen_tps not in (None, before.tps):
+            raise RefusedError("LIMIT_CHANGED_MEANWHILE", "look_at_the_limit", tps=before.tps, who=before.set_by)
         tps_afterwards = before.tps if before.tps_afterwards is None else before.tps_afterwards
         new = NewLimit(tps, reason, until, None if until is None else tps_afterwards)
         _change(connection, change, before, new)
     return store.get_limit(connection)
+
+
+def figure_before_hold(limit: Limit, changes: Sequence[LimitChange]) -> int | None:
+    """The last figure that was not 0, which a release offers; None where none is known. changes: latest first."""
+    known = [limit.tps_afterwards, *(figure for change in changes for figure in (change.tps, change.tps_before))]
+    return next((figure for figure in known if figure), None)
 
 
 def restore_tps_if_due(connection: Connection) -> bool:

@@ -50,10 +50,26 @@ class NewLimit:
     tps_afterwards: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """One change, as its audit row has it; None: not known. until: a time in ISO format."""
+
+    audit_no: int
+    at: datetime
+    login: str
+    actor: str
+    tps: int | None
+    tps_before: int | None
+    reason: str | None
+    until: str | None
+    tps_afterwards: int | None
+
+
 _LIMIT = Query("get_limit", Limit)
 _IN_FORCE = Query("limit_in_force", Limit)
 _LOCK = Query("lock_limit", LockedLimit)
 _LOCK_OVER = Query("lock_limit_that_is_over", LockedLimit)
+_CHANGES = Query("list_limit_changes", LimitChange)
 
 
 def ensure_limit(connection: Connection, *, tps: int, shares: int, actor: str) -> None:
@@ -84,3 +100,10 @@ def lock_limit_that_is_over(connection: Connection) -> LockedLimit | None:
 def set_limit(connection: Connection, new: NewLimit, *, actor: str) -> None:
     """Change the locked limit; all shares change with it."""
     connection.execute(sql("set_limit"), asdict(new) | {"actor": actor})
+
+
+def list_limit_changes(
+    connection: Connection, *, rows_max: int, before_no: int | None = None, since: datetime | None = None
+) -> list[LimitChange]:
+    """The latest changes, at most `rows_max`, latest first; those before a row of the audit log, those since a time."""
+    return _CHANGES.all(connection, rows_max=rows_max, before_no=before_no, since=since)

@@ -72,10 +72,8 @@ class CheckView(View):
         if running is not None and running.waiting is not None:
             waiting = WaitingView.of(running.waiting, timezone=timezone)
             waited_s = max(0.0, (now - waiting.since).total_seconds())
-            if waiting.what is not WaitsFor.NEXT_TRY and waited_s >= WAITS_S_MAX:
-                facts = {"waiting": waiting.sentence, "ends": _patience_ends(waiting, now, patience_s, timezone)}
-                long = Trouble(TroubleKind.WAITING, running.campaign_id, running.name, waiting.since, facts)
-                findings.append(_trouble_view(long, timezone))
+        long = long_wait(running, now, patience_s=patience_s, timezone=timezone, language="en")
+        findings += [] if long is None else [_trouble_view(long, timezone)]
         findings += [_trouble_view(trouble, timezone) for trouble in troubles if trouble.needs_person]
         return cls(
             ok=not findings,
@@ -104,15 +102,29 @@ class CheckView(View):
         return f"nothing needs a person yet, after {duration(self.waited_s)}: {what}, and {self.waiting.sentence}"
 
 
-def _patience_ends(waiting: WaitingView, now: datetime, patience_s: float | None, timezone: str) -> str:
-    """When a run that gets no usable answer ends FAILED, in English as all of `check`."""
+def long_wait(
+    running: Campaign | None, now: datetime, *, patience_s: float | None, timezone: str, language: str
+) -> Trouble | None:
+    """What the campaign that runs waits for so long that a person should know; its facts are in words of a language."""
+    if running is None or running.waiting is None:
+        return None
+    waiting = WaitingView.of(running.waiting, timezone=timezone, language=language)
+    if waiting.what is WaitsFor.NEXT_TRY or (now - waiting.since).total_seconds() < WAITS_S_MAX:
+        return None
+    ends = _patience_ends(waiting, now, patience_s, timezone, language)
+    facts = {"waiting": waiting.sentence, "ends": ends}
+    return Trouble(TroubleKind.WAITING, running.campaign_id, running.name, waiting.since, facts)
+
+
+def _patience_ends(waiting: WaitingView, now: datetime, patience_s: float | None, timezone: str, language: str) -> str:
+    """When a run that gets no usable answer ends FAILED."""
     if patience_s is None or waiting.what not in MONEY_WAITS:
-        return phrase("en", "alerts.patience")
+        return phrase(language, "alerts.patience")
     until = waiting.since + timedelta(seconds=patience_s)
     if until <= now:
-        return phrase("en", "alerts.patience_spent")
-    left = duration((until - now).total_seconds())
-    return phrase("en", "alerts.patience_until", left=left, until=local_time(until, timezone))
+        return phrase(language, "alerts.patience_spent")
+    left = duration((until - now).total_seconds(), language)
+    return phrase(language, "alerts.patience_until", left=left, until=local_time(until, timezone))
 
 
 def _trouble_view(trouble: Trouble, timezone: str) -> AlertView:

@@ -165,14 +165,14 @@ def draw_rates(stretches: Sequence[Stretch], *, timezone: str) -> RatesDrawing:
     reached = max(part.rate for run in drawn for part in run)
     limit = max(part.tps for run in drawn for part in run)
     beyond = reached > 0 and limit > LIMIT_SHOWN_MAX * reached
-    top = _above(max(reached * 1.05, 1.0) if beyond else max(reached, limit * 1.05, 1.0))
+    top = round_above(max(reached * 1.05, 1.0) if beyond else max(reached, limit * 1.05, 1.0))
 
     runs = []
     x = float(LEFT)
     for stretch, run, width in zip(stretches, drawn, _widths(stretches), strict=True):
         runs.append(_draw_run(stretch, run, x=x, width=width, top=top, timezone=timezone))
         x += width + RUN_GAP
-    return RatesDrawing(WIDTH, HEIGHT, _grid(top), runs, limit if beyond else None)
+    return RatesDrawing(WIDTH, HEIGHT, grid_up_to(top), runs, limit if beyond else None)
 
 
 def _widths(stretches: Sequence[Stretch]) -> list[float]:
@@ -241,7 +241,7 @@ def _clock(moment: datetime, step_s: int) -> str:
     return f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment:%m-%d}"  # a midnight names its day
 
 
-def _grid(top: float) -> list[Mark]:
+def grid_up_to(top: float) -> list[Mark]:
     floor, marks = HEIGHT - BOTTOM, []
     step = _nice(top / 4)
     for number in range(math.floor(top / step + 1e-9) + 1):
@@ -261,7 +261,7 @@ def _nice(value: float) -> float:
     return next(magnitude * factor for factor in (1, 2, 5, 10) if magnitude * factor >= value * (1 - 1e-9))
 
 
-def _above(value: float) -> float:
+def round_above(value: float) -> float:
     """A round number above, so that the grid ends at the top."""
     step = _nice(value / 5)
     return math.ceil(value / step - 1e-9) * step

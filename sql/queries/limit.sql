@@ -29,3 +29,15 @@ select tps, tps_afterwards, set_by from money_limit where until <= clock_timesta
 update money_limit
 set tps = %(tps)s, set_by = %(actor)s, set_at = clock_timestamp(), reason = %(reason)s, until = %(until)s,
     tps_afterwards = %(tps_afterwards)s
+
+-- name: list_limit_changes
+-- Changes of the limit as the audit log has them, the latest first, before a row of it; what is no figure is null.
+select audit_no, occurred_at as at, login, actor,
+       case when detail->>'tps' ~ '^[0-9]{1,9}$' then (detail->>'tps')::int end as tps,
+       case when detail->>'tps_before' ~ '^[0-9]{1,9}$' then (detail->>'tps_before')::int end as tps_before,
+       detail->>'reason' as reason, detail->>'until' as until,
+       case when detail->>'tps_afterwards' ~ '^[0-9]{1,9}$' then (detail->>'tps_afterwards')::int end as tps_afterwards
+from audit_event
+where action = 'tps.set' and (%(before_no)s::bigint is null or audit_no < %(before_no)s)
+  and (%(since)s::timestamptz is null or occurred_at >= %(since)s)
+order by audit_no desc limit %(rows_max)s
