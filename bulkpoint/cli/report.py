@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -15,7 +15,7 @@ from bulkpoint.files import name_of
 from bulkpoint.rules.lifecycle import CampaignState
 
 if TYPE_CHECKING:
-    from bulkpoint.views.export import Totals
+    from bulkpoint.views.report_file import ReportAsked
 
 FORMATS = ["text", "xlsx", "csv", "parquet", "html"]
 
@@ -81,12 +81,9 @@ def report(
             _report_month(session, month or "", kind, out)
         elif kind == "text":
             _print_sums(session, campaign_id)
-        elif kind == "html":
-            _write_page(session, campaign_id, out)
         else:
-            file = out and name_of(out)
-            detail = {"format": kind, "failed_only": failed_only or None, "file": file, "reason": reason}
-            _write_rows(session, campaign_id, out, detail)
+            asked = _asked(session, campaign_id, kind, failed_only=failed_only, out=out, reason=reason)
+            (_write_page if kind == "html" else _write_rows)(session, asked, out)
 
 
 def _check_options(kind: str, *, failed_only: bool, out: Path | None) -> None:
@@ -130,21 +127,13 @@ def _print_sums(session: Session, campaign_id: int) -> None:
     emit(ReportView.of(sums), timezone=timezone)
 
 
-def _write_rows(session: Session, campaign_id: int, out: Path | None, detail: dict[str, Any]) -> None:
-    from bulkpoint.store.audit import note_reading
-    from bulkpoint.store.campaign import get_campaign, refuse_archived
-    from bulkpoint.store.snapshot import one_snapshot
-    from bulkpoint.views.export import refuse_unstarted
+def _write_rows(session: Session, asked: "ReportAsked", out: Path | None) -> None:
+    from bulkpoint.views.report_file import check_reportable, write_rows
 
-    connection = session.connection
-    campaign = get_campaign(connection, campaign_id)
-    refuse_archived(campaign)
-    refuse_unstarted(campaign)
+    campaign_id = asked.campaign_id
+    check_reportable(session.connection, campaign_id)
     with _opened(out) as stream:
-        login = note_reading(connection, action="export", campaign_id=campaign_id, actor=session.actor, detail=detail)
-        with one_snapshot(connection):
-            state = get_campaign(connection, campaign_id).state
-            totals = _write_kind(session, campaign_id, stream, detail, login)
+        state, totals = write_rows(session.connection, asked, stream)
     if state == CampaignState.RUNNING:
         say(f"Campaign {campaign_id} is RUNNING: this is how it was when the report began.")
     say(f"campaign {campaign_id}: {totals}")
@@ -155,36 +144,37 @@ def _write_rows(session: Session, campaign_id: int, out: Path | None, detail: di
             f"{totals.defused_ids:,} member ids that begin like a formula have an apostrophe in front;"
             " column member_id_raw has the ids themselves."
         )
-    if detail["format"] == "csv":
+    if asked.kind == "csv":
         say("For Excel use --format xlsx: Excel changes ids in a CSV, 00123 becomes 123.")
 
 
-def _write_kind(session: Session, campaign_id: int, stream: BinaryIO, detail: dict[str, Any], login: str) -> "Totals":
-    from bulkpoint.store.export import stream_payments
-    from bulkpoint.views.export import write_csv, write_parquet
+def _write_page(session: Session, asked: "ReportAsked", out: Path | None) -> None:
+    from io import BytesIO
 
-    timezone, failed_only = session.settings.timezone, detail["failed_only"] is True
-    payments = stream_payments(session.connection, campaign_id, failed_only=failed_only)
-    if detail["format"] == "csv":
-        return write_csv(payments, stream, timezone=timezone)
-    if detail["format"] == "parquet":
-        return write_parquet(payments, stream)
-    from bulkpoint.views.sums import REASONS_IN_A_WORKBOOK, read_sums
-    from bulkpoint.views.workbook import Exported, write_xlsx
+    from bulkpoint.views.report_file import write_page
 
-    sums = read_sums(session.connection, campaign_id, timezone=timezone, reasons_max=REASONS_IN_A_WORKBOOK)
-    exported = Exported(session.actor, login, detail["reason"], failed_only)
-    return write_xlsx(payments, stream, sums, exported, language=session.settings.language)
+    page = BytesIO()  # small; made before the file is opened
+    write_page(session.connection, asked, page)
+    with _opened(out) as stream:
+        stream.write(page.getvalue())
 
 
-def _write_page(session: Session, campaign_id: int, out: Path | None) -> None:
-    from bulkpoint.views.page import page_of, read_figures
+def _asked(
+    session: Session, campaign_id: int, kind: str, *, failed_only: bool, out: Path | None, reason: str | None
+) -> "ReportAsked":
+    from bulkpoint.views.report_file import ReportAsked
 
     settings = session.settings
-    figures = read_figures(session.connection, campaign_id, timezone=settings.timezone)
-    page = page_of(figures, language=settings.language, timezone=settings.timezone)
-    with _opened(out) as stream:
-        stream.write(page.encode())
+    return ReportAsked(
+        campaign_id=campaign_id,
+        kind=kind,
+        actor=session.actor,
+        language=settings.language,
+        timezone=settings.timezone,
+        failed_only=failed_only,
+        reason=reason,
+        file=None if out is None else str(name_of(out)),
+    )
 
 
 @contextmanager
