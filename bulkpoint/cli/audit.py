@@ -9,9 +9,9 @@ import click
 from bulkpoint.cli.numbers import FromOne
 from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import open_session, say
-from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.text import escaped
+from bulkpoint.views.times import parse_time
 
 if TYPE_CHECKING:
     from bulkpoint.store.audit import KeptHash

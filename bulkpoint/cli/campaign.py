@@ -12,9 +12,9 @@ from bulkpoint.cli.form_options import form_of, form_options
 from bulkpoint.cli.numbers import FromOne
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import open_session, say
-from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import UsageError
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.views.times import parse_time
 
 
 @click.group(short_help="Create, look at, approve, start, stop, resume, retry.")

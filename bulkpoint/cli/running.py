@@ -11,12 +11,12 @@ from bulkpoint.cli.following import exit_as_the_run, run_to_the_end, show_sample
 from bulkpoint.cli.money import say_promises
 from bulkpoint.cli.output import emit, json_option, wants_json
 from bulkpoint.cli.session import Session, open_session, say
-from bulkpoint.cli.times import parse_time
 from bulkpoint.cli.tps import say_other_setting
 from bulkpoint.errors import RefusedError
 from bulkpoint.launch.command_line import IdOrNext, StartCommand
 from bulkpoint.launch.signals import Terminated
 from bulkpoint.rules.lifecycle import RETRIED_KINDS, CampaignState, FailureKind
+from bulkpoint.views.times import parse_time
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.retry import RetryPlan

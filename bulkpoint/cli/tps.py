@@ -6,7 +6,7 @@ import click
 
 from bulkpoint.cli.output import emit, json_option
 from bulkpoint.cli.session import Session, open_session, say
-from bulkpoint.cli.times import parse_time
+from bulkpoint.views.times import parse_time
 
 
 @click.group(short_help="The limit: calls a second to money, at most.")

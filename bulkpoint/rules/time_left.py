@@ -11,6 +11,8 @@ from dataclasses import dataclass
 WINDOW_S = 60.0
 # In a shorter time the answers that happen to come in say more than the pace.
 LEAST_S = 5.0
+# Long enough to be steady, short enough to show a change of the limit.
+RATE_WINDOW_S = 10.0
 # Where there are only two figures, so far apart, the first one may be of before the first result: better than no word.
 TWO_S = 4.0
 
@@ -43,6 +45,20 @@ def seconds_left(figures: Sequence[Figure], still_open: int, *, done_before: int
         return None
     rate = ended / lasted_s
     return still_open / (rate if latest.tps is None else min(rate, latest.tps))
+
+
+def rate_of(figures: Sequence[Figure]) -> float | None:
+    """Payments that ended a second, over the last ten seconds of figures; None where these do not span that long.
+
+    A retry takes payments back: then nothing has ended.
+    """
+    if not figures:
+        return None
+    latest = figures[-1]
+    earlier = [figure for figure in figures if figure.at_s <= latest.at_s - RATE_WINDOW_S]
+    first = earlier[-1] if earlier else figures[0]
+    elapsed_s = latest.at_s - first.at_s
+    return max(0.0, (latest.done - first.done) / elapsed_s) if elapsed_s >= TWO_S else None
 
 
 def _under_the_same_limit(figures: Sequence[Figure]) -> list[Figure]:

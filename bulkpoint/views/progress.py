@@ -14,6 +14,7 @@ from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.patience import MONEY_WAITS
 from bulkpoint.rules.time_left import WINDOW_S, Figure, seconds_left
 from bulkpoint.store.progress import Sample
+from bulkpoint.text import escaped
 from bulkpoint.views.format import duration, local_time, standing_words
 from bulkpoint.views.headline import warning
 from bulkpoint.views.languages import phrase
@@ -67,13 +68,14 @@ class Ticker:
 
 def notes(progress: Progress, timezone: str, deadline: datetime | None = None, language: str = "en") -> list[str]:
     """What pauses or throttles the run, and a deadline that will be missed: for the line below the figures."""
-    lines = [*_limit_notes(progress.sample, timezone), *_trouble_notes(progress.sample, timezone, language)]
+    lines = [*_limit_notes(progress.sample, timezone, language), *_trouble_notes(progress.sample, timezone, language)]
     lines = [*_end_notes(progress.sample, language)] or lines
     lines = lines or _waiting_notes(progress, timezone, language)
     if deadline is not None and progress.left_s is not None:
         late_s = progress.left_s - (deadline - progress.sample.at).total_seconds()
         if late_s > 0:
-            lines.append(f"at this rate it ends {duration(late_s)} after {local_time(deadline, timezone)}")
+            at = local_time(deadline, timezone)
+            lines.append(phrase(language, "progress.late", late=duration(late_s, language), deadline=at))
     return lines
 
 
@@ -84,26 +86,29 @@ def _end_notes(sample: Sample, language: str) -> list[str]:
     return [] if said is None else [said]
 
 
-def _limit_notes(sample: Sample, timezone: str) -> list[str]:
-    if sample.tps is None:
+def _limit_notes(sample: Sample, timezone: str, language: str) -> list[str]:
+    if sample.tps is None or (sample.tps > 0 and sample.tps_until is None):
         return []
-    until = "" if sample.tps_until is None else f" until {local_time(sample.tps_until, timezone)}"
-    why = f": {sample.tps_reason}" if sample.tps_reason else ""
-    if sample.tps == 0:
-        return [f"on hold, the limit is 0 TPS{until}{why}"]
-    return [f"limit {sample.tps:,} TPS{until}{why}"] if sample.tps_until is not None else []
+    until = why = ""
+    if sample.tps_until is not None:
+        until = phrase(language, "progress.until", until=local_time(sample.tps_until, timezone))
+    if sample.tps_reason:
+        why = phrase(language, "progress.why", why=escaped(sample.tps_reason))
+    return [
+        phrase(language, f"progress.{'limited' if sample.tps else 'on_hold'}", tps=sample.tps, until=until, why=why)
+    ]
 
 
 def _trouble_notes(sample: Sample, timezone: str, language: str) -> list[str]:
     if sample.driver_is_gone:
-        return ["its job is gone, nothing is paid: `bulkpoint campaign resume` takes it over"]
+        return [phrase(language, "progress.driver_gone")]
     if sample.waiting is not None and sample.waiting.what in MONEY_WAITS:
         return [waiting_words(sample.waiting, language=language, timezone=timezone)]
     if sample.out_since is not None:
         out_s = max(0.0, (sample.at - sample.out_since).total_seconds())
-        return [f"money gives only errors for {duration(out_s)}: a few calls a second ask whether it is back"]
+        return [phrase(language, "progress.money_out", out=duration(out_s, language))]
     if sample.slowed_to is not None and sample.tps is not None and sample.slowed_to < sample.tps:
-        return [f"slowed down to {sample.slowed_to:,} TPS by money's answers"]
+        return [phrase(language, "progress.slowed", slowed_to=sample.slowed_to)]
     return []
 
 
@@ -111,14 +116,14 @@ def _waiting_notes(progress: Progress, timezone: str, language: str) -> list[str
     """Why nothing happens, where neither the limit nor the money API is the cause."""
     sample = progress.sample
     if sample.stopping:
-        return ["no call leaves any more; the answers to those under way still come in"]
+        return [phrase(language, "progress.stopping")]
     if sample.state != CampaignState.RUNNING or progress.rate or progress.rate is None or sample.tps == 0:
         return []
     if sample.waiting is not None:
         return [waiting_words(sample.waiting, language=language, timezone=timezone)]
     if sample.done <= sample.done_before:
         return [phrase(language, "waiting.FIRST_ANSWERS")]
-    return [f"{sample.total - sample.done:,} wait for their next try or look-up"]
+    return [phrase(language, "progress.next_try", open=sample.total - sample.done)]
 
 
 def progress_line(progress: Progress, timezone: str, deadline: datetime | None = None) -> str:

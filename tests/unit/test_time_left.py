@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bulkpoint.rules.time_left import LEAST_S, Figure, seconds_left
+from bulkpoint.rules.time_left import LEAST_S, Figure, rate_of, seconds_left
 
 
 def seen(
@@ -72,3 +72,10 @@ def test_a_burst_of_answers_promises_no_more_than_the_limit() -> None:
     figures = seen(10, lambda at: 50 * at)
     assert seconds_left(figures, 1_000) == 1_000 / 20
     assert seconds_left(seen(10, lambda at: 50 * at, tps=lambda _: None), 1_000) == 1_000 / 50
+
+
+def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
+    assert rate_of(seen(60, lambda at: 5 * min(at, 40) + 20 * max(0, at - 40))) == 20
+    assert rate_of(seen(60, lambda at: 100 - at)) == 0, "a retry took payments back"
+    assert rate_of(seen(2, lambda at: at)) is None
+    assert rate_of([]) is None

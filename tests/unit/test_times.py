@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bulkpoint.cli.times import parse_time
 from bulkpoint.errors import UsageError
+from bulkpoint.views.times import parse_time
 from tests.world.refusals import refused
 
 NOW = datetime(2026, 1, 31, 8, 30, tzinfo=UTC)  # 17:30 in Seoul

@@ -1,0 +1,81 @@
+"""The queue as people look at it: in its order, and what stands in each one's way, by what its list is known to be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bulkpoint.campaigns.readiness import policy_of, recall_targets
+from bulkpoint.rules.readiness import Policy, TargetsState, find_missing_targets, find_obstacle
+from bulkpoint.rules.refusals import Refusal
+from bulkpoint.settings import Settings
+from bulkpoint.store.campaign import Campaign, get_campaign
+from bulkpoint.store.connect import Connection
+from bulkpoint.store.watched import head_of_queue
+
+# Enough for a screen; each costs four small statements.
+QUEUE_SHOWN = 20
+
+# How many targets a campaign has, and their points: a scan of them, which the caller may remember.
+CountTargets = Callable[[int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A campaign that waits. why: what stands in its way, None where nothing is known to.
+
+    is_judged: its list was read once; else its start is the first to read it. is_next: nothing stands before it.
+    """
+
+    campaign: Campaign
+    why: Refusal | None
+    is_judged: bool
+    is_next: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The first campaigns that wait, and how many wait in all."""
+
+    head: tuple[Queued, ...]
+    waiting: int
+
+
+def look_at_queue(
+    connection: Connection, settings: Settings, *, count_targets: CountTargets, rows_max: int = QUEUE_SHOWN
+) -> Queue:
+    """The queue, oldest first. A list that was judged is not read again: good enough to look at, never to pay."""
+    policy, head, next_is_known = policy_of(settings), [], False
+    rows = head_of_queue(connection, rows_max=rows_max)
+    for row in rows:
+        campaign = get_campaign(connection, row.campaign_id)
+        found = recall_targets(connection, campaign, policy)
+        why = _not_due(campaign) if not row.due else _obstacle(campaign, found, policy, count_targets)
+        is_next = why is None and not next_is_known
+        next_is_known = next_is_known or is_next
+        head.append(Queued(campaign, why, is_judged=found is not None, is_next=is_next))
+    return Queue(tuple(head), rows[0].waiting if rows else 0)
+
+
+def look_at_start(
+    connection: Connection, settings: Settings, campaign: Campaign, *, count_targets: CountTargets
+) -> tuple[Refusal | None, TargetsState | None]:
+    """What stands in the way of one campaign's start, the order of the queue aside; and what is remembered of it."""
+    policy = policy_of(settings)
+    found = recall_targets(connection, campaign, policy)
+    return _obstacle(campaign, found, policy, count_targets), found
+
+
+def _obstacle(
+    campaign: Campaign, found: TargetsState | None, policy: Policy, count_targets: CountTargets
+) -> Refusal | None:
+    if found is not None:
+        return find_obstacle(campaign.campaign_id, found)
+    expected = campaign.expected_count, campaign.expected_amount
+    missing = find_missing_targets(campaign.campaign_id, expected=expected, found=count_targets(campaign.campaign_id))
+    if missing is not None or not policy.approval_required or campaign.approved_digest is not None:
+        return missing
+    facts = {"campaign_id": campaign.campaign_id, "creator_login": campaign.creator_login}
+    return Refusal("NOT_APPROVED", facts, ("approve",))
+
+
+def _not_due(campaign: Campaign) -> Refusal:
+    return Refusal("NOT_DUE", {"campaign_id": campaign.campaign_id, "not_before": campaign.not_before})
