@@ -9,12 +9,13 @@ from typing import Literal
 
 from bulkpoint.errors import UsageError
 
-Extra = Literal["kafka", "slack", "demo"]
+Extra = Literal["kafka", "slack", "web", "demo"]
 
 # The extra as pyproject.toml names it, and the modules that come with it.
 _MODULES: dict[Extra, tuple[str, ...]] = {
     "kafka": ("confluent_kafka",),
     "slack": ("slack_sdk", "ratelimit", "tenacity"),
+    "web": ("starlette", "uvicorn", "python_multipart", "prometheus_client"),
     "demo": ("uvloop", "httptools", "confluent_kafka"),
 }
 

@@ -219,6 +219,15 @@ class Settings(BaseSettings):
         "Asia/Seoul", description="Time zone of times shown to people"
     )
 
+    # The page
+    web_cert_file: _File | None = Field(
+        None, description="File with the certificate of the page's own TLS, and those it is signed by (PEM)"
+    )
+    web_key_file: _File | None = Field(None, description="File with the key of that certificate (PEM)")
+    web_statement_timeout_s: _Number = Field(
+        5, gt=0, le=600, description="Seconds that one question of a page may take in the database"
+    )
+
     # Spark
     spark_master: str = Field(
         "local",
@@ -285,6 +294,12 @@ class Settings(BaseSettings):
             raise InvalidSettingError("SETTING_KAFKA_USER_MISSING")
         if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
             raise InvalidSettingError("SETTING_KAFKA_KEY_OR_CERTIFICATE_MISSING")
+        return self
+
+    @model_validator(mode="after")
+    def _a_certificate_has_its_key(self) -> Self:
+        if (self.web_cert_file is None) != (self.web_key_file is None):
+            raise InvalidSettingError("SETTING_WEB_KEY_OR_CERTIFICATE_MISSING")
         return self
 
     @property
@@ -379,6 +394,8 @@ def _names_of(detail: Any) -> list[str]:
         return [str(detail["loc"][0])]
     if detail["ctx"]["error"].code == "SETTING_CONNECTING_LONGER_THAN_CALL":
         return ["money_connect_timeout_s", "money_timeout_s"]
+    if detail["ctx"]["error"].code == "SETTING_WEB_KEY_OR_CERTIFICATE_MISSING":
+        return ["web_cert_file", "web_key_file"]
     return [name for name in Settings.model_fields if name.startswith("kafka_")]
 
 

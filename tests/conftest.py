@@ -18,9 +18,11 @@ from bulkpoint.errors import BulkpointError
 from bulkpoint.store.connect import Connection, Database, connect
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.sentences import sentence
+from tests.world.browser import WebPage, served
 from tests.world.campaigns import World
 from tests.world.command_line import CommandLine
 from tests.world.databases import TestServer
+from tests.world.logins import NewPerson, people
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
 
@@ -113,6 +115,20 @@ def bulkpoint(database_url: str, tmp_path: Path) -> CommandLine:
     """The command line, as `bulkpoint("campaign", "list")`, with this test's own database and folder (tests/world)."""
     ours = {"BULKPOINT_DATABASE_URL": database_url, "BULKPOINT_DATA_DIR": str(tmp_path / "data")}
     return CommandLine(os.environ | ours, tmp_path)
+
+
+@pytest.fixture
+def web(database_url: str, tmp_path: Path) -> Iterator[WebPage]:
+    """The page over this test's own database; `web.signed_in(login, password)` is a person's browser (tests/world)."""
+    with served(database_url, tmp_path) as page:
+        yield page
+
+
+@pytest.fixture
+def person(connection: Connection, database_url: str) -> Iterator[NewPerson]:
+    """`person("start", "throttle")` makes a login of the operators with these rights, for the page (tests/world)."""
+    with people(connection, database_url) as new_person:
+        yield new_person
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from bulkpoint.cli.report import report
 from bulkpoint.cli.right import right
 from bulkpoint.cli.sandbox import sandbox
 from bulkpoint.cli.tps import tps
+from bulkpoint.cli.web import web
 from bulkpoint.errors import BulkpointError, ExitCode
 from bulkpoint.launch.ends import error_of, result_not_written
 from bulkpoint.launch.signals import Terminated, raise_on_signals
@@ -65,7 +66,7 @@ def bulkpoint() -> None:
 
 for command in (
     campaign, payment, reconcile, report, tps, money, check, doctor, audit, outbox, notify, right, settings, database,
-    demo, sandbox,
+    web, demo, sandbox,
 ):  # fmt: skip
     bulkpoint.add_command(command)
 watch_over(bulkpoint)

@@ -46,6 +46,11 @@ def explicit(conninfo: str) -> str:
     return make_conninfo("", **{name: _absolute(value) if name in _FILES else value for name, value in parts.items()})
 
 
+def as_login(conninfo: str, login: str, password: str) -> str:
+    """The same database for a person's own login; the address has the password in it, so it is never shown or kept."""
+    return make_conninfo(conninfo, user=login, password=password)
+
+
 def passfile_of(conninfo: str) -> Path:
     """The file in which libpq looks for the password; it need not be there."""
     return Path(resolved(conninfo)["passfile"]).expanduser().absolute()
@@ -58,6 +63,15 @@ def where(conninfo: str) -> str:
     except UsageError:
         return "?"
     return f"{','.join(f'{_bracketed(host)}:{port}' for host, port in hosts_of(parts))}/{parts.get('dbname', '')}"
+
+
+def answers(conninfo: str, *, seconds: int) -> bool:
+    """Whether a server there takes connections now, without a login: PostgreSQL's own ping."""
+    try:
+        asked = make_conninfo(conninfo, connect_timeout=seconds)
+    except psycopg.ProgrammingError:
+        return False
+    return pq.PGconn.ping(asked.encode()) == pq.Ping.OK
 
 
 def hosts_of(parts: dict[str, str]) -> list[tuple[str, str]]:

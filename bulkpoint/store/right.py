@@ -30,6 +30,8 @@ class _Holding(NamedTuple):
 _HAS_RIGHT = Query("has_right", _Holding)
 _RIGHTS = Query("list_rights", GrantedRight)
 _LOGIN_EXISTS = Query("login_exists", bool)
+_MAY_LOOK = Query("may_look", bool)
+_OWN_RIGHTS = Query("own_rights", Right)
 
 
 def require_right(connection: Connection, right: Right) -> None:
@@ -37,6 +39,13 @@ def require_right(connection: Connection, right: Right) -> None:
     login, has_it = _HAS_RIGHT.one(connection, permission=right)
     if not has_it:
         raise RefusedError("RIGHT_MISSING", "grant_right", login=login, right=right)
+
+
+def own_rights(connection: Connection) -> frozenset[Right] | None:
+    """Of the login that opened the session; None where it may not look at our tables at all."""
+    if not _MAY_LOOK.one(connection):
+        return None
+    return frozenset(_OWN_RIGHTS.all(connection))
 
 
 def list_rights(connection: Connection) -> list[GrantedRight]:

@@ -14,3 +14,12 @@ insert into operator_right (login, permission) values (%(login)s, %(permission)s
 
 -- name: revoke_right
 delete from operator_right where login = %(login)s and permission = %(permission)s
+
+-- name: may_look
+-- Whether the login of this session may read what everyone who looks may read; the table that a login without rights on
+-- the schema asks for does not exist for it.
+select coalesce(has_table_privilege(to_regclass('operator_right'), 'select')
+                and has_table_privilege(to_regclass('campaign'), 'select'), false)
+
+-- name: own_rights
+select permission from operator_right where login = session_user order by permission

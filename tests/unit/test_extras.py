@@ -12,7 +12,10 @@ import pytest
 from bulkpoint import files
 
 PROJECT = Path(__file__).parents[2]
-OPTIONAL = ("confluent_kafka", "slack_sdk", "ratelimit", "tenacity", "uvloop", "httptools")
+OPTIONAL = (
+    "confluent_kafka", "slack_sdk", "ratelimit", "tenacity", "uvloop", "httptools",
+    "starlette", "uvicorn", "python_multipart", "prometheus_client",
+)  # fmt: skip
 
 # Runs as sitecustomize would: the modules named in REFUSED_MODULES cannot be imported, as if not installed.
 REFUSE = """
@@ -90,12 +93,18 @@ except UsageError as error:
     assert json.loads(done.stdout) == ["EXTRA_MISSING", extra]
 
 
-def test_all_but_the_sandbox_can_be_imported_without_the_extras() -> None:
+def test_the_page_without_its_packages_names_the_extra_and_ends_with_2() -> None:
+    done = run_without(("starlette",), MAIN, "web")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'bulkpoint[web]'" in done.stderr
+
+
+def test_all_but_sandbox_and_page_can_be_imported_without_the_extras() -> None:
     program = """
 import importlib, pkgutil
 import bulkpoint
 for module in pkgutil.walk_packages(bulkpoint.__path__, "bulkpoint."):
-    if not module.name.startswith("bulkpoint.sandbox."):
+    if not module.name.startswith(("bulkpoint.sandbox.", "bulkpoint.web")):
         importlib.import_module(module.name)
 """
     done = run_without(OPTIONAL, program)

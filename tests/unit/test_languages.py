@@ -21,6 +21,7 @@ from bulkpoint.rules.troubles import TroubleKind
 from bulkpoint.store.reconcile import Kind
 from bulkpoint.views.format import duration, state_words
 from bulkpoint.views.languages import LANGUAGES, words
+from bulkpoint.web.words import web_words
 
 
 def sentences(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
@@ -49,6 +50,15 @@ def test_both_languages_have_every_key() -> None:
     assert ENGLISH.keys() - KOREAN.keys() == set(), "only in en.toml"
     figures = [list(words(language)["message"]["figures"]) for language in LANGUAGES]
     assert figures[0] == figures[1], "their order is that of a message"
+
+
+def test_the_page_says_the_same_things_in_both_languages() -> None:
+    korean, english = (dict(sentences(web_words(language))) for language in LANGUAGES)
+    assert korean.keys() - english.keys() == set(), "only in ko.toml"
+    assert english.keys() - korean.keys() == set(), "only in en.toml"
+    assert {key: fields(korean[key]) for key in korean} == {key: fields(english[key]) for key in korean}
+    texts = [*korean.items(), *english.items()]
+    assert [key for key, text in texts if not text.strip() or "" in fields(text)] == []
 
 
 def test_a_text_has_the_same_fields_in_both_languages() -> None:

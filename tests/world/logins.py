@@ -3,13 +3,15 @@
 import itertools
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from psycopg.conninfo import make_conninfo
 
 from bulkpoint.store.connect import Connection, connect
+from bulkpoint.store.migrate import make_roles
 
 _NUMBERS = itertools.count(os.getpid() * 1_000)
 
@@ -65,6 +67,43 @@ def new_login(owner: Connection, database_url: str) -> Iterator[Login]:
     finally:
         login.cut()
         owner.execute(f"drop owned by {login.name}; drop role {login.name}".encode())
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a login of the database and its password."""
+
+    login: str
+    password: str
+
+
+NewPerson = Callable[..., Person]
+
+
+@contextmanager
+def people(owner: Connection, database_url: str) -> Iterator[NewPerson]:
+    """Makes people with the rights that are named, members of the operators unless `role` names another group or none;
+    they go with the block.
+    """
+    make_roles(database_url)
+    made: list[str] = []
+
+    def new_person(*rights: str, role: str | None = "bulkpoint_operator", name: str | None = None) -> Person:
+        login, password = name or f"person_{next(_NUMBERS)}", secrets.token_hex(8)
+        owner.execute(f"create role {login} login password '{password}'".encode())
+        made.append(login)
+        if role:
+            owner.execute(f"grant {role} to {login}".encode())
+        for right in rights:
+            owner.execute("insert into operator_right (login, permission) values (%s, %s)", (login, right))
+        return Person(login, password)
+
+    try:
+        yield new_person
+    finally:
+        for login in made:
+            owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (login,))
+            owner.execute(f"drop owned by {login}; drop role {login}".encode())
 
 
 @contextmanager

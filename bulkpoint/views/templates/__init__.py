@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -34,8 +34,17 @@ def stylesheet() -> str:
 
 @cache
 def _environment() -> Environment:
+    environment = make_environment(PackageLoader("bulkpoint.views", "templates"))
+    style = stylesheet()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment.globals |= {"stylesheet": Markup(style), "stylesheet_hash": f"sha256-{digest}"}  # noqa: S704 (our file)
+    return environment
+
+
+def make_environment(loader: BaseLoader) -> Environment:
+    """How every page is filled, by our own filters; `language` and `timezone` must be among a page's values."""
     environment = Environment(
-        loader=PackageLoader("bulkpoint.views", "templates"),
+        loader=loader,
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,
@@ -43,9 +52,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    style = stylesheet()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment.globals |= {"stylesheet": Markup(style), "stylesheet_hash": f"sha256-{digest}"}  # noqa: S704 (our file)
     environment.filters |= {
         "figure": lambda number: f"{number:,}" if isinstance(number, int) else f"{number:,.0f}",  # a sum stays exact
         "fill": str.format,

@@ -1,0 +1,89 @@
+// Fetches this same page again every few seconds while somebody can see it, and swaps the parts that are marked
+// with data-refresh (each has an id). A page without such parts is left alone. Without script, pages say so and are
+// read by reloading them.
+"use strict";
+(function () {
+  const EVERY_MS = 3000;
+  const parts = () => document.querySelectorAll("[data-refresh][id]");
+  let failed = 0;
+  let timer = null;
+
+  function isBusy(part) {
+    // Whoever types, chooses or has opened something in a part keeps it as it is.
+    const active = document.activeElement;
+    if (active && active !== document.body && part.contains(active) && active.matches("input, select, textarea")) {
+      return true;
+    }
+    const selection = document.getSelection();
+    return Boolean(selection && !selection.isCollapsed && part.contains(selection.anchorNode));
+  }
+
+  function swap(text) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    parts().forEach((part) => {
+      const fresh = page.getElementById(part.id);
+      if (!fresh || isBusy(part) || fresh.innerHTML === part.innerHTML) {
+        return;
+      }
+      const open = new Set([...part.querySelectorAll("details[open][id]")].map((each) => each.id));
+      const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
+      const scrolled = [...part.querySelectorAll(".scroll[id]")].map((each) => [each.id, each.scrollLeft]);
+      part.replaceWith(document.adoptNode(fresh));
+      open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+      scrolled.forEach(([id, left]) => {
+        const again = document.getElementById(id);
+        if (again) again.scrollLeft = left;
+      });
+      if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    });
+  }
+
+  function away(isAway) {
+    const note = document.getElementById("away");
+    if (note) note.hidden = !isAway;
+  }
+
+  async function turn() {
+    if (document.hidden || parts().length === 0) return later(EVERY_MS);
+    try {
+      const answer = await fetch(location.href, {
+        headers: { "X-Refresh": "1" },
+        credentials: "same-origin",
+        redirect: "error",
+        cache: "no-store",
+        signal: AbortSignal.timeout(20000),
+      });
+      if (answer.status === 401) return location.reload(); // the session has ended: the sign-in says so
+      if (!answer.ok) throw new Error(String(answer.status));
+      swap(await answer.text());
+      failed = 0;
+      away(false);
+    } catch {
+      failed += 1;
+      away(failed > 1);
+    }
+    later(EVERY_MS * Math.min(failed + 1, 5));
+  }
+
+  function later(ms) {
+    clearTimeout(timer);
+    timer = setTimeout(turn, ms);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) later(0);
+  });
+  // A form is sent once, however often its button is pressed.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    if (form.method === "post") form.dataset.sent = "1";
+  });
+  window.addEventListener("pageshow", () => {
+    document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+  });
+  later(EVERY_MS);
+})();

@@ -1,0 +1,5 @@
+"""The audit log."""
+
+from starlette.routing import BaseRoute
+
+routes: list[BaseRoute] = []

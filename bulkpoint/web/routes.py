@@ -1,0 +1,287 @@
+"""From a request to a handler and back: sessions, turns, threads, and errors as pages.
+
+A handler is a plain function of Asked; it runs in a thread. See pages/ for how one looks.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from jinja2 import ChoiceLoader, Environment, PackageLoader
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from bulkpoint.errors import BulkpointError, UnreachableError, UsageError
+from bulkpoint.rules.causes import Cause
+from bulkpoint.rules.refusals import Refusal
+from bulkpoint.store.connect import DatabaseAwayError
+from bulkpoint.views.sentences import sentence
+from bulkpoint.views.templates import make_environment
+from bulkpoint.web.asked import Asked, is_refresh
+from bulkpoint.web.cookies import cookie_of, drop_cookie
+from bulkpoint.web.door import Session
+from bulkpoint.web.form import BodyTooLargeError, BodyUnreadableError, Form, read_form
+from bulkpoint.web.origin import is_same_origin, may_go_to
+from bulkpoint.web.site import Site
+from bulkpoint.web.words import web_words
+
+Handler = Callable[[Asked], Response]
+
+# Pages wait more than they compute; with more of them at once the database has more questions than it has cores.
+THREADS_MAX = 24
+# One question at a time in a session: a person who opens many pages at once waits, and blocks no one else.
+TURN_S_MAX = 20.0
+# What is refused, and why a person may not: by code. All other refusals are of the present state.
+_FORBIDDEN = {
+    "RIGHT_MISSING", "RIGHTS_OF_THE_OWNER", "DATABASE_REFUSES_LOGIN", "LOGIN_MAY_NOT_LOOK", "FORM_NOT_OURS",
+}  # fmt: skip
+
+
+def get(path: str, handler: Handler) -> Route:
+    """A page. The handler reads; a person who is not signed in signs in first, and comes back."""
+    return Route(path, partial(_show, handler), methods=["GET"])
+
+
+def post(path: str, handler: Handler, *, takes_file: bool = False) -> Route:
+    """An act: by a form of our own page, with its token. takes_file: whether the form may have a file."""
+    return Route(path, partial(_act, handler, takes_file), methods=["POST"])
+
+
+def see_other(asked: Asked, path: str, said: str | None = None, /, **facts: Any) -> Response:
+    """After an act: another page, which says once at its top what has happened, `[said]` of the words."""
+    if said is not None:
+        asked.session.say(said, facts)
+    return RedirectResponse(path, status_code=303)
+
+
+def render(
+    asked: Asked,
+    template: str,
+    /,
+    *,
+    status: int = 200,
+    refusal: Refusal | None = None,
+    typed: Form | None = None,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,
+) -> Response:
+    """A page of a template, in the frame that all pages have.
+
+    refusal: why the form that this page answers was not done; typed: that form, whose fields show what was typed.
+    """
+    frame = {name: ask(asked) for name, ask in asked.site.every_page.items()}
+    said = [] if asked.is_refresh else asked.session.take_said()
+    return _page(
+        template,
+        status=status,
+        headers=headers,
+        language=asked.session.language,
+        timezone=asked.settings.timezone,
+        path=asked.request.url.path,
+        who=asked.session.login,
+        embedded=asked.site.host.embedded,
+        rights=asked.rights,
+        token=asked.session.form_token,
+        said=[_said(asked, what, facts) for what, facts in said],
+        refusal=refusal,
+        typed=typed or Form(),
+        **frame,
+        **values,
+    )
+
+
+def error_page(
+    request: Request,
+    refusal: Refusal,
+    *,
+    status: int,
+    session: Session | None = None,
+    language: str | None = None,
+    frame: Mapping[str, Any] | None = None,
+    again_s: int | None = None,
+) -> Response:
+    """A page that says why there is no other one. again_s: after so many seconds it asks again by itself."""
+    site: Site = request.app.state.site
+    return _page(
+        "error.html.j2",
+        status=status,
+        headers={"Retry-After": str(again_s)} if again_s else None,
+        language=language or (session.language if session else site.host.settings.language),
+        timezone=site.host.settings.timezone,
+        path=request.url.path,
+        who=session.login if session else None,
+        embedded=site.host.embedded,
+        rights=(session.rights if session else None) or frozenset(),
+        token=session.form_token if session else "",
+        said=[],
+        refusal=refusal,
+        typed=Form(),
+        again_s=again_s,
+        **(frame or dict.fromkeys(site.every_page)),
+    )
+
+
+def page_without_session(
+    request: Request, template: str, *, language: str, status: int = 200, **values: Any
+) -> Response:
+    """A page for whoever is not signed in."""
+    site: Site = request.app.state.site
+    return _page(
+        template,
+        status=status,
+        language=language,
+        timezone=site.host.settings.timezone,
+        path=request.url.path,
+        who=None,
+        embedded=site.host.embedded,
+        rights=frozenset(),
+        token="",
+        said=[],
+        typed=Form(),
+        **{"refusal": None, **dict.fromkeys(site.every_page), **values},
+    )
+
+
+def _page(template: str, *, status: int, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
+    language = values["language"]
+    text = _environment().get_template(template).render(say=web_words(language), status=status, **values)
+    return HTMLResponse(text, status_code=status, headers=headers)
+
+
+@cache
+def _environment() -> Environment:
+    """Our own templates, and the report's for its drawings."""
+    environment = make_environment(
+        ChoiceLoader([PackageLoader("bulkpoint.web", "templates"), PackageLoader("bulkpoint.views", "templates")])
+    )
+    environment.globals["sentence"] = sentence
+    return environment
+
+
+def _said(asked: Asked, what: str, facts: Mapping[str, Any]) -> str:
+    said: str = asked.words["said"][what]
+    return said.format_map(facts)
+
+
+async def _show(handler: Handler, request: Request) -> Response:
+    site: Site = request.app.state.site
+    session = site.door.session_of(cookie_of(request), is_active=not is_refresh(request))
+    if session is None:
+        return may_go_to(request, "/sign-in")
+    try:
+        await asyncio.wait_for(session.turn.acquire(), TURN_S_MAX)
+    except TimeoutError:
+        return error_page(request, Refusal("SESSION_BUSY"), status=503, session=session, again_s=5)
+    try:
+        return await in_thread(request, partial(_answer, site, session, request, Form(session.language), handler))
+    finally:
+        session.turn.release()
+
+
+async def _act(handler: Handler, takes_file: bool, request: Request) -> Response:
+    site: Site = request.app.state.site
+    session = site.door.session_of(cookie_of(request), is_active=True)
+    if not is_same_origin(request):
+        return error_page(request, Refusal("FORM_NOT_OURS", {}, ("open_page_again",)), status=403, session=session)
+    if session is None:
+        return error_page(request, Refusal("SESSION_ENDED", {}, ("sign_in_again",)), status=403)
+    form = await form_of(request, session, takes_file=takes_file)
+    if isinstance(form, Response):
+        return form
+    try:
+        if not form.has_token(session.form_token):
+            refusal = Refusal("FORM_NOT_OURS", {}, ("open_page_again",))
+            return error_page(request, refusal, status=403, session=session)
+        return await in_thread(request, partial(_answer, site, session, request, form, handler, is_act=True))
+    finally:
+        form.remove_files(but=session.kept.values())
+
+
+async def form_of(request: Request, session: Session | None, *, takes_file: bool) -> Form | Response:
+    """The form of a request, or the page that says why it cannot be read."""
+    site: Site = request.app.state.site
+    language = session.language if session else site.host.settings.language
+    try:
+        return await read_form(request, site.host.uploads, language=language, takes_file=takes_file)
+    except BodyTooLargeError as error:
+        refusal = Refusal("FORM_TOO_LARGE", {"megabytes_max": error.bytes_max // 2**20})
+        return error_page(request, refusal, status=413, session=session)
+    except BodyUnreadableError:
+        return error_page(request, Refusal("FORM_UNREADABLE", {}, ("open_page_again",)), status=400, session=session)
+
+
+async def in_thread(request: Request, work: Callable[[], Response]) -> Response:
+    """Work that may wait for the database, in one of few threads."""
+    limiter: CapacityLimiter = request.app.state.threads
+    return await anyio.to_thread.run_sync(work, limiter=limiter)
+
+
+def _answer(
+    site: Site, session: Session, request: Request, form: Form, handler: Handler, *, is_act: bool = False
+) -> Response:
+    """What the handler answers; for a page whose connection was lost since the last one, on another connection."""
+    was_open = session.is_open
+    try:
+        return _ask(site, session, request, form, handler, is_act=is_act)
+    except DatabaseAwayError as error:
+        if is_act or not was_open or error.ruling.cause is Cause.STATEMENT_TIMEOUT:
+            return _refused(site, session, request, error)
+        session.close()
+    except BulkpointError as error:
+        return _refused(site, session, request, error)
+    try:
+        return _ask(site, session, request, form, handler, is_act=is_act)
+    except BulkpointError as error:
+        return _refused(site, session, request, error)
+
+
+def _ask(site: Site, session: Session, request: Request, form: Form, handler: Handler, *, is_act: bool) -> Response:
+    with Asked(site, session, request, form, is_act=is_act) as asked:
+        try:
+            return handler(asked)
+        finally:
+            if is_act:
+                session.rights = None
+                site.shared.forget()
+
+
+def status_of(error: BulkpointError) -> int:
+    """The HTTP status of a refusal: 404, 403, 409, 422 or 503."""
+    if isinstance(error, UnreachableError):
+        return 503
+    if isinstance(error, UsageError):
+        return 422
+    if error.refusal.code in _FORBIDDEN:
+        return 403
+    return 404 if error.refusal.code.endswith("_UNKNOWN") else 409
+
+
+def _refused(site: Site, session: Session, request: Request, error: BulkpointError) -> Response:
+    if isinstance(error, DatabaseAwayError):
+        if error.ruling.cause is Cause.LOGIN_REFUSED:
+            return _out(site, session, request)
+        session.close()
+    status = status_of(error)
+    again_s = 5 if status == 503 and request.method == "GET" else None
+    frame = None
+    if status != 503:
+        try:
+            with Asked(site, session, request, Form(), is_act=request.method == "POST") as asked:
+                frame = {name: ask(asked) for name, ask in site.every_page.items()}
+        except BulkpointError:
+            session.close()
+    return error_page(request, error.refusal, status=status, session=session, frame=frame, again_s=again_s)
+
+
+def _out(site: Site, session: Session, request: Request) -> Response:
+    """The login or its password was changed: this session cannot be used any more."""
+    language = session.language
+    site.door.let_out(cookie_of(request))
+    refusal = Refusal("LOGIN_NOT_ACCEPTED_ANY_MORE", {}, ("sign_in_again",))
+    response = error_page(request, refusal, status=403, language=language)
+    drop_cookie(request, response)
+    return response
