@@ -91,6 +91,11 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     return connection
 
 
+def was_asked_for_password(connection: Connection) -> bool:
+    """Whether the server wanted the password: one that lets this host in without (`trust`) has proven nothing."""
+    return connection.pgconn.used_password
+
+
 @contextmanager
 def reachable(conninfo: str) -> Iterator[None]:
     """Turn an error of the database inside the block into what its SQLSTATE means (rules/sqlstates.py).

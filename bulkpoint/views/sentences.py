@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from bulkpoint.errors import BulkpointError
@@ -11,15 +12,25 @@ from bulkpoint.views.format import duration, local_time, utc_time
 from bulkpoint.views.languages import words
 
 
-def sentence(refused: BulkpointError | Refusal, *, language: str = "en", timezone: str = "UTC") -> str:
-    """What is refused and why, then what to do instead. Times are shown in `timezone`; several refusals are lines."""
+def sentence(
+    refused: BulkpointError | Refusal,
+    *,
+    language: str = "en",
+    timezone: str = "UTC",
+    errors: Mapping[str, str] = MappingProxyType({}),
+    remedies: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """What is refused and why, then what to do instead. Times are shown in `timezone`; several refusals are lines.
+
+    errors, remedies: other words than a command line's for some of them; an empty remedy is left out.
+    """
     refusal = refused.refusal if isinstance(refused, BulkpointError) else refused
     table = words(language)
     facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
     facts |= _words_of(refusal.facts, language)
-    said = table["errors"].get(refusal.code) or table["parts"][refusal.code]
-    parts = [said, *(table["remedies"][remedy] for remedy in refusal.remedies)]
-    return " ".join(part.format_map(facts) for part in parts)
+    said = errors.get(refusal.code) or table["errors"].get(refusal.code) or table["parts"][refusal.code]
+    helps = [remedies.get(remedy, table["remedies"][remedy]) for remedy in refusal.remedies]
+    return " ".join(part.format_map(facts) for part in (said, *helps) if part)
 
 
 def error_fields(error: BulkpointError, *, timezone: str = "UTC") -> dict[str, Any]:

@@ -14,9 +14,10 @@ from bulkpoint.store.connect import Connection, answered_within, connect, reacha
 from bulkpoint.store.right import own_rights
 from bulkpoint.store.snapshot import reading
 from bulkpoint.web.door import NAME, Session
-from bulkpoint.web.form import Form, Upload
+from bulkpoint.web.form import Form
 from bulkpoint.web.shared import Shared
 from bulkpoint.web.site import Site
+from bulkpoint.web.uploads import Upload
 from bulkpoint.web.words import web_words
 
 # A right that was taken is noticed by a page after this long; an act asks the database itself.

@@ -15,7 +15,7 @@ from typing import Any
 
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.web.form import Upload
+from bulkpoint.web.uploads import Upload
 
 COOKIE_BYTES = 32
 IDLE_S_MAX = 15 * 60.0
@@ -49,6 +49,7 @@ class Session:
     rights_at: float = 0.0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     kept: dict[str, Upload] = field(default_factory=dict)
+    acts: int = 0
     _connection: Connection | None = field(default=None, repr=False)
     _used_at: float = 0.0
 
@@ -70,10 +71,9 @@ class Session:
             self._connection.close()
             self._connection = None
 
-    def close_if_idle(self, now: float) -> None:
-        """The same where nobody has used it for a while."""
-        if self._connection is not None and not self.turn.locked() and now - self._used_at > CONNECTION_IDLE_S_MAX:
-            self.close()
+    def is_idle(self, now: float) -> bool:
+        """Whether there is a connection that nobody has used for a while."""
+        return self._connection is not None and now - self._used_at > CONNECTION_IDLE_S_MAX
 
     def say(self, what: str, facts: dict[str, Any]) -> None:
         """To be said once, at the top of the next page that this person sees."""
@@ -102,10 +102,12 @@ class Door:
         self._sessions: dict[bytes, Session] = {}
         self._token: bytes | None = None
 
-    def new_token(self) -> str:
-        """What lets one browser in, once; the one before does not any more."""
+    def new_token(self) -> str | None:
+        """What lets one browser in, once; None where there is one that was not used yet."""
         token = secrets.token_urlsafe(COOKIE_BYTES)
         with self._lock:
+            if self._token is not None:
+                return None
             self._token = _digest(token)
         return token
 
@@ -126,7 +128,7 @@ class Door:
         with self._lock:
             gone += self._take_ended(now)
             theirs = [key for key, each in self._sessions.items() if each.login == login]
-            gone += [self._sessions.pop(key) for key in theirs[: len(theirs) - SESSIONS_OF_A_LOGIN_MAX + 1]]
+            gone += [self._sessions.pop(key) for key in theirs[: max(0, len(theirs) - SESSIONS_OF_A_LOGIN_MAX + 1)]]
             while len(self._sessions) >= SESSIONS_MAX:
                 gone.append(self._sessions.pop(min(self._sessions, key=lambda key: self._sessions[key].seen_at)))
             self._sessions[_digest(cookie)] = session
@@ -160,15 +162,17 @@ class Door:
             _end(session)
 
     def sweep(self) -> None:
-        """End what has ended, and give back connections that nobody uses."""
-        now = self._clock()
+        """End what has ended."""
         with self._lock:
-            ended = self._take_ended(now)
-            open_ones = list(self._sessions.values())
+            ended = self._take_ended(self._clock())
         for session in ended:
             _end(session)
-        for session in open_ones:
-            session.close_if_idle(time.monotonic())
+
+    def idle_ones(self) -> list[Session]:
+        """Sessions whose connection nobody uses."""
+        now = time.monotonic()
+        with self._lock:
+            return [session for session in self._sessions.values() if session.is_idle(now)]
 
     def close(self) -> None:
         """Everybody is out."""

@@ -2,54 +2,14 @@
 
 import re
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
-
-from starlette.datastructures import UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
-from starlette.requests import Request
 
 from bulkpoint.errors import UsageError
+from bulkpoint.web.uploads import Upload
 from bulkpoint.web.words import web_words
 
-FIELDS_MAX = 100
-FIELD_BYTES_MAX = 64 * 1024
-FILES_MAX = 1
-# Beside the file: every field at its longest would be more than a person types.
-BODY_BYTES_MAX = 1024 * 1024
-UPLOAD_BYTES_MAX = 200 * 1024 * 1024
-_PIECE_BYTES = 1024 * 1024
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
-
-
-class BodyTooLargeError(Exception):
-    """A request has more bytes than its page takes."""
-
-    def __init__(self, bytes_max: int) -> None:
-        super().__init__(bytes_max)
-        self.bytes_max = bytes_max
-
-
-class BodyUnreadableError(Exception):
-    """A request's body ended early, or is no form."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that a person has sent. name: as it was called there, for people only; path: where it is till removed."""
-
-    name: str
-    path: Path
-    bytes: int
-
-    def remove(self) -> None:
-        """It is there no more."""
-        with suppress(FileNotFoundError):
-            self.path.unlink()
 
 
 @dataclass
@@ -135,57 +95,3 @@ class Form:
         for upload in self.files.values():
             if upload not in kept:
                 upload.remove()
-
-
-async def read_form(request: Request, folder: Path, *, language: str, takes_file: bool) -> Form:
-    """The form of a request. folder: where an uploaded file is put.
-
-    Raises BodyTooLargeError, BodyUnreadableError.
-    """
-    bytes_max = BODY_BYTES_MAX + (UPLOAD_BYTES_MAX if takes_file else 0)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    stream: Any = _bounded(request.stream(), bytes_max)
-    limits: dict[str, Any] = {"max_fields": FIELDS_MAX, "max_part_size": FIELD_BYTES_MAX}
-    try:
-        if kind == "application/x-www-form-urlencoded":
-            parsed = await FormParser(request.headers, stream, **limits).parse()
-        elif kind == "multipart/form-data":
-            parsed = await MultiPartParser(
-                request.headers, stream, max_files=FILES_MAX if takes_file else 0, **limits
-            ).parse()
-        else:
-            raise BodyUnreadableError
-    except MultiPartException as error:
-        raise BodyUnreadableError from error
-    values: dict[str, list[str]] = {}
-    files: dict[str, Upload] = {}
-    for name, value in parsed.multi_items():
-        if isinstance(value, UploadFile):
-            if value.filename:
-                files[name] = await _put(value, folder)
-        else:
-            values.setdefault(name, []).append(value)
-    await parsed.close()
-    return Form(language, values, files)
-
-
-async def _bounded(stream: AsyncIterator[bytes], bytes_max: int) -> AsyncIterator[bytes]:
-    read = 0
-    async for piece in stream:
-        read += len(piece)
-        if read > bytes_max:
-            raise BodyTooLargeError(bytes_max)
-        yield piece
-
-
-async def _put(sent: UploadFile, folder: Path) -> Upload:
-    """The file under a name of our own that keeps only the ending, by which lists are told apart."""
-    name = PurePosixPath((sent.filename or "").replace("\\", "/")).name
-    ending = PurePosixPath(name).suffix.lower()
-    suffix = ending if re.fullmatch(r"\.[a-z0-9]{1,8}", ending) else ""
-    size = 0
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", suffix=suffix, delete=False) as stream:
-        while piece := await sent.read(_PIECE_BYTES):
-            stream.write(piece)
-            size += len(piece)
-    return Upload(name[:200], Path(stream.name), size)

@@ -1,6 +1,6 @@
 """Whether a request comes from our own page, and where a browser may be sent."""
 
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -27,9 +27,23 @@ def own_path(given: str | None) -> str:
     return given if given.isprintable() and "\\" not in given else "/"
 
 
-def may_go_to(request: Request, path: str) -> Response:
+def comes_from_elsewhere(request: Request) -> bool:
+    """Whether a link in another place led here, such as a message: then the browser keeps our cookie to itself, until
+    a page of ours asks for the same address (SameSite=Strict).
+    """
+    return request.headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not is_refresh(request)
+
+
+def sign_in_first(request: Request, *, has_ended: bool) -> Response:
     """To the sign-in, and from there back to this page; a page that refreshes itself learns it by the status."""
-    if is_refresh(request):
+    if "x-refresh" in request.headers:
         return Response(status_code=401)
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"{path}?next={quote(own_path(here))}" if here != "/" else path, status_code=303)
+    asked = {"next": here} if (here := _here(request)) != "/" else {}
+    if has_ended:
+        asked["ended"] = "1"
+    return RedirectResponse(f"/sign-in?{urlencode(asked)}" if asked else "/sign-in", status_code=303)
+
+
+def _here(request: Request) -> str:
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "auto"]
+    return own_path(request.url.path + (f"?{urlencode(kept)}" if kept else ""))

@@ -19,15 +19,21 @@ from bulkpoint.errors import BulkpointError, UnreachableError, UsageError
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.connect import DatabaseAwayError
-from bulkpoint.views.sentences import sentence
 from bulkpoint.views.templates import make_environment
 from bulkpoint.web.asked import Asked, is_refresh
+from bulkpoint.web.body import (
+    UPLOAD_BYTES_MAX,
+    BodyNotKeptError,
+    BodyTooLargeError,
+    BodyUnreadableError,
+    read_body,
+)
 from bulkpoint.web.cookies import cookie_of, drop_cookie
 from bulkpoint.web.door import Session
-from bulkpoint.web.form import BodyTooLargeError, BodyUnreadableError, Form, read_form
-from bulkpoint.web.origin import is_same_origin, may_go_to
+from bulkpoint.web.form import Form
+from bulkpoint.web.origin import comes_from_elsewhere, is_same_origin, sign_in_first
 from bulkpoint.web.site import Site
-from bulkpoint.web.words import web_words
+from bulkpoint.web.words import web_sentence, web_words
 
 Handler = Callable[[Asked], Response]
 
@@ -35,6 +41,10 @@ Handler = Callable[[Asked], Response]
 THREADS_MAX = 24
 # One question at a time in a session: a person who opens many pages at once waits, and blocks no one else.
 TURN_S_MAX = 20.0
+# Acts of one session at a time: a stop does not wait for an upload in another window.
+ACTS_MAX = 4
+# After so many seconds a page that could not be shown asks again by itself.
+AGAIN_S = 5
 # What is refused, and why a person may not: by code. All other refusals are of the present state.
 _FORBIDDEN = {
     "RIGHT_MISSING", "RIGHTS_OF_THE_OWNER", "DATABASE_REFUSES_LOGIN", "LOGIN_MAY_NOT_LOOK", "FORM_NOT_OURS",
@@ -43,12 +53,12 @@ _FORBIDDEN = {
 
 def get(path: str, handler: Handler) -> Route:
     """A page. The handler reads; a person who is not signed in signs in first, and comes back."""
-    return Route(path, partial(_show, handler), methods=["GET"])
+    return Route(path, partial(_show, path, handler), methods=["GET"])
 
 
 def post(path: str, handler: Handler, *, takes_file: bool = False) -> Route:
     """An act: by a form of our own page, with its token. takes_file: whether the form may have a file."""
-    return Route(path, partial(_act, handler, takes_file), methods=["POST"])
+    return Route(path, partial(_act, path, handler, takes_file), methods=["POST"])
 
 
 def see_other(asked: Asked, path: str, said: str | None = None, /, **facts: Any) -> Response:
@@ -121,6 +131,7 @@ def error_page(
         refusal=refusal,
         typed=Form(),
         again_s=again_s,
+        again_at=request.url.include_query_params(auto=1).components._replace(scheme="", netloc="").geturl(),
         **(frame or dict.fromkeys(site.every_page)),
     )
 
@@ -158,7 +169,7 @@ def _environment() -> Environment:
     environment = make_environment(
         ChoiceLoader([PackageLoader("bulkpoint.web", "templates"), PackageLoader("bulkpoint.views", "templates")])
     )
-    environment.globals["sentence"] = sentence
+    environment.globals["sentence"] = web_sentence
     return environment
 
 
@@ -167,29 +178,45 @@ def _said(asked: Asked, what: str, facts: Mapping[str, Any]) -> str:
     return said.format_map(facts)
 
 
-async def _show(handler: Handler, request: Request) -> Response:
+async def _show(path: str, handler: Handler, request: Request) -> Response:
     site: Site = request.app.state.site
-    session = site.door.session_of(cookie_of(request), is_active=not is_refresh(request))
+    request.scope["bulkpoint.route"] = path
+    request.scope["bulkpoint.is_refresh"] = is_refresh(request)
+    cookie = cookie_of(request)
+    session = site.door.session_of(cookie, is_active=not is_refresh(request))
     if session is None:
-        return may_go_to(request, "/sign-in")
+        if cookie is None and comes_from_elsewhere(request):
+            return page_without_session(request, "come_in.html.j2", language=site.host.settings.language)
+        return sign_in_first(request, has_ended=cookie is not None)
     try:
         await asyncio.wait_for(session.turn.acquire(), TURN_S_MAX)
     except TimeoutError:
-        return error_page(request, Refusal("SESSION_BUSY"), status=503, session=session, again_s=5)
+        return error_page(request, Refusal("SESSION_BUSY"), status=503, session=session, again_s=AGAIN_S)
     try:
         return await in_thread(request, partial(_answer, site, session, request, Form(session.language), handler))
     finally:
         session.turn.release()
 
 
-async def _act(handler: Handler, takes_file: bool, request: Request) -> Response:
+async def _act(path: str, handler: Handler, takes_file: bool, request: Request) -> Response:
     site: Site = request.app.state.site
+    request.scope["bulkpoint.route"] = path
     session = site.door.session_of(cookie_of(request), is_active=True)
     if not is_same_origin(request):
         return error_page(request, Refusal("FORM_NOT_OURS", {}, ("open_page_again",)), status=403, session=session)
     if session is None:
         return error_page(request, Refusal("SESSION_ENDED", {}, ("sign_in_again",)), status=403)
-    form = await form_of(request, session, takes_file=takes_file)
+    if session.acts >= ACTS_MAX:
+        return error_page(request, Refusal("SESSION_BUSY"), status=503, session=session)
+    session.acts += 1
+    try:
+        return await _act_once(site, session, request, handler, takes_file=takes_file)
+    finally:
+        session.acts -= 1
+
+
+async def _act_once(site: Site, session: Session, request: Request, handler: Handler, *, takes_file: bool) -> Response:
+    form = await form_of(request, session, upload_bytes_max=UPLOAD_BYTES_MAX if takes_file else 0)
     if isinstance(form, Response):
         return form
     try:
@@ -201,17 +228,21 @@ async def _act(handler: Handler, takes_file: bool, request: Request) -> Response
         form.remove_files(but=session.kept.values())
 
 
-async def form_of(request: Request, session: Session | None, *, takes_file: bool) -> Form | Response:
+async def form_of(request: Request, session: Session | None, *, upload_bytes_max: int = 0) -> Form | Response:
     """The form of a request, or the page that says why it cannot be read."""
     site: Site = request.app.state.site
     language = session.language if session else site.host.settings.language
     try:
-        return await read_form(request, site.host.uploads, language=language, takes_file=takes_file)
+        fields, files = await read_body(request, site.host.uploads, upload_bytes_max=upload_bytes_max)
     except BodyTooLargeError as error:
-        refusal = Refusal("FORM_TOO_LARGE", {"megabytes_max": error.bytes_max // 2**20})
-        return error_page(request, refusal, status=413, session=session)
+        refusal, status = Refusal("FORM_TOO_LARGE", {"megabytes_max": error.bytes_max // 2**20}), 413
     except BodyUnreadableError:
-        return error_page(request, Refusal("FORM_UNREADABLE", {}, ("open_page_again",)), status=400, session=session)
+        refusal, status = Refusal("FORM_UNREADABLE", {}, ("open_page_again",)), 400
+    except BodyNotKeptError as error:
+        refusal, status = Refusal("UPLOAD_NOT_KEPT", {"why": error.why or Refusal("TOO_MANY_UPLOADS")}), 503
+    else:
+        return Form(language, fields, files)
+    return error_page(request, refusal, status=status, session=session)
 
 
 async def in_thread(request: Request, work: Callable[[], Response]) -> Response:
@@ -266,7 +297,7 @@ def _refused(site: Site, session: Session, request: Request, error: BulkpointErr
             return _out(site, session, request)
         session.close()
     status = status_of(error)
-    again_s = 5 if status == 503 and request.method == "GET" else None
+    again_s = AGAIN_S if status == 503 and request.method == "GET" else None
     frame = None
     if status != 503:
         try:

@@ -1,19 +1,17 @@
 """The page as a process: where it may listen, its TLS, and the address that it prints."""
 
 import ipaddress
-import shutil
 import socket
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import Settings
 from bulkpoint.web.app import make_app
-from bulkpoint.web.door import Door
 from bulkpoint.web.site import Host
+from bulkpoint.web.uploads import upload_folder
 
 # Time for the last answers after a signal.
 GRACE_S = 10
@@ -44,39 +42,37 @@ def refuse_open_door(settings: Settings, host: str, *, behind_proxy: bool) -> No
 
 
 def serve(
-    settings: Settings, database_url: str, *, host: str, port: int, behind_proxy: bool, say: Callable[[str], None]
+    settings: Settings,
+    database_url: str,
+    *,
+    host: str,
+    port: int,
+    behind_proxy: bool,
+    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
-    """Serve until a signal. `say` is given the address, once the page can be reached there.
+    """Serve until a signal. `say` is given the address, once the page can be reached there; `log` a line a request.
 
     Raises UsageError where it may not listen there, UnreachableError where it cannot.
     """
     refuse_open_door(settings, host, behind_proxy=behind_proxy)
-    uploads = Path(tempfile.mkdtemp(prefix="bulkpoint-web-"))
-    try:
-        listener = _listen(host, port)
-        port = listener.getsockname()[1]
+    with _listening(host, port) as listener, upload_folder() as uploads:
         tls = settings.web_cert_file is not None
-        door = Door()
-        named = (
-            frozenset({"localhost", "127.0.0.1", "[::1]", host})
-            if is_loopback(host) and not behind_proxy
-            else frozenset()
-        )
+        shown = f"[{host}]" if ":" in host else host
         ours = Host(
             settings,
             database_url,
             uploads,
             embedded=settings.database_url is None,
             behind_proxy=behind_proxy,
-            tls=tls,
-            hosts=named,
+            hosts=_names(host, behind_proxy=behind_proxy),
+            address=f"http{'s' if tls else ''}://{shown}:{listener.getsockname()[1]}/",
+            say=say,
+            log=log,
         )
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http{'s' if tls else ''}://{shown}:{port}/"
-        if ours.embedded:
-            address += f"sign-in?token={door.new_token()}"
+        app = make_app(ours)
         config = uvicorn.Config(
-            make_app(ours, door),
+            app,
             http="h11",
             loop="asyncio",
             ws="none",
@@ -92,9 +88,26 @@ def serve(
             ssl_certfile=settings.web_cert_file,
             ssl_keyfile=settings.web_key_file,
         )
-        _Server(config, lambda: say(address)).run(sockets=[listener])
-    finally:
-        shutil.rmtree(uploads, ignore_errors=True)
+        _Server(_loaded(config), app.state.site.say_address).run(sockets=[listener])
+
+
+def _names(host: str, *, behind_proxy: bool) -> frozenset[str]:
+    """The names by which a page on loopback is asked: a site that leads its own name there gets no answer. Any name
+    where TLS tells who is asked.
+    """
+    if behind_proxy or not is_loopback(host):
+        return frozenset()
+    return frozenset({"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host})
+
+
+def _loaded(config: uvicorn.Config) -> uvicorn.Config:
+    """With its certificate. Raises UsageError where that cannot be used."""
+    try:
+        config.load()
+    except OSError as error:  # also ssl.SSLError
+        files = f"{config.ssl_certfile}, {config.ssl_keyfile}"
+        raise UsageError("WEB_CERTIFICATE_UNUSABLE", files=files, why=error.strerror or str(error)) from error
+    return config
 
 
 class _Server(uvicorn.Server):
@@ -110,13 +123,14 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         raise UnreachableError("WEB_CANNOT_LISTEN", host=host, port=port, why=error.strerror or str(error)) from error
-    return listener
+    with listener:
+        yield listener

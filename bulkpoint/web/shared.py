@@ -28,6 +28,7 @@ class Shared:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
         self._asked: dict[Hashable, Future[Any]] = {}
+        self._acts = 0
 
     def get(self, key: Hashable, max_age_s: float, make: Callable[[], T]) -> T:
         """The answer that is at most that old, else a new one: `make` runs once, however many ask meanwhile.
@@ -44,27 +45,31 @@ class Shared:
                 future = self._asked.get(key)
                 if future is None:
                     mine = self._asked[key] = Future()
+                    acts = self._acts
                     break
-            error = future.exception(WAIT_S_MAX)
+            try:
+                error = future.exception(WAIT_S_MAX)
+            except TimeoutError:
+                raise UnreachableError("SESSION_BUSY") from None
             if isinstance(error, UnreachableError):
                 raise error
             if error is None:
                 return cast(T, future.result())
-        return self._make(key, mine, make)
+        return self._make(key, mine, make, acts)
 
-    def _make(self, key: Hashable, mine: "Future[Any]", make: Callable[[], T]) -> T:
+    def _make(self, key: Hashable, mine: "Future[Any]", make: Callable[[], T], acts: int) -> T:
         asked_at = time.monotonic()
         try:
             value = make()
         except BaseException as error:
-            with self._lock:
-                del self._asked[key]
+            self._end(key, mine)
             mine.set_exception(error)
             raise
+        self._end(key, mine)
         with self._lock:
-            del self._asked[key]
-            self._kept[key] = (asked_at, value)
-            self._kept.move_to_end(key)
+            if acts == self._acts:  # else it may be of before
+                self._kept[key] = (asked_at, value)
+                self._kept.move_to_end(key)
             while len(self._kept) > self._kept_max:
                 self._kept.popitem(last=False)
         mine.set_result(value)
@@ -73,4 +78,11 @@ class Shared:
     def forget(self) -> None:
         """After an act: what it has changed is asked for anew."""
         with self._lock:
+            self._acts += 1
             self._kept.clear()
+            self._asked.clear()
+
+    def _end(self, key: Hashable, mine: "Future[Any]") -> None:
+        with self._lock:
+            if self._asked.get(key) is mine:
+                del self._asked[key]

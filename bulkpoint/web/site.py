@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bulkpoint.settings import Settings
 from bulkpoint.web.door import Door
 from bulkpoint.web.shared import Shared
+from bulkpoint.web.throttle import Throttle
 
 if TYPE_CHECKING:
     from bulkpoint.web.asked import Asked
@@ -19,7 +20,8 @@ class Host:
 
     database_url: of the database, with whose login does not matter unless `embedded`: then everybody who has the
     one-use token works under it. uploads: a folder of our own for files that people send. hosts: the names by which the
-    page may be asked, without port; none: by any.
+    page may be asked, without port; none: by any. address: where a browser finds it. say: to whoever started it; log:
+    one line a request.
     """
 
     settings: Settings
@@ -27,8 +29,10 @@ class Host:
     uploads: Path
     embedded: bool = False
     behind_proxy: bool = False
-    tls: bool = False
     hosts: frozenset[str] = frozenset()
+    address: str = ""
+    say: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    log: Callable[[str], None] = field(default=lambda _: None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -37,5 +41,13 @@ class Site:
 
     host: Host
     door: Door
+    throttle: Throttle = field(default_factory=Throttle)
     shared: Shared = field(default_factory=Shared)
     every_page: Mapping[str, Callable[["Asked"], Any]] = field(default_factory=dict)
+
+    def say_address(self) -> None:
+        """Where a browser gets in, to whoever started this; nothing where what was said last is not used yet."""
+        if not self.host.embedded:
+            self.host.say(self.host.address)
+        elif (token := self.door.new_token()) is not None:
+            self.host.say(f"{self.host.address}sign-in?token={token}")

@@ -10,7 +10,7 @@ from bulkpoint.campaigns.run_request import asker
 from bulkpoint.errors import BulkpointError, UsageError
 from bulkpoint.rules.causes import Cause
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.store.connect import DatabaseAwayError, connect, reachable
+from bulkpoint.store.connect import DatabaseAwayError, connect, reachable, was_asked_for_password
 from bulkpoint.store.database_address import as_login
 from bulkpoint.store.right import own_rights
 from bulkpoint.web.asked import Asked
@@ -37,14 +37,20 @@ async def show(request: Request) -> Response:
     """The form; with the printed address's token, in at once."""
     site: Site = request.app.state.site
     token = request.query_params.get("token")
-    if token is not None and site.door.take_token(token):
+    if site.door.session_of(cookie_of(request), is_active=False) is not None:
+        return RedirectResponse(own_path(request.query_params.get("next")), status_code=303)
+    if token is not None and request.method == "GET" and site.door.take_token(token):
         host = site.host
         conninfo, actor = host.database_url, asker(host.settings)
         return _let_in(request, login=actor, conninfo=conninfo, actor=actor, language=_language_of(request))
     refusal = None
     if token is not None:
         refusal = Refusal("ADDRESS_USED", {}, ("use_new_address",))
-    return _form(request, refusal=refusal, status=403 if refusal else 200)
+    elif "ended" in request.query_params:
+        refusal = Refusal("SESSION_OVER")
+    if site.host.embedded:
+        site.say_address()
+    return _form(request, refusal=refusal, status=403 if token is not None else 200)
 
 
 def _form(
@@ -62,7 +68,7 @@ async def sign_in(request: Request) -> Response:
     site: Site = request.app.state.site
     if not is_same_origin(request) or site.host.embedded:
         return error_page(request, Refusal("FORM_NOT_OURS", {}, ("open_page_again",)), status=403)
-    form = await form_of(request, None, takes_file=False)
+    form = await form_of(request, None)
     if isinstance(form, Response):
         return form
     return await in_thread(request, partial(_try, request, form))
@@ -79,10 +85,15 @@ def _try(request: Request, form: Form) -> Response:
     is_possible = 0 < len(login.encode()) <= NAME_BYTES_MAX and 0 < len(password) <= PASSWORD_MAX
     if not is_possible or "\0" in login + password:
         return again(Refusal("SIGN_IN_REFUSED"), 403)
+    address = request.client.host if request.client else ""
+    wait_s = site.throttle.take(login, address)
+    if wait_s:
+        return again(Refusal("SIGN_IN_TOO_OFTEN", {"left_s": wait_s}), 429)
     conninfo = as_login(site.host.database_url, login, password)
     refused = _try_at_database(conninfo, login)
     if refused is not None:
         return again(*refused)
+    site.throttle.give_back(login, address)
     return _let_in(request, login=login, conninfo=conninfo, actor=login, language=language, next_=next_)
 
 
@@ -90,6 +101,8 @@ def _try_at_database(conninfo: str, login: str) -> tuple[Refusal, int] | None:
     """Why the login is not let in, and the status of the page that says so; None where it may enter and look."""
     try:
         with connect(conninfo, name=NAME) as connection, reachable(conninfo):
+            if not was_asked_for_password(connection):
+                return Refusal("SIGN_IN_WITHOUT_PASSWORD"), 403
             rights = own_rights(connection)
     except DatabaseAwayError as error:
         if error.ruling.cause is Cause.LOGIN_REFUSED:
