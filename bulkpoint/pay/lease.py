@@ -1,8 +1,13 @@
-"""A worker's lease of one share of the limit: taken, renewed on a connection of its own, lost, or released."""
+"""A worker's lease of one share of the limit: taken, renewed on a connection of its own, lost, or released.
+
+At the end of a run some workers are done before the others. What they gave back is then nobody's: a worker that is
+still at work leases such idle shares too, and its gate has the permits of all of them, so that the limit is used to the
+last payment. While the money API slows any share down it gives them back: turns are taken by equal shares.
+"""
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +21,7 @@ from bulkpoint.rules.gate import CountsFrom
 from bulkpoint.rules.patience import Heard
 from bulkpoint.rules.pressure import PressureSnapshot
 from bulkpoint.rules.promises import GRACE_AFTER_TIMEOUT_S, MoneyPromises, changed, safer
-from bulkpoint.rules.shares import permits
+from bulkpoint.rules.shares import deal, permits
 from bulkpoint.rules.turns import read_back, written
 from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, PeriodicLink
 from bulkpoint.store.share import (
@@ -98,6 +103,8 @@ class Lease:
         self.trouble: Exception | None = None
         self.moved_away = False  # the share has no permits, but other shares do: give it back
         self.promises = terms.promises
+        self._idle_ones: list[ShareToken] = []  # leased besides, by the renewals' thread
+        self._permits: dict[ShareToken, int] = {}  # of each that the gate has now
         self._clocks = deque([clock], maxlen=CLOCKS_KEPT)
         gate.take_part(token.share)
         self._terms = terms
@@ -128,11 +135,21 @@ class Lease:
         self._renewals.stop()
 
     def release(self, connection: Connection) -> None:
-        """Give the share back with the sends of the last second, so that its next holder counts each once."""
+        """Give the share back with the sends of the last second, so that its next holder counts each once.
+
+        The sends of several shares are dealt to their next holders: all of them together count each send once.
+        """
         if self.lost or boot_clock() >= self._owned_until:
             return
-        sent_at = [self.clock.stamp(at) for at in self.gate.remembered()]
-        release_share(connection, self.token, sent_at, self._pressure(), self._heard())
+        tokens = [self.token, *self._idle_ones]
+        own, *others = deal(self._sends(), [self._permits.get(token, 0) for token in tokens])
+        release_share(connection, self.token, own, self._pressure(), self._heard())
+        for token, sent_at in zip(self._idle_ones, others, strict=True):
+            release_share(connection, token, sent_at)
+
+    def _sends(self) -> list[float]:
+        """Those of the last second, by the database's clock."""
+        return [self.clock.stamp(at) for at in self.gate.remembered()]
 
     def _pressure(self) -> dict[str, float | None] | None:
         """How far the money API slows this share down, by the database's clock."""
@@ -171,13 +188,37 @@ class Lease:
         asked_at = boot_clock()
         # Without an answer the gate closes by itself 0.9 s after the last one, and the lease is `over` after 3 s.
         with suppress(DatabaseAwayError):
-            self._learn(link.ask(self._renew), asked_at)
+            renewal = link.ask(self._renew)
+            slowed = renewal.others is not None or self.gate.pressure() is not None
+            self._learn(renewal, asked_at, idle_ones=() if slowed else self._idle_ones)
             self._first_answer.set()
+            if slowed and self._idle_ones:
+                link.ask(self._give_idle_ones_back)
+            elif renewal.idle_share and not slowed and not self.over:
+                link.ask(self._take_idle_one)
         return True
+
+    def _take_idle_one(self, connection: Connection) -> None:
+        """Lease one more share; its permits count from the next renewal on."""
+        asked_at = boot_clock()
+        holder, lease_s = self.token.holder, self._terms.in_database_s
+        acquired = acquire_share(connection, self._terms.run, holder, lease_s=lease_s, idle=True)
+        if acquired is None:
+            return
+        clock = DatabaseClock(asked_at, boot_clock(), acquired.database_now)
+        self.gate.remember([clock.instant(at) for at in acquired.sent_at])
+        self._idle_ones.append(acquired.token)
+
+    def _give_idle_ones_back(self, connection: Connection) -> None:
+        """After their permits were taken from the gate. It goes on counting the sends that it hands over: for a second
+        they count twice."""
+        for token in list(self._idle_ones):
+            release_share(connection, token, self._sends())
+            self._idle_ones.remove(token)
 
     def _renew(self, connection: Connection) -> Renewal:
         terms = self._terms
-        return renew_share(
+        renewal = renew_share(
             connection,
             terms.run,
             self.token,
@@ -186,8 +227,14 @@ class Lease:
             heard=self._heard(),
             turns=self._turns(),
         )
+        self._idle_ones = [
+            token
+            for token in self._idle_ones
+            if renew_share(connection, terms.run, token, lease_s=terms.in_database_s).held
+        ]
+        return renewal
 
-    def _learn(self, renewal: Renewal, asked_at: float) -> None:
+    def _learn(self, renewal: Renewal, asked_at: float, *, idle_ones: Sequence[ShareToken]) -> None:
         if not renewal.held or boot_clock() >= self._owned_until:
             self._lose()
             return
@@ -202,12 +249,12 @@ class Lease:
             return
         stored = {"key_retention_h": renewal.key_retention_h, "settle_s": renewal.settle_s}
         self.promises = safer(self._terms.promises, changed(self._terms.promises, stored))
-        rate = permits(renewal.tps, renewal.shares, self.token.share)
-        if rate == 0 and renewal.tps > 0:
+        if permits(renewal.tps, renewal.shares, self.token.share) == 0 and renewal.tps > 0:
             self.moved_away = True
             self.gate.close()
             return
-        self.gate.learn(rate=rate, fresh_until=asked_at + FRESH_S, tps=renewal.tps)
+        self._permits = {token: permits(renewal.tps, renewal.shares, token.share) for token in (self.token, *idle_ones)}
+        self.gate.learn(rate=sum(self._permits.values()), fresh_until=asked_at + FRESH_S, tps=renewal.tps)
         self._hear_turns(renewal.others)
 
     def _renewals_ended(self, error: Exception) -> None:

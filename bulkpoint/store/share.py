@@ -12,6 +12,9 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
+# A share that a worker of a run gave back, and that no other has taken for so long, is idle: a worker that waits for
+# one asks each 0.3 s.
+IDLE_S = 1.0
 # Changes that are not made under a leased share are counted here: a freeze, a retry, a reconciliation.
 DRIVER_SHARE = -1
 
@@ -54,6 +57,7 @@ class Acquired:
 class Renewal:
     """What one renewal brings back. key_retention_h, settle_s: what the money API promises, where that is stored.
 
+    idle_share: whether the limit is not used, because a share of the run is idle.
     others: what the other shares at work wrote for each other (rules/turns.py); None while none is slowed down.
     """
 
@@ -64,6 +68,7 @@ class Renewal:
     database_now: float
     key_retention_h: float | None
     settle_s: float | None
+    idle_share: bool
     others: list[dict[str, Any]] | None
 
 
@@ -100,12 +105,15 @@ _LOCK_SHARES = Query("lock_share_count", int)
 _IN_THE_WAY = Query("shares_in_the_way", _SharesInTheWay)
 
 
-def acquire_share(connection: Connection, run: RunToken | None, holder: UUID, *, lease_s: float) -> Acquired | None:
+def acquire_share(
+    connection: Connection, run: RunToken | None, holder: UUID, *, lease_s: float, idle: bool = False
+) -> Acquired | None:
     """Take a free share that has permits; None while there is none, or when the run is not running.
 
-    Without a run the share is leased for look-ups only.
+    Without a run the share is leased for look-ups only. idle: only a share of the run that is idle.
     """
-    row = _ACQUIRE.first(connection, **_run(run), holder=holder, lease_s=lease_s)
+    idle_s = IDLE_S if idle else None
+    row = _ACQUIRE.first(connection, **_run(run), holder=holder, lease_s=lease_s, idle_s=idle_s)
     if row is None:
         return None
     sent_at = row.handover["sent_at"] if row.handover else []
@@ -127,7 +135,13 @@ def renew_share(
     heard: what was heard of the money API under this lease, None for nothing yet. turns: what the other shares must
     know to take turns with this one.
     """
-    told = {"pressure": _json(pressure), "heard": _json(heard), "turns": _json(turns), "silent_s": SILENT_S}
+    told = {
+        "pressure": _json(pressure),
+        "heard": _json(heard),
+        "turns": _json(turns),
+        "silent_s": SILENT_S,
+        "idle_s": IDLE_S,
+    }
     return _RENEW.one(connection, **_run(run), **_holder(token), lease_s=lease_s, **told)
 
 

@@ -26,6 +26,7 @@ where pressure is not null
 
 -- name: acquire_share
 -- Take a free share that has permits; a new epoch fences every earlier holder. Without a run: for look-ups only.
+-- idle_s: only one that a worker of this run gave back so long ago, while the money API slowed nobody.
 update money_share set
     epoch = epoch + 1, holder = %(holder)s, turns = null, run_id = %(run_id)s,
     heard = case when run_id = %(run_id)s then heard end,
@@ -35,13 +36,15 @@ where share = (
     where (s.leased_until is null or s.leased_until <= clock_timestamp()) and s.share < least(l.tps, l.shares)
       and (%(run_id)s::bigint is null or exists (
           select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s))
+      and (%(idle_s)s::float8 is null or (s.run_id = %(run_id)s and s.pressure is null
+           and s.released_at <= clock_timestamp() - %(idle_s)s::float8 * interval '1 s'))
     order by s.share limit 1 for update of s skip locked
 )
 returning share, epoch, handover, pressure, extract(epoch from clock_timestamp())::float8 as database_now
 
 -- name: renew_share
 -- All that a holder must know in one answer: is the share still its own, is the run still running, how many permits,
--- what the money API promises; and, while any share is slowed down, what the others at work wrote for it.
+-- what the money API promises, is a share idle; and, while any is slowed down, what the others at work wrote for it.
 with renewed as (
     update money_share set leased_until = clock_timestamp() + %(lease_s)s * interval '1 s', pressure = %(pressure)s,
         heard = coalesce(%(heard)s, heard), turns = %(turns)s
@@ -53,6 +56,10 @@ select exists (select from renewed) as held,
            select from live_run where run_id = %(run_id)s and driver_epoch = %(driver_epoch)s) as run_live,
        l.tps, l.shares, extract(epoch from clock_timestamp())::float8 as database_now,
        p.key_retention_h, p.settle_s,
+       exists (select from money_share s
+               where s.run_id = %(run_id)s and s.leased_until is null and s.pressure is null
+                 and s.share < least(l.tps, l.shares)
+                 and s.released_at <= clock_timestamp() - %(idle_s)s::float8 * interval '1 s') as idle_share,
        (select coalesce(jsonb_agg(jsonb_build_object('share', s.share, 'turns', s.turns)), '[]') from money_share s
         where s.share <> %(share)s and s.share < least(l.tps, l.shares)
           and s.leased_until > clock_timestamp() + (%(lease_s)s::float8 - %(silent_s)s::float8) * interval '1 s'

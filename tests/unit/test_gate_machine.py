@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom, Gate
-from bulkpoint.rules.shares import permits
+from bulkpoint.rules.shares import deal, permits
 from bulkpoint.rules.turns import Slots
 from tests.world.promises import worst_second
 
@@ -98,6 +98,8 @@ class Share:
     free_at: float = math.inf  # a crashed holder's lease ends
     next_ahead: int = 0
     sends: list[int] = field(default_factory=list)
+    idle_ones: list["Share"] = field(default_factory=list)  # leased besides by its holder
+    leased_by: "Share | None" = None  # it is one of these
 
 
 class Limit(RuleBasedStateMachine):
@@ -200,24 +202,73 @@ class Limit(RuleBasedStateMachine):
         share = self.share(number)
         if share.holder is None or share.holder.lost:
             return
-        leaver, usual = share.holder, self.in_force[-1][1]
+        usual = self.in_force[-1][1]
         if meanwhile is not None:
             self.change_tps(meanwhile, delays)
-        leaver.sends_until = self.now
-        if leaver.open_calls:
-            last_heard = max(at for at, _ in leaver.open_calls)
-            self.run_for(max(0, last_heard - self.now), stalled - {share.number}, 1)
-            leaver.hear(self.now)
-        clock = self.ask_database(leaver, *old)
-        stamps = [clock.stamp(instant) for instant in leaver.gate.remembered(leaver.clock(self.now))]
-        share.holder = None
+        given_back = [share, *share.idle_ones]
+        stamps = self.leave_share(share, old, stalled)
         self.run_for(gap, stalled, 1)
         self.run_for(new[0], stalled, 1)
-        successor = self.take(share, ahead)
-        clock = self.ask_database(successor, *new)
-        successor.gate.remember([clock.instant(stamp) for stamp in stamps])
+        dealt = deal(stamps, [permits(share.known[1], len(self.shares), each.number) for each in given_back])
+        for which, (each, sent_at) in enumerate(zip(given_back, dealt, strict=True)):
+            if len(given_back) > 1:
+                each.sends = []  # they were of all of them
+            self.succeed(each, ahead + which, new, sent_at)
         if meanwhile is not None:
             self.change_tps(usual, delays)
+        self.run_for(TICKS, frozenset(), 1)
+
+    @rule(number=NUMBERS, by=NUMBERS, old=ANSWERS, gap=GAPS, new=ANSWERS, stalled=STALLED, spell=SPELLS)
+    def a_holder_takes_an_idle_share(
+        self,
+        number: int,
+        by: int,
+        old: tuple[int, int],
+        gap: int,
+        new: tuple[int, int],
+        stalled: frozenset[int],
+        spell: int,
+    ) -> None:
+        """A holder is done and releases its share; another one leases it besides its own."""
+        idle, at_work = self.share(number), self.share(by)
+        for one in (idle, at_work):
+            if one.holder is None or one.holder.lost:
+                return
+        if idle is at_work or idle.idle_ones:
+            return
+        stamps = self.leave_share(idle, old, stalled)
+        self.run_for(gap, stalled, 1)
+        self.run_for(new[0], stalled, 1)
+        assert at_work.holder is not None
+        clock = self.ask_database(at_work.holder, *new)
+        at_work.holder.gate.remember([clock.instant(stamp) for stamp in stamps])
+        idle.leased_by, idle.sends = at_work, []
+        at_work.idle_ones.append(idle)
+        self.set_rate(at_work)
+        self.run_for(spell, frozenset(), 1)
+
+    @rule(number=NUMBERS, old=ANSWERS, gap=GAPS, new=ANSWERS, ahead=CLOCKS, stalled=STALLED)
+    def idle_shares_are_given_back(
+        self,
+        number: int,
+        old: tuple[int, int],
+        gap: int,
+        new: tuple[int, int],
+        ahead: int,
+        stalled: frozenset[int],
+    ) -> None:
+        """The holder goes on with its own; who takes one knows all that it sent."""
+        share = self.share(number)
+        if share.holder is None or share.holder.lost:
+            return
+        given_back, share.idle_ones = share.idle_ones, []
+        self.set_rate(share)
+        clock = self.ask_database(share.holder, *old)
+        stamps = [clock.stamp(instant) for instant in share.holder.gate.remembered(share.holder.clock(self.now))]
+        for which, each in enumerate(given_back):
+            self.run_for(gap, stalled, 1)
+            self.run_for(new[0], stalled, 1)
+            self.succeed(each, ahead + which, new, stamps)
         self.run_for(TICKS, frozenset(), 1)
 
     @rule(number=NUMBERS, ahead=CLOCKS, spell=SPELLS)
@@ -228,19 +279,21 @@ class Limit(RuleBasedStateMachine):
             return
         share.holder.lost = True
         share.holder.sends_until = self.now + FRESH
-        share.free_at = self.now + FREE_AFTER_CRASH[self.counts_from]
-        share.next_ahead = ahead
+        for which, each in enumerate([share, *share.idle_ones]):
+            each.free_at = self.now + FREE_AFTER_CRASH[self.counts_from]
+            each.next_ahead = ahead + which
         self.run_for(spell, frozenset(), 1)
 
     @rule()
     def after_a_long_silence_every_share_may_send(self) -> None:
         self.run_for(SILENCE, frozenset(range(4)), 1)
-        for share in self.shares:
+        at_work = [share for share in self.shares if share.leased_by is None]
+        for share in at_work:
             assert share.holder is not None
             share.holder.hear(self.now)
             share.holder.gate.take_turns(None)
         self.run_for(SILENCE, frozenset(range(4)), 1)
-        for share in self.shares:
+        for share in at_work:
             assert share.holder is not None
             now = share.holder.clock(self.now)
             assert share.holder.gate.rate == 0 or share.holder.gate.next_at(now) <= now
@@ -271,11 +324,32 @@ class Limit(RuleBasedStateMachine):
 
     def set_rate(self, share: Share) -> None:
         assert share.holder is not None
-        allowed = permits(share.known[1], len(self.shares), share.number)
+        leased = [share, *share.idle_ones]
+        allowed = sum(permits(share.known[1], len(self.shares), each.number) for each in leased)
         share.holder.gate.set_rate(min(allowed, share.holder.lowered))
+
+    def leave_share(self, share: Share, old: tuple[int, int], stalled: frozenset[int]) -> list[float]:
+        """Its holder ends once all its calls are answered; what it remembers, by the database's clock."""
+        leaver = share.holder
+        assert leaver is not None
+        leaver.sends_until = self.now
+        if leaver.open_calls:
+            last_heard = max(at for at, _ in leaver.open_calls)
+            self.run_for(max(0, last_heard - self.now), stalled - {share.number}, 1)
+            leaver.hear(self.now)
+        clock = self.ask_database(leaver, *old)
+        share.holder, share.idle_ones = None, []
+        return [clock.stamp(instant) for instant in leaver.gate.remembered(leaver.clock(self.now))]
+
+    def succeed(self, share: Share, ahead: int, new: tuple[int, int], stamps: list[float]) -> None:
+        """A new holder that knows of these sends."""
+        successor = self.take(share, ahead)
+        clock = self.ask_database(successor, *new)
+        successor.gate.remember([clock.instant(stamp) for stamp in stamps])
 
     def take(self, share: Share, ahead: int) -> Holder:
         """A new holder knows the present TPS, and nothing of earlier sends."""
+        share.leased_by, share.idle_ones = None, []
         share.holder = Holder(Gate(guard_s=self.guard_s, counts_from=self.counts_from), ahead)
         share.news = []
         share.known = (len(self.in_force) - 1, self.in_force[-1][1])
