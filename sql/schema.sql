@@ -101,6 +101,7 @@ create table campaign_target (
             '[\u00AD\u034F\u0600-\u0605\u061C\u06DD\u070F\u0890\u0891\u08E2\u115F\u1160\u17B4\u17B5\u180B-\u180F'
             '\u200B-\u200F\u202A-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB'
             '\U000110BD\U000110CD\U00013430-\U0001343F\U0001BCA0-\U0001BCA3\U0001D173-\U0001D17A\U000E0000-\U000E0FFF]')
+        constraint member_id_not_masked check (position('••••' in member_id) = 0)
         constraint member_id_no_space_at_the_ends check (
             member_id !~ '^[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]'
             and member_id !~ '[\s\u0085\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]$'),
@@ -336,10 +337,23 @@ select * from campaign_run
 where state = 'RUNNING' and halt is null and stop_asked_at is null and driver_until > clock_timestamp();
 
 -- A campaign with its latest run, whose state it shows; before the first run it is WAITING.
+-- Whether the login of this session may see member ids; for every login, of itself only.
+create function sees_members() returns boolean
+    language plpgsql stable security definer set search_path from current as $$
+begin
+    return exists (select from operator_right where login = session_user and permission = 'members');
+end $$;
+
+-- Why a run ended, which may name a member («m-1», bulkpoint/rules/member_names.py), for the login of this session.
+create function shown_reason(reason text) returns text language sql stable as $$
+    select case when reason like '%«%' and not sees_members()
+                then regexp_replace(reason, '«[^»]*»', '«••••»', 'g') else reason end
+$$;
+
 create view campaign_overview as
 select c.*,
        case when c.withdrawn_at is not null then 'WITHDRAWN' else coalesce(r.state::text, 'WAITING') end as state,
-       r.run_id, r.run_no, r.kind as run_kind, r.reason as run_reason, r.halt as run_halt,
+       r.run_id, r.run_no, r.kind as run_kind, shown_reason(r.reason) as run_reason, r.halt as run_halt,
        r.started_at as run_started_at, r.finished_at as run_finished_at, r.driver_until,
        case when r.state = 'RUNNING' then r.waiting end as run_waiting,
        coalesce(r.state = 'RUNNING' and r.driver_until <= clock_timestamp(), false) as driver_is_gone,
@@ -734,14 +748,14 @@ create table notification (
 create table operator_right (
     login      name not null,
     permission text not null check (
-        permission in ('start', 'force', 'approve', 'throttle', 'reconcile', 'archive')),
+        permission in ('start', 'force', 'approve', 'throttle', 'reconcile', 'archive', 'members')),
     granted_at timestamptz not null default clock_timestamp(),
     primary key (login, permission)
 );
 
 -- The login that made the tables owns them, and starts with every right.
 insert into operator_right (login, permission)
-select session_user, unnest(array['start', 'force', 'approve', 'throttle', 'reconcile', 'archive']);
+select session_user, unnest(array['start', 'force', 'approve', 'throttle', 'reconcile', 'archive', 'members']);
 
 -- Append-only hash chain: each row is sealed with the hash of the row before.
 create table audit_event (
@@ -807,12 +821,13 @@ create function note_reading(
     of_action text, of_campaign bigint, os_user text, host text, actor text, detail jsonb
 ) returns text language plpgsql security definer set search_path from current as $$
 begin
-    if of_action not in ('export', 'find') then
-        raise exception 'a reader''s trace is an export or a find, not %', of_action
+    if of_action not in ('export', 'find', 'list', 'preview') then
+        raise exception 'a reader''s trace is an export, a find, a list or a preview, not %', of_action
             using errcode = 'insufficient_privilege';
     end if;
     insert into audit_event (os_user, host, actor, action, campaign_id, detail)
-    values (os_user, host, actor, of_action, of_campaign, detail);
+    values (os_user, host, actor, of_action, of_campaign,
+            (detail - 'masked') || case when sees_members() then '{}' else '{"masked": true}' end::jsonb);
     return session_user;
 end $$;
 revoke execute on function note_reading(text, bigint, text, text, text, jsonb) from public;

@@ -51,7 +51,7 @@ def list_to_archive(connection: Connection, settings: Settings, *, age_s: float)
 
     Raises RefusedError where the login has no right, and for an age at which their rows may still be needed.
     """
-    require_right(connection, Right.ARCHIVE)
+    _check_rights(connection)
     least_s = _least_age_s(connection, settings)
     if age_s < least_s:
         days = {"days": in_days(age_s), "days_min": in_days(least_s, up=True)}
@@ -64,7 +64,7 @@ def check_archivable(connection: Connection, settings: Settings, campaign_id: in
 
     Raises RefusedError where the login has no right, and with why it may not.
     """
-    require_right(connection, Right.ARCHIVE)
+    _check_rights(connection)
     campaign = get_campaign(connection, campaign_id)
     if (found := store.get_archive(connection, campaign_id)) is not None:
         return Archived(campaign_id, found.archived_at, found.place, found.payments, found.attempts, already=True)
@@ -109,6 +109,12 @@ def archive_campaign(
     found = store.get_archive(connection, campaign_id)
     assert found is not None, "the transaction has committed"
     return Archived(campaign_id, found.archived_at, found.place, found.payments, found.attempts)
+
+
+def _check_rights(connection: Connection) -> None:
+    """An archive has the ids of all members: who may not see them makes none."""
+    require_right(connection, Right.ARCHIVE)
+    require_right(connection, Right.MEMBERS)
 
 
 def _least_age_s(connection: Connection, settings: Settings) -> float:

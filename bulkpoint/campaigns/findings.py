@@ -7,7 +7,7 @@ from bulkpoint.errors import UsageError
 from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
 from bulkpoint.rules.findings import FileFindings, Finding, FindingName
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.finding import get_judgement, read_targets
+from bulkpoint.store.finding import get_judgement, read_targets, shown_to_login
 
 
 def check_names(names: Iterable[str]) -> tuple[FindingName, ...]:
@@ -58,4 +58,4 @@ def _judge_targets(connection: Connection, campaign_id: int) -> tuple[Finding, .
                 yield from ((None, member_id) for member_id in again)
 
         looks.finish(hashes, read_again)
-    return findings.found()
+    return shown_to_login(connection, findings.found())

@@ -90,6 +90,7 @@ def preview_file(
             problems=tuple(map(str, problems.summed_up())),
             problem_count=problems.count,
             problems_unsaid=problems.unsaid(),
+            problems_masked=tuple(each.without_member() for each in problems.summed_up()),
             limits=limits,
             rows_above_max=above,
             digest=digest.digest() if loadable else None,

@@ -25,9 +25,9 @@ from bulkpoint.errors import RefusedError, UsageError
 def archive(*, campaign_id: int | None, older_than: str | None, out: str, reason: str | None, yes: bool) -> None:
     """Write a campaign's payments and calls into files, read them back, compare them, then drop them here.
 
-    Needs the right `archive`. Only a campaign that has ended may be archived: nothing is perhaps sent, what is UNKNOWN
-    or not processed is settled or acknowledged, and its last run is so old that the money API has forgotten its keys
-    and no new list is compared with its list (90 days).
+    Needs the rights `archive` and `members`, for the files have the member ids. Only a campaign that has ended may be
+    archived: nothing is perhaps sent, what is UNKNOWN or not processed is settled or acknowledged, and its last run is
+    so old that the money API has forgotten its keys and no new list is compared with its list (90 days).
 
     What stays: its figures, runs, reasons and days, the audit log, the digests of its list. `report ID` and `report
     --month` show the same as before. No member stays: `payment find` does not know its members any more.

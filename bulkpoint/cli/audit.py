@@ -28,7 +28,7 @@ def audit() -> None:
 
 @audit.command(short_help="Show who did what, latest last.")
 @click.option("--campaign", "campaign_id", type=FromOne(), metavar="ID", help="Only of this campaign.")
-@click.option("--action", metavar="A", help="Only of this kind: create, start, stop, tps.set, right.grant, ...")
+@click.option("--action", metavar="A", help="Only of this kind: create, start, stop, tps.set, export, ...")
 @click.option("--actor", metavar="T", help="Only by this actor (claimed).")
 @click.option("--login", metavar="T", help="Only by this database login.")
 @click.option("--since", metavar="TIME", help="Only from then on: 2026-01-31T18:00, or 18:00 (the latest one).")
@@ -56,6 +56,7 @@ def log(
     Examples:
       bulkpoint audit log --campaign 3
       bulkpoint audit log --action tps.set --since 2026-01-31 --last 200 --json
+      bulkpoint audit log --action export --since 2026-11-01 --until 2026-12-01
     """
     from bulkpoint.store.audit import AuditChoice, list_audit
     from bulkpoint.store.campaign import get_campaign
@@ -75,6 +76,32 @@ def log(
         events = events[-last:]
         say(f"More rows match; these are the last {last:,}. --last N shows more, --since and --until others.")
     emit(AuditLogView.of(events), timezone=zone)
+
+
+@audit.command(short_help="Sum up who looked at members, by login.")
+@click.option("--login", metavar="T", help="Only by this database login.")
+@click.option("--since", metavar="TIME", help="Only from then on: 2026-01-01, or 18:00 (the latest one).")
+@click.option("--until", metavar="TIME", help="Only before then; as for --since.")
+@json_option()
+def readings(*, login: str | None, since: str | None, until: str | None) -> None:
+    """Sum up who looked at members or took them out: a line for each login and action. For the monthly review.
+
+    export: a report with a row for each payment; find: one member; list: a campaign's payments on the page; preview: a
+    list before it is paid. ROWS: members that were shown; NO REASON: how often no reason was given; MASKED: how often
+    the login saw no id whole. `audit log --action export` shows each.
+
+    \b
+    Example:
+      bulkpoint audit readings --since 2026-11-01 --until 2026-12-01
+    """
+    from bulkpoint.store.audit import sum_readings
+    from bulkpoint.views.audit import ReadingsView
+
+    with open_session() as session:
+        zone = session.settings.timezone
+        times = {"since": _last_time("--since", since, zone), "until": _last_time("--until", until, zone)}
+        found = sum_readings(session.connection, login=login, **times)
+    emit(ReadingsView.of(found), timezone=zone)
 
 
 def _last_time(option: str, text: str | None, timezone: str) -> datetime | None:

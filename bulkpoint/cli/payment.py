@@ -24,34 +24,25 @@ def find(*, member: str, campaign_id: int | None, reason: str | None) -> None:
 
     Campaigns that have not started are included. Those that are archived are not: their members are in files only, and
     how many there are is said. If nothing is found, it says so and the exit code is 0. Who looks is
-    in the audit log, with --reason; the member only as the SHA-256 of the id.
+    in the audit log, with --reason; the member only as the SHA-256 of the id. Without the right `members` the answer
+    has the id masked.
 
     \b
     Examples:
       bulkpoint payment find --member m-000001
       bulkpoint payment find --member "=odd id" --campaign 3 --json
     """
-    from hashlib import sha256
-
-    from bulkpoint.store.archive import count_archived
-    from bulkpoint.store.audit import note_reading
-    from bulkpoint.store.campaign import get_campaign, refuse_archived
-    from bulkpoint.store.payment_history import find_payments
-    from bulkpoint.store.snapshot import one_snapshot
+    from bulkpoint.campaigns.reading import find_member, writes_on
     from bulkpoint.views.payment import PaymentsView
 
-    detail = {"member_sha256": sha256(member.encode()).hexdigest(), "reason": reason}
     with open_session() as session:
-        if campaign_id is not None:
-            refuse_archived(get_campaign(session.connection, campaign_id))
-        note_reading(session.connection, action="find", campaign_id=campaign_id, actor=session.actor, detail=detail)
-        with one_snapshot(session.connection):
-            found = find_payments(session.connection, member, campaign_id=campaign_id)
-            archived = count_archived(session.connection) if campaign_id is None else 0
-    if not found:
+        note = writes_on(session.connection, actor=session.actor)
+        found = find_member(session.connection, member, note=note, campaign_id=campaign_id, reason=reason)
+    if not found.payments:
         where = "any campaign" if campaign_id is None else f"campaign {campaign_id}"
-        say(f"There is no payment of member {escaped(member)} in {where}; ids are compared letter by letter.")
-    emit(PaymentsView.of(found, archived=archived), timezone=session.settings.timezone)
+        shown = escaped(found.eyes.member(member))
+        say(f"There is no payment of member {shown} in {where}; ids are compared letter by letter.")
+    emit(PaymentsView.of(found.payments, archived=found.archived), timezone=session.settings.timezone)
 
 
 @payment.command(short_help="Record a payment that was made by hand at the money API.")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--deadline", metavar="TIME", help="Show the TPS that is needed to end by then: 2026-01-31T18:00, or 18:00."
 )
+@click.option("--reason", metavar="T", help="What it is for; kept in the audit log.")
 @json_option()
 def preview(
     *,
@@ -44,8 +45,12 @@ def preview(
     sheet: str | None,
     errors: Path | None,
     deadline: str | None,
+    reason: str | None,
 ) -> None:
     """Look at a campaign's targets, or at a file of targets, before any points are paid. Changes nothing.
+
+    Who looks is in the audit log, with --reason. Without the right `members`, member ids are masked, but for the file
+    of --errors.
 
     Exit code 3 if there is a reason not to pay them: rows that break a rule, a member who appears twice, a maximum,
     unexpected totals, a finding with money at stake that nobody has accepted (--accept of `create` and `start`). A file
@@ -59,6 +64,7 @@ def preview(
     """
     from bulkpoint.campaigns.preview import note_copies, note_same_list, present_pace, preview_campaign, preview_file
     from bulkpoint.campaigns.readiness import limits_of
+    from bulkpoint.campaigns.reading import note_preview, writes_on
     from bulkpoint.intake.form import PLAIN_FORM
     from bulkpoint.intake.list_sketch import SketchMaker
     from bulkpoint.intake.target_file import COLUMNS
@@ -75,11 +81,7 @@ def preview(
     with open_session() as session:
         settings = session.settings
         zone = settings.timezone
-        due = None
-        if deadline is not None:
-            due = parse_time(deadline, option="--deadline", timezone=zone, now=datetime.now(UTC))
-            if due <= datetime.now(UTC):
-                raise UsageError("DEADLINE_PAST")
+        due = None if deadline is None else _due(deadline, zone)
         limits = limits_of(settings)
         maker = None
         if targets is not None:
@@ -92,6 +94,7 @@ def preview(
         if maker is not None:
             seen = note_copies(session.connection, seen, maker, limits)
         pace = present_pace(session.connection, settings)
+        seen = note_preview(writes_on(session.connection, actor=session.actor), seen, reason=reason)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)
     error = _refusal(seen)
     emit(PreviewView.of(seen, outlook), timezone=zone, error=error)
@@ -106,6 +109,13 @@ def preview(
             say(f"If everything that is found is right as it is, load the list with `{load}`.")
         raise error
     _say_what_next(seen, load)
+
+
+def _due(deadline: str, timezone: str) -> datetime:
+    due = parse_time(deadline, option="--deadline", timezone=timezone, now=datetime.now(UTC))
+    if due <= datetime.now(UTC):
+        raise UsageError("DEADLINE_PAST")
+    return due
 
 
 def _refusal(seen: "Preview") -> RefusedError | None:

@@ -1,7 +1,7 @@
 """`bulkpoint reconcile`: make our payments agree with the money API's credits, or report where they differ."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from bulkpoint.files import name_of
 
 if TYPE_CHECKING:
     from bulkpoint.intake.settlement_form import SettlementForm
+    from bulkpoint.store.connect import Connection
     from bulkpoint.store.reconcile import Difference, Kind
 
 
@@ -75,7 +76,8 @@ def reconcile(
     one part of several ("part 1 of 2" in it, or --partial), where what is not listed is not "not credited".
 
     Exit code 0: nothing is in doubt and nothing differs; 3: the last line says how much; 6: the money API gave no
-    usable answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. The output has full member ids.
+    usable answer for BULKPOINT_BREAKER_PATIENCE_S, and how many are left is said. Without the right
+    `members`, the output has member ids masked.
 
     \b
     Examples:
@@ -137,7 +139,7 @@ def _look_up(campaign_id: int, differences: "Spool") -> dict[str, Any]:
             campaign_id,
             actor=session.actor,
             say=say,
-            report=differences.add,
+            report=differences.adder(session.connection),
         )
     return asdict(found)
 
@@ -156,7 +158,7 @@ def _compare(
             form=form,
             dry_run=dry_run,
             say=say,
-            report=differences.add,
+            report=differences.adder(session.connection),
         )
     sums, dialect = file.sums, file.dialect
     marks = [{"row": mark.row, "text": mark.text, "agrees": agrees} for mark, agrees in sums.marks]
@@ -194,11 +196,19 @@ class Spool:
     ) -> None:
         self._file.close()
 
-    def add(self, difference: "Difference") -> None:
+    def adder(self, connection: "Connection") -> "Callable[[Difference], None]":
+        """What adds a difference, as the login of this connection may see it."""
+        from bulkpoint.rules.member_names import Eyes
+        from bulkpoint.store.right import sees_members
         from bulkpoint.views.reconcile import DifferenceView
 
-        self.kinds[difference.kind] += 1
-        self._file.write(DifferenceView.of(difference).as_json() + "\n")
+        eyes = Eyes(sees_members(connection))
+
+        def add(difference: "Difference") -> None:
+            self.kinds[difference.kind] += 1
+            self._file.write(DifferenceView.of(difference, eyes).as_json() + "\n")
+
+        return add
 
     def lines(self) -> Iterator[str]:
         """Each difference as a JSON object."""

@@ -11,7 +11,7 @@ RIGHTS = click.Choice([right.value for right in Right])
 
 @click.group(short_help="Which database login may do what.")
 def right() -> None:
-    """Rights of database logins: start, force, approve, throttle, reconcile. Stopping a campaign needs none.
+    """Rights of database logins. Stopping a campaign needs none.
 
     \b
     start     start, resume, retry, reconcile or withdraw campaigns
@@ -19,6 +19,8 @@ def right() -> None:
     approve   approve campaigns that another login created
     throttle  change the limit
     reconcile settle a payment by hand (`payment settle`)
+    archive   move old campaigns into files (with `members`), remove old calls
+    members   see member ids, which are masked for everyone else
     """
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.member_names import masked_value
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.text import quoted
 
@@ -40,6 +41,10 @@ class Problem:
         """As a line of a refusal."""
         return Refusal("ROW_WRONG", {"row": self.row, "rule": self.rule})
 
+    def without_member(self) -> str:
+        """The line for somebody who may not see member ids."""
+        return _without_values(str(self), [self])
+
 
 @dataclass
 class Alike:
@@ -60,6 +65,10 @@ class Alike:
         """As a line of a refusal."""
         facts = {"number": self.count, "rows": self._rows(), "row": self.row, "rule": self._rule()}
         return Refusal("ROWS_WRONG", facts)
+
+    def without_member(self) -> str:
+        """The line for somebody who may not see member ids."""
+        return _without_values(str(self), self.first)
 
     def _rows(self) -> str:
         return ", ".join(f"{each.row:,}" for each in self.first)
@@ -164,6 +173,14 @@ class Problems:
     def unsaid(self) -> int:
         """How many problems are in none of these lines."""
         return self.count - sum(each.count if isinstance(each, Alike) else 1 for each in self.summed_up())
+
+
+def _without_values(line: str, problems: list[Problem]) -> str:
+    """A line whose values, of the member's column and of whole rows, are masked."""
+    for each in problems:
+        if each.value and each.column in ("member_id", ""):
+            line = line.replace(each.value, masked_value(each.value))
+    return line
 
 
 def _keep(first: list[Problem], problem: Problem, number: int) -> None:

@@ -7,7 +7,7 @@ credited under our key is recorded as its own, and a word that contradicts it is
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.campaigns.promises import apply_promises, keep_promises, promises_of
@@ -22,6 +22,7 @@ from bulkpoint.rules.answers import TRANSACTION_ID_CHARACTERS_MAX, is_transactio
 from bulkpoint.rules.by_hand import AskAgain, MoneySays, judge_word
 from bulkpoint.rules.keys import idempotency_key
 from bulkpoint.rules.lifecycle import PaymentState
+from bulkpoint.rules.member_names import Eyes
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
@@ -30,6 +31,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.payment import PaymentNumber, member_of_payment, other_owner_of_transaction
 from bulkpoint.store.reconcile import EndedRun, Finding, apply_findings, keep_from_starting
+from bulkpoint.store.right import sees_members
 from bulkpoint.store.settle import (
     REASON_CHARACTERS_MAX,
     PaymentToSettle,
@@ -51,13 +53,22 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a person says: this member's payment was made at the money API under this transaction id, and why."""
+    """What a person says: this member's payment was made at the money API under this transaction id, and why.
+
+    sees: whether the person may see member ids; also the one that the person names is masked otherwise.
+    """
 
     campaign_id: int
     member_id: str
     transaction_id: str
     reason: str
     actor: str
+    sees: bool = False
+
+    @property
+    def eyes(self) -> Eyes:
+        """Through which every member that is shown passes."""
+        return Eyes(self.sees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,7 @@ def settle_payment(connection: Connection, database_url: str, settings: Settings
     changed then; the calls are recorded.
     """
     _check(word)
+    word = replace(word, sees=sees_members(connection))
     run = check_reconcilable(connection, word.campaign_id, Right.RECONCILE)
     read_from = boot_clock()
     row = _find(connection, run, word)
@@ -98,8 +110,16 @@ def settle_payment(connection: Connection, database_url: str, settings: Settings
     says = _MoneyApi(connection, database_url, settings, say).ask(run, payment, word)
     if isinstance(says, Refusal):
         _write_audit(connection, run, row, word, {"refused": says.code})
-        raise RefusedError(says)
+        raise RefusedError(_as_seen(says, word))
     return _record(connection, run, row, word, says)
+
+
+def _as_seen(says: Refusal, word: Word) -> Refusal:
+    """The money API's own word names a member where it has another credit under our key."""
+    at_member = says.facts.get("at_member")
+    if not isinstance(at_member, str):
+        return says
+    return replace(says, facts={**says.facts, "at_member": word.eyes.member(at_member)})
 
 
 def _check(word: Word) -> None:
@@ -113,7 +133,7 @@ def _check(word: Word) -> None:
 
 
 def _facts(word: Word) -> dict[str, object]:
-    return {"campaign_id": word.campaign_id, "member": quoted(word.member_id, VALUE_CHARACTERS_SHOWN)}
+    return {"campaign_id": word.campaign_id, "member": quoted(word.eyes.member(word.member_id), VALUE_CHARACTERS_SHOWN)}
 
 
 def _find(connection: Connection, run: EndedRun, word: Word) -> PaymentToSettle:
@@ -129,14 +149,14 @@ def _settled_before(connection: Connection, row: PaymentToSettle, word: Word) ->
         ids = {"ours": row.transaction_id, "named": word.transaction_id}
         raise RefusedError("PAYMENT_PAID_ALREADY", "look_before_settling", **ids, **_facts(word))
     by_hand = is_settled_by_hand(connection, word.campaign_id, row.seq)
-    return Settled(word.campaign_id, row.member_id, row.amount, word.transaction_id, None, by_hand)
+    return Settled(word.campaign_id, word.eyes.member(row.member_id), row.amount, word.transaction_id, None, by_hand)
 
 
 def _refuse_of_another(connection: Connection, row: PaymentToSettle, word: Word) -> None:
     own = PaymentNumber(word.campaign_id, row.seq)
     owner = other_owner_of_transaction(connection, word.transaction_id, own)
     if owner is not None:
-        member = quoted(member_of_payment(connection, owner), VALUE_CHARACTERS_SHOWN)
+        member = quoted(word.eyes.member(member_of_payment(connection, owner)), VALUE_CHARACTERS_SHOWN)
         other = {"named": word.transaction_id, "other_campaign": owner.campaign_id, "other_member": member}
         raise RefusedError("TRANSACTION_OF_ANOTHER", "look_before_settling", **other, **_facts(word))
 
@@ -234,7 +254,7 @@ def _record(connection: Connection, run: EndedRun, asked: PaymentToSettle, word:
             )
         correct_end(connection, run.campaign_id, run.run_id, actor=word.actor)
         _write_audit(connection, run, row, word, {"money_says": says, "by_hand": by_hand})
-    return Settled(run.campaign_id, row.member_id, row.amount, word.transaction_id, says, by_hand)
+    return Settled(run.campaign_id, word.eyes.member(row.member_id), row.amount, word.transaction_id, says, by_hand)
 
 
 def _write_audit(

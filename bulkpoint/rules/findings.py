@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from bulkpoint.rules.member_names import MASK, masked_value
 from bulkpoint.rules.refusals import Refusal, pack, unpack
 from bulkpoint.text import quoted
 
@@ -53,6 +54,9 @@ AT_STAKE: Mapping[FindingName, bool] = {
 # What helps where it is not --accept: an option of the command that refuses, and of another one.
 _REMEDIES = {FindingName.NEAR_COPY: ("pay_again", "pay_again_by")}
 _ACCEPT = ("correct_or_accept", "correct_or_accept_by")
+# Whose examples are whole lines of a file, and whose are no member ids: those of all others are.
+_LINES = frozenset({FindingName.FIELD_OVER_LINES, FindingName.LAST_LINE_CUT})
+_NO_MEMBERS = frozenset({FindingName.INVISIBLE_IN_REASON})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class Example:
 class Finding:
     """One finding in one list. count: how often; examples: the first of them. facts: what else its sentence says.
 
-    accepted_by: the person who accepted it for this very list; None if nobody has.
+    accepted_by: the person who accepted it for this very list; None if nobody has. members_hidden: whoever it is shown
+    to may not see member ids; it is kept whole.
     """
 
     name: FindingName
@@ -77,6 +82,7 @@ class Finding:
     at_stake: bool
     facts: Mapping[str, Any] = field(default_factory=dict)
     accepted_by: str | None = None
+    members_hidden: bool = False
 
     @classmethod
     def of(cls, name: FindingName, count: int, examples: Iterable[Example] = (), **facts: Any) -> "Finding":
@@ -88,6 +94,13 @@ class Finding:
         """Whether the list may not be paid because of it."""
         return self.at_stake and self.accepted_by is None
 
+    @property
+    def shown_examples(self) -> tuple[Example, ...]:
+        """The examples as they may be shown."""
+        if not self.members_hidden or self.name in _NO_MEMBERS:
+            return self.examples
+        return tuple(_without_member(each, whole=self.name in _LINES) for each in self.examples)
+
     def as_refusal(self, command: str | None = None) -> Refusal:
         """What is said about it, with the option to type where it refuses.
 
@@ -97,11 +110,23 @@ class Finding:
         if command is not None:
             facts["command"] = command
         if self.examples:
-            first = self.examples[0]
+            first = self.shown_examples[0]
             place = {"row": first.row, "value": first.value, "why": first.why}
             facts["first"] = Refusal("VALUE_FOUND" if first.row is None else "ROW_FOUND", place)
         remedies = (_REMEDIES.get(self.name, _ACCEPT)[command is not None],) if self.refuses else ()
         return Refusal(self.name, facts, remedies)
+
+
+def hide_members(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings, to be shown to somebody who may not see member ids."""
+    return tuple(replace(finding, members_hidden=True) for finding in findings)
+
+
+def _without_member(example: Example, *, whole: bool) -> Example:
+    """whole: nothing of the value may be shown, because nobody knows where in it the id is."""
+    facts = {name: masked_value(fact) if name == "other" else fact for name, fact in example.why.facts.items()}
+    value = f"'{MASK}'" if whole else masked_value(example.value)
+    return replace(example, value=example.value and value, why=replace(example.why, facts=facts))
 
 
 def refusing(findings: Iterable[Finding]) -> tuple[Finding, ...]:

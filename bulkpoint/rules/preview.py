@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 
-from bulkpoint.rules.findings import Finding, refusing
+from bulkpoint.rules.findings import Finding, hide_members, refusing
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.member_names import Eyes
 from bulkpoint.rules.readiness import PaymentLimits
 from bulkpoint.rules.refusals import Refusal
 
@@ -82,9 +83,10 @@ class Preview:
     """All targets of a file (`file`, its name) or of a campaign (`campaign`), summed up.
 
     The figures include duplicate_rows (the repeated rows of a member, without the first), but not invalid_rows.
-    problems: at most 20 lines about them; problem_count: all; problems_unsaid: those in no line. digest: None where the
-    list cannot be loaded, or for the reason in digest_trouble. findings: why the list cannot be paid as it is. noticed:
-    what a person decides about, and who accepted it. open_count: payments still to be sent. limits: the deployment's.
+    problems: at most 20 lines about them, problems_masked: the same without member ids; problem_count: all;
+    problems_unsaid: those in no line. digest: None where the list cannot be loaded, or for the reason in
+    digest_trouble. findings: why the list cannot be paid as it is. noticed: what a person decides about, and who
+    accepted it. open_count: payments still to be sent. limits: the deployment's.
     """
 
     file: str | None
@@ -102,6 +104,13 @@ class Preview:
     findings: tuple[Refusal, ...]
     noticed: tuple[Finding, ...] = ()
     problems_unsaid: int = 0
+    problems_masked: tuple[str, ...] = ()
+
+    def shown_to(self, eyes: Eyes) -> "Preview":
+        """The same as somebody may see it."""
+        if eyes.sees:
+            return self
+        return replace(self, problems=self.problems_masked, noticed=hide_members(self.noticed))
 
     @property
     def command(self) -> str:

@@ -1,4 +1,7 @@
-"""What a database login may be allowed to do. Stopping needs no right: anyone who sees a wrong payment may stop it."""
+"""What a database login may be allowed to do. Stopping needs no right: anyone who sees a wrong payment may stop it.
+
+The right `members` is another kind: it changes nothing, and decides what is seen (store/right.py, sees_members).
+"""
 
 from enum import StrEnum
 
@@ -12,3 +15,4 @@ class Right(StrEnum):
     THROTTLE = "throttle"
     RECONCILE = "reconcile"
     ARCHIVE = "archive"
+    MEMBERS = "members"

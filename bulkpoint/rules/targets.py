@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from bulkpoint.rules.member_names import MASK, is_masked
 from bulkpoint.text import INVISIBLE, code_point, quoted
 
 MEMBER_ID_CHARACTERS_MAX = 128
@@ -68,6 +69,9 @@ def _check_member_id(member_id: object) -> list[Violation]:
         violations.append(Violation("member_id_no_invisible_characters", sentence))
     elif found := _NOT_STORABLE.search(member_id):
         violations.append(_half_character("member_id", found[0]))
+    if is_masked(member_id):
+        sentence = f"member_id is masked ({MASK}): whoever made this list has not the right `members`."
+        violations.append(Violation("member_id_not_masked", sentence))
     if member_id[0].isspace() or member_id[-1].isspace():
         space = member_id[0] if member_id[0].isspace() else member_id[-1]
         sentence = f"member_id has a space ({code_point(space)}) at one of its ends: remove it."

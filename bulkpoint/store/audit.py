@@ -3,20 +3,31 @@
 import getpass
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from bulkpoint.store.connect import Connection
+from bulkpoint.rules.member_names import Eyes
+from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
 # What the first row is linked to, and the hash of a log without rows.
 BEFORE_THE_FIRST = sha256(b"").digest()
+
+
+class Reading(StrEnum):
+    """What a reader may do with members, as the action of its audit row."""
+
+    EXPORT = "export"  # took a campaign's payments out, as a file
+    FIND = "find"  # looked one member up
+    LIST = "list"  # looked through a campaign's payments
+    PREVIEW = "preview"  # looked at a list before it is paid
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,19 @@ class AuditEvent:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """Who reads: the login, by the database's own word, and whether it sees member ids as they are."""
+
+    login: str
+    sees: bool
+
+    @property
+    def eyes(self) -> Eyes:
+        """Through which every member that it is shown passes."""
+        return Eyes(self.sees)
+
+
+@dataclass(frozen=True)
 class AuditChoice:
     """Which rows are wanted; None: all. `since` is included in the time, `until` is not.
 
@@ -56,6 +80,23 @@ class AuditChoice:
     who: str | None = None
     search: str | None = None
     before_no: int | None = None
+
+
+@dataclass(frozen=True)
+class ReadingSum:
+    """How often one login did one kind of reading; rows: members that it got, without_reason: how often it gave none.
+
+    masked: how often it saw no id whole.
+    """
+
+    login: str
+    action: Reading
+    times: int
+    rows: int
+    without_reason: int
+    masked: int
+    first_at: datetime
+    last_at: datetime
 
 
 class BreakKind(StrEnum):
@@ -119,8 +160,9 @@ class _Links:
     kept_hash: bytes | None
 
 
-_NOTE = Query("note_reading", str)
+_NOTE = Query("note_reading", Reader)
 _AUDIT = Query("list_audit", AuditEvent)
+_READINGS = Query("sum_readings", ReadingSum)
 _ACTIONS = Query("list_audit_actions", str)
 _HISTORY = Query("list_history", AuditEvent)
 _LINKS = Query("verify_audit", _Links)
@@ -155,16 +197,12 @@ def write_audit(
 
 
 def note_reading(
-    connection: Connection,
-    *,
-    action: Literal["export", "find"],
-    campaign_id: int | None,
-    actor: str,
-    detail: dict[str, Any],
-) -> str:
+    connection: Connection, *, action: Reading, campaign_id: int | None, actor: str, detail: Mapping[str, object]
+) -> Reader:
     """Add the sealed row of one who looks at members, or takes them out; before they are given, and for every login.
 
-    detail: what of it, and the reason; what is None is left out. Returns the login, which is the database's own word.
+    detail: what of it, how much, and the reason; what is None is left out. Never a member id: `member_sha256`. Whether
+    ids were masked is added by the database.
     """
     return _NOTE.one(
         connection,
@@ -175,6 +213,22 @@ def note_reading(
         actor=actor,
         detail=Jsonb({name: value for name, value in detail.items() if value is not None}),
     )
+
+
+def note_reading_apart(
+    conninfo: str, *, action: Reading, campaign_id: int | None, actor: str, detail: Mapping[str, object]
+) -> Reader:
+    """The same on a short connection of its own, for whoever reads in a transaction that may not write, as a page does.
+
+    Call it before anything is shown: where the row cannot be written, it raises what `connect` and `reachable` raise.
+    """
+    with connect(conninfo, name="bulkpoint trace") as connection, reachable(conninfo):
+        return note_reading(connection, action=action, campaign_id=campaign_id, actor=actor, detail=detail)
+
+
+def member_hash(member_id: str) -> str:
+    """How an audit row says of which member it is: SHA-256, hexadecimal. Rows are kept for ever, members are not."""
+    return sha256(member_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def os_user() -> str:
@@ -188,6 +242,14 @@ def os_user() -> str:
 def list_audit(connection: Connection, choice: AuditChoice, *, rows_max: int) -> list[AuditEvent]:
     """The latest rows of the choice, at most `rows_max`, oldest first."""
     return _AUDIT.all(connection, **asdict(choice), rows_max=rows_max)[::-1]
+
+
+def sum_readings(
+    connection: Connection, *, login: str | None = None, since: datetime | None = None, until: datetime | None = None
+) -> list[ReadingSum]:
+    """Who looked at members, by login and action, the most rows first. One scan of the log."""
+    actions = [str(action) for action in Reading]
+    return _READINGS.all(connection, actions=actions, login=login, since=since, until=until)
 
 
 def list_audit_actions(connection: Connection) -> list[str]:

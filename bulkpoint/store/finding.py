@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from bulkpoint.rules.findings import Finding, FindingName, from_facts, to_facts
+from bulkpoint.rules.findings import Finding, FindingName, from_facts, hide_members, to_facts
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.right import sees_members
 from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
 
@@ -37,12 +38,19 @@ def get_judgement(connection: Connection, campaign_id: int, digest: bytes) -> tu
     """The findings in a campaign's list of this digest; None where it was not judged yet."""
     if _JUDGED.first(connection, campaign_id=campaign_id, digest=digest) is None:
         return None
-    return _findings(_FINDINGS.all(connection, campaign_id=campaign_id, digest=digest))
+    return shown_to_login(connection, _findings(_FINDINGS.all(connection, campaign_id=campaign_id, digest=digest)))
 
 
 def latest_findings(connection: Connection, campaign_id: int) -> tuple[Finding, ...]:
     """The findings in the list that a campaign pays, or in the one that was judged last."""
-    return _findings(_LATEST.all(connection, campaign_id=campaign_id))
+    return shown_to_login(connection, _findings(_LATEST.all(connection, campaign_id=campaign_id)))
+
+
+def shown_to_login(connection: Connection, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings as the login of this connection may see them; what is kept of them stays whole."""
+    if not any(finding.examples for finding in findings) or sees_members(connection):
+        return findings
+    return hide_members(findings)
 
 
 def latest_judged(connection: Connection, campaign_id: int) -> bytes | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from bulkpoint.rules.by_hand import MoneySays
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
+from bulkpoint.rules.member_names import Eyes
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
@@ -90,6 +91,31 @@ def find_payments(
     """
     targets = _TARGETS.all(connection, member_id=member_id, campaign_id=campaign_id)
     return [_payment_of(connection, target) if target.frozen else target for target in targets]
+
+
+def shown_to(eyes: Eyes, one: FoundPayment | FoundTarget) -> FoundPayment | FoundTarget:
+    """The same as its reader may see it: the member, and texts that may name him."""
+    if eyes.sees:
+        return one
+    member_id = one.member_id
+    if isinstance(one, FoundTarget):
+        return replace(one, member_id=eyes.member(member_id), reason=eyes.text(one.reason, member_id))
+    attempts = tuple(
+        each._replace(
+            code=eyes.optional(each.code, member_id), transaction_id=eyes.optional(each.transaction_id, member_id)
+        )
+        for each in one.attempts
+    )
+    return replace(
+        one,
+        member_id=eyes.member(member_id),
+        reason=eyes.text(one.reason, member_id),
+        transaction_id=eyes.optional(one.transaction_id, member_id),
+        failure_code=eyes.optional(one.failure_code, member_id),
+        failure_message=eyes.optional(one.failure_message, member_id),
+        settled_reason=eyes.optional(one.settled_reason, member_id),
+        attempts=attempts,
+    )
 
 
 def count_attempts(connection: Connection, campaign_id: int) -> int:

@@ -28,6 +28,7 @@ class _Holding(NamedTuple):
 
 
 _HAS_RIGHT = Query("has_right", _Holding)
+_SEES = Query("sees_members", bool)
 _RIGHTS = Query("list_rights", GrantedRight)
 _LOGIN_EXISTS = Query("login_exists", bool)
 _MAY_LOOK = Query("may_look", bool)
@@ -46,6 +47,15 @@ def own_rights(connection: Connection) -> frozenset[Right] | None:
     if not _MAY_LOOK.one(connection):
         return None
     return frozenset(_OWN_RIGHTS.all(connection))
+
+
+def sees_members(connection: Connection) -> bool:
+    """Whether the login of this connection sees member ids as they are; others see them masked (member_names.masked).
+
+    The one place that decides it, for the command line and the page. The login that made the tables has the right, as
+    every other one: so whoever works with the embedded database sees all.
+    """
+    return _SEES.one(connection)
 
 
 def list_rights(connection: Connection) -> list[GrantedRight]:

@@ -7,7 +7,7 @@ from pydantic import InstanceOf
 
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Verification
+from bulkpoint.store.audit import AuditEvent, Break, BreakKind, Reading, ReadingSum, Verification
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
 from bulkpoint.views.audit_words import HistoryEntry, story_of, what
@@ -24,6 +24,7 @@ BREAKS = {
     BreakKind.HEAD_GONE: "AUDIT_HEAD_GONE",
     BreakKind.REWRITTEN: "AUDIT_REWRITTEN",
 }
+READING_HEADS = ("LOGIN", "ACTION", "TIMES", "ROWS", "NO REASON", "MASKED", "FIRST", "LAST")
 HEADS = ("NO", "TIME", "LOGIN", "ACTOR", "ACTION", "CAMPAIGN", "WHAT")
 
 
@@ -83,6 +84,50 @@ class AuditLogView(View):
 
     def remarks(self) -> Iterable[str]:
         return [] if self.events else ["No row matches."]
+
+
+class ReadingSumView(View):
+    """One login and one way to look at members. rows: members that it got; masked: how often it saw no id whole.
+
+    without_reason: how often it gave no reason.
+    """
+
+    login: str
+    action: Reading
+    times: int
+    rows: int
+    without_reason: int
+    masked: int
+    first_at: Moment
+    last_at: Moment
+
+    def as_row(self, timezone: str) -> tuple[str, ...]:
+        """Its line of the table under READING_HEADS."""
+        numbers = (self.times, self.rows, self.without_reason, self.masked)
+        at = (local_time(self.first_at, timezone), local_time(self.last_at, timezone))
+        return (escaped(self.login), self.action, *(f"{number:,}" for number in numbers), *at)
+
+
+class ReadingsView(View):
+    """Who looked at members, by login and action, the most rows first."""
+
+    printed_by = ("audit readings",)
+
+    readings: list[ReadingSumView]
+
+    @classmethod
+    def of(cls, sums: Iterable[ReadingSum]) -> Self:
+        """The view of `audit readings`."""
+        return cls(readings=[ReadingSumView.model_validate(vars(each)) for each in sums])
+
+    def as_text(self, screen: Screen) -> list[str]:
+        if not self.readings:
+            return []
+        rows = [READING_HEADS, *(each.as_row(screen.timezone) for each in self.readings)]
+        return aligned(rows, left=("LOGIN", "ACTION", "FIRST", "LAST"))
+
+    def remarks(self) -> Iterable[str]:
+        return [] if self.readings else ["Nobody looked at members."]
 
 
 class HistoryEntryView(View):

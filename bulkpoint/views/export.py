@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind
+from bulkpoint.rules.member_names import masked, masked_in
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.export import PaymentRow
 from bulkpoint.text import defused
@@ -56,6 +57,8 @@ _TEXTS = [
 _TIMES = [number for number, column in enumerate(COLUMNS) if column.kind is datetime]
 # Columns of CSV that follow the others; names are never changed, programs rely on them.
 CSV_COLUMNS = (*PaymentRow._fields, "first_sent_at_local", "finished_at_local", "member_id_raw")
+# The name of the column with masked ids: a program that looks for ids must not find these.
+MASKED = "member_id_masked"
 # A row group of Parquet: some 10 MB, so that readers can skip and this process stays small.
 ROW_GROUP_ROWS = 100_000
 
@@ -101,18 +104,42 @@ def refuse_unstarted(campaign: Campaign) -> None:
     raise RefusedError("REPORT_BEFORE_START", "preview_instead", campaign_id=campaign.campaign_id, state=campaign.state)
 
 
-def write_csv(batches: Iterable[list[PaymentRow]], stream: BinaryIO, *, timezone: str) -> Totals:
+def masked_batches(batches: Iterable[list[PaymentRow]]) -> Iterator[list[PaymentRow]]:
+    """The rows for whoever may not see member ids; texts in which the id may stand are masked too."""
+    for batch in batches:
+        yield [_masked_row(row) for row in batch]
+
+
+def _masked_row(row: PaymentRow) -> PaymentRow:
+    member_id = row.member_id
+    return row._replace(
+        member_id=masked(member_id),
+        reason=masked_in(row.reason, member_id),
+        transaction_id=row.transaction_id and masked_in(row.transaction_id, member_id),
+        failure_code=row.failure_code and masked_in(row.failure_code, member_id),
+        failure_message=row.failure_message and masked_in(row.failure_message, member_id),
+    )
+
+
+def names_of(columns: Iterable[str], *, masked_ids: bool) -> list[str]:
+    """The names of columns in a file with masked ids, or with the ids."""
+    return [MASKED if masked_ids and name == "member_id" else name for name in columns]
+
+
+def write_csv(
+    batches: Iterable[list[PaymentRow]], stream: BinaryIO, *, timezone: str, masked_ids: bool = False
+) -> Totals:
     """UTF-8 with a BOM, without which Korean Excel takes it for CP949; a header; quotes and line ends of RFC 4180.
 
     Times are RFC 3339 in UTC, and once more in `timezone` as spreadsheets read them; None is empty. A text that a
     spreadsheet would take for a formula gets a leading apostrophe; where that is the member id, `member_id_raw` has
-    the id as a JSON string, which begins with a quote and so is no formula.
+    the id as a JSON string, which begins with a quote and so is no formula. masked_ids: the batches are masked ones.
     """
     totals = Totals()
     text = io.StringIO(newline="")
     text.write("\N{ZERO WIDTH NO-BREAK SPACE}")
     writer = csv.writer(text)
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(names_of(CSV_COLUMNS, masked_ids=masked_ids))
     times = Times(timezone)
     for batch in batches:
         writer.writerows(_csv_row(row, times, totals) for row in batch)
@@ -163,13 +190,13 @@ class Times:
         return f"{at:%Y-%m-%dT%H:%M:%S}", f"{at.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
 
 
-def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Totals:
+def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO, *, masked_ids: bool = False) -> Totals:
     """The same columns with their types, values as they are; timestamps in UTC, to the microsecond."""
     import pyarrow as pa
     from pyarrow import parquet
 
     totals = Totals()
-    schema = _schema()
+    schema = _schema(masked_ids=masked_ids)
     waiting: list[pa.RecordBatch] = []
     with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
         for batch in batches:
@@ -186,13 +213,17 @@ def write_parquet(batches: Iterable[list[PaymentRow]], stream: BinaryIO) -> Tota
     return totals
 
 
-def _schema() -> "pyarrow.Schema":
+def _schema(*, masked_ids: bool = False) -> "pyarrow.Schema":
     import pyarrow as pa
 
     types = {str: pa.string(), int: pa.int64(), datetime: pa.timestamp("us", tz="UTC")}
     narrow = {"attempts": pa.int32()}
+    names = names_of((column.name for column in COLUMNS), masked_ids=masked_ids)
     return pa.schema(
-        [pa.field(column.name, narrow.get(column.name, types[column.kind]), column.nullable) for column in COLUMNS]
+        [
+            pa.field(name, narrow.get(column.name, types[column.kind]), column.nullable)
+            for name, column in zip(names, COLUMNS, strict=True)
+        ]
     )
 
 

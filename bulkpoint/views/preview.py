@@ -54,7 +54,7 @@ class FindingView(View):
             count=finding.count,
             examples=[
                 ExampleView(row=each.row, value=each.value, reason=sentence(each.why, language=language))
-                for each in finding.examples
+                for each in finding.shown_examples
             ],
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 from bulkpoint.errors import BulkpointError
+from bulkpoint.rules.member_names import Eyes
 from bulkpoint.store.reconcile import Difference, Kind
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned
@@ -54,10 +55,17 @@ class DifferenceView(View):
     at_money: TheirsView | None
 
     @classmethod
-    def of(cls, difference: Difference) -> Self:
-        """The view of one difference."""
+    def of(cls, difference: Difference, eyes: Eyes) -> Self:
+        """The view of one difference, as somebody may see it."""
         kind, member_id, ours, theirs = difference
-        return cls.model_validate({"difference": kind, "member_id": member_id, "with_us": ours, "at_money": theirs})
+        if ours is not None:
+            ours = ours._replace(transaction_id=eyes.optional(ours.transaction_id, member_id))
+        if theirs is not None:
+            transaction_id = eyes.optional(eyes.optional(theirs.transaction_id, member_id), theirs.member_id)
+            theirs = theirs._replace(member_id=eyes.member(theirs.member_id), transaction_id=transaction_id)
+        return cls.model_validate(
+            {"difference": kind, "member_id": eyes.member(member_id), "with_us": ours, "at_money": theirs}
+        )
 
     def as_row(self) -> tuple[str, ...]:
         """Its line of the table under HEADS."""

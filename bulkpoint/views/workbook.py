@@ -19,7 +19,7 @@ from xlsxwriter.utility import xl_col_to_name
 
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.store.export import PaymentRow
-from bulkpoint.views.export import COLUMNS, Totals
+from bulkpoint.views.export import COLUMNS, Totals, names_of
 from bulkpoint.views.format import state_words, utc_time
 from bulkpoint.views.languages import phrase
 from bulkpoint.views.sheets import (
@@ -60,12 +60,16 @@ _MADE_AT = datetime(2000, 1, 1)
 
 @dataclass(frozen=True)
 class Exported:
-    """Whom a workbook is for: the claimed name, the database's own word for it, and the reason that was given."""
+    """Whom a workbook is for: the claimed name, the database's own word for it, and the reason that was given.
+
+    masked_ids: the rows are masked ones.
+    """
 
     actor: str
     login: str
     reason: str | None
     failed_only: bool
+    masked_ids: bool = False
 
 
 def write_xlsx(
@@ -198,16 +202,17 @@ def _made(sums: CampaignSums, exported: Exported, totals: Totals, *, sheets: int
     first = workbook.add_worksheet(phrase(language, "workbook.totals"))
     forms = {form: workbook.add_format({"num_format": form}) for form in (TEXT, POINTS, TIME)}
     strong = workbook.add_format(HEAD_LOOK)
+    shown_names = names_of(NAMES, masked_ids=exported.masked_ids)
     for number in range(1, sheets + 1):
         path = "workbook.payments" if number == 1 else "workbook.payments_no"
         sheet = workbook.add_worksheet(phrase(language, path, number=number))
-        for column, name in enumerate(NAMES):
+        for column, (name, shown_name) in enumerate(zip(NAMES, shown_names, strict=True)):
             kind = _FORMS.get(name, TEXT)
             form = forms[kind]
             sheet.set_column(column, column, TIME_WIDTH if kind == TIME else _WIDTHS.get(name, _WIDTH), form)
-            label = phrase(language, f"workbook.columns.{name}", timezone=sums.timezone)
+            label = phrase(language, f"workbook.columns.{shown_name}", timezone=sums.timezone)
             sheet.write_string(0, column, label, strong)
-            sheet.write_string(1, column, name, strong)
+            sheet.write_string(1, column, shown_name, strong)
             sheet.write_blank(2, column, None, form)
         print_wide(sheet)
         sheet.repeat_rows(0, HEAD_ROWS - 1)
@@ -235,6 +240,8 @@ def _write_sums(sheet: Sheet, sums: CampaignSums, exported: Exported, totals: To
             (say("digest"), campaign.digest.hex() if campaign.digest else "-"),
         ]
     )
+    if exported.masked_ids:
+        sheet.note(say("masked_ids", login=exported.login))
     if exported.failed_only:
         sheet.note(say("failed_only"))
     sheet.table(

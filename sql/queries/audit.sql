@@ -5,7 +5,8 @@ values (%(os_user)s, %(host)s, %(actor)s, %(action)s, %(campaign_id)s, %(run_no)
 
 -- name: note_reading
 -- The same for one who looked at members or took them out, whose login may have no right to write.
-select note_reading(%(action)s, %(campaign_id)s, %(os_user)s, %(host)s, %(actor)s, %(detail)s) as login
+select note_reading(%(action)s, %(campaign_id)s, %(os_user)s, %(host)s, %(actor)s, %(detail)s) as login,
+       sees_members() as sees
 
 -- name: list_audit
 -- The latest rows that meet every condition given; a null is no condition. search: a text anywhere in a row.
@@ -22,6 +23,19 @@ where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
   and (%(search)s::text is null
        or position(lower(%(search)s) in lower(concat_ws(E'\n', login, os_user, host, actor, action, detail))) > 0)
 order by audit_no desc limit %(rows_max)s
+
+-- name: sum_readings
+-- Who looked at members or took them out, by login and action, the most rows first. What a detail says is a claim.
+select login, action, count(*) as times,
+       coalesce(sum((detail->>'rows')::numeric) filter (where jsonb_typeof(detail->'rows') = 'number'), 0)::bigint
+           as rows,
+       count(*) filter (where detail->>'reason' is null) as without_reason,
+       count(*) filter (where detail ? 'masked') as masked, min(occurred_at) as first_at, max(occurred_at) as last_at
+from audit_event
+where action = any(%(actions)s) and (%(login)s::text is null or login = %(login)s)
+  and (%(since)s::timestamptz is null or occurred_at >= %(since)s)
+  and (%(until)s::timestamptz is null or occurred_at < %(until)s)
+group by login, action order by rows desc, times desc, login, action
 
 -- name: list_audit_actions
 select distinct action from audit_event order by action

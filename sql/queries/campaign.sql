@@ -42,7 +42,7 @@ select campaign_id, pending, processing, success, failed, unknown,
 from campaign_count c where campaign_id = any(%(campaign_ids)s)
 
 -- name: list_campaign_runs
-select run_id, run_no, kind::text, state::text, reason, actor, started_at, finished_at
+select run_id, run_no, kind::text, state::text, shown_reason(reason) as reason, actor, started_at, finished_at
 from campaign_run where campaign_id = %(campaign_id)s order by run_no
 
 -- name: lock_campaign

@@ -42,7 +42,7 @@ where r.run_id = %(run_id)s
 
 -- name: summarize_run
 -- How a run ended. done_before: what earlier runs had ended.
-select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, coalesce(r.reason, r.halt) as reason,
+select o.campaign_id, o.name, r.run_no, r.kind::text, r.state::text, shown_reason(coalesce(r.reason, r.halt)) as reason,
        r.started_at, r.finished_at,
        c.pending + c.processing as open, c.processing, c.success, c.failed, c.unknown,
        (select coalesce(sum(f.count), 0)::bigint from campaign_failed_count f

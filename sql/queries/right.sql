@@ -3,6 +3,9 @@
 select session_user::text as login, exists (
     select from operator_right where login = session_user and permission = %(permission)s) as has_it
 
+-- name: sees_members
+select sees_members()
+
 -- name: list_rights
 select login::text, permission, granted_at from operator_right order by login, permission
 

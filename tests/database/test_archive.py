@@ -492,7 +492,7 @@ def test_only_a_login_with_the_right_archives_and_the_database_itself_refuses_ot
         ):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 kim.execute(statement.encode())
-        owner.execute("insert into operator_right (login, permission) values ('kim', 'archive')")
+        owner.execute("insert into operator_right (login, permission) values ('kim', 'archive'), ('kim', 'members')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="the partitions of campaign 1 stay"):
             kim.execute("select drop_archived_partitions(1)")
         assert_whole(old)

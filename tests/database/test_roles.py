@@ -21,7 +21,7 @@ from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import load_settings
 from bulkpoint.store.alert import find_alerts
-from bulkpoint.store.audit import note_reading, write_audit
+from bulkpoint.store.audit import Reading, note_reading, write_audit
 from bulkpoint.store.connect import Connection, connect, reachable
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import make_roles
@@ -306,15 +306,17 @@ def test_a_reader_leaves_the_trace_of_what_it_looked_at_and_writes_nothing_else_
     owner: Connection, database_url: str
 ) -> None:
     with member_of(owner, database_url, "bulkpoint_reader") as kim:
-        note_reading(kim, action="export", campaign_id=None, actor="Kim", detail={"format": "csv", "reason": None})
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="an export or a find, not complete"):
+        note_reading(
+            kim, action=Reading.EXPORT, campaign_id=None, actor="Kim", detail={"format": "csv", "reason": None}
+        )
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="a preview, not complete"):
             kim.execute("select note_reading('complete', null, 'o', 'h', 'a', '{}')")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             write_audit(kim, action="export", campaign_id=None, run_no=None, actor="Kim", detail={})
     written = owner.execute("select login, actor, action, detail from audit_event").fetchall()
-    assert written == [("kim", "Kim", "export", {"format": "csv"})]
+    assert written == [("kim", "Kim", "export", {"format": "csv", "masked": True})]
     with (
         member_of(owner, database_url, "bulkpoint_loader") as loader,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
-        note_reading(loader, action="find", campaign_id=None, actor="Kim", detail={})
+        note_reading(loader, action=Reading.FIND, campaign_id=None, actor="Kim", detail={})

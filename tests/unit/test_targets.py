@@ -68,6 +68,7 @@ def test_a_member_id_is_taken_as_it_is(member_id: str) -> None:
         ("\u3000a", "member_id_no_space_at_the_ends"),
         ("a\u00a0", "member_id_no_space_at_the_ends"),
         ("a\u2003", "member_id_no_space_at_the_ends"),
+        ("m-••••1", "member_id_not_masked"),  # a list that somebody made of what they may not see
     ],
 )
 def test_a_member_id_that_breaks_a_rule_is_named(member_id: object, rule: str) -> None:
@@ -166,6 +167,7 @@ def is_good_member_id(text: str) -> bool:
         and not {"Cc", "Cs", "Cf", "Zl", "Zp"} & set(categories)
         and not re.search(f"[{INVISIBLE}]", text)
         and not {"Zs"} & {categories[0], categories[-1]}
+        and "••••" not in text
     )
 
 
@@ -209,6 +211,7 @@ def test_the_bounds_are_the_tables() -> None:
         "member_id_no_control_characters",
         "member_id_no_invisible_characters",
         "member_id_no_space_at_the_ends",
+        "member_id_not_masked",
         "amount_range",
     ):
         assert f"constraint {rule} " in sql
