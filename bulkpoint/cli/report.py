@@ -56,7 +56,8 @@ def report(
     xlsx have the times also in BULKPOINT_TIMEZONE: first_sent_at_local, finished_at_local. parquet keeps values as they
     are.
 
-    Who takes members out is in the audit log, with --reason.
+    Who takes members out is in the audit log, with --reason. Without the right `members`, member ids are masked, and
+    the column is member_id_masked.
 
     --month has no member in it. A payment belongs to the month in which it became SUCCESS, in BULKPOINT_TIMEZONE: that
     is what finance compares with the money API's month. csv and parquet have a row for each campaign; text, xlsx, html
@@ -137,6 +138,8 @@ def _write_rows(session: Session, asked: "ReportAsked", out: Path | None) -> Non
     if state == CampaignState.RUNNING:
         say(f"Campaign {campaign_id} is RUNNING: this is how it was when the report began.")
     say(f"campaign {campaign_id}: {totals}")
+    if totals.masked_ids:
+        say("Member ids are masked (member_id_masked): this login has not the right `members`.")
     if totals.sheets > 1:
         say(f"The sums are on the first sheet, the rows on the {totals.sheets} sheets after it.")
     if totals.defused_ids:

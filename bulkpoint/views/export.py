@@ -67,11 +67,13 @@ ROW_GROUP_ROWS = 100_000
 class Totals:
     """Payments and points written so far, by state; UNKNOWN ones apart from the FAILED ones.
 
-    defused_ids: member ids that have an apostrophe in front of them. sheets: of rows, of a workbook.
+    defused_ids: member ids that have an apostrophe in front of them. sheets: of rows, of a workbook. masked_ids: the
+    file has no id whole.
     """
 
     defused_ids: int = 0
     sheets: int = 0
+    masked_ids: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from bulkpoint.rules.lifecycle import CampaignState
-from bulkpoint.store.audit import note_reading
-from bulkpoint.store.campaign import get_campaign, refuse_archived
+from bulkpoint.store.audit import Reader, Reading, note_reading
+from bulkpoint.store.campaign import get_campaign, get_counts, refuse_archived
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.export import stream_payments
 from bulkpoint.store.snapshot import one_snapshot
-from bulkpoint.views.export import Totals, refuse_unstarted, write_csv, write_parquet
+from bulkpoint.views.export import Totals, masked_batches, refuse_unstarted, write_csv, write_parquet
 
 # Rows with members in them; html has counts and sums only.
 ROW_FORMATS = ("xlsx", "csv", "parquet")
@@ -45,29 +45,38 @@ def write_rows(connection: Connection, asked: ReportAsked, stream: BinaryIO) -> 
     The audit row comes first, in a transaction of its own: whoever reads only half of the file has read members too.
     Call check_reportable before.
     """
+    counts = get_counts(connection, get_campaign(connection, asked.campaign_id))
     detail = {
         "format": asked.kind,
         "failed_only": asked.failed_only or None,
         "file": asked.file,
+        "rows": counts.failed + (0 if asked.failed_only else counts.pending + counts.processing + counts.success),
         "reason": asked.reason,
     }
-    login = note_reading(connection, action="export", campaign_id=asked.campaign_id, actor=asked.actor, detail=detail)
+    reader = note_reading(
+        connection, action=Reading.EXPORT, campaign_id=asked.campaign_id, actor=asked.actor, detail=detail
+    )
     with one_snapshot(connection):
         state = get_campaign(connection, asked.campaign_id).state
-        return state, _write_kind(connection, asked, stream, login)
+        totals = _write_kind(connection, asked, stream, reader)
+    totals.masked_ids = not reader.sees
+    return state, totals
 
 
-def _write_kind(connection: Connection, asked: ReportAsked, stream: BinaryIO, login: str) -> Totals:
-    payments = stream_payments(connection, asked.campaign_id, failed_only=asked.failed_only)
+def _write_kind(connection: Connection, asked: ReportAsked, stream: BinaryIO, reader: Reader) -> Totals:
+    """With masked ids for a login that has not the right `members`."""
+    payments, masked_ids = stream_payments(connection, asked.campaign_id, failed_only=asked.failed_only), False
+    if not reader.sees:
+        payments, masked_ids = masked_batches(payments), True
     if asked.kind == "csv":
-        return write_csv(payments, stream, timezone=asked.timezone)
+        return write_csv(payments, stream, timezone=asked.timezone, masked_ids=masked_ids)
     if asked.kind == "parquet":
-        return write_parquet(payments, stream)
+        return write_parquet(payments, stream, masked_ids=masked_ids)
     from bulkpoint.views.sums import REASONS_IN_A_WORKBOOK, read_sums
     from bulkpoint.views.workbook import Exported, write_xlsx
 
     sums = read_sums(connection, asked.campaign_id, timezone=asked.timezone, reasons_max=REASONS_IN_A_WORKBOOK)
-    exported = Exported(asked.actor, login, asked.reason, asked.failed_only)
+    exported = Exported(asked.actor, reader.login, asked.reason, asked.failed_only, masked_ids)
     return write_xlsx(payments, stream, sums, exported, language=asked.language)
 
 
