@@ -1,6 +1,6 @@
 """The engine under trouble: failures, money that allows half, or 30/s without a burst, an outage, a throttle, a stop.
 
-    python -m bench.engine [faults half burst outage control]
+    python -m bench.engine [faults half burst outage control]     (or burst-429, burst-503 for one half of burst)
 
 About twelve minutes for all five, on the real job, an embedded PostgreSQL and the sandbox. Reports, asserts nothing.
 """
@@ -86,13 +86,15 @@ def burst(folder: Path, status: int) -> None:
     ) as bench:
         bench.money.change(tps_limit=ALLOWED, limit_burst=0, limit_status=status)
         bench.create(1_200)
-        bench.succeed("campaign", "start", "1", "--yes")
+        job = bench.begin("campaign", "start", "1", "--yes")
+        bench.wait_for(b"select count(released_at) > 0 from money_share", seconds=600)
+        ((first_end,),) = bench.query(b"select extract(epoch from min(released_at))::float8 from money_share")
+        job.communicate()
         rows = bench.query(
             b"select extract(epoch from sent_at)::float8 from payment_attempt where outcome = 'CREDITED' order by 1"
         )
         sent = [float(at) for (at,) in rows]
         ((refused,),) = bench.query(b"select count(*) from payment_attempt where outcome <> 'CREDITED'")
-        ((first_end,),) = bench.query(b"select extract(epoch from min(released_at))::float8 from money_share")
         began, ended = sent[0] + FOUND_S, float(first_end) - BEFORE_END_S
         used = sum(began <= at < ended for at in sent) / (ended - began) / ALLOWED
         best = max(sum(begin <= at < begin + 10 for at in sent) for begin in sent) / 10 / ALLOWED
@@ -171,6 +173,8 @@ def main() -> None:
                 case "burst":
                     for status in (429, 503):
                         burst(folder / f"{what}-{status}", status)
+                case "burst-429" | "burst-503":
+                    burst(folder / what, int(what[-3:]))
                 case "outage":
                     outage(folder / what)
                 case "control":

@@ -43,7 +43,16 @@ from bulkpoint.pay.wave import WaveEnd, WavePayer
 from bulkpoint.rules.answers import Halt
 from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.rules.waves import FAILED_WAVES_MAX, FailedInARow, Standstill, Wave, cut, wave_rows, waves
+from bulkpoint.rules.waves import (
+    FAILED_WAVES_MAX,
+    FailedInARow,
+    Standstill,
+    Wave,
+    cut,
+    shares_of_sweep,
+    wave_rows,
+    waves,
+)
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, DatabaseAwayError, Link, connect, first_line, reachable
 from bulkpoint.store.limit import ensure_limit, get_limit
@@ -265,7 +274,11 @@ class Driver:
             number += 1
             say(f"sweep {number}: {left.count:,} payments that came back")
             ended, began_at = self._ended_payments(), time.monotonic()
-            wave = self._waves.pay(Wave(number, left.first, left.last), f"sweep {number}: {left.count:,} payments")
+            wave = self._waves.pay(
+                Wave(number, left.first, left.last),
+                f"sweep {number}: {left.count:,} payments",
+                shares=shares_of_sweep(left.count, self._link.ask(get_limit).tps, self._shares),
+            )
             if failed.too_many(paid=wave.paid):
                 return self._failed_in_a_row("SWEEPS_FAILED")
             moved = wave.sent > 0 or self._ended_payments() > ended

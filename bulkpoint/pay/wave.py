@@ -60,20 +60,20 @@ class WavePayer:
         # that is dealt to none is left for a sweep; and 500 rows in order are on a tenth of the pages.
         spark.conf.set("spark.sql.execution.sortBeforeRepartition", "false")
 
-    def pay(self, wave: Wave, name: str) -> WaveEnd:
-        """One Spark job. What it paid is recorded even where Spark gave it up."""
+    def pay(self, wave: Wave, name: str, *, shares: int | None = None) -> WaveEnd:
+        """One Spark job. What it paid is recorded even where Spark gave it up. shares: among how many it is dealt."""
         context = self._spark.sparkContext
         context.setJobGroup(self._group, name)
         gives_up_at = time.monotonic() + PATIENCE_S / FAILED_WAVES_MAX
-        while (ended := self._try(wave, name)) is None:
+        while (ended := self._try(wave, name, shares or self._shares)) is None:
             if time.monotonic() > gives_up_at or self._heartbeat.over.wait(DATABASE_PAUSE_S):
                 return WaveEnd(paid=False)
         return ended
 
-    def _try(self, wave: Wave, name: str) -> WaveEnd | None:
+    def _try(self, wave: Wave, name: str, shares: int) -> WaveEnd | None:
         """The same; None where Spark could not read the payments, which waiting may help."""
         try:
-            partitions = self.read(wave).repartition(self._shares)
+            partitions = self.read(wave).repartition(shares)
             with self._heartbeat.waits.tasks():
                 reports = partitions.mapInArrow(partial(pay_partition, self._task), REPORT_SCHEMA).collect()
         except (Py4JError, PySparkException) as error:

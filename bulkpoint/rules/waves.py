@@ -1,6 +1,7 @@
 """Which payments go into which Spark job: ranges of `seq`, so that nothing has to be listed or remembered; and when to
 give up, because jobs fail in a row or move nothing."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,6 +31,15 @@ def wave_rows(tps: int, shares: int, wave_seconds: float, rows_max: int = WAVE_R
     """Payments in one wave: `wave_seconds` of work, at least one row for each share."""
     invariant(shares > 0, f"a wave for {shares} shares")
     return max(shares, min(int(tps * wave_seconds), rows_max))
+
+
+def shares_of_sweep(count: int, tps: int, shares: int) -> int:
+    """How many shares a sweep of so many payments is dealt to: as few as may send them in about a second.
+
+    The calls of one share come one after the other. Those of several meet at a limiter without a burst until they take
+    turns (turns.py), which takes longer than a small sweep: there each refusal would be a try of its payment.
+    """
+    return min(shares, max(1, math.ceil(count * shares / max(1, tps))))
 
 
 def sizes(rows: int) -> Iterator[int]:

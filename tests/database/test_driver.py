@@ -57,15 +57,28 @@ def login(connection: Connection, database_url: str) -> Iterator[Login]:
 Pay = Callable[[Driver], WaveEnd]
 
 
-def drive(login: Login, campaign: Campaign, pay: Pay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Pay the campaign's run; each wave does what `pay` does."""
+def drive(
+    login: Login,
+    campaign: Campaign,
+    pay: Pay,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    dealt_to: list[int | None] | None = None,
+) -> Any:
+    """Pay the campaign's run; each wave does what `pay` does. dealt_to: gets the shares of each wave."""
+
+    def pay_wave(_wave: Wave, _name: str, *, shares: int | None = None) -> WaveEnd:
+        if dealt_to is not None:
+            dealt_to.append(shares)
+        return pay(driver)
+
     conf = SimpleNamespace(set=lambda _name, _value: None)
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: None), conf=conf)
     ours = {"BULKPOINT_DATA_DIR": str(tmp_path), "BULKPOINT_PROGRESS_SECONDS": "0.1", "BULKPOINT_MONEY_TIMEOUT_S": "1"}
     settings = load_settings(ours)
     job = JobEnvironment(lambda: SparkInUse(spark, 2), login.url, settings, lambda _: None)
     driver = Driver(campaign.run, job, StopSignals())
-    monkeypatch.setattr(driver._waves, "pay", lambda _wave, _name: pay(driver))
+    monkeypatch.setattr(driver._waves, "pay", pay_wave)
     return driver.pay()
 
 
@@ -191,3 +204,17 @@ def test_a_signal_ends_the_wait_for_a_spark_that_does_not_start_and_no_run_is_ma
     with pytest.raises(KeyboardInterrupt):
         driver_module.pay_campaign(request, job)
     assert world.connection.execute("select count(*) from campaign_run").fetchone() == (0,)
+
+
+def test_what_came_back_is_dealt_to_as_few_shares_as_send_it_in_a_second(
+    campaign: Campaign, login: Login, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dealt_to: list[int | None] = []
+
+    def pay(_driver: Driver) -> WaveEnd:
+        if len(dealt_to) == 3:
+            campaign.paid(3)
+        return WaveEnd(paid=True, sent=1)
+
+    drive(login, campaign, pay, monkeypatch, tmp_path, dealt_to)
+    assert dealt_to == [None, 1, 1], "a wave, and two sweeps of three payments"

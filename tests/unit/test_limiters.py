@@ -15,8 +15,9 @@ import pytest
 
 from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.gate import Gate
-from bulkpoint.rules.pressure import Backpressure
+from bulkpoint.rules.pressure import Backpressure, PressureSnapshot
 from bulkpoint.rules.turns import Told, Turns, read_back
+from bulkpoint.rules.waves import shares_of_sweep
 
 SHARES = 4
 RENEW_EVERY_S = 0.3
@@ -207,3 +208,21 @@ def test_where_slots_are_hardly_longer_than_the_networks_jitter_most_of_them_are
     used = simulate(NO_BURST[kind](500), allows=500, tps=1_000, says=says, seed=4, jitter_s=0.0005)
     assert used.used >= 0.75
     assert used.refused <= 0.15
+
+
+@pytest.mark.parametrize("came_back", [2, 5, 23, 50])
+def test_what_a_limiter_without_a_burst_refused_is_not_refused_again_when_it_is_swept_up(came_back: int) -> None:
+    """A sweep is over before its shares take turns: were it dealt to all, their calls would meet."""
+    dice, limiter = random.Random(came_back), LeakyBucket(30, 0)
+    crew = [Share(number, 50, 200) for number in range(shares_of_sweep(came_back, 200, SHARES))]
+    for share in crew:  # where the wave before it ended
+        share.pressure.take_over(PressureSnapshot(7.1, 7.3, -10.0, None, None, None, -1.0), 0.0)
+    arrivals = []
+    for share in crew:
+        now = dice.random() / 100
+        for _ in range(-(-came_back // len(crew))):
+            while wait_s := share.send(now):
+                now += wait_s
+            arrivals.append(now + 0.025 + 0.001 * dice.random())
+            share.pressure.observe(Overload.NONE, now)
+    assert [limiter(at) for at in sorted(arrivals)].count(None) == 0

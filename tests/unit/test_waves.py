@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkpoint.rules.waves import WAVE_ROWS_MAX, FailedInARow, Wave, cut, wave_rows, waves
+from bulkpoint.rules.waves import WAVE_ROWS_MAX, FailedInARow, Wave, cut, shares_of_sweep, wave_rows, waves
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,16 @@ def test_every_open_seq_is_in_exactly_one_cut_wave(open_seqs: set[int], bucket_r
 def test_a_hundred_failed_rows_in_a_hundred_million_are_one_wave() -> None:
     histogram = [(bucket, 1) for bucket in range(0, 10_000, 100)]
     assert list(cut(histogram, bucket_rows=10_000, rows=300_000)) == [Wave(1, 1, 99_010_000)]
+
+
+@pytest.mark.parametrize(
+    ("count", "tps", "shares", "dealt_to"),
+    [(1, 1_000, 8, 1), (125, 1_000, 8, 1), (126, 1_000, 8, 2), (20_000, 1_000, 8, 8), (3, 1, 8, 8), (3, 0, 8, 8)],
+)
+def test_a_sweep_is_dealt_to_as_few_shares_as_send_it_in_a_second(
+    count: int, tps: int, shares: int, dealt_to: int
+) -> None:
+    assert shares_of_sweep(count, tps, shares) == dealt_to
 
 
 def test_nothing_open_is_no_wave() -> None:
