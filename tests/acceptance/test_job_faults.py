@@ -359,9 +359,9 @@ def unrecorded(deployment: Deployment) -> int:
 def jobs_in_ui(port: int) -> list[dict[str, Any]]:
     """What Spark's UI tells of its jobs, while it is there."""
     url = f"http://127.0.0.1:{port}/api/v1/applications"
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=30) as response:
         (application,) = json.load(response)
-    with urllib.request.urlopen(f"{url}/{application['id']}/jobs", timeout=10) as response:
+    with urllib.request.urlopen(f"{url}/{application['id']}/jobs", timeout=30) as response:
         return list(json.load(response))
 
 

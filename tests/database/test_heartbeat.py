@@ -163,12 +163,10 @@ def test_a_driver_whose_lease_has_passed_has_lost_its_run(database_url: str, cam
 def test_the_lease_outlives_its_fifteen_seconds_while_the_heart_beats(
     database_url: str, connection: Connection, campaign: Campaign
 ) -> None:
-    campaign.driver_ends(in_s=0.5)
+    campaign.driver_ends(in_s=2)
     with beating(database_url, campaign.run) as one:
-        sleep(1)
+        wait_for(lambda: renewed(connection), "a renewal")
         assert not one.heart.lost
-        row = connection.execute("select driver_until > clock_timestamp() + interval '10 s' from campaign_run")
-        assert row.fetchone() == (True,)
 
 
 def test_what_does_not_end_after_a_stop_is_cancelled_and_not_before_it_could(
@@ -220,8 +218,8 @@ def test_a_heart_that_breaks_halts_the_run_with_its_reason_and_keeps_the_lease_f
         wait_for(one.heart.over.is_set, "the end of the work")
         assert str(one.heart.trouble) == "the limit has two rows"
         assert halt_of(connection) == "DEFECT", "every gate is closed at once"
-        campaign.driver_ends(in_s=0.5)
-        sleep(1)
+        campaign.driver_ends(in_s=2)
+        wait_for(lambda: renewed(connection), "a renewal")
         assert not one.heart.lost, "the driver can still end the run"
     row = connection.execute("select reason from campaign_run").fetchone()
     assert row == ("DEFECT: the driver's heartbeat broke: DefectError: the limit has two rows",)

@@ -215,28 +215,28 @@ def test_a_permission_that_is_missing_is_said_at_once(connection: Connection, lo
 @pytest.mark.parametrize(
     "setting",
     [
-        "statement_timeout = '20ms'",
-        "lock_timeout = '20ms'",
-        "idle_in_transaction_session_timeout = '20ms'",
-        "idle_session_timeout = '20ms'",
-        pytest.param("transaction_timeout = '20ms'", id="transaction_timeout"),
+        "statement_timeout = '200ms'",
+        "lock_timeout = '200ms'",
+        "idle_in_transaction_session_timeout = '200ms'",
+        "idle_session_timeout = '200ms'",
+        pytest.param("transaction_timeout = '200ms'", id="transaction_timeout"),
     ],
 )
 def test_a_time_out_of_the_login_ends_none_of_our_sessions(connection: Connection, login: Login, setting: str) -> None:
     if connection.info.server_version < 170000 and "transaction_timeout" in setting:
-        setting = "statement_timeout = '20ms'"  # this one came with PostgreSQL 17
+        setting = "statement_timeout = '200ms'"  # this one came with PostgreSQL 17
     connection.execute("create table t ()")
     login.alter(f"set {setting}")
     with connect(login.url) as theirs:
-        locked = threading.Thread(target=lock_for, args=(connection, 0.2))
+        locked = threading.Thread(target=lock_for, args=(connection, 0.4))
         locked.start()
         time.sleep(0.05)
         with theirs.transaction():
             theirs.execute("select from t")
-            time.sleep(0.05)
-            theirs.execute("select pg_sleep(0.05)")
+            time.sleep(0.3)
+            theirs.execute("select pg_sleep(0.3)")
         locked.join()
-        time.sleep(0.1)
+        time.sleep(0.3)
         assert theirs.execute("select 1").fetchone() == (1,)
 
 
@@ -270,9 +270,16 @@ def test_behind_a_pooler_the_session_is_left_alone_and_a_conflict_is_asked_again
     def question(theirs: Connection) -> None:
         asked.append(theirs)
         assert theirs.execute("select current_setting('transaction_isolation')").fetchone() == ("repeatable read",)
-        theirs.execute("update t set n = n + 1 where pg_sleep(0.3) is not null")
+        theirs.execute("update t set n = n + 1 where pg_advisory_xact_lock(1) is not null")
 
-    timer = later(lambda: connection.execute("update t set n = n + 10"), 0.1)
+    def change() -> None:
+        waits = "select pid from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
+        wait_for(lambda: connection.execute(waits).fetchone(), "the statement, which has its snapshot")
+        connection.execute("update t set n = n + 10")
+        connection.execute("select pg_advisory_unlock(1)")
+
+    connection.execute("select pg_advisory_lock(1)")
+    timer = later(change, 0)
     link.ask(question)
     timer.join()
     link.close()
@@ -297,7 +304,12 @@ def test_a_statement_cancelled_by_hand_is_asked_again(connection: Connection, da
         asked.append(theirs.info.backend_pid)
         theirs.execute("select pg_sleep(%s)", (30 if len(asked) == 1 else 0,))
 
-    timer = later(lambda: connection.execute("select pg_cancel_backend(%s)", (asked[0],)), 0.3)
+    def cancel() -> None:
+        sleeps = "select pid from pg_stat_activity where pid = any(%s) and wait_event = 'PgSleep'"
+        wait_for(lambda: connection.execute(sleeps, (asked,)).fetchone(), "the statement")
+        connection.execute("select pg_cancel_backend(%s)", (asked[0],))
+
+    timer = later(cancel, 0)
     with closing(Link(database_url, name="the test", answer_s_max=20, patience_s=20)) as link:
         link.ask(question)
     timer.join()

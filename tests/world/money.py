@@ -57,7 +57,7 @@ class Money:
             {"Content-Type": "application/json"},
             method="PUT",
         )
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return dict(json.load(response))
 
     def send(self, number: signal.Signals) -> None:

@@ -138,7 +138,7 @@ class Crew:
     def finish(self, seconds: float = WAIT_S_MAX) -> None:
         """As the driver does it: wait for the workers, sweep until nothing is open, end the run COMPLETED."""
         deadline = time.monotonic() + seconds
-        self.wait_for_workers()
+        self.wait_for_workers(seconds)
         while (left := open_payments(self.connection, self.run.token.campaign_id)) is not None:
             assert self.halt() is None, "the run was halted"
             assert time.monotonic() + left.due_in_s < deadline, f"{left.count} payments are still open"
@@ -146,9 +146,10 @@ class Crew:
             self.hire().assert_ends_well(max(1.0, deadline - time.monotonic()))
         assert end_run(self.connection, self.run, RunState.COMPLETED) is not None
 
-    def wait_for_workers(self) -> None:
+    def wait_for_workers(self, seconds: float = WAIT_S_MAX) -> None:
+        """So long for each of them."""
         for worker in self.workers:
-            worker.assert_ends_well()
+            worker.assert_ends_well(seconds)
 
     # Looking
 
