@@ -12,6 +12,7 @@ from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.store.audit import AuditEvent
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
+from bulkpoint.views.end_reasons import reason_in
 from bulkpoint.views.format import local_time
 from bulkpoint.views.headline import warning
 from bulkpoint.views.languages import phrase, words
@@ -71,6 +72,12 @@ class _Detail:
         """Remove what other words say already."""
         for key in keys:
             self._left.pop(key, None)
+
+    def say_why_it_ended(self) -> None:
+        """In another language than the one in which reasons are kept, where they are bulkpoint's own."""
+        why = self._left.get("reason")
+        if isinstance(why, str) and self._language != "en":
+            self._left["reason"] = reason_in(self._language, why)
 
     def is_nothing(self, key: str) -> bool:
         """Whether the value is a count of 0, or false."""
@@ -161,6 +168,7 @@ def _begin(detail: _Detail) -> list[str]:
 
 
 def _end(detail: _Detail) -> list[str]:
+    detail.say_why_it_ended()
     detail.take_out("unknown", of="failed")
     detail.take_out("unknown_amount", of="failed_amount")
     detail.take_out("processing", of="open")

@@ -31,13 +31,13 @@ class Form:
         """One text without the blanks around it; `most` and `least` are of its characters."""
         value = self.raw(name).strip().replace("\r\n", "\n")
         if not value and least:
-            raise UsageError("FORM_FIELD_EMPTY", field=self._label(name))
+            raise UsageError("FORM_FIELD_EMPTY", field=self.label(name))
         if len(value) > most:
-            raise UsageError("FORM_TEXT_TOO_LONG", field=self._label(name), length=len(value), most=most)
+            raise UsageError("FORM_TEXT_TOO_LONG", field=self.label(name), length=len(value), most=most)
         if len(value) < least:
-            raise UsageError("FORM_TEXT_TOO_SHORT", field=self._label(name), least=least)
+            raise UsageError("FORM_TEXT_TOO_SHORT", field=self.label(name), least=least)
         if any(ord(character) < 0x20 and character not in "\n\t" for character in value) or "\x7f" in value:
-            raise UsageError("FORM_TEXT_WITH_CONTROLS", field=self._label(name))
+            raise UsageError("FORM_TEXT_WITH_CONTROLS", field=self.label(name))
         return value
 
     def optional_text(self, name: str, *, most: int) -> str | None:
@@ -48,11 +48,11 @@ class Form:
         """A whole number; commas between its thousands, and blanks, are taken away."""
         value = re.sub(r"[,\s_]", "", self.raw(name))
         if not value:
-            raise UsageError("FORM_FIELD_EMPTY", field=self._label(name))
+            raise UsageError("FORM_FIELD_EMPTY", field=self.label(name))
         if not _WHOLE.fullmatch(value):
-            raise UsageError("FORM_NOT_A_NUMBER", field=self._label(name), given=self.raw(name)[:40])
+            raise UsageError("FORM_NOT_A_NUMBER", field=self.label(name), given=self.raw(name)[:40])
         if not least <= int(value) <= most:
-            raise UsageError("FORM_NUMBER_OUT_OF_RANGE", field=self._label(name), least=least, most=most)
+            raise UsageError("FORM_NUMBER_OUT_OF_RANGE", field=self.label(name), least=least, most=most)
         return int(value)
 
     def optional_number(self, name: str, *, least: int, most: int) -> int | None:
@@ -63,7 +63,7 @@ class Form:
         """One of them."""
         value = self.raw(name)
         if value not in set(among):
-            raise UsageError("FORM_NOT_A_CHOICE", field=self._label(name))
+            raise UsageError("FORM_NOT_A_CHOICE", field=self.label(name))
         return value
 
     def checked(self, name: str) -> bool:
@@ -78,14 +78,15 @@ class Form:
         """The file that was sent; it goes when the request ends, unless the session keeps it."""
         found = self.files.get(name)
         if found is None:
-            raise UsageError("FORM_FIELD_EMPTY", field=self._label(name))
+            raise UsageError("FORM_FIELD_EMPTY", field=self.label(name))
         return found
 
     def has_token(self, token: str) -> bool:
         """Whether it is a form of that session's own page."""
         return secrets.compare_digest(self.raw("token").encode(), token.encode())
 
-    def _label(self, name: str) -> str:
+    def label(self, name: str) -> str:
+        """What a field is called, on its label and in a sentence about it."""
         labels: dict[str, str] = web_words(self.language)["fields"]
         return labels.get(name, name)
 

@@ -343,6 +343,10 @@ def test_a_row_reads_in_korean_with_the_same_figures() -> None:
     assert sentence(event("complete", ended), "UTC", "ko") == (
         "실행 1이(가) 완료되었습니다 (지급 완료, 확인 필요 75.0 %): 성공 1 (9포인트), 실패 0, 확인 필요 3, 미처리 0"
     )
+    away = {"reason": "MONEY_UNAVAILABLE: it is down", "open": 2}
+    assert "쓸 수 있는 응답이 없음" in sentence(event("fail", away), "UTC", "ko"), (
+        "our own reason in the reader's language"
+    )
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
