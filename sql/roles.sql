@@ -39,8 +39,8 @@ grant update (last_event_no, approved_by, approved_login, approved_at, approved_
               withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
 grant insert on judged_list, campaign_finding to bulkpoint_operator;
 grant update (facts, at_stake, accepted_by, accepted_login, accepted_at) on campaign_finding to bulkpoint_operator;
-grant insert, update on campaign_run, campaign_counter, money_limit, money_promise, money_transaction, duplicate_list,
-                        list_sample to bulkpoint_operator;
+grant insert, update on campaign_run, campaign_counter, call_tally, money_limit, money_promise, money_transaction,
+                        duplicate_list, list_sample to bulkpoint_operator;
 grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to bulkpoint_operator;
 -- A payment's state by a person's word: the table checks the right and the name.
 grant insert (campaign_id, seq, amount, transaction_id, money_said, reason, settled_by) on settled_by_hand
@@ -54,7 +54,7 @@ grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_ope
 grant insert, update on outbox_cursor, notification to bulkpoint_operator;
 grant update on payment to bulkpoint_operator;
 grant insert, update, delete on money_share to bulkpoint_operator;
-grant execute on function freeze_campaign(bigint, bytea) to bulkpoint_operator;
+grant execute on function freeze_campaign(bigint, bytea), fold_call_tally() to bulkpoint_operator;
 -- Only with the right `archive`, which the functions check.
 grant execute on function lock_payments(bigint), archive_campaign(bigint, text, text, bytea, bigint, bigint),
                           drop_archived_partitions(bigint), remove_attempts(bigint, text, interval)
@@ -68,6 +68,8 @@ grant insert, update on outbox_cursor, notification to bulkpoint_relay;
 -- `check`, from the host of relay and notifier: no member, no reason, no detail of the audit log.
 grant select (campaign_id, run_no, action) on audit_event to bulkpoint_relay;
 grant select (campaign_id, amount) on campaign_target to bulkpoint_relay;
+-- `metrics`, from there too: only sums.
+grant select on call_tally, campaign_archive, money_share to bulkpoint_relay;
 grant select (campaign_id, digest, judged_at) on judged_list to bulkpoint_relay;
 grant select (campaign_id, digest, finding, at_stake, accepted_by) on campaign_finding to bulkpoint_relay;
 grant select (campaign_id, kind, actor, requested_at, state, alive_until) on run_request to bulkpoint_relay;

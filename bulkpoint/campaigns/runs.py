@@ -16,6 +16,7 @@ from bulkpoint.rules.invariants import DefectError, invariant
 from bulkpoint.rules.lifecycle import TRANSITIONS, CampaignState, Command, RunKind, RunState
 from bulkpoint.rules.promises import MoneyPromises
 from bulkpoint.rules.readiness import NO_POLICY, Policy
+from bulkpoint.store.call_tally import fold_ended_calls
 from bulkpoint.store.campaign import Campaign, get_campaign, lock_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import allow_repetition, remember_list
@@ -183,6 +184,7 @@ def _hand_over(
         frozen.target_count,
         frozen.open_count,
     )
+    fold_ended_calls(connection)
     finish_request(connection, request)  # last: the freeze may take minutes, and can be called back meanwhile
     begin_driver_lease(connection, run)
     return run

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from bulkpoint.rules.durations import DURATION_BOUNDS_S
 from bulkpoint.rules.invariants import invariant
 from bulkpoint.store.connect import Connection, is_defect
 from bulkpoint.store.rows import Query
@@ -130,6 +131,7 @@ _SUCCESS = "SUCCESS"
 _CREDITED = ("CREDITED", None)  # outcome and code of the attempt
 _NOTHING_ELSE = (False, False, False, False)  # maybe_credited to known_unsent
 _NO_FAILURE = (None, None, None, None)  # failure_kind to halt
+_DURATION_BOUNDS = f"{{{','.join(map(str, DURATION_BOUNDS_S))}}}"  # by which call_tally counts
 
 _CLAIM_FRESH = Query("claim_fresh_payments", int)
 _CLAIM = Query("claim_payments", Claim)
@@ -281,6 +283,7 @@ def _record_successes(
                 sent_ats=numbers(a.sent_at for a, _ in plain),
                 answered_ats=numbers(a.answered_at for a, _ in plain),
                 transaction_ids=texts(a.transaction_id for a, _ in plain),
+                duration_bounds=_DURATION_BOUNDS,
             )
         )
     except (psycopg.Error, ValueError) as error:
@@ -308,7 +311,7 @@ def other_owner_of_transaction(connection: Connection, transaction_id: str, own:
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:
-    """Attempts as the parameters of a statement that inserts them, one array per column."""
+    """Attempts as the parameters of a statement that inserts and counts them, one array per column."""
     return {
         "attempt_ids": numbers(a.attempt_id for a in attempts),
         "methods": numbers(a.method for a in attempts),
@@ -319,6 +322,7 @@ def attempt_columns(attempts: Sequence[Attempt]) -> dict[str, str]:
         "outcomes": texts(a.outcome for a in attempts),
         "attempt_codes": texts(a.code for a in attempts),
         "attempt_transactions": texts(a.transaction_id for a in attempts),
+        "duration_bounds": _DURATION_BOUNDS,
     }
 
 

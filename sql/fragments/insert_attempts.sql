@@ -10,4 +10,7 @@ attempt as (
         %(attempt_transactions)s::text[])
         as a(attempt_id, method, seq, sent_at, answered_at, http_status, outcome, code, transaction_id)
     on conflict do nothing
+    returning method, outcome, extract(epoch from answered_at - sent_at)::float8 as duration_s
+), call as (
+    select * from attempt
 )

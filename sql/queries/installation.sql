@@ -31,6 +31,7 @@ with needed (privilege, relation, of_column) as (
         ('update', 'campaign', 'last_event_no'),
         ('insert', 'campaign_run', null), ('update', 'campaign_run', null),
         ('insert', 'campaign_counter', null), ('update', 'campaign_counter', null),
+        ('insert', 'call_tally', null), ('update', 'call_tally', null),
         ('insert', 'campaign_progress', null),
         ('update', 'payment', null),
         ('insert', 'payment_attempt', null),
@@ -55,6 +56,6 @@ where to_regclass(quote_ident(relation)) is not null
       else has_column_privilege(to_regclass(quote_ident(relation)), of_column, privilege) end
 union all
 select 'execute on ' || proname from pg_proc
-where pronamespace = to_regnamespace(quote_ident(current_schema())) and proname = 'freeze_campaign'
-  and not has_function_privilege(oid, 'execute')
+where pronamespace = to_regnamespace(quote_ident(current_schema()))
+  and proname in ('freeze_campaign', 'fold_call_tally') and not has_function_privilege(oid, 'execute')
 order by 1

@@ -104,7 +104,11 @@ with paid as (
            'SUCCESS'::payment_state as state, null::failure_kind as failure_kind
     from paid
 ),
--- include: count_changes
+-- include: count_changes,
+call as (
+    select 'POST' as method, 'CREDITED' as outcome, answered_at - sent_at as duration_s from paid
+),
+-- include: count_calls
 select seq from paid
 
 -- name: record_results
@@ -167,6 +171,7 @@ judged as materialized (
     returning p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
 ),
 -- include: count_changes,
+-- include: count_calls,
 conflict as (
     select l.seq, c.transaction_id, l.old_state = 'SUCCESS' as is_second from locked l join judged c using (seq)
     where c.state = 'SUCCESS' and (l.old_state = 'SUCCESS' and c.transaction_id <> l.transaction_id

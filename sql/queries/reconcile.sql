@@ -91,7 +91,8 @@ locked as (
                   is not distinct from (f.read_share, f.read_epoch, f.read_last_sent_at))
     returning p.seq, p.amount, p.state, p.failure_kind, l.old_state, l.old_kind
 ),
--- include: count_changes
+-- include: count_changes,
+-- include: count_calls
 select seq from changed
 
 -- name: create_settlement

@@ -194,12 +194,14 @@ def test_tables_in_a_schema_of_another_name_are_looked_at_too(database_url: str,
 def test_each_grant_that_is_taken_from_an_operator_is_named(database_url: str, connection: Connection) -> None:
     make_roles(database_url)
     with member_of(connection, database_url, "bulkpoint_operator", name="lee") as lee:
-        for taken in ("insert on payment_attempt", "update on payment", "delete on money_share"):
+        of_tables = "insert on payment_attempt", "insert on call_tally", "update on payment", "delete on money_share"
+        for taken in of_tables:
             connection.execute(f"revoke {taken} from bulkpoint_operator".encode())
             assert missing_grants(lee) == [taken]
             connection.execute(f"grant {taken} to bulkpoint_operator".encode())
         connection.execute("revoke execute on function freeze_campaign(bigint, bytea) from bulkpoint_operator, public")
-        assert missing_grants(lee) == ["execute on freeze_campaign"]
+        connection.execute("revoke execute on function fold_call_tally() from bulkpoint_operator, public")
+        assert missing_grants(lee) == ["execute on fold_call_tally", "execute on freeze_campaign"]
 
 
 def test_what_an_operator_is_granted_to_write_is_looked_at_but_for_what_no_job_does() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bulkpoint.ids import new_id
+from bulkpoint.rules.durations import DURATION_BOUNDS_S
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.payment import Attempt, Change, Conflict, numbers, texts
 from bulkpoint.store.rows import Query
@@ -213,6 +214,7 @@ def test_no_statement_of_a_batch_reads_the_whole_campaign(connection: Connection
         "sent_ats": numbers(SENT_AT for _ in seqs),
         "answered_ats": numbers(SENT_AT for _ in seqs),
         "transaction_ids": texts(f"t-{seq}" for seq in seqs),
+        "duration_bounds": numbers(DURATION_BOUNDS_S),
     }
     for name in ("claim_fresh_payments", "claim_payments", "record_successes"):
         plan = "\n".join(row[0] for row in connection.execute(b"explain " + sql(name), parameters))

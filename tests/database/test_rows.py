@@ -38,7 +38,7 @@ STATEMENTS = [
 # psycopg makes these Python types of PostgreSQL's.
 PYTHON = {
     "bool": bool, "int2": int, "int4": int, "int8": int, "float8": float, "numeric": Decimal, "text": str, "name": str,
-    "uuid": UUID, "bytea": bytes, "timestamptz": datetime, "jsonb": dict, "json": dict, "_int4": list,
+    "uuid": UUID, "bytea": bytes, "timestamptz": datetime, "jsonb": dict, "json": dict, "_int4": list, "_int8": list,
     "_text": list,
 }  # fmt: skip
 

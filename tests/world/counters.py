@@ -12,11 +12,24 @@ BY_COUNTERS = b"""
     select campaign_id, state::text, failure_kind::text, sum(count)::bigint, sum(amount)::bigint
     from campaign_counter group by 1, 2, 3 having sum(count) <> 0 or sum(amount) <> 0 order by 1, 2, 3
 """
+CALLS_BY_ROWS = b"""
+    select run_id, method, outcome, count(*), count(answered_at) from payment_attempt group by 1, 2, 3 order by 1, 2, 3
+"""
+CALLS_BY_TALLIES = b"""
+    select run_id, method, outcome, sum(calls)::bigint,
+           sum((select sum(answered) from unnest(buckets) as answered))::bigint
+    from call_tally join campaign_run using (run_id)
+    where campaign_id not in (select campaign_id from removed_attempts union select campaign_id from campaign_archive)
+    group by 1, 2, 3 order by 1, 2, 3
+"""
 
 
 def assert_sums_hold(connection: Connection) -> None:
-    """The counters say what the rows say: by state and kind of failure, in number and in points."""
+    """The counters say what the rows say: by state and kind of failure, in number and in points; and so do the tallies
+    of calls, by run, method and outcome, of campaigns whose attempts are still there.
+    """
     assert connection.execute(BY_COUNTERS).fetchall() == connection.execute(BY_ROWS).fetchall()
+    assert connection.execute(CALLS_BY_TALLIES).fetchall() == connection.execute(CALLS_BY_ROWS).fetchall()
 
 
 def recount(connection: Connection) -> None:
