@@ -91,6 +91,17 @@ def connect(conninfo: str, *, name: str = "bulkpoint") -> Connection:
     return connection
 
 
+def answers(conninfo: str, *, seconds: int) -> bool:
+    """Whether a server there takes logins now, whoever asks; one that wants a password that we do not have does."""
+    try:
+        psycopg.connect(conninfo, connect_timeout=seconds, application_name="bulkpoint health").close()
+    except psycopg.OperationalError as error:
+        return ruling_of_refusal(str(error)).cause is Cause.LOGIN_REFUSED
+    except psycopg.ProgrammingError:
+        return False
+    return True
+
+
 def was_asked_for_password(connection: Connection) -> bool:
     """Whether the server wanted the password: one that lets this host in without (`trust`) has proven nothing."""
     return connection.pgconn.used_password

@@ -65,15 +65,6 @@ def where(conninfo: str) -> str:
     return f"{','.join(f'{_bracketed(host)}:{port}' for host, port in hosts_of(parts))}/{parts.get('dbname', '')}"
 
 
-def answers(conninfo: str, *, seconds: int) -> bool:
-    """Whether a server there takes connections now, without a login: PostgreSQL's own ping."""
-    try:
-        asked = make_conninfo(conninfo, connect_timeout=seconds)
-    except psycopg.ProgrammingError:
-        return False
-    return pq.PGconn.ping(asked.encode()) == pq.Ping.OK
-
-
 def hosts_of(parts: dict[str, str]) -> list[tuple[str, str]]:
     """Each host (or address, or folder of a Unix socket) with its port, in the order in which they are tried."""
     hosts = (parts.get("host") or parts.get("hostaddr") or "localhost").split(",")

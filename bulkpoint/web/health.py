@@ -6,7 +6,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bulkpoint.store.database_address import answers
+from bulkpoint.store.connect import answers
 from bulkpoint.web.site import Site
 
 FRESH_S = 2.0

@@ -4,8 +4,10 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import Settings
@@ -71,24 +73,28 @@ def serve(
             log=log,
         )
         app = make_app(ours)
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            loop="asyncio",
-            ws="none",
-            lifespan="on",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=CONNECTIONS_MAX,
-            h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-            ssl_certfile=settings.web_cert_file,
-            ssl_keyfile=settings.web_key_file,
-        )
+        config = configured(app, ssl_certfile=settings.web_cert_file, ssl_keyfile=settings.web_key_file)
         _Server(_loaded(config), app.state.site.say_address).run(sockets=[listener])
+
+
+def configured(app: ASGIApp, **more: Any) -> uvicorn.Config:
+    """How the application is served. What a proxy says is read by web/guard.py, and nowhere else."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        limit_concurrency=CONNECTIONS_MAX,
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+        **more,
+    )
 
 
 def _names(host: str, *, behind_proxy: bool) -> frozenset[str]:

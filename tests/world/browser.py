@@ -15,7 +15,9 @@ import uvicorn
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.web.app import make_app
 from bulkpoint.web.door import Door
+from bulkpoint.web.server import configured
 from bulkpoint.web.site import Host
+from bulkpoint.web.throttle import Throttle
 from tests.world.ports import free_port
 from tests.world.waiting import wait_for
 
@@ -223,6 +225,7 @@ class WebPage:
 
     address: str
     door: Door
+    throttle: Throttle
     host: Host
 
     def browser(self, **headers: str) -> Browser:
@@ -245,17 +248,15 @@ def served(database_url: str, uploads: Path, *, settings: Settings | None = None
     at = replace(at, **host)
     door = Door()
     port = free_port()
-    config = uvicorn.Config(
-        make_app(at, door), host="127.0.0.1", port=port, http="h11", ws="none", log_level="warning", access_log=False,
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    app = make_app(at, door)
+    config = configured(app, host="127.0.0.1", port=port)
     server = uvicorn.Server(config)
     server.capture_signals = _no_signals  # type: ignore[method-assign]
     thread = threading.Thread(target=server.run, name="page", daemon=True)
     thread.start()
     try:
         wait_for(lambda: server.started, "the page")
-        yield WebPage(f"http://127.0.0.1:{port}", door, at)
+        yield WebPage(f"http://127.0.0.1:{port}", door, app.state.site.throttle, at)
     finally:
         server.should_exit = True
         thread.join(20)
