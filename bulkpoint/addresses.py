@@ -1,5 +1,6 @@
 """Rules for addresses in the settings, and how an address is shown without a secret that was put into it."""
 
+import ipaddress
 import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -53,6 +54,16 @@ def database_url(url: str) -> str:
 def is_this_machine(url: str) -> bool:
     """Whether an address of the settings is on loopback."""
     return _LOOPBACK.fullmatch(urlsplit(url).hostname or "") is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def shown(url: str) -> str:

@@ -34,4 +34,12 @@ def web(*, host: str, port: int, behind_proxy: bool) -> None:
     with connection_target(settings) as database:
         if settings.database_url is None:
             migrate(database.url)
-        serve(settings, database.url, host=host, port=port, behind_proxy=behind_proxy, say=click.echo, log=say)
+        serve(
+            settings,
+            database.url,
+            host=host,
+            port=port,
+            behind_proxy=behind_proxy,
+            say=click.echo,
+            log=lambda message, **_: say(message),
+        )

@@ -5,16 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
-from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.streams import say_traceback
 from bulkpoint.web import assets, health, stop_bar
 from bulkpoint.web.asked import is_refresh
 from bulkpoint.web.cookies import cookie_of
@@ -32,7 +30,7 @@ from bulkpoint.web.pages import (
     sign_in,
     trouble,
 )
-from bulkpoint.web.routes import THREADS_MAX, error_page
+from bulkpoint.web.routes import error_page
 from bulkpoint.web.site import Host, Site
 
 # What the frame of every page shows, beside what is always known (routes.render).
@@ -64,11 +62,10 @@ def make_app(host: Host, door: Door | None = None) -> Starlette:
     app = Starlette(
         routes=all_routes(),
         middleware=[Middleware(Guard, host=host)],
-        exception_handlers={HTTPException: _not_there, Exception: _defect},
+        exception_handlers={HTTPException: _not_there},
         lifespan=_lifespan,
     )
     app.state.site = site
-    app.state.threads = CapacityLimiter(THREADS_MAX)
     return app
 
 
@@ -101,9 +98,3 @@ async def _not_there(request: Request, error: Exception) -> Response:
     session = site.door.session_of(cookie_of(request), is_active=not is_refresh(request))
     code = "PAGE_METHOD_NOT_KNOWN" if status == 405 else "PAGE_UNKNOWN"
     return error_page(request, Refusal(code), status=status, session=session)
-
-
-async def _defect(_request: Request, error: Exception) -> Response:
-    """Ours: where it is goes to the log, without anything of the request's."""
-    say_traceback(error)
-    return PlainTextResponse("bulkpoint: an error of this program; its log has the place.\n", status_code=500)

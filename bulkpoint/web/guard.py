@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bulkpoint.web.defects import say_defect
 from bulkpoint.web.site import Host
 
 # Nothing but our own files, forms that go to us, no frame around us (https://www.w3.org/TR/CSP3/).
@@ -62,7 +63,13 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive, send_with_headers)
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:  # noqa: BLE001 (a server's log would have its words)
+                say_defect(error)
+                if not status:
+                    said = PlainTextResponse("bulkpoint: an error of this program; its log has the place.\n", 500)
+                    await said(scope, receive, send_with_headers)
         self._log(scope, status, time.monotonic() - began_at)
 
     def _refused(self, scope: Scope) -> PlainTextResponse | None:
@@ -87,7 +94,8 @@ class Guard:
             return
         campaign_id = scope.get("path_params", {}).get("campaign_id")
         where = route.replace("{campaign_id:int}", str(campaign_id))
-        self._host.log(f"{scope['method']} {where} {status} {1000 * seconds:.0f} ms")
+        said = f"{scope['method']} {where} {status} {1000 * seconds:.0f} ms"
+        self._host.log(said, event="request", campaign=campaign_id)
 
 
 def is_near(address: str) -> bool:

@@ -2,12 +2,12 @@
 
 from functools import partial
 
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bulkpoint.store.connect import answers
 from bulkpoint.web.site import Site
+from bulkpoint.web.threads import BusyError
 
 FRESH_S = 2.0
 ANSWER_S_MAX = 2  # libpq rounds 1 up to 2
@@ -16,7 +16,10 @@ ANSWER_S_MAX = 2  # libpq rounds 1 up to 2
 async def healthz(request: Request) -> Response:
     """200, or 503 where the database does not answer in time."""
     site: Site = request.app.state.site
-    is_there = await anyio.to_thread.run_sync(partial(_is_there, site), limiter=request.app.state.threads)
+    try:
+        is_there = await site.threads.run(site.threads.health, partial(_is_there, site))
+    except BusyError:
+        is_there = False
     return PlainTextResponse("ok\n") if is_there else PlainTextResponse("the database cannot be reached\n", 503)
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from bulkpoint.addresses import is_loopback
 from bulkpoint.web.asked import is_refresh
 
 
@@ -47,3 +48,9 @@ def sign_in_first(request: Request, *, has_ended: bool) -> Response:
 def _here(request: Request) -> str:
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "auto"]
     return own_path(request.url.path + (f"?{urlencode(kept)}" if kept else ""))
+
+
+def is_asked_from_here(request: Request) -> bool:
+    """Whether a program of this machine asks, with no proxy between: every request of a proxy may be from here."""
+    client = request.client.host if request.client else ""
+    return is_loopback(client) and not any(name.startswith("x-forwarded") for name in request.headers)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 
-import anyio.to_thread
 from anyio import CapacityLimiter
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 from starlette.requests import Request
@@ -29,16 +28,16 @@ from bulkpoint.web.body import (
     read_body,
 )
 from bulkpoint.web.cookies import cookie_of, drop_cookie
+from bulkpoint.web.defects import say_defect
 from bulkpoint.web.door import Session
 from bulkpoint.web.form import Form
 from bulkpoint.web.origin import comes_from_elsewhere, is_same_origin, sign_in_first
 from bulkpoint.web.site import Site
+from bulkpoint.web.threads import BusyError
 from bulkpoint.web.words import web_sentence, web_words
 
 Handler = Callable[[Asked], Response]
 
-# Pages wait more than they compute; with more of them at once the database has more questions than it has cores.
-THREADS_MAX = 24
 # One question at a time in a session: a person who opens many pages at once waits, and blocks no one else.
 TURN_S_MAX = 20.0
 # Acts of one session at a time: a stop does not wait for an upload in another window.
@@ -56,9 +55,12 @@ def get(path: str, handler: Handler) -> Route:
     return Route(path, partial(_show, path, handler), methods=["GET"])
 
 
-def post(path: str, handler: Handler, *, takes_file: bool = False) -> Route:
-    """An act: by a form of our own page, with its token. takes_file: whether the form may have a file."""
-    return Route(path, partial(_act, path, handler, takes_file), methods=["POST"])
+def post(path: str, handler: Handler, *, takes_file: bool = False, is_long: bool = False) -> Route:
+    """An act: by a form of our own page, with its token. takes_file: whether the form may have a file.
+
+    is_long: it reads, loads or writes out a list, as every act with a file does; few of those run at once.
+    """
+    return Route(path, partial(_act, path, handler, takes_file, is_long or takes_file), methods=["POST"])
 
 
 def see_other(asked: Asked, path: str, said: str | None = None, /, **facts: Any) -> Response:
@@ -92,6 +94,7 @@ def render(
         language=asked.session.language,
         timezone=asked.settings.timezone,
         path=asked.request.url.path,
+        is_answer=asked.is_act,
         who=asked.session.login,
         embedded=asked.site.host.embedded,
         rights=asked.rights,
@@ -123,6 +126,7 @@ def error_page(
         language=language or (session.language if session else site.host.settings.language),
         timezone=site.host.settings.timezone,
         path=request.url.path,
+        is_answer=request.method == "POST",
         who=session.login if session else None,
         embedded=site.host.embedded,
         rights=(session.rights if session else None) or frozenset(),
@@ -147,6 +151,7 @@ def page_without_session(
         language=language,
         timezone=site.host.settings.timezone,
         path=request.url.path,
+        is_answer=request.method == "POST",
         who=None,
         embedded=site.host.embedded,
         rights=frozenset(),
@@ -193,12 +198,13 @@ async def _show(path: str, handler: Handler, request: Request) -> Response:
     except TimeoutError:
         return error_page(request, Refusal("SESSION_BUSY"), status=503, session=session, again_s=AGAIN_S)
     try:
-        return await in_thread(request, partial(_answer, site, session, request, Form(session.language), handler))
+        work = partial(_answer, site, session, request, Form(session.language), handler)
+        return await in_thread(request, site.threads.pages, work)
     finally:
         session.turn.release()
 
 
-async def _act(path: str, handler: Handler, takes_file: bool, request: Request) -> Response:
+async def _act(path: str, handler: Handler, takes_file: bool, is_long: bool, request: Request) -> Response:
     site: Site = request.app.state.site
     request.scope["bulkpoint.route"] = path
     session = site.door.session_of(cookie_of(request), is_active=True)
@@ -210,12 +216,14 @@ async def _act(path: str, handler: Handler, takes_file: bool, request: Request) 
         return error_page(request, Refusal("SESSION_BUSY"), status=503, session=session)
     session.acts += 1
     try:
-        return await _act_once(site, session, request, handler, takes_file=takes_file)
+        return await _act_once(site, session, request, handler, takes_file=takes_file, is_long=is_long)
     finally:
         session.acts -= 1
 
 
-async def _act_once(site: Site, session: Session, request: Request, handler: Handler, *, takes_file: bool) -> Response:
+async def _act_once(
+    site: Site, session: Session, request: Request, handler: Handler, *, takes_file: bool, is_long: bool
+) -> Response:
     form = await form_of(request, session, upload_bytes_max=UPLOAD_BYTES_MAX if takes_file else 0)
     if isinstance(form, Response):
         return form
@@ -223,7 +231,8 @@ async def _act_once(site: Site, session: Session, request: Request, handler: Han
         if not form.has_token(session.form_token):
             refusal = Refusal("FORM_NOT_OURS", {}, ("open_page_again",))
             return error_page(request, refusal, status=403, session=session)
-        return await in_thread(request, partial(_answer, site, session, request, form, handler, is_act=True))
+        work = partial(_answer, site, session, request, form, handler, is_act=True)
+        return await in_thread(request, site.threads.long_acts if is_long else site.threads.acts, work)
     finally:
         form.remove_files(but=session.kept.values())
 
@@ -245,10 +254,15 @@ async def form_of(request: Request, session: Session | None, *, upload_bytes_max
     return error_page(request, refusal, status=status, session=session)
 
 
-async def in_thread(request: Request, work: Callable[[], Response]) -> Response:
-    """Work that may wait for the database, in one of few threads."""
-    limiter: CapacityLimiter = request.app.state.threads
-    return await anyio.to_thread.run_sync(work, limiter=limiter)
+async def in_thread(request: Request, kind: CapacityLimiter, work: Callable[[], Response]) -> Response:
+    """Work that may wait for the database, in a thread of its kind; a page that says so where none is free."""
+    site: Site = request.app.state.site
+    try:
+        return await site.threads.run(kind, work)
+    except BusyError:
+        session = site.door.session_of(cookie_of(request), is_active=False)
+        again_s = AGAIN_S if request.method == "GET" else None
+        return error_page(request, Refusal("PAGE_BUSY"), status=503, session=session, again_s=again_s)
 
 
 def _answer(
@@ -257,17 +271,19 @@ def _answer(
     """What the handler answers; for a page whose connection was lost since the last one, on another connection."""
     was_open = session.is_open
     try:
-        return _ask(site, session, request, form, handler, is_act=is_act)
-    except DatabaseAwayError as error:
-        if is_act or not was_open or error.ruling.cause is Cause.STATEMENT_TIMEOUT:
-            return _refused(site, session, request, error)
+        try:
+            return _ask(site, session, request, form, handler, is_act=is_act)
+        except DatabaseAwayError as error:
+            if is_act or not was_open or error.ruling.cause is Cause.STATEMENT_TIMEOUT:
+                raise
         session.close()
-    except BulkpointError as error:
-        return _refused(site, session, request, error)
-    try:
         return _ask(site, session, request, form, handler, is_act=is_act)
     except BulkpointError as error:
         return _refused(site, session, request, error)
+    except Exception as error:  # noqa: BLE001 (a defect is a page, too; the log has its place)
+        say_defect(error)
+        session.close()
+        return error_page(request, Refusal("PAGE_BROKE"), status=500, session=session)
 
 
 def _ask(site: Site, session: Session, request: Request, form: Form, handler: Handler, *, is_act: bool) -> Response:

@@ -1,6 +1,5 @@
 """The page as a process: where it may listen, its TLS, and the address that it prints."""
 
-import ipaddress
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from bulkpoint.addresses import is_loopback
 from bulkpoint.errors import UnreachableError, UsageError
 from bulkpoint.settings import Settings
 from bulkpoint.web.app import make_app
@@ -21,16 +21,6 @@ KEEP_ALIVE_S = 20
 CONNECTIONS_MAX = 500
 # Of a request's line and headers.
 HEADER_BYTES_MAX = 32 * 1024
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def refuse_open_door(settings: Settings, host: str, *, behind_proxy: bool) -> None:
@@ -51,9 +41,9 @@ def serve(
     port: int,
     behind_proxy: bool,
     say: Callable[[str], None],
-    log: Callable[[str], None],
+    log: Callable[..., None],
 ) -> None:
-    """Serve until a signal. `say` is given the address, once the page can be reached there; `log` a line a request.
+    """Serve until a signal. `say` is given the address, once the page can be reached there; `log` as Host has it.
 
     Raises UsageError where it may not listen there, UnreachableError where it cannot.
     """

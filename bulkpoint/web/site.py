@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bulkpoint.settings import Settings
 from bulkpoint.web.door import Door
 from bulkpoint.web.shared import Shared
+from bulkpoint.web.threads import Threads
 from bulkpoint.web.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Host:
     database_url: of the database, with whose login does not matter unless `embedded`: then everybody who has the
     one-use token works under it. uploads: a folder of our own for files that people send. hosts: the names by which the
     page may be asked, without port; none: by any. address: where a browser finds it. say: to whoever started it; log:
-    one line a request.
+    is given a message, its `event`, and its `campaign` where it has one.
     """
 
     settings: Settings
@@ -32,7 +33,7 @@ class Host:
     hosts: frozenset[str] = frozenset()
     address: str = ""
     say: Callable[[str], None] = field(default=lambda _: None, repr=False)
-    log: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    log: Callable[..., None] = field(default=lambda *_, **__: None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Site:
     door: Door
     throttle: Throttle = field(default_factory=Throttle)
     shared: Shared = field(default_factory=Shared)
+    threads: Threads = field(default_factory=Threads)
     every_page: Mapping[str, Callable[["Asked"], Any]] = field(default_factory=dict)
 
     def say_address(self) -> None:

@@ -1,6 +1,5 @@
 """The page's door: who comes in, by which login, for how long, and who does not."""
 
-import gc
 from pathlib import Path
 
 import pytest
@@ -150,10 +149,10 @@ def test_the_password_is_in_no_page_no_log_and_no_representation(
 ) -> None:
     kim = person()
     logged: list[str] = []
-    with served(database_url, tmp_path, log=logged.append) as web:
+    with served(database_url, tmp_path, log=lambda line, **_: logged.append(line)) as web:
         browser = web.signed_in(kim.login, kim.password)
         page = browser.get("/nothing-here?password=" + kim.password)
-        (session,) = [each for each in gc.get_objects() if isinstance(each, door.Session)]
+        (session,) = web.door._sessions.values()
         assert kim.password in session.conninfo
         seen = [page.html, repr(session), *logged, *capfd.readouterr(), *map(str, browser.cookies.items())]
     assert [text for text in seen if kim.password in text] == []

@@ -59,6 +59,10 @@ def refuse(asked: Asked) -> Response:
     raise RefusedError(asked.query("code") or "", campaign_id=7, login="kim", right=Right.FORCE)
 
 
+def broken(asked: Asked) -> Response:
+    raise ValueError(f"member {asked.query('member')} is not a number")
+
+
 def go(asked: Asked) -> Response:
     return see_other(asked, "/probe/rights", None)
 
@@ -73,6 +77,7 @@ PROBES: list[BaseRoute] = [
     get("/probe/shared", shared),
     get("/probe/refuse", refuse),
     get("/probe/rights", rights),
+    get("/probe/broken", broken),
     post("/probe/say", say),
     post("/probe/go", go),
     post("/probe/slow", slow),
@@ -367,7 +372,7 @@ def test_behind_a_proxy_the_cookie_is_for_tls_only_and_the_browser_is_the_one_th
         )
         assert web.browser().get("/sign-in").status == 403, "the proxy does not say that it speaks TLS"
         assert web.browser(**{"X-Forwarded-Proto": "https, http"}).get("/sign-in").status == 403
-        (tried_from,) = [key[1] for key in web.throttle._left if key[0] == "address"]
+        (tried_from,) = [key[1] for key in web.site.throttle._left if key[0] == "address"]
     assert given.startswith("__Host-bulkpoint-")
     assert "Secure" in given
     assert tried_from == "198.51.100.7", "what the proxy adds is last; what a browser claims comes before it"
@@ -376,7 +381,7 @@ def test_behind_a_proxy_the_cookie_is_for_tls_only_and_the_browser_is_the_one_th
 def test_without_a_proxy_nobody_is_believed_who_claims_to_be_one(database_url: str, tmp_path: Path) -> None:
     with served(database_url, tmp_path) as web:
         web.browser(**{"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}).sign_in("a", "b")
-        assert [key[1] for key in web.throttle._left if key[0] == "address"] == ["127.0.0.1"]
+        assert [key[1] for key in web.site.throttle._left if key[0] == "address"] == ["127.0.0.1"]
 
 
 def test_a_link_in_a_message_leads_to_the_page_also_where_the_browser_keeps_the_cookie(web: WebPage) -> None:
@@ -396,11 +401,41 @@ def test_the_log_has_the_way_and_the_outcome_and_nothing_that_was_asked(
 ) -> None:
     logged: list[str] = []
     made = person()
-    with served(database_url, tmp_path, log=logged.append) as web:
+    with served(database_url, tmp_path, log=lambda line, **_: logged.append(line)) as web:
+        web.browser().sign_in("hunter2", "x")
         browser = web.signed_in(made.login, made.password)
         browser.get("/probe/rights?member=m-123")
         browser.get("/members/m-123")
         browser.post("/probe/say", {"token": token(browser), "said": "m-123", "tps": "x"})
         browser.refresh("/probe/rights")
-    told = [line.rpartition(" ")[0].rpartition(" ")[0] for line in logged]
+    assert logged[:2] == [
+        "a sign-in from 127.0.0.1 was refused: SIGN_IN_REFUSED",
+        f"{made.login} signed in from 127.0.0.1",
+    ]
+    told = [line.rpartition(" ")[0].rpartition(" ")[0] for line in logged[2:]]
     assert told == ["GET /probe/rights 200", "POST /probe/say 422"]
+
+
+def test_a_defect_is_a_page_and_its_place_in_the_log_without_any_value(
+    kim: Browser, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page = kim.get("/probe/broken?member=m-123")
+    said = capfd.readouterr().err
+    assert (page.status, "m-123" in page.text) == (500, False)
+    assert "An error of this program" in page.text
+    assert "in broken" in said
+    assert "ValueError" in said
+    assert "m-123" not in said
+    assert kim.get("/probe/rights").status == 200
+
+
+def test_whoever_asks_when_everything_is_busy_is_told_so_and_a_stop_still_goes_through(
+    kim: Browser, web: WebPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpoint.web.threads.WAIT_S_MAX", 0.2)
+    sent = {"token": token(kim)}
+    web.site.threads.pages.total_tokens = 0
+    assert (page := kim.get("/probe/rights")).status == 503
+    assert "Too much is being done at once" in page.text
+    assert kim.post("/probe/go", sent, follow=False).status == 303
+    assert web.browser().get("/healthz").status == 200

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bulkpoint.web.server import is_loopback
+from bulkpoint.addresses import is_loopback
 from bulkpoint.web.uploads import upload_folder
 from tests.world.command_line import CommandLine
 from tests.world.ports import free_port

@@ -16,8 +16,7 @@ from bulkpoint.settings import Settings, load_settings
 from bulkpoint.web.app import make_app
 from bulkpoint.web.door import Door
 from bulkpoint.web.server import configured
-from bulkpoint.web.site import Host
-from bulkpoint.web.throttle import Throttle
+from bulkpoint.web.site import Host, Site
 from tests.world.ports import free_port
 from tests.world.waiting import wait_for
 
@@ -221,12 +220,18 @@ def _multipart(fields: Mapping[str, str], files: Mapping[str, File]) -> tuple[by
 
 @dataclass
 class WebPage:
-    """The page, served. door: its sessions; signed_in(login) gives a browser of that person, in English."""
+    """The page, served. signed_in(login, password) gives a browser of that person, in English."""
 
     address: str
-    door: Door
-    throttle: Throttle
-    host: Host
+    site: Site
+
+    @property
+    def door(self) -> Door:
+        return self.site.door
+
+    @property
+    def host(self) -> Host:
+        return self.site.host
 
     def browser(self, **headers: str) -> Browser:
         """One that is not signed in."""
@@ -256,7 +261,7 @@ def served(database_url: str, uploads: Path, *, settings: Settings | None = None
     thread.start()
     try:
         wait_for(lambda: server.started, "the page")
-        yield WebPage(f"http://127.0.0.1:{port}", door, app.state.site.throttle, at)
+        yield WebPage(f"http://127.0.0.1:{port}", app.state.site)
     finally:
         server.should_exit = True
         thread.join(20)

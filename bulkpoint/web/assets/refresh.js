@@ -4,7 +4,8 @@
 "use strict";
 (function () {
   const EVERY_MS = 3000;
-  const parts = () => document.querySelectorAll("[data-refresh][id]");
+  // The answer to a form stays as it is: its address shows another page.
+  const parts = () => document.querySelectorAll("body:not([data-still]) [data-refresh][id]");
   let failed = 0;
   let timer = null;
 

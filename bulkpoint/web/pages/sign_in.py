@@ -71,7 +71,7 @@ async def sign_in(request: Request) -> Response:
     form = await form_of(request, None)
     if isinstance(form, Response):
         return form
-    return await in_thread(request, partial(_try, request, form))
+    return await in_thread(request, site.threads.sign_ins, partial(_try, request, form))
 
 
 def _try(request: Request, form: Form) -> Response:
@@ -92,7 +92,10 @@ def _try(request: Request, form: Form) -> Response:
     conninfo = as_login(site.host.database_url, login, password)
     refused = _try_at_database(conninfo, login)
     if refused is not None:
+        # What was typed as the name may be a password.
+        site.host.log(f"a sign-in from {address} was refused: {refused[0].code}", event="sign_in_refused")
         return again(*refused)
+    site.host.log(f"{login} signed in from {address}", event="signed_in")
     site.throttle.give_back(login, address)
     return _let_in(request, login=login, conninfo=conninfo, actor=login, language=language, next_=next_)
 
