@@ -213,7 +213,13 @@ class Settings(BaseSettings):
         description="Days after a campaign's end for which `db trim` keeps its calls, never less than money's key"
         " retention; not set: always",
     )
+    agent_seconds: _Number = Field(
+        2, ge=0.1, le=60, description="Seconds between two looks of `bulkpoint agent` for a start request"
+    )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of the log of job, relay, notifier, agent and page: text, or json (an object a line)"
+    )
     language: Literal["ko", "en"] = Field("ko", description="Language of messages and reports: ko or en")
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "Asia/Seoul", description="Time zone of times shown to people"

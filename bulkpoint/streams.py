@@ -12,6 +12,7 @@ import select
 import stat
 import sys
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 # How long a line for people waits for a reader that takes nothing now (a stream that does not block).
 _READER_S_MAX = 1.0
+
+
+class _Lines:
+    form: Callable[[str], str] | None = None
 
 
 class StdoutFailedError(Exception):
@@ -54,8 +59,18 @@ def write_utf8() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
+def form_lines(form: Callable[[str], str] | None) -> None:
+    """From now on what is said on stderr is written as `form` gives it (log.py); None: as it is."""
+    _Lines.form = form
+
+
 def say_on_stderr(line: str) -> None:
     """One line for people or a log; dropped where it cannot be written. Also for processes that others started."""
+    write_on_stderr(line if _Lines.form is None else _Lines.form(line))
+
+
+def write_on_stderr(line: str) -> None:
+    """The same, in whatever form it is."""
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -46,9 +46,11 @@ grant insert on campaign_progress, payment_attempt, outbox_event, audit_event to
 grant insert (campaign_id, seq, amount, transaction_id, money_said, reason, settled_by) on settled_by_hand
     to bulkpoint_operator;
 -- Asks for a run by its own name; everyone who runs campaigns may take one, or call one back.
-grant insert (request_id, campaign_id, kind, options, digest, reason, actor, state, taken_by, alive_until)
-    on run_request to bulkpoint_operator;
-grant update (state, taken_by, alive_until, refusal, ended_at) on run_request to bulkpoint_operator;
+grant insert (request_id, campaign_id, kind, options, digest, reason, actor, requested_by, valid_until, follows, state,
+              holder, taken_by, alive_until) on run_request to bulkpoint_operator;
+grant update (state, holder, taken_by, alive_until, refusal, ended_at) on run_request to bulkpoint_operator;
+-- `agent`: its sign of life.
+grant insert (host, pid, alive_until), update (alive_until) on agent to bulkpoint_operator;
 -- At its end the job publishes its events and notifies people.
 grant update (published_at, parked_at, trouble) on outbox_event to bulkpoint_operator;
 grant insert, update on outbox_cursor, notification to bulkpoint_operator;
@@ -72,4 +74,5 @@ grant select (campaign_id, amount) on campaign_target to bulkpoint_relay;
 grant select on call_tally, campaign_archive, money_share to bulkpoint_relay;
 grant select (campaign_id, digest, judged_at) on judged_list to bulkpoint_relay;
 grant select (campaign_id, digest, finding, at_stake, accepted_by) on campaign_finding to bulkpoint_relay;
-grant select (campaign_id, kind, actor, requested_at, state, alive_until) on run_request to bulkpoint_relay;
+grant select (campaign_id, kind, actor, requested_at, valid_until, state, alive_until) on run_request to bulkpoint_relay;
+grant select on agent to bulkpoint_relay;

@@ -918,25 +918,37 @@ create table run_request (
     digest       text,
     reason       text,
     actor        text not null,                            -- a claimed name
-    requested_by name not null default session_user,       -- what the database knows
+    requested_by name not null default session_user,       -- what the database knows; its rights count
     requested_at timestamptz not null default clock_timestamp(),
+    -- Until then whoever runs jobs may take it. Null: the program that asked starts the job itself.
+    valid_until  timestamptz,
+    -- An automatic retry: the request of the run before it, in whose name the same job asks again.
+    follows      uuid references run_request,
     state        text not null default 'WAITING' check (state in ('WAITING', 'TAKEN', 'DONE', 'REFUSED')),
+    holder       uuid,                                     -- the driver that has it, new each time that it is taken
     taken_by     text,                                     -- host and process of the job
+    taken_login  name,                                     -- the login that runs it; the trigger writes it
     -- Renewed by the job: after it, the program that asked or the job is gone.
     alive_until  timestamptz not null,
     refusal      jsonb,                                    -- code and facts; its sentence is made where it is shown
     ended_at     timestamptz,
     constraint refused_has_its_refusal check ((state = 'REFUSED') = (refusal is not null)),
     constraint ended_once_over check ((state in ('DONE', 'REFUSED')) = (ended_at is not null)),
-    constraint taken_has_its_taker check (state <> 'TAKEN' or taken_by is not null)
+    constraint taken_has_its_taker check (state <> 'TAKEN' or taken_by is not null and holder is not null)
 );
 
 create index run_request_open on run_request (campaign_id) where state in ('WAITING', 'TAKEN');
+-- A second click asks for nothing more.
+create unique index run_request_one_waits on run_request (campaign_id)
+    where state in ('WAITING', 'TAKEN') and valid_until is not null;
 
--- Nobody asks in another login's name, or without the right.
+-- Nobody asks in another login's name, or without the right; but a job does that retries what its own run has left.
 create function check_run_request() returns trigger language plpgsql as $$
 begin
-    if new.requested_by <> session_user then
+    if new.follows is null and new.requested_by <> session_user
+       or new.follows is not null and not exists (
+           select from run_request q where q.request_id = new.follows and q.campaign_id = new.campaign_id
+              and q.state = 'DONE' and q.requested_by = new.requested_by and q.taken_login = session_user) then
         raise exception 'login % asks for a run in the name of %', session_user, new.requested_by
             using errcode = 'insufficient_privilege';
     end if;
@@ -945,7 +957,31 @@ begin
           and not exists (select from operator_right where login = new.requested_by and permission = 'force') then
         raise exception 'login % may not start campaigns', new.requested_by using errcode = 'insufficient_privilege';
     end if;
+    new.taken_login := case when new.state = 'TAKEN' then session_user end;
     return new;
 end $$;
 
 create trigger asked_with_the_right before insert on run_request for each row execute function check_run_request();
+
+-- What is over stays over, and who takes a request cannot say that somebody else did.
+create function check_taken_request() returns trigger language plpgsql as $$
+begin
+    if old.state in ('DONE', 'REFUSED') then
+        raise exception 'request % is over: it is %', old.request_id, old.state using errcode = 'restrict_violation';
+    end if;
+    new.taken_login := case when new.holder is distinct from old.holder and new.state = 'TAKEN' then session_user
+                            else old.taken_login end;
+    return new;
+end $$;
+
+create trigger taken_in_ones_own_name before update on run_request for each row execute function check_taken_request();
+
+-- Programs that take requests and run their jobs (`bulkpoint agent`), each with its sign of life.
+create table agent (
+    host        text not null,
+    pid         int not null,
+    login       name not null default session_user,
+    started_at  timestamptz not null default clock_timestamp(),
+    alive_until timestamptz not null,
+    primary key (host, pid)
+);

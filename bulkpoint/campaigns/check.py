@@ -141,7 +141,8 @@ def _of_starts(connection: Connection, settings: Settings) -> Iterator[Trouble]:
     for start in list_starts_not_taken(connection):
         facts = {"who": start.actor, "command": _COMMANDS[start.kind]}
         needs_person = start.age_s < _old_after_s(settings)
-        yield Trouble(TroubleKind.START_NOT_TAKEN, start.campaign_id, start.name, start.since, facts, needs_person)
+        kind = TroubleKind.NO_AGENT if start.agent_missing else TroubleKind.START_NOT_TAKEN
+        yield Trouble(kind, start.campaign_id, start.name, start.since, facts, needs_person)
 
 
 def _of_delivery(connection: Connection, settings: Settings, notified: Sequence[str]) -> Iterator[Trouble]:

@@ -33,7 +33,12 @@ def plan_resume(connection: Connection, request: RunRequest, *, say: Callable[[s
     while _has_driver(campaign) and campaign.driver_until == lease_ends:
         time.sleep(POLL_S)
         campaign = get_campaign(connection, campaign_id)
-    require_right(connection, Right.START)
+    return check_resumable(connection, request)
+
+
+def check_resumable(connection: Connection, request: RunRequest) -> Campaign:
+    """The campaign, if it may be resumed at this moment; waits for nothing. Raises what plan_resume raises."""
+    require_right(connection, Right.START, asked=request.request_id)
     return check_startable(connection, request)
 
 

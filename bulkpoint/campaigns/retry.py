@@ -36,7 +36,7 @@ def plan_retry(connection: Connection, request: RunRequest, settings: Settings) 
     campaign_id, chosen = request.campaign_id, request.selection
     campaign = get_campaign(connection, campaign_id)
     check_state(Command.RETRY, campaign)
-    require_right(connection, Right.START)
+    require_right(connection, Right.START, asked=request.request_id)
     promises = show_promises(connection, settings).promises
     failed = count_failed(connection, campaign_id, chosen, send_again_s_max=promises.send_again_s_max)
     again = [each for each in failed if each.chosen and not each.spent and not each.too_old]

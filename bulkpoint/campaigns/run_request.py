@@ -33,7 +33,9 @@ class RunRequest(BaseModel):
 
     campaign: its id, or `next`: the oldest one that is ready. holder: the driver's name for itself, by which the caller
     recognises its run. followed: a command has checked the request and follows the job, which therefore need not plan
-    again; the run itself checks everything. selection: of a RETRY. same_as: an earlier campaign's id.
+    again; the run itself checks everything. asked: the request in the database that this takes, written by another
+    program and perhaps by another login. follows: of an automatic retry, the request of the run before it, where that
+    one was taken. selection: of a RETRY. same_as: an earlier campaign's id.
 
     Making one raises UsageError for an impossible value, or an impossible combination.
     """
@@ -44,6 +46,8 @@ class RunRequest(BaseModel):
     actor: str
     kind: RunKind = RunKind.INITIAL
     holder: UUID = Field(default_factory=uuid4)
+    asked: UUID | None = None
+    follows: UUID | None = None
     followed: bool = False
     selection: RetrySelection = RetrySelection()
 
@@ -69,6 +73,14 @@ class RunRequest(BaseModel):
         return self.campaign
 
     @property
+    def takes_others(self) -> bool:
+        """Whether this is `next` and may be a run that another has asked for: not where it has options of its own."""
+        if self.campaign != "next":
+            return False
+        plain = RunRequest(campaign="next", actor=self.actor)
+        return self.model_dump(include=_OPTIONS) == plain.model_dump(include=_OPTIONS)
+
+    @property
     def accepted(self) -> tuple[FindingName, ...]:
         """The findings that the person accepts."""
         return check_names(self.accept)
@@ -76,7 +88,7 @@ class RunRequest(BaseModel):
     @property
     def request_id(self) -> UUID:
         """Of its row in run_request: one driver may ask for several runs, its automatic retries."""
-        return uuid5(self.holder, f"{self.kind} {self.reason}")
+        return self.asked or uuid5(self.holder, f"{self.kind} {self.reason}")
 
     def to_json(self) -> str:
         """One line of ASCII, which passes unchanged through every shell, JVM and locale."""
@@ -106,6 +118,13 @@ class RunRequest(BaseModel):
             if given and not (self.reason and self.reason.strip()):
                 raise UsageError("REASON_MISSING", option=option)
         return self
+
+
+_OPTIONS = {
+    name
+    for name, field in RunRequest.model_fields.items()
+    if any(isinstance(mark, StartOption) for mark in field.metadata)
+}
 
 
 def asker(settings: Settings) -> str:

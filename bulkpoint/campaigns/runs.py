@@ -1,6 +1,7 @@
 """Runs: begun in three ways, and ended in three; every change of a run's state is a transition of its campaign."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
@@ -41,13 +42,14 @@ from bulkpoint.store.run import (
     reset_tries,
     was_halted,
 )
+from bulkpoint.store.run_request import asker_of_run
 from bulkpoint.store.share import RunToken, allocate_shares, reset_breakers
 from bulkpoint.views.end_reasons import end_reason
 
 # Progress is published when this percentage of a campaign's payments has ended.
 QUARTERS = (25, 50, 75)
 
-_OPENED_BY = {row.opens: command for command, row in TRANSITIONS.items() if row.opens is not None}
+OPENED_BY = {row.opens: command for command, row in TRANSITIONS.items() if row.opens is not None}
 
 
 def begin_run(
@@ -67,9 +69,9 @@ def begin_run(
     INITIAL freezes the targets, if `policy` allows them. RESUME goes on with what an earlier run left
     open; where that run's driver is gone, it ends FAILED here. RETRY opens the FAILED payments that are selected.
 
-    Raises RefusedError when the login has no right, the campaign is unknown, or its state does not allow it, when its
-    targets do not meet what is expected, approved and looked at, nothing is selected, or another run is RUNNING;
-    nothing is changed then. Raises StoppedError when the request was called back.
+    Raises RefusedError when the login that asked has no right, the campaign is unknown, or its state does not allow it,
+    when its targets do not meet what is expected, approved and looked at, nothing is selected, or another run is
+    RUNNING; nothing is changed then. Raises StoppedError when the request was called back.
     """
     refuse_if_called_back(connection, request)
     match request.kind:
@@ -86,14 +88,14 @@ def begin_run(
 def check_startable(connection: Connection, request: RunRequest) -> Campaign:
     """The campaign, if its state lets a run of this kind begin; RefusedError with what to do instead."""
     campaign = get_campaign(connection, request.campaign_id)
-    check_state(_OPENED_BY[request.kind], campaign)
+    check_state(OPENED_BY[request.kind], campaign)
     _refuse_living_driver(campaign)
     return campaign
 
 
 def _start(connection: Connection, request: RunRequest, shares: int | Callable[[], int], policy: Policy) -> Run:
     """The first run: the targets become payments."""
-    with transition(connection, request.campaign_id, Command.START, actor=request.actor) as (campaign, change):
+    with _transition(connection, request, Command.START) as (campaign, change):
         token = _open_run(connection, change, request)
         accepted = _freeze(connection, campaign, request, policy)
         if accepted:
@@ -102,13 +104,13 @@ def _start(connection: Connection, request: RunRequest, shares: int | Callable[[
             change.detail["same_as"] = request.same_as
         number = _count(shares)
         if request.force:
-            _force(connection, campaign, change)
+            _force(connection, campaign, change, request)
         return _hand_over(connection, change, token, request, number)
 
 
 def _resume(connection: Connection, request: RunRequest, shares: int | Callable[[], int]) -> Run:
     """Goes on with what an earlier run left open."""
-    with transition(connection, request.campaign_id, Command.RESUME, actor=request.actor) as (campaign, change):
+    with _transition(connection, request, Command.RESUME) as (campaign, change):
         _refuse_living_driver(campaign)
         number = _count(shares)
         if campaign.state == CampaignState.RUNNING:
@@ -122,7 +124,7 @@ def _retry(
     connection: Connection, request: RunRequest, shares: int | Callable[[], int], promises: MoneyPromises | None
 ) -> Run:
     """Pays the FAILED payments of a selection again."""
-    with transition(connection, request.campaign_id, Command.RETRY, actor=request.actor) as (campaign, change):
+    with _transition(connection, request, Command.RETRY) as (campaign, change):
         token = _open_run(connection, change, request)
         selection = request.selection
         send_again_s_max = None if promises is None else promises.send_again_s_max
@@ -135,6 +137,23 @@ def _retry(
             "kinds": list(selection.kinds), "code": selection.code, "beyond_limit": selection.beyond_limit
         }  # fmt: skip
         return _hand_over(connection, change, token, request, _count(shares), reopened=payments)
+
+
+@contextmanager
+def _transition(connection: Connection, request: RunRequest, command: Command) -> Iterator[tuple[Campaign, Change]]:
+    """The transition that makes the run: whoever asked for it needs the right, and the audit row says who that was."""
+    with transition(connection, request.campaign_id, command, actor=request.actor, asked=request.request_id) as (
+        campaign,
+        change,
+    ):
+        change.audit_only |= _who_asked(connection, request)
+        yield campaign, change
+
+
+def _who_asked(connection: Connection, request: RunRequest) -> dict[str, str]:
+    """Of a run that another program asked for, what its audit row says besides the login that makes it."""
+    asker = asker_of_run(connection, request.request_id)
+    return {} if asker is None else {"asked_by": asker.actor, "asked_login": asker.login}
 
 
 def _open_run(connection: Connection, change: Change, request: RunRequest) -> RunToken:
@@ -241,11 +260,17 @@ def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, pol
     return accepted
 
 
-def _force(connection: Connection, campaign: Campaign, start: Change) -> None:
+def _force(connection: Connection, campaign: Campaign, start: Change, request: RunRequest) -> None:
     """The event and the audit row of a forced start, written before those of the start itself."""
     with recorded(
-        connection, Command.FORCE, actor=start.actor, campaign_id=campaign.campaign_id, run_no=start.run_no
+        connection,
+        Command.FORCE,
+        actor=start.actor,
+        campaign_id=campaign.campaign_id,
+        run_no=start.run_no,
+        asked=request.request_id,
     ) as change:
+        change.audit_only |= _who_asked(connection, request)
         change.detail["reason"] = start.detail.get("reason")
         change.event_only["name"] = campaign.name
 

@@ -23,6 +23,7 @@ from bulkpoint.store.campaign import Campaign, get_campaign, get_running_campaig
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.progress import Sample, sample_progress
 from bulkpoint.store.right import require_right
+from bulkpoint.store.run_request import live_run_requests
 from bulkpoint.store.snapshot import one_snapshot
 
 # From here on a list is long: a million targets are read in two seconds.
@@ -62,13 +63,14 @@ def find_next(connection: Connection, settings: Settings) -> tuple[int | None, l
     return None, skipped
 
 
-def plan_start(connection: Connection, settings: Settings, request: RunRequest) -> StartPlan:
+def plan_start(connection: Connection, settings: Settings, request: RunRequest, *, may_wait: bool = False) -> StartPlan:
     """Check that a campaign may start now. A forced start skips the queue's order and not_before, nothing else.
 
+    may_wait: it need not start now; what runs, and older ones whose start was asked for before, are no obstacle.
     Raises RefusedError with the obstacle and what to do.
     """
     campaign_id = request.campaign_id
-    campaign = _check_all_but_targets(connection, request)
+    campaign = _check_all_but_targets(connection, request, may_wait=may_wait)
     with one_snapshot(connection):
         found = inspect_targets(
             connection,
@@ -81,32 +83,35 @@ def plan_start(connection: Connection, settings: Settings, request: RunRequest) 
     digest = check_ready(campaign_id, found, same_as=request.same_as)
     refuse_another_digest(campaign_id, digest, request.digest, Command.START)
     if not request.force:
-        _refuse_out_of_order(connection, settings, campaign)
+        _refuse_out_of_order(connection, settings, campaign, may_wait=may_wait)
     return StartPlan(campaign, digest, request.model_copy(update={"digest": digest.hex()}), found.findings)
 
 
-def plan_unasked(connection: Connection, settings: Settings, request: RunRequest) -> StartPlan:
+def plan_unasked(
+    connection: Connection, settings: Settings, request: RunRequest, *, may_wait: bool = False
+) -> StartPlan:
     """As plan_start, for a start that shows nobody a digest: a long list may be left to the job to read.
 
     It reads the list in the transaction that makes the run, and refuses it there as plan_start would, some seconds
     later. Here such a list counts as what it was when it was judged last; where that stands against its start, or
     nothing is known of it, it is read.
     """
-    campaign = _check_all_but_targets(connection, request)
+    campaign = _check_all_but_targets(connection, request, may_wait=may_wait)
     if campaign.expected_count >= LONG_LIST_ROWS:
         known = _ready_as_recalled(connection, settings, campaign, request)
         if known is not None:
             return known
-    return plan_start(connection, settings, request)
+    return plan_start(connection, settings, request, may_wait=may_wait)
 
 
-def _check_all_but_targets(connection: Connection, request: RunRequest) -> Campaign:
+def _check_all_but_targets(connection: Connection, request: RunRequest, *, may_wait: bool) -> Campaign:
     campaign = get_campaign(connection, request.campaign_id)
     check_state(Command.START, campaign)
-    require_right(connection, Right.START)
+    require_right(connection, Right.START, asked=request.request_id)
     if request.force:
-        require_right(connection, Right.FORCE)
-    _refuse_while_another_runs(connection, request.campaign_id)
+        require_right(connection, Right.FORCE, asked=request.request_id)
+    if not may_wait:
+        _refuse_while_another_runs(connection, request.campaign_id)
     return campaign
 
 
@@ -151,13 +156,15 @@ def _why_not_ready(connection: Connection, campaign: Campaign, settings: Setting
     return find_obstacle(campaign.campaign_id, found)
 
 
-def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: Campaign) -> None:
+def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: Campaign, *, may_wait: bool) -> None:
     """The campaign is ready except for its time (not_before); an older one that is ready goes first."""
     for waiting in list_queue(connection):
         if waiting.campaign_id == campaign.campaign_id:
             if not waiting.due:
                 raise not_ready(campaign.campaign_id, _not_due(campaign))
             return
+        if may_wait and live_run_requests(connection, waiting.campaign_id):
+            continue
         older = get_campaign(connection, waiting.campaign_id)
         if waiting.due and _why_not_ready(connection, older, settings) is None:
             facts = {"older_id": older.campaign_id, "older_name": older.name}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.rules.invariants import invariant
@@ -42,14 +43,15 @@ class Change:
 
 @contextmanager
 def transition(
-    connection: Connection, campaign_id: int, command: Command, *, actor: str
+    connection: Connection, campaign_id: int, command: Command, *, actor: str, asked: UUID | None = None
 ) -> Iterator[tuple[Campaign, Change]]:
     """Lock a campaign that allows `command`, yield it as it was before, and write the change when the block ends.
 
     Raises RefusedError where the login has no right, the campaign is unknown, or its state does not allow the command.
-    Waits for a loader of targets that is still at work, and for any other change of this campaign.
+    Waits for a loader of targets that is still at work, and for any other change of this campaign. asked: the request
+    of a run, whose asker needs the right instead of this connection's login.
     """
-    with recorded(connection, command, actor=actor, campaign_id=campaign_id) as change:
+    with recorded(connection, command, actor=actor, campaign_id=campaign_id, asked=asked) as change:
         lock_campaign(connection, campaign_id)
         campaign = get_campaign(connection, campaign_id)
         check_state(command, campaign)
@@ -64,6 +66,7 @@ def recorded(
     actor: str,
     campaign_id: int | None = None,
     run_no: int | None = None,
+    asked: UUID | None = None,
 ) -> Iterator[Change]:
     """The same without an existing campaign: for a new one, for the limit, and for a part of a transition.
 
@@ -73,7 +76,7 @@ def recorded(
     with connection.transaction():
         settle_transaction(connection)
         if row.right is not None:
-            require_right(connection, row.right)
+            require_right(connection, row.right, asked=asked)
         change = Change(actor, campaign_id, run_no)
         yield change
         invariant((change.campaign_id is None) == (row.to is None), "an event without its campaign")

@@ -10,6 +10,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from bulkpoint import __version__
+from bulkpoint.cli.agent import agent
 from bulkpoint.cli.audit import audit
 from bulkpoint.cli.campaign import campaign
 from bulkpoint.cli.check import check
@@ -65,8 +66,8 @@ def bulkpoint() -> None:
 
 
 for command in (
-    campaign, payment, reconcile, report, tps, money, check, doctor, audit, outbox, notify, right, settings, database,
-    web, demo, sandbox,
+    campaign, payment, reconcile, report, tps, money, check, doctor, audit, outbox, notify, agent, right, settings,
+    database, web, demo, sandbox,
 ):  # fmt: skip
     bulkpoint.add_command(command)
 watch_over(bulkpoint)

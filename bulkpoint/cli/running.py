@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bulkpoint.campaigns.run_request import RunRequest
     from bulkpoint.campaigns.start import StartPlan
     from bulkpoint.store.campaign import Campaign
+    from bulkpoint.store.run_request import LeftRequest
 
 
 @click.command(cls=StartCommand)
@@ -38,6 +40,9 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
     From 100,000 targets on, --yes leaves the check of the list to the job, which refuses it before it pays anything.
     Ctrl-C stops the campaign (exit code 4); closing the terminal leaves it running.
 
+    Where somebody has asked for a run and left it to others (on the page), `next` without options of its own is that
+    run, with what was asked for.
+
     \b
     Examples:
       bulkpoint campaign start 3
@@ -47,11 +52,16 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
     """
     from bulkpoint.campaigns.start import find_next, plan_start, plan_unasked
     from bulkpoint.launch.process import start_job
+    from bulkpoint.store.run_request import next_left_request
     from bulkpoint.views.changes import RunBegun
     from bulkpoint.views.sentences import sentence
 
     request = _request(campaign, **options)
     with open_session() as session:
+        left = next_left_request(session.connection) if request.takes_others else None
+        if left is not None:
+            _start_left(session, left, yes=yes, detach=detach)
+            return
         if request.campaign == "next":
             found, skipped = find_next(session.connection, session.settings)
             for each in skipped:
@@ -73,6 +83,33 @@ def start(*, campaign: Any, yes: bool, detach: bool, **options: Any) -> None:
         if plan.left_to_job:
             say(f"The job checks its list of {plan.campaign.expected_count:,} targets before it pays.")
         run_to_the_end(session, job, plan.campaign, detach=detach)
+
+
+def _start_left(session: Session, left: "LeftRequest", *, yes: bool, detach: bool) -> None:
+    """Run what somebody has asked for and left to others; the job checks everything, in the name of who asked."""
+    from bulkpoint.campaigns.left_request import request_of
+    from bulkpoint.launch.process import start_job
+    from bulkpoint.store.campaign import get_campaign
+    from bulkpoint.store.run_request import take_run_request
+    from bulkpoint.views.format import local_time
+
+    at = local_time(left.requested_at, session.settings.timezone)
+    say(f"Campaign {left.campaign_id}: {left.actor} (login {left.requested_by}) asked for its {left.kind} run at {at}.")
+    _check(session, yes=yes, for_others=True)
+    campaign = get_campaign(session.connection, left.campaign_id)
+    if not yes:
+        figures = [f"{campaign.expected_count:,} payments, {campaign.expected_amount:,} points"]
+        _confirm(session, campaign, figures, campaign.expected_count, question="Run it?")
+    say_promises(session)
+    say_other_setting(session)
+    request = request_of(left, holder=uuid4())
+    if not take_run_request(
+        session.connection, left.request_id, holder=request.holder, taken_by="`bulkpoint campaign start next`"
+    ):
+        raise RefusedError("REQUEST_JUST_ENDED", "show", campaign_id=left.campaign_id)
+    job = start_job(session.connection, session.settings, campaign, request)
+    say(f"Starting campaign {left.campaign_id}; the job's log is {job.log}")
+    run_to_the_end(session, job, campaign, detach=detach)
 
 
 @click.command(short_help="Continue after a stop, a failure or a dead job.")
@@ -266,13 +303,13 @@ def _request(campaign: Any, **fields: Any) -> "RunRequest":
     return RunRequest(campaign=campaign, actor=asker(load_settings()), **fields)
 
 
-def _check(session: Session, *, yes: bool) -> None:
+def _check(session: Session, *, yes: bool, for_others: bool = False) -> None:
     """What can be known before Spark starts; before the question, so that a yes can be followed."""
     from bulkpoint.launch.before_spark import check_before_spark
 
     if not yes:
         need_terminal()
-    check_before_spark(session.settings)
+    check_before_spark(session.settings, for_others=for_others)
 
 
 def _ask(session: Session, plan: "StartPlan") -> None:

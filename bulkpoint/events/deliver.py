@@ -3,6 +3,7 @@
 import time
 from contextlib import closing
 
+from bulkpoint import log
 from bulkpoint.errors import BulkpointError
 from bulkpoint.events.kafka import Publisher
 from bulkpoint.events.message import build_message
@@ -37,6 +38,9 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
             _warn(sentence(error))
     if settings.slack_channel is None or settings.slack_token_file is None:
         text = build_message(summary, language=settings.language).text
+        if log.is_json():
+            log.say(text, event="message")
+            return
         try:
             print(text, flush=True)
         except StdoutFailedError:
@@ -52,4 +56,4 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
 
 
 def _warn(line: str) -> None:
-    say_on_stderr(f"bulkpoint: warning: {line}")
+    log.say(line, event="not_delivered", level=log.Level.WARNING, text=f"bulkpoint: warning: {line}")

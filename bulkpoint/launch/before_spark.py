@@ -1,5 +1,7 @@
 """Everything that `bulkpoint doctor` looks at, and that is looked at before each job's Spark starts."""
 
+from contextlib import suppress
+
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.doctor import database, delivery, money
 from bulkpoint.doctor.questions import Question, ask_all, error_of_problems, problem
@@ -11,6 +13,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, SettingWithheldError, load_settings, usable_settings
 from bulkpoint.store.campaign import list_queue
 from bulkpoint.store.connect import connect, reachable
+from bulkpoint.store.run_request import next_left_request
 from bulkpoint.store.version import refuse_other_version
 from bulkpoint.streams import say_on_stderr
 from bulkpoint.views.sentences import sentence
@@ -49,15 +52,29 @@ def _check_what_can_be() -> list[Check]:
     return check_installation(settings)
 
 
-def check_before_spark(settings: Settings) -> None:
-    """Print the warnings. Raises UsageError or UnreachableError with every problem at once; nothing is changed then."""
-    checks = check_installation(settings)
+def check_before_spark(settings: Settings, *, for_others: bool = False) -> None:
+    """Print the warnings. Raises UsageError or UnreachableError with every problem at once; nothing is changed then.
+
+    for_others: the job runs what another login has asked for, whose right to start counts instead of ours.
+    """
+    checks = [each for each in check_installation(settings) if not (for_others and each.name == "right")]
     for check in checks:
         if check.verdict is Verdict.WARNING:
             say_on_stderr(f"bulkpoint: warning: {sentence(check.found)}")
     error = error_of_problems(checks)
     if error is not None:
         raise error
+
+
+def runs_for_others(request: RunRequest, settings: Settings) -> bool:
+    """Whether a job of this request would take what another login has asked for, as far as a glance says."""
+    if request.asked is not None:
+        return True
+    if not request.takes_others or settings.database_url is None:
+        return False
+    with suppress(BulkpointError), connect(settings.database_url) as connection, reachable(settings.database_url):
+        return next_left_request(connection) is not None
+    return False
 
 
 def may_pay(request: RunRequest, settings: Settings) -> bool:
@@ -69,7 +86,8 @@ def may_pay(request: RunRequest, settings: Settings) -> bool:
     try:
         with connect(settings.database_url) as connection, reachable(settings.database_url):
             refuse_other_version(connection)
-            return any(waiting.due for waiting in list_queue(connection))
+            left = request.takes_others and next_left_request(connection) is not None
+            return left or any(waiting.due for waiting in list_queue(connection))
     except BulkpointError:
         return True  # the checks say why
 

@@ -4,10 +4,13 @@ A job hands that error over to the command that started it as a line of JSON in 
 """
 
 import errno
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from bulkpoint import log
 from bulkpoint.errors import BulkpointError, FailedError, UnreachableError, UsageError
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.refusals import Refusal, from_json, to_json
@@ -18,6 +21,7 @@ _OF_A_FILE = frozenset(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 )
 HANDED_OVER = "bulkpoint-refusal: "
+ENDED_WITHOUT = "not_done"  # the same as an event, of a log in JSON
 
 
 def error_of(raised: Exception) -> BulkpointError:
@@ -54,9 +58,12 @@ def end_of_job(error: BulkpointError, *, followed: bool) -> int:
     """Print why a job ends, also for the command that follows it if one does; returns the exit code."""
     from bulkpoint.views.sentences import sentence  # the command line starts without it
 
-    if followed:
-        say_on_stderr(f"{HANDED_OVER}{to_json(error.refusal)}")
-    say_on_stderr(f"bulkpoint: {sentence(error, timezone=_zone())}")
+    packed = to_json(error.refusal)
+    if followed and not log.is_json():
+        say_on_stderr(f"{HANDED_OVER}{packed}")
+    said = sentence(error, timezone=_zone())
+    more = {"exit_code": int(error.exit_code), "refusal": packed}
+    log.say(said, event=ENDED_WITHOUT, level=log.Level.ERROR, text=f"bulkpoint: {said}", more=more)
     return error.exit_code
 
 
@@ -73,4 +80,14 @@ def _zone() -> str:
 def handed_over(lines: Sequence[str]) -> Refusal | None:
     """The last refusal in a job's log; None if the job ended without one."""
     texts = [line.removeprefix(HANDED_OVER) for line in lines if line.startswith(HANDED_OVER)]
+    texts += [event["refusal"] for event in map(_event_of, lines) if event.get("event") == ENDED_WITHOUT]
     return from_json(texts[-1]) if texts else None
+
+
+def _event_of(line: str) -> dict[str, Any]:
+    """A line of a log in JSON; nothing of any other line."""
+    try:
+        found = json.loads(line) if line.startswith(log.OURS) else {}
+    except ValueError:  # cut off
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -7,7 +7,9 @@ import signal
 import sys
 from functools import partial
 
+from bulkpoint import log
 from bulkpoint.campaigns.asked_run import RequestInHand
+from bulkpoint.campaigns.left_request import take_next
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import check_startable
 from bulkpoint.campaigns.start import find_next, plan_unasked
@@ -20,6 +22,7 @@ from bulkpoint.launch.signals import Terminated, hold_off_signals, raise_on_sign
 from bulkpoint.launch.spark_session import starting_spark
 from bulkpoint.pay.driver import JobEnvironment, pay_campaign
 from bulkpoint.pay.log import say
+from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.connect import Connection, Database, connect, reachable, with_passfile
@@ -39,7 +42,9 @@ def main() -> int:
     try:
         request = read_request(sys.argv[1:])
         followed = request.followed
-        return run_job(request, load_settings())
+        settings = load_settings()
+        log.use(settings.log_format)
+        return run_job(request, settings)
     except (KeyboardInterrupt, Terminated):
         return end_of_job(StoppedError("STOPPED_BEFORE_RUN", why=Refusal("BY_SIGNAL")), followed=followed)
     except Exception as error:  # noqa: BLE001 (a defect ends the job, with a documented code like any other end)
@@ -58,24 +63,43 @@ def run_job(request: RunRequest, settings: Settings) -> ExitCode:
             migrate(database.url)
         with connect(database.url) as connection, reachable(database.url):
             found = find_campaign(connection, settings, request)
-        if found is None:
-            return ExitCode.DONE
+            if found is None:
+                return ExitCode.DONE
+            log.about(campaign=found.campaign_id)
+            if found.asked is None:
+                found = check_now(connection, settings, found)
         with RequestInHand(database.url, found):
+            if found.asked is not None:  # what was true when it was asked for may not be now; its end is in the request
+                with connect(database.url) as connection, reachable(database.url):
+                    found = check_now(connection, settings, found)
             return pay_with_spark(found, settings, database)
 
 
 def find_campaign(connection: Connection, settings: Settings, request: RunRequest) -> RunRequest | None:
-    """The request with its campaign, which may start now; None where `next` finds none that is ready."""
-    if request.campaign == "next":
-        campaign_id, passed_by = find_next(connection, settings)
-        for each in passed_by:
-            why = sentence(each.why, timezone=settings.timezone)
-            say(f"campaign {each.campaign_id} ({each.name}) is passed by: {why}")
-        if campaign_id is None:
-            say("no campaign is ready to start")
-            return None
-        request = request.model_copy(update={"campaign": campaign_id})
-    if not request.followed:  # else our command has done this already; the run itself checks again
+    """The request with its campaign; None where `next` finds none.
+
+    `next` is the oldest run that somebody has asked for and left to others, else the oldest campaign that is ready.
+    """
+    if request.campaign != "next":
+        return request
+    if request.takes_others and (left := take_next(connection, holder=request.holder)) is not None:
+        what = f"takes the {left.kind} run of campaign {left.campaign} that {left.actor} has asked for"
+        say(what, event="request_taken")
+        return left
+    campaign_id, passed_by = find_next(connection, settings)
+    for each in passed_by:
+        why = sentence(each.why, timezone=settings.timezone)
+        say(f"campaign {each.campaign_id} ({each.name}) is passed by: {why}", event="passed_by")
+    if campaign_id is None:
+        say("no campaign is ready to start", event="nothing_to_start")
+        return None
+    return request.model_copy(update={"campaign": campaign_id})
+
+
+def check_now(connection: Connection, settings: Settings, request: RunRequest) -> RunRequest:
+    """The request, whose campaign may start now."""
+    own = request.asked is None and request.followed  # our command has done this already; the run itself checks again
+    if request.kind == RunKind.INITIAL and not own:
         request = plan_unasked(connection, settings, request).request
     check_startable(connection, request)
     return request

@@ -55,6 +55,11 @@ class Job:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def exit_code(self) -> int | None:
+        """The process's own, or 128 plus the signal's number; None while it is alive."""
+        code = self._process.poll()
+        return 128 - code if code is not None and code < 0 else code
+
     def has_run(self, connection: Connection) -> bool:
         """Whether the job has made its run."""
         return run_of_holder(connection, self._holder) is not None
@@ -140,7 +145,8 @@ def start_job(
     *,
     environ: Mapping[str, str] = os.environ,
 ) -> Job:
-    """Run scripts/submit.sh for a campaign's next run, which the caller follows; the request is written before.
+    """Run scripts/submit.sh for a campaign's next run, which the caller follows; the request is written before, if it
+    was not another program that asked.
 
     The job reads its settings from `environ` as this process did, and starts and stops an embedded database by itself.
     """
@@ -149,7 +155,8 @@ def start_job(
     started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     log = settings.data_dir / "logs" / f"campaign-{campaign.campaign_id}-run-{run_no}-{started}-{os.getpid()}.log"
     followed = request.model_copy(update={"followed": True})
-    ask_for_run(connection, request)
+    if request.asked is None:
+        ask_for_run(connection, request)
     try:
         return Job(followed, run_no=run_no, environ={**environ, "PYSPARK_PYTHON": python}, log=log)
     except UnreachableError as error:

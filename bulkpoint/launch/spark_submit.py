@@ -12,12 +12,15 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
-from bulkpoint import files
+from bulkpoint import files, log
 from bulkpoint.errors import ExitCode, StoppedError, UsageError
-from bulkpoint.launch.before_spark import check_before_spark, may_pay
+from bulkpoint.launch.before_spark import check_before_spark, may_pay, runs_for_others
 from bulkpoint.launch.command_line import read_request, usage
 from bulkpoint.launch.ends import end_of_job, error_of
 from bulkpoint.launch.jdbc_driver import cached_jar, ivy_folder
@@ -33,6 +36,7 @@ LOCAL_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 SILENT_ARCHIVE = ("-Xlog:cds=off", "-Xlog:class+path=off")
 _POLL_S = 0.1
 _REPEAT_S = 1.0  # a signal during start-up, before the driver listens, is lost: it is sent again until it does
+_LAST_LINES_S_MAX = 2.0  # a worker that is still there keeps the streams open
 _STRAGGLERS_S_MAX = 10.0  # for a driver whose JVM was killed: longer than a call to the money API and its recording
 
 
@@ -47,15 +51,16 @@ def main(arguments: list[str]) -> int:
         request = read_request(arguments)
         followed = request.followed
         settings = load_settings()
+        log.use(settings.log_format)
         if not followed and may_pay(request, settings):  # a command that follows its job has done it
-            check_before_spark(settings)
+            check_before_spark(settings, for_others=runs_for_others(request, settings))
         command = submit_command(settings, ["--request", request.to_json()])
         environment = submit_environment(settings)
     except KeyboardInterrupt:
         return end_of_job(StoppedError("STOPPED_BEFORE_RUN", why=Refusal("BY_SIGNAL")), followed=followed)
     except Exception as error:  # noqa: BLE001 (a defect ends it with a documented code like any other end)
         return end_of_job(error_of(error), followed=followed)
-    return _run(command, environment)
+    return _run(command, environment, wrap=log.is_json())
 
 
 def submit_command(settings: Settings, arguments: list[str]) -> list[str]:
@@ -97,7 +102,8 @@ def submit_environment(settings: Settings) -> dict[str, str]:
     return environment
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
+def _run(command: list[str], environment: dict[str, str], *, wrap: bool) -> int:
+    """wrap: what the JVM and others say in lines of their own becomes JSON, too."""
     asked: list[int] = []
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda number, _frame: asked.append(number))
@@ -105,9 +111,12 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if wrap else None,
+        stderr=subprocess.PIPE if wrap else None,
         start_new_session=True,
         preexec_fn=_ignore_signals,  # noqa: PLW1509 (safe: this process has one thread)
     )
+    wrapping = [_wrapping(stream, number) for stream, number in ((process.stdout, 1), (process.stderr, 2)) if stream]
     send_at, sent = 0.0, 0
     while True:
         try:
@@ -122,7 +131,26 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
                     sent = asked_by_now
                 send_at = time.monotonic() + _REPEAT_S
     _end_stragglers(process.pid)
+    for thread in wrapping:
+        thread.join(_LAST_LINES_S_MAX)
     return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def _wrapping(stream: IO[bytes], number: int) -> threading.Thread:
+    """Passes a stream on to ours of this number, each line as JSON; a line that is JSON of ours as it is."""
+
+    def wrap() -> None:
+        for line in stream:
+            ours = line.startswith(log.OURS.encode())
+            text = line.decode(errors="replace").rstrip()
+            level = log.Level.WARNING if " WARN " in text or " ERROR " in text else log.Level.INFO
+            said = line if ours else f"{log.line_of(text, event='spark', level=level)}\n".encode()
+            with suppress(OSError):  # nobody reads it; the job must not wait for that
+                os.write(number, said)
+
+    thread = threading.Thread(target=wrap, name=f"lines-{number}", daemon=True)
+    thread.start()
+    return thread
 
 
 def _ignore_signals() -> None:

@@ -8,6 +8,7 @@ file that cannot be used at that moment may be in the middle of a change: what w
 from collections.abc import Callable, Mapping
 
 from bulkpoint.errors import UsageError
+from bulkpoint.log import Level
 from bulkpoint.money.adapter import Adapter
 from bulkpoint.money.transport import Calls
 from bulkpoint.pay.log import say
@@ -52,7 +53,7 @@ class Access:
     def _say_once(self, what: str, error: UsageError | None) -> None:
         said = "" if error is None else sentence(error)
         if said and said != self._said.get(what):
-            say(f"the {what} that were read before stay in use: {said}")
+            say(f"the {what} that were read before stay in use: {said}", event="secret_kept", level=Level.WARNING)
         self._said[what] = said
 
 

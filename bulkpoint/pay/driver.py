@@ -25,6 +25,7 @@ from functools import partial
 
 from pyspark.sql import SparkSession
 
+from bulkpoint import log
 from bulkpoint.campaigns.asked_run import ask_for_run, end_request
 from bulkpoint.campaigns.promises import apply_promises, keep_promises, promises_of
 from bulkpoint.campaigns.readiness import policy_of
@@ -34,6 +35,7 @@ from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.stop import POLL_S, SETTLE_S, TIMEOUTS_MAX
 from bulkpoint.campaigns.tps import differing_setting
 from bulkpoint.errors import RUN_EXIT_CODES, BulkpointError, ExitCode, RefusedError, UnreachableError
+from bulkpoint.log import Level
 from bulkpoint.pay.heartbeat import Heartbeat, reason_of
 from bulkpoint.pay.lease import LeaseTerms
 from bulkpoint.pay.log import say
@@ -116,7 +118,8 @@ def pay_campaign(request: RunRequest, job: JobEnvironment) -> ExitCode:
                 promised = with_promises(again, job)  # they may have changed since the run before
                 run = begin(again, promised)
             except BulkpointError as error:
-                say(f"no automatic retry: {sentence(error, timezone=job.settings.timezone)}")
+                why = sentence(error, timezone=job.settings.timezone)
+                say(f"no automatic retry: {why}", event="retry_refused", level=Level.WARNING)
                 break
             summary = pay_run(run, promised, signals)
     return ExitCode.RUN_FAILED if summary is None else RUN_EXIT_CODES[summary.state]
@@ -127,7 +130,7 @@ def with_promises(request: RunRequest, job: JobEnvironment) -> JobEnvironment:
     with connect(job.conninfo, name="bulkpoint driver") as connection, reachable(job.conninfo):
         in_force = keep_promises(connection, job.settings, actor=request.actor)
     for remark in in_force.remarks:
-        say(sentence(remark, timezone=job.settings.timezone))
+        say(sentence(remark, timezone=job.settings.timezone), event="setting_differs", level=Level.WARNING)
     return replace(job, settings=apply_promises(in_force, job.settings))
 
 
@@ -145,7 +148,7 @@ def begin(request: RunRequest, job: JobEnvironment, signals: StopSignals | None 
         ensure_limit(connection, tps=job.settings.tps, shares=1, actor=request.actor)  # the run divides it
         remark = differing_setting(get_limit(connection), job.settings)
         if remark is not None:
-            say(sentence(remark, timezone=job.settings.timezone))
+            say(sentence(remark, timezone=job.settings.timezone), event="setting_differs", level=Level.WARNING)
         promises = promises_of(job.settings)
         if request.kind == RunKind.RESUME:
             let_workers_end(connection, request.campaign_id, wait_s=TIMEOUTS_MAX * promises.timeout_s + SETTLE_S)
@@ -155,11 +158,16 @@ def begin(request: RunRequest, job: JobEnvironment, signals: StopSignals | None 
 
 def pay_run(run: Run, job: JobEnvironment, signals: StopSignals) -> RunSummary | None:
     """Pay one run to its end and have its events delivered; None when another driver took it over."""
-    say(f"campaign {run.token.campaign_id}, run {run.run_no}: {run.open_count:,} payments, {job.spark().shares} shares")
+    log.about(campaign=run.token.campaign_id, run=run.run_no)
+    shares = job.spark().shares
+    which = f"campaign {run.token.campaign_id}, run {run.run_no}"
+    say(f"{which}: {run.open_count:,} payments, {shares} shares", event="run_begun")
     summary = Driver(run, job, signals).pay()
     if summary is None:
-        say("this run was taken over by another driver; nothing more is written here")
+        lost = "this run was taken over by another driver; nothing more is written here"
+        say(lost, event="run_lost", level=Level.ERROR)
     else:
+        say(f"{which}: {summary.state}", event="run_ended")
         job.deliver(summary)
     return summary
 
@@ -172,6 +180,7 @@ def automatic_retries(request: RunRequest, settings: Settings) -> Iterator[RunRe
             kind=RunKind.RETRY,
             actor=request.actor,
             holder=request.holder,
+            follows=request.asked,
             reason=end_reason("AUTOMATIC_RETRY", number=number, of=settings.auto_retry_runs),
         )
 
@@ -272,7 +281,7 @@ class Driver:
             if self._wait(max(left.due_in_s, standstill.wait_s)):
                 return None
             number += 1
-            say(f"sweep {number}: {left.count:,} payments that came back")
+            say(f"sweep {number}: {left.count:,} payments that came back", event="sweep")
             ended, began_at = self._ended_payments(), time.monotonic()
             wave = self._waves.pay(
                 Wave(number, left.first, left.last),

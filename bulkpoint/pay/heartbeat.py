@@ -9,6 +9,7 @@ from bulkpoint.campaigns.runs import QUARTERS, publish_progress
 from bulkpoint.campaigns.stop import ask_to_stop, end_if_settled
 from bulkpoint.campaigns.tps import restore_tps_if_due
 from bulkpoint.errors import BulkpointError, RefusedError
+from bulkpoint.log import Level
 from bulkpoint.pay.log import say
 from bulkpoint.pay.waits import Waits
 from bulkpoint.rules.answers import Halt
@@ -106,11 +107,12 @@ class Heartbeat:
         """Once for each cause: a failover is a lost connection, and then a standby that is read-only."""
         if error.ruling.cause != self._absent_by:
             self._absent_by = error.ruling.cause
-            say(f"the heartbeat waits for the database: {sentence(error)}")
+            say(f"the heartbeat waits for the database: {sentence(error)}", event="database_away", level=Level.WARNING)
 
     def _say_that_it_is_back(self) -> None:
         if self._absent_since is not None:
-            say(f"the database answers the heartbeat again after {time.monotonic() - self._absent_since:.0f} s")
+            absent_s = time.monotonic() - self._absent_since
+            say(f"the database answers the heartbeat again after {absent_s:.0f} s", event="database_back")
         self._absent_since = self._absent_by = None
 
     def _end_work(self, error: Exception) -> None:

@@ -1,8 +1,9 @@
 """What a job and its executors say in their log."""
 
-from bulkpoint.streams import say_on_stderr
+from bulkpoint import log
+from bulkpoint.log import Level
 
 
-def say(line: str) -> None:
+def say(line: str, *, event: str, level: Level = Level.INFO) -> None:
     """One line for the log of the job, or of the executor; a log that is full or closed ends nothing."""
-    say_on_stderr(f"bulkpoint: {line}")
+    log.say(line, event=event, level=level, text=f"bulkpoint: {line}")

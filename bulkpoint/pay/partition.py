@@ -17,8 +17,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from bulkpoint import log
 from bulkpoint.campaigns.correction import correct_end
 from bulkpoint.errors import BulkpointError, RefusedError
+from bulkpoint.log import Level
 from bulkpoint.pay.call_loop import CallTerms
 from bulkpoint.pay.claims import CLAIM_ROWS_MAX, FrozenPayment, Rows, SparkInputError, claim
 from bulkpoint.pay.gate import boot_clock
@@ -60,6 +62,8 @@ IN_FLIGHT_MAX = 256
 
 def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
     """Pay the rows of one partition; yields one report row."""
+    log.use(job.settings.log_format)
+    log.about(campaign=job.run.campaign_id)
     trouble: str | None = None
     partition = Partition(job)
     try:
@@ -67,7 +71,7 @@ def pay_partition(job: PartitionTask, batches: Iterable["pa.RecordBatch"]) -> It
             partition.pay(Rows(batches))
     except (DatabaseAwayError, RefusedError) as error:
         trouble = sentence(error, timezone=job.settings.timezone)
-        say(f"a partition ends: {trouble}")
+        say(f"a partition ends: {trouble}", event="partition_ended", level=Level.WARNING)
     yield report_batch(partition.taken, partition.sent, trouble)
 
 
@@ -158,7 +162,8 @@ class Partition:
                 self._disconnect_all()
                 if gives_up_at is None:
                     gives_up_at = time.monotonic() + PATIENCE_S
-                    say(f"a partition waits for its {PARTITION_CONNECTIONS} connections: {sentence(error)}")
+                    waits = f"a partition waits for its {PARTITION_CONNECTIONS} connections: {sentence(error)}"
+                    say(waits, event="partition_waits", level=Level.WARNING)
                 if time.monotonic() > gives_up_at:
                     raise
                 time.sleep(CONNECT_AGAIN_S * (0.5 + random.random()))  # noqa: S311 (so that one of them is first)

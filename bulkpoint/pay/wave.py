@@ -11,6 +11,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from bulkpoint.log import Level
 from bulkpoint.pay.heartbeat import Heartbeat
 from bulkpoint.pay.log import say
 from bulkpoint.pay.partition import pay_partition
@@ -81,12 +82,13 @@ class WavePayer:
                 return WaveEnd(paid=False)
             why = trouble_of_spark(words_of_java(error))
             self.failure = None if why is None else sentence(why)
-            say(f"{name} failed: {self.failure or str(error).strip().splitlines()[0]}")
+            said = self.failure or str(error).strip().splitlines()[0]
+            say(f"{name} failed: {said}", event="wave_failed", level=Level.WARNING)
             return None if is_of_database(why) else WaveEnd(paid=False)
         troubles = [report.trouble for report in reports if report.trouble is not None]
         self.failure = troubles[0] if troubles else None
         if troubles:
-            say(f"{name} is not paid to its end: {self.failure}")
+            say(f"{name} is not paid to its end: {self.failure}", event="wave_unfinished", level=Level.WARNING)
         return WaveEnd(paid=not troubles, sent=sum(report.sent for report in reports))
 
     def read(self, wave: Wave) -> DataFrame:

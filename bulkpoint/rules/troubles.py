@@ -23,6 +23,7 @@ class TroubleKind(StrEnum):
     APPROVAL_WAITING = "APPROVAL_WAITING"
     FINDINGS_WAITING = "FINDINGS_WAITING"  # its list has findings with money at stake that nobody has accepted
     START_NOT_TAKEN = "START_NOT_TAKEN"  # a run was asked for, and no job makes it
+    NO_AGENT = "NO_AGENT"  # a run was asked for and left to an agent, and none is alive
     # the deployment
     LIMIT_ZERO = "LIMIT_ZERO"  # nothing runs, and the next campaign would pay nothing
     PARKED = "PARKED"  # Kafka refuses an event

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import psycopg
 
@@ -10,6 +11,7 @@ from bulkpoint.errors import RefusedError
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
+from bulkpoint.store.run_request import asker_has_right
 from bulkpoint.store.sql import sql
 
 
@@ -35,9 +37,15 @@ _MAY_LOOK = Query("may_look", bool)
 _OWN_RIGHTS = Query("own_rights", Right)
 
 
-def require_right(connection: Connection, right: Right) -> None:
-    """Raises RefusedError where the login of this connection does not have the right."""
-    login, has_it = _HAS_RIGHT.one(connection, permission=right)
+def require_right(connection: Connection, right: Right, *, asked: UUID | None = None) -> None:
+    """Raises RefusedError where the login of this connection does not have the right.
+
+    asked: a run's request: then the login that wrote it needs the right, whoever makes the run.
+    """
+    if asked is None:
+        login, has_it = _HAS_RIGHT.one(connection, permission=right)
+    else:
+        login, has_it = asker_has_right(connection, asked, right)
     if not has_it:
         raise RefusedError("RIGHT_MISSING", "grant_right", login=login, right=right)
 

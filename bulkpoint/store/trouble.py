@@ -58,7 +58,10 @@ class UnacceptedFindings:
 
 @dataclass(frozen=True)
 class StartNotTaken:
-    """A run that was asked for by `actor`, a claimed name, and that no job makes."""
+    """A run that was asked for by `actor`, a claimed name, and that no job makes.
+
+    agent_missing: it was left to an agent, and none is alive.
+    """
 
     campaign_id: int
     name: str
@@ -66,6 +69,7 @@ class StartNotTaken:
     actor: str
     since: datetime
     age_s: float
+    agent_missing: bool
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ with needed (privilege, relation, of_column) as (
         ('insert', 'judged_list', null), ('insert', 'campaign_finding', null), ('update', 'campaign_finding', 'facts'),
         ('insert', 'list_sample', null), ('update', 'list_sample', null),
         ('insert', 'run_request', 'request_id'), ('update', 'run_request', 'state'),
+        ('insert', 'agent', 'host'), ('update', 'agent', 'alive_until'),
         ('insert', 'outbox_event', null), ('update', 'outbox_event', 'published_at'),
         ('insert', 'outbox_cursor', null), ('update', 'outbox_cursor', null),
         ('insert', 'notification', null), ('update', 'notification', null),

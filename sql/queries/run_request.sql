@@ -1,27 +1,71 @@
 -- name: insert_run_request
--- Taken at once where the job itself asks.
+-- Taken at once where the job itself asks. An automatic retry is asked for in the name of who asked for the run before.
 insert into run_request
-    (request_id, campaign_id, kind, options, digest, reason, actor, state, taken_by, alive_until)
+    (request_id, campaign_id, kind, options, digest, reason, actor, requested_by, follows, state, holder, taken_by,
+     alive_until)
 values (%(request_id)s, %(campaign_id)s, %(kind)s, %(options)s, %(digest)s, %(reason)s, %(actor)s,
-        case when %(taken_by)s::text is null then 'WAITING' else 'TAKEN' end, %(taken_by)s,
+        coalesce((select q.requested_by from run_request q where q.request_id = %(follows)s), session_user), %(follows)s,
+        case when %(taken_by)s::text is null then 'WAITING' else 'TAKEN' end, %(holder)s, %(taken_by)s,
         clock_timestamp() + %(alive_s)s * interval '1 s')
 
+-- name: leave_run_request
+-- For whoever runs jobs, who may take it for so long; no row where one waits for this campaign already.
+insert into run_request (request_id, campaign_id, kind, options, digest, reason, actor, valid_until, alive_until)
+select %(request_id)s, %(campaign_id)s, %(kind)s, %(options)s, %(digest)s, %(reason)s, %(actor)s, t.until, t.until
+from (select clock_timestamp() + %(valid_s)s * interval '1 s' as until) t
+on conflict (campaign_id) where state in ('WAITING', 'TAKEN') and valid_until is not null do nothing
+returning request_id
+
 -- name: take_run_request
--- Once: a second job does not get it.
-update run_request set state = 'TAKEN', taken_by = %(taken_by)s,
+-- Once: a second job does not get it. One that an agent has taken is that driver's.
+update run_request set state = 'TAKEN', holder = %(holder)s, taken_by = %(taken_by)s,
     alive_until = clock_timestamp() + %(alive_s)s * interval '1 s'
-where request_id = %(request_id)s and state = 'WAITING'
+where request_id = %(request_id)s and (state = 'WAITING' or state = 'TAKEN' and holder = %(holder)s)
+  and (valid_until is null or holder = %(holder)s or valid_until > clock_timestamp())
+returning request_id
+
+-- name: one_taker_at_a_time
+-- Until the transaction ends; false where another looks for a request at this moment.
+select pg_try_advisory_xact_lock(hashtext('bulkpoint run_request'))
+
+-- name: take_next_run_request
+-- The oldest one that may run now, also one whose taker died before its run began. One at a time: not while another is on
+-- its way, or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
+with next as (
+    select request_id from run_request q
+    where valid_until > clock_timestamp()
+      and (state = 'WAITING' or state = 'TAKEN' and alive_until <= clock_timestamp())
+      and not exists (
+          select from run_request other
+          where (other.state = 'TAKEN' or other.state = 'WAITING' and other.valid_until is null)
+            and other.alive_until > clock_timestamp())
+      and not exists (
+          select from campaign_run r
+          where r.state = 'RUNNING'
+            and (r.driver_until > clock_timestamp() or q.kind <> 'RESUME' or r.campaign_id <> q.campaign_id))
+    order by requested_at limit 1 for update skip locked
+)
+update run_request q set state = 'TAKEN', holder = %(holder)s, taken_by = %(taken_by)s,
+    alive_until = clock_timestamp() + %(alive_s)s * interval '1 s'
+from next where q.request_id = next.request_id
+returning q.request_id, q.campaign_id, q.kind::text, q.actor, q.requested_by::text, q.requested_at, q.options, q.digest,
+          q.reason
+
+-- name: give_back_run_request
+-- It waits again: its taker ended, or met something that passes, before the run began.
+update run_request set state = 'WAITING', holder = null, taken_by = null, alive_until = valid_until
+where request_id = %(request_id)s and state = 'TAKEN' and holder = %(holder)s and valid_until is not null
 returning request_id
 
 -- name: keep_run_request
 update run_request set alive_until = clock_timestamp() + %(alive_s)s * interval '1 s'
-where request_id = %(request_id)s and state = 'TAKEN'
+where request_id = %(request_id)s and state = 'TAKEN' and holder = %(holder)s
 returning request_id
 
 -- name: finish_run_request
 -- In the transaction that makes the run. A call-back of the same moment waits for its end, or has come first.
 update run_request set state = 'DONE', ended_at = clock_timestamp()
-where request_id = %(request_id)s and state in ('WAITING', 'TAKEN')
+where request_id = %(request_id)s and state in ('WAITING', 'TAKEN') and (valid_until is null or holder = %(holder)s)
 returning request_id
 
 -- name: refuse_run_requests
@@ -29,7 +73,21 @@ returning request_id
 update run_request set state = 'REFUSED', ended_at = clock_timestamp(), refusal = %(refusal)s::jsonb
 where state in ('WAITING', 'TAKEN')
   and (request_id = %(request_id)s or campaign_id = %(campaign_id)s)
-  and (not %(only_dead)s or alive_until <= clock_timestamp())
+  and (not %(only_dead)s or valid_until is null and alive_until <= clock_timestamp())
+  and (%(holder)s::uuid is null or holder = %(holder)s)
+returning request_id, campaign_id, kind::text, actor, requested_by::text, requested_at
+
+-- name: overtake_run_requests
+-- What was left for a campaign whose run another request makes.
+update run_request set state = 'REFUSED', ended_at = clock_timestamp(), refusal = %(refusal)s::jsonb
+where campaign_id = %(campaign_id)s and state in ('WAITING', 'TAKEN') and valid_until is not null
+  and request_id <> %(request_id)s
+returning request_id, campaign_id, kind::text, actor, requested_by::text, requested_at
+
+-- name: expire_run_requests
+-- What nobody took in time, and is not in anyone's hands.
+update run_request set state = 'REFUSED', ended_at = clock_timestamp(), refusal = %(refusal)s::jsonb
+where state in ('WAITING', 'TAKEN') and valid_until <= clock_timestamp() and alive_until <= clock_timestamp()
 returning request_id, campaign_id, kind::text, actor, requested_by::text, requested_at
 
 -- name: refusal_of_run_request
@@ -38,5 +96,45 @@ select refusal::text from run_request where request_id = %(request_id)s and stat
 -- name: live_run_requests
 -- Of a campaign, the first one first: someone is still at it.
 select request_id, campaign_id, kind::text, actor, requested_by::text, requested_at from run_request
-where campaign_id = %(campaign_id)s and state in ('WAITING', 'TAKEN') and alive_until > clock_timestamp()
+where campaign_id = %(campaign_id)s and state in ('WAITING', 'TAKEN')
+  and (alive_until > clock_timestamp() or valid_until > clock_timestamp())
 order by requested_at
+
+-- name: asker_has_right
+-- Of a run: the login that asked for it; of one for which no request was written, the login of this session.
+select a.login, exists (
+    select from operator_right r where r.login = a.login and r.permission = %(permission)s) as has_it
+from (select coalesce((select requested_by from run_request where request_id = %(request_id)s), session_user)::text
+      as login) a
+
+-- name: asker_of_run
+-- Whose request a run follows where that was left for whoever runs jobs, or continues one that was.
+select q.actor, q.requested_by::text as login, q.taken_by from run_request q
+where q.request_id = %(request_id)s and (q.valid_until is not null or q.follows is not null)
+
+-- name: latest_left_request
+-- The latest request of a campaign that was left for whoever runs jobs, with what it waits for, until a run has begun.
+select q.request_id, q.campaign_id, q.kind::text, q.actor, q.requested_by::text, q.requested_at, q.valid_until,
+       q.state, q.options, q.digest, q.reason, q.taken_by, q.ended_at, q.refusal::text,
+       q.requested_by = session_user as own,
+       q.valid_until <= clock_timestamp() and q.alive_until <= clock_timestamp() as expired,
+       (select count(*) from agent a where a.alive_until > clock_timestamp())::bigint as agents,
+       (select r.campaign_id from campaign_run r where r.state = 'RUNNING' and r.campaign_id <> q.campaign_id)
+           as running_id,
+       (select earlier.campaign_id from run_request earlier
+        where earlier.state in ('WAITING', 'TAKEN') and earlier.valid_until > clock_timestamp()
+          and earlier.requested_at < q.requested_at order by earlier.requested_at limit 1) as after_id
+from run_request q
+where q.campaign_id = %(campaign_id)s and q.valid_until is not null and q.state <> 'DONE'
+  and not exists (
+      select from campaign_run r
+      where r.campaign_id = q.campaign_id and r.started_at > coalesce(q.ended_at, q.requested_at))
+order by q.requested_at desc limit 1
+
+-- name: next_left_request
+-- What would be taken next, looked at only.
+select q.request_id, q.campaign_id, q.kind::text, q.actor, q.requested_by::text, q.requested_at, q.options, q.digest,
+       q.reason
+from run_request q
+where q.state = 'WAITING' and q.valid_until > clock_timestamp()
+order by q.requested_at limit 1

@@ -50,13 +50,19 @@ where o.state = 'WAITING' and o.frozen_at is null and o.withdrawn_at is null and
 group by o.campaign_id, o.name, j.judged_at order by o.campaign_id
 
 -- name: list_starts_not_taken
--- The latest run of each campaign that was asked for and was not made: its program is gone, or no job has taken it.
+-- The latest run of each campaign that was asked for and was not made: its program is gone, or no job has taken it. One
+-- that was left to an agent may wait for what runs, where an agent is alive.
 select distinct on (q.campaign_id) q.campaign_id, c.name, q.kind::text, q.actor, q.requested_at as since,
-       extract(epoch from clock_timestamp() - q.requested_at)::float8 as age_s
-from run_request q join campaign c using (campaign_id)
+       extract(epoch from clock_timestamp() - q.requested_at)::float8 as age_s,
+       q.valid_until is not null and a.agents = 0 as agent_missing
+from run_request q join campaign c using (campaign_id),
+     (select count(*) as agents from agent where alive_until > clock_timestamp()) a
 where q.state in ('WAITING', 'TAKEN') and c.withdrawn_at is null
   and q.requested_at <= clock_timestamp() - %(start_s_max)s * interval '1 s'
   and (q.state = 'WAITING' or q.alive_until <= clock_timestamp())
+  and (q.valid_until is null
+       or q.valid_until > clock_timestamp()
+          and (a.agents = 0 or not exists (select from campaign_run r where r.state = 'RUNNING')))
   and not exists (
       select from campaign_run r where r.campaign_id = q.campaign_id and r.started_at >= q.requested_at)
 order by q.campaign_id, q.requested_at desc

@@ -10,6 +10,7 @@ import pytest
 
 from bulkpoint.campaigns.asked_run import ask_for_run
 from bulkpoint.campaigns.check import acknowledge_end, find_troubles
+from bulkpoint.campaigns.left_request import leave_request
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.campaigns.withdraw import withdraw_campaign
@@ -20,6 +21,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.troubles import Trouble, TroubleKind
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store import trouble as store_trouble
+from bulkpoint.store.agent import agent_lives
 from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.audit import list_history
 from bulkpoint.store.campaign import get_running_campaign
@@ -90,6 +92,13 @@ def asked_for(campaign: Campaign, *, seconds_ago: float, kind: RunKind = RunKind
         "update run_request set requested_at = %(at)s, alive_until = %(at)s where campaign_id = %(id)s",
         {"at": campaign.world.ago(seconds_ago), "id": campaign.id},
     )
+    return campaign
+
+
+def left_to_agents(world: World, *, seconds_ago: float) -> Campaign:
+    campaign = world.campaign()
+    leave_request(world.connection, settings_of(), RunRequest(campaign=campaign.id, actor="kim"))
+    world.connection.execute("update run_request set requested_at = %s", (world.ago(seconds_ago),))
     return campaign
 
 
@@ -165,6 +174,12 @@ TROUBLES: dict[str, tuple[Make, dict[str, str], tuple[str, int], list[str]]] = {
         ("START_NOT_TAKEN", 1),
         ["was to be started by kim at 20", "`bulkpoint campaign start 1`"],
     ),
+    "a start that was left to an agent, and there is none": (
+        lambda world: left_to_agents(world, seconds_ago=600),
+        {},
+        ("NO_AGENT", 1),
+        ["was to be started by kim at 20", "no agent is alive", "`bulkpoint agent`"],
+    ),
     "what was found in a list and nobody accepts": (
         lambda world: judged(world, seconds_ago=2 * DAY_S),
         {},
@@ -211,6 +226,14 @@ def test_a_deployment_that_is_well_hears_nothing(world: World) -> None:
     found = look(world.connection, **SLACK, **KAFKA)
     assert (found.findings, found.notes) == ([], [])
     assert list(found.as_text(Screen())) == ["all is well: no campaign runs"]
+
+
+def test_a_start_that_an_agent_will_take_after_what_runs_is_no_trouble(world: World) -> None:
+    left_to_agents(world, seconds_ago=600)
+    agent_lives(world.connection, host="spark-1", pid=7)
+    assert named(world.connection) == [("START_NOT_TAKEN", 1)], "though nothing runs"
+    world.campaign(targets=4).begun()
+    assert named(world.connection) == []
 
 
 def test_what_was_done_about_it_ends_a_trouble(world: World) -> None:
