@@ -29,6 +29,12 @@ def money_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def web_url(url: str) -> str:
+    """The address of the page without a slash at its end; InvalidSettingError names the rule it breaks."""
+    _http_parts(url)
+    return url.rstrip("/")
+
+
 def slack_url(url: str) -> str:
     """The address with one slash at its end; InvalidSettingError names the rule it breaks."""
     parts = _http_parts(url)

@@ -217,6 +217,9 @@ class Settings(BaseSettings):
         2, ge=0.1, le=60, description="Seconds between two looks of `bulkpoint agent` for a start request"
     )
     progress_seconds: _Number = Field(5, gt=0, le=3600, description="Seconds between two lines of progress")
+    web_url: Annotated[str, AfterValidator(addresses.web_url)] | None = Field(
+        None, description="Address of `bulkpoint web` as people open it; messages then carry links to it"
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="Form of the log of job, relay, notifier, agent and page: text, or json (an object a line)"
     )

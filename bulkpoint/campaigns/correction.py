@@ -5,7 +5,7 @@ or cut off for longer than its lease records what the money API answered, becaus
 reconciliation.
 """
 
-from bulkpoint.campaigns.end_figures import AUDITED_OF_AN_END, figures_of_end
+from bulkpoint.campaigns.end_figures import AUDITED_OF_AN_END, figures_of_end, with_codes
 from bulkpoint.store.audit import write_audit
 from bulkpoint.store.campaign import lock_campaign
 from bulkpoint.store.connect import Connection
@@ -28,7 +28,7 @@ def correct_end(connection: Connection, campaign_id: int, run_id: int, *, actor:
         lock_campaign(connection, campaign_id)
         if not was_announced_otherwise(connection, run_id):
             return False
-        summary = summarize_run(connection, run_id)
+        summary = with_codes(connection, summarize_run(connection, run_id))
         figures = figures_of_end(summary)
         audited = {name: figures[name] for name in AUDITED_OF_AN_END}
         write_event(

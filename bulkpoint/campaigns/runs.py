@@ -6,7 +6,7 @@ from uuid import UUID
 
 from bulkpoint.campaigns.asked_run import finish_request, refuse_if_called_back
 from bulkpoint.campaigns.digest import refuse_another_digest
-from bulkpoint.campaigns.end_figures import AUDITED_OF_AN_END, figures_of_end
+from bulkpoint.campaigns.end_figures import AUDITED_OF_AN_END, figures_of_end, with_codes
 from bulkpoint.campaigns.findings import names_of_accepted
 from bulkpoint.campaigns.readiness import check_ready, inspect_targets
 from bulkpoint.campaigns.retry import describe_choice
@@ -233,7 +233,7 @@ def _end_without_driver(connection: Connection, campaign: Campaign, *, actor: st
         ended = close_run_without_driver(connection, campaign.run_id, end_reason("DRIVER_GONE"))
         # The campaign's row is locked, and the lease of the run's driver has passed.
         invariant(ended, "a run whose driver is gone did not end")
-        _describe_end(change, summarize_run(connection, campaign.run_id))
+        _describe_end(change, with_codes(connection, summarize_run(connection, campaign.run_id)))
 
 
 def _freeze(connection: Connection, campaign: Campaign, request: RunRequest, policy: Policy) -> list[str]:
@@ -365,7 +365,7 @@ def _close(
 ) -> RunSummary:
     if not close_run(connection, run_id, state, reason=reason, holder=holder):
         raise WrongStateError("ENDED_MEANWHILE", "show", campaign_id=campaign_id)
-    return summarize_run(connection, run_id)
+    return with_codes(connection, summarize_run(connection, run_id))
 
 
 def _describe_end(change: Change, summary: RunSummary) -> None:

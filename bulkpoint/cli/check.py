@@ -26,7 +26,7 @@ def check() -> None:
       * * * * *  bulkpoint check || mail -s "bulkpoint" on-call
     """
     from bulkpoint.campaigns.check import find_troubles
-    from bulkpoint.events.message import NOTIFIED_TYPES
+    from bulkpoint.events.message import notified_types
     from bulkpoint.store.alert import find_alerts
     from bulkpoint.store.campaign import get_running_campaign
     from bulkpoint.views.alerts import CheckView
@@ -34,7 +34,8 @@ def check() -> None:
     with open_session() as session:
         alerts = find_alerts(session.connection)
         running = get_running_campaign(session.connection)
-        troubles = find_troubles(session.connection, session.settings, notified=NOTIFIED_TYPES)
+        types = notified_types(require_approval=session.settings.require_approval)
+        troubles = find_troubles(session.connection, session.settings, notified=types)
     settings = session.settings
     found = CheckView.of(
         alerts, running, settings.timezone, datetime.now(UTC), troubles, patience_s=settings.breaker_patience_s

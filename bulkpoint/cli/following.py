@@ -108,17 +108,18 @@ def _say_message(session: Session, campaign_id: int, run: int) -> bool:
     if summary.state == RunState.RUNNING:
         return False
     if session.settings.slack_channel is None:
-        say(f"\n{build_message(summary, language=session.settings.language).text}\n")
+        say(f"\n{build_message(summary, language=session.settings.language, web_url=session.settings.web_url).text}\n")
     return True
 
 
 def _summary(session: Session, campaign_id: int, run: int) -> "RunSummary":
+    from bulkpoint.campaigns.end_figures import with_codes
     from bulkpoint.store.connect import connect
     from bulkpoint.store.progress import summarize_run_number
 
     # A connection of its own: the session's may be older than a restart of the database.
     with connect(session.database_url) as connection:
-        return summarize_run_number(connection, campaign_id, run)
+        return with_codes(connection, summarize_run_number(connection, campaign_id, run))
 
 
 def _end_of_run(summary: "RunSummary") -> BulkpointError | None:

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import click
 
-from bulkpoint.cli.session import open_session, say
+from bulkpoint.cli.session import open_session
 from bulkpoint.errors import ExitCode, UsageError
 
 ANSWER_S_MAX = 10.0
@@ -26,6 +26,7 @@ def notify(*, follow: bool) -> int:
       bulkpoint notify
       bulkpoint notify --follow
     """
+    from bulkpoint import log
     from bulkpoint.events.notify import Notifier, follow_events, notify_once
     from bulkpoint.store.connect import Link
     from bulkpoint.views.sentences import sentence
@@ -36,8 +37,13 @@ def notify(*, follow: bool) -> int:
             raise UsageError("NO_SLACK", "set_slack")
         link = Link(session.database_url, name="bulkpoint notify", answer_s_max=ANSWER_S_MAX)
         with closing(link):
+            log.use(settings.log_format)
+
+            def say(line: str) -> None:
+                log.say(line, event="not_sent", level=log.Level.WARNING)
+
             notifier = Notifier(settings, link, say)
             if follow:
                 for error in follow_events(settings, notifier):
-                    say(sentence(error))
+                    log.say(sentence(error), event="out_of_reach", level=log.Level.WARNING)
             return ExitCode.DONE if notify_once(settings, notifier) else ExitCode.UNREACHABLE

@@ -5,7 +5,7 @@ from typing import NoReturn
 import click
 
 from bulkpoint.cli.output import emit, end_with, json_option
-from bulkpoint.cli.session import Session, open_session, say
+from bulkpoint.cli.session import Session, open_session
 from bulkpoint.errors import RefusedError, UnreachableError, UsageError
 
 
@@ -29,12 +29,14 @@ def relay(*, follow: bool, parked: bool) -> None:
       bulkpoint outbox relay
       bulkpoint outbox relay --follow
     """
+    from bulkpoint import log
     from bulkpoint.events.relay import relay_once
     from bulkpoint.views.changes import EventsPublished
 
     with open_session() as session:
         if session.settings.kafka_bootstrap_servers is None:
             raise UsageError("NO_KAFKA", "name_brokers")
+        log.use(session.settings.log_format)
         if follow:
             _follow(session)
         relayed = relay_once(session.connection, session.settings, parked=parked)
@@ -45,6 +47,7 @@ def relay(*, follow: bool, parked: bool) -> None:
 
 
 def _follow(session: Session) -> NoReturn:
+    from bulkpoint import log
     from bulkpoint.events.patience import Recovered
     from bulkpoint.events.relay import follow_outbox
     from bulkpoint.views.sentences import sentence
@@ -52,11 +55,12 @@ def _follow(session: Session) -> NoReturn:
     for seen in follow_outbox(session.settings, session.database_url):
         match seen:
             case UnreachableError():
-                say(sentence(seen))
+                log.say(sentence(seen), event="out_of_reach", level=log.Level.WARNING)
             case Recovered():
-                say("Kafka and the database answer again.")
+                log.say("Kafka and the database answer again.", event="back")
             case relayed if relayed.published or relayed.parked:
-                say(f"published {relayed.published:,} events, set aside {relayed.parked:,}")
+                said = f"published {relayed.published:,} events, set aside {relayed.parked:,}"
+                log.say(said, event="published", more={"published": relayed.published, "parked": relayed.parked})
     raise AssertionError("it goes on for ever")
 
 

@@ -37,7 +37,7 @@ def deliver(settings: Settings, conninfo: str, summary: RunSummary) -> None:
         except BulkpointError as error:
             _warn(sentence(error))
     if settings.slack_channel is None or settings.slack_token_file is None:
-        text = build_message(summary, language=settings.language).text
+        text = build_message(summary, language=settings.language, web_url=settings.web_url).text
         if log.is_json():
             log.say(text, event="message")
             return

@@ -37,7 +37,8 @@ class Ended(BaseModel):
     """A run ended: completed, failed or stopped. Counts and amounts are those of the whole campaign at that time.
 
     failed includes unknown: payments that may have been credited. failure_kinds: failed payments by kind. open includes
-    processing: payments that were claimed, and perhaps sent, by a worker that is gone.
+    processing: payments that were claimed, and perhaps sent, by a worker that is gone. failure_codes: the commonest
+    codes of each kind of failure, by the money API's names; empty for very large campaigns.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,12 +61,23 @@ class Ended(BaseModel):
     processing_amount: int
     done_before: int | None
     failure_kinds: dict[str, int]
+    failure_codes: dict[str, list[str]] = {}
 
 
 class Corrected(Ended):
     """Results became known after the end of a run: its figures as they are now. state: how it had ended."""
 
     state: Annotated[RunState, WithJsonSchema({"title": "State", "type": "string"})]
+
+
+class CreatedCampaign(BaseModel):
+    """What is read of `campaign.created` to say that a campaign waits for its approval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    expected_count: int
+    expected_amount: int
 
 
 def encode(event: Event) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bulkpoint.events.envelope import CORRECTED, summary_of
+from bulkpoint.events.envelope import CORRECTED, CreatedCampaign, summary_of
 from bulkpoint.rules.lifecycle import FailureKind, RunState
 from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.outbox import Event
@@ -20,6 +20,8 @@ from bulkpoint.views.languages import words
 
 # The events for which people get a message.
 NOTIFIED_TYPES = ("campaign.completed", "campaign.failed", "campaign.stopped", "campaign.corrected", "campaign.forced")
+# Also, where a second person approves campaigns: somebody is waited for.
+CREATED = "campaign.created"
 
 # A reason is a person's text; Slack refuses sections of more than 3,000 characters.
 REASON_CHARACTERS_MAX = 500
@@ -34,11 +36,21 @@ class Message:
     blocks: list[dict[str, Any]]
 
 
-def message_of(event: Event, *, language: str) -> Message:
-    """The message of an event of NOTIFIED_TYPES. Raises pydantic's ValidationError for data of another shape."""
+def notified_types(*, require_approval: bool) -> tuple[str, ...]:
+    """The events for which people get a message; with approval also a campaign that waits for it."""
+    return (*NOTIFIED_TYPES, CREATED) if require_approval else NOTIFIED_TYPES
+
+
+def message_of(event: Event, *, language: str, web_url: str | None = None) -> Message:
+    """The message of an event of notified_types; web_url: of the page, to which it links.
+
+    Raises pydantic's ValidationError for data of another shape.
+    """
     if event.type == "campaign.forced":
-        return _forced(event, language)
-    return build_message(summary_of(event), language=language, corrected=event.type == CORRECTED)
+        return _forced(event, language, web_url)
+    if event.type == CREATED:
+        return _waits_for_approval(event, language, web_url)
+    return build_message(summary_of(event), language=language, web_url=web_url, corrected=event.type == CORRECTED)
 
 
 def message_of_alerts(sentences: Sequence[str], *, language: str) -> Message:
@@ -46,25 +58,48 @@ def message_of_alerts(sentences: Sequence[str], *, language: str) -> Message:
     return _plain(words(language)["message"]["ALERT"], body=[*sentences], small=[])
 
 
-def _forced(event: Event, language: str) -> Message:
+def _waits_for_approval(event: Event, language: str, web_url: str | None) -> Message:
+    """Who made it, its totals, and where it is approved; no member, and none of the list's words."""
+    say, made = words(language)["message"], CreatedCampaign.model_validate(event.data)
+    totals = say["totals"].format(count=made.expected_count, amount=made.expected_amount)
+    creator = say["created_by"].format(creator=_one_line(event.actor))
+    how = [say["approve"].format(campaign_id=event.campaign_id)] if web_url is None else []
+    small = [say["campaign_only"].format(campaign_id=event.campaign_id), creator, *how]
+    link = _link(web_url, event.campaign_id)
+    return _plain(say["APPROVAL"], body=[_one_line(made.name), totals], small=small, link=link)
+
+
+def _forced(event: Event, language: str, web_url: str | None) -> Message:
     say = words(language)["message"]
     where = say["campaign"].format(campaign_id=event.campaign_id, run=event.run_no)
     name = _one_line(str(event.data.get("name") or where))
     reason = say["reason"].format(reason=_one_line(str(event.data.get("reason") or "")))
-    return _plain(say["FORCED"], body=[name, reason], small=[where, say["by"].format(actor=_one_line(event.actor))])
+    small = [where, say["by"].format(actor=_one_line(event.actor))]
+    return _plain(say["FORCED"], body=[name, reason], small=small, link=_link(web_url, event.campaign_id))
 
 
-def _plain(title: str, *, body: list[str], small: list[str]) -> Message:
+def _plain(title: str, *, body: list[str], small: list[str], link: str | None = None) -> Message:
     """A message of plain lines; the first of the body is its subject."""
+    links = [] if link is None else [link]
+    shown = [f"<{each}>" for each in links]
     return Message(
-        text="\n".join([title, *body, *small]),
+        text="\n".join([title, *body, *small, *links]),
         notice=escaped_for_slack(f"{title}: {body[0]}"),
-        blocks=_blocks(title, body=map(escaped_for_slack, body), small=map(escaped_for_slack, small)),
+        blocks=_blocks(title, body=map(escaped_for_slack, body), small=[*map(escaped_for_slack, small), *shown]),
     )
 
 
-def build_message(summary: RunSummary, *, language: str, corrected: bool = False) -> Message:
-    """The closing message of a run that ended; `language` is ko or en. corrected: it was announced otherwise before."""
+def _link(web_url: str | None, campaign_id: int) -> str | None:
+    """The campaign's page, where there is one."""
+    return None if web_url is None else f"{web_url}/campaigns/{campaign_id}"
+
+
+def build_message(
+    summary: RunSummary, *, language: str, web_url: str | None = None, corrected: bool = False
+) -> Message:
+    """The closing message of a run that ended; `language` is ko or en. web_url: of the page, to which it links.
+    corrected: it was announced otherwise before.
+    """
     say = words(language)["message"]
     values = asdict(summary) | {
         "run": summary.run_no,
@@ -81,11 +116,14 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
     where = say["campaign"].format(**values)
     figures = _shown(say["figures"], values)
     figures.append(" / ".join(_shown(say["points"], values)))
+    figures += _by_kind(summary, language)
     reason = _reason(summary, say["reason"], language)
     timing = _timing(summary, language)
     steps = next_steps(summary, language=language)
+    link = _link(web_url, summary.campaign_id)
+    links = [] if link is None else [link]
     return Message(
-        text="\n".join([title, f"{name} ({where})", *now, *figures, *reason, *timing, *steps]),
+        text="\n".join([title, f"{name} ({where})", *now, *figures, *reason, *timing, *steps, *links]),
         notice=escaped_for_slack(f"{title}: {name}, {figures[0]}"),
         blocks=_blocks(
             title,
@@ -95,7 +133,7 @@ def build_message(summary: RunSummary, *, language: str, corrected: bool = False
                 *figures,
                 *map(escaped_for_slack, reason),
             ],
-            small=[where, *timing, *steps],
+            small=[where, *timing, *steps, *(f"<{each}>" for each in links)],
         ),
     )
 
@@ -122,6 +160,20 @@ def _shown(lines: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
     """The lines with their values; one that is named after a count only where there are any."""
     left_out = [name for name in ("unknown", "waiting", "processing") if not values[name]]
     return [line.format(**values) for name, line in lines.items() if name not in left_out]
+
+
+def _by_kind(summary: RunSummary, language: str) -> list[str]:
+    """What failed by kind with its commonest codes, in one line; none where that says no more than the counts do."""
+    say = words(language)
+    kinds = {kind: summary.failure_kinds.get(kind, 0) for kind in FailureKind}
+    there = [kind for kind, count in kinds.items() if count]
+    if len(there) < 2 and not any(summary.failure_codes.values()):
+        return []
+    parts = []
+    for kind in there:
+        codes = ", ".join(summary.failure_codes.get(kind, []))
+        parts.append(f"{say['failure_kinds'][kind]['name']} {kinds[kind]:,}" + (f" ({codes})" if codes else ""))
+    return [say["message"]["by_kind"].format(kinds=" / ".join(parts))] if parts else []
 
 
 def _reason(summary: RunSummary, line: str, language: str) -> list[str]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events.envelope import decode
 from bulkpoint.events.kafka import ANSWER_S_MAX, ensure_topic, kafka_unusable, new_client
-from bulkpoint.events.message import NOTIFIED_TYPES, Message, message_of, message_of_alerts
+from bulkpoint.events.message import CREATED, Message, message_of, message_of_alerts, notified_types
 from bulkpoint.events.patience import repeat
 from bulkpoint.events.slack import send
 from bulkpoint.extras import require_extra
@@ -25,6 +25,7 @@ from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.connect import Link
 from bulkpoint.store.notification import (
     NOTIFIED_WITHIN_S,
+    awaits_approval,
     claim_notification,
     give_up_notification,
     notification_sent,
@@ -72,18 +73,29 @@ class Notifier:
         self._say = say
         self._wait_s_max = wait_s_max
         self._look_at = 0.0
+        self.types = notified_types(require_approval=settings.require_approval)
         self.refused: set[str] = set()
 
     def send_event(self, event: Event) -> float | None:
         """Send the message of an event, unless it is sent; returns seconds until the next try, None when it is sent."""
         try:
-            message = message_of(event, language=self._settings.language)
+            message = message_of(event, language=self._settings.language, web_url=self._settings.web_url)
         except ValidationError:
             self._say(f"event {event.event_id} ({event.type}) has data of another shape; no message is sent")
-            self._link.ask(lambda connection: claim_notification(connection, event.event_id, self._channel))
-            self._link.ask(lambda connection: notification_sent(connection, event.event_id, self._channel))
+            self._leave_unsent(event)
+            return None
+        if event.type == CREATED and not self._awaits_approval(event):
+            self._leave_unsent(event)
             return None
         return self.send_once(event.event_id, message)
+
+    def _awaits_approval(self, event: Event) -> bool:
+        return self._link.ask(lambda connection: awaits_approval(connection, event.campaign_id))
+
+    def _leave_unsent(self, event: Event) -> None:
+        """Count it as sent: nobody needs it any more."""
+        self._link.ask(lambda connection: claim_notification(connection, event.event_id, self._channel))
+        self._link.ask(lambda connection: notification_sent(connection, event.event_id, self._channel))
 
     def send_once(self, event_id: str, message: Message) -> float | None:
         """The same for any message that has an id of its own."""
@@ -105,7 +117,7 @@ class Notifier:
     def notify_from_outbox(self, over: Callable[[], bool] = lambda: False) -> float | None:
         """Send what the outbox has that is not sent yet, until `over`; returns seconds until another try, or None."""
         while not over():
-            unsent = self._link.ask(lambda connection: unsent_notifications(connection, NOTIFIED_TYPES, self._channel))
+            unsent = self._link.ask(lambda connection: unsent_notifications(connection, self.types, self._channel))
             events = [event for event in unsent if event.event_id not in self.refused]
             if not events:
                 break
@@ -213,7 +225,7 @@ def _send_message(consumer: "Consumer", message: Any, notifier: Notifier, *, sta
     until Slack does.
     """
     event = decode(message.value() or b"")
-    if event is not None and event.type in NOTIFIED_TYPES and _is_news(event):
+    if event is not None and event.type in notifier.types and _is_news(event):
         while (again_s := notifier.send_event(event)) is not None and event.event_id not in notifier.refused:
             if not stay:
                 return False

@@ -15,6 +15,7 @@ EVENTS_AT_A_TIME = 100
 
 _CLAIM = Query("claim_notification", bool)
 _WAS_NOTIFIED = Query("was_notified", bool)
+_AWAITS = Query("awaits_approval", bool)
 _UNSENT = Query("unsent_notifications", Event)
 
 
@@ -41,3 +42,8 @@ def give_up_notification(connection: Connection, event_id: str, channel: str) ->
 def unsent_notifications(connection: Connection, types: Sequence[str], channel: str) -> list[Event]:
     """Events of the last seven days that were not sent to the channel, the oldest first, at most a hundred."""
     return _UNSENT.all(connection, types=list(types), channel=channel, age_s=NOTIFIED_WITHIN_S, most=EVENTS_AT_A_TIME)
+
+
+def awaits_approval(connection: Connection, campaign_id: int) -> bool:
+    """Whether a campaign waits, and nobody has approved it yet."""
+    return _AWAITS.first(connection, campaign_id=campaign_id) or False

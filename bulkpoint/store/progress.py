@@ -117,6 +117,7 @@ class RunSummary(FailedApart, OpenApart):
 
     done_before: payments that earlier runs had ended, None where that was not kept. refused: FAILED payments of kinds
     that a retry does not take unless they are named. failure_kinds: FAILED payments for every kind there is.
+    failure_codes: of each kind that there is, its commonest codes; empty where they were not looked for.
     """
 
     campaign_id: int
@@ -140,6 +141,14 @@ class RunSummary(FailedApart, OpenApart):
     failure_kinds: dict[str, int] = field(default_factory=dict)
     processing: int = 0
     processing_amount: int = 0
+    failure_codes: dict[str, list[str]] = field(default_factory=dict)
+
+
+class CodesOfKind(NamedTuple):
+    """The commonest codes of one kind of failure, as the money API says them."""
+
+    kind: FailureKind
+    codes: list[str]
 
 
 class CommonFailure(NamedTuple):
@@ -151,6 +160,7 @@ class CommonFailure(NamedTuple):
 
 _RESULTS = Query("count_results", Results)
 _COMMONEST = Query("commonest_failure", CommonFailure)
+_CODES = Query("commonest_codes", CodesOfKind)
 _SAMPLE = Query("sample_progress", Sample)
 _FAILED = Query("count_failed", FailedKind)
 _FIGURES = Query("recent_figures", Figure)
@@ -204,6 +214,11 @@ def count_results(connection: Connection, campaign_id: int) -> Results:
 def commonest_failure(connection: Connection, campaign_id: int, since: datetime) -> CommonFailure | None:
     """The most frequent failure since then; None for none. One scan of the campaign."""
     return _COMMONEST.first(connection, campaign_id=campaign_id, since=since)
+
+
+def commonest_codes(connection: Connection, campaign_id: int, *, most: int) -> list[CodesOfKind]:
+    """At most so many codes of each kind of failure, the commonest first. One scan of the campaign."""
+    return _CODES.all(connection, campaign_id=campaign_id, most=most)
 
 
 def last_call(connection: Connection, campaign_id: int) -> datetime | None:

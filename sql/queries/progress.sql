@@ -74,6 +74,14 @@ from payment
 where campaign_id = %(campaign_id)s and state = 'FAILED' and finished_at >= %(since)s
 group by 1, 2 order by count(*) desc, 1, 2 limit 1
 
+-- name: commonest_codes
+-- The commonest codes of each kind of failure, the commonest first. One scan of the campaign.
+select kind::text, array_agg(code order by count desc, code) as codes from (
+    select failure_kind as kind, failure_code as code, count(*) as count,
+           row_number() over (partition by failure_kind order by count(*) desc, failure_code) as rank
+    from payment where campaign_id = %(campaign_id)s and state = 'FAILED' group by 1, 2) counted
+where rank <= %(most)s group by kind
+
 -- name: last_call
 -- When the latest call of a campaign left. Attempt ids are made in order of time, before sending, so it is among the
 -- last thousand of them, for every size of campaign.

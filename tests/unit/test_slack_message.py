@@ -12,7 +12,7 @@ import pytest
 
 from bulkpoint.errors import RUN_EXIT_CODES
 from bulkpoint.events import slack
-from bulkpoint.events.message import build_message, message_of, message_of_alerts
+from bulkpoint.events.message import build_message, message_of, message_of_alerts, notified_types
 from bulkpoint.events.slack import send
 from bulkpoint.rules.endings import Ending, what_happened
 from bulkpoint.rules.lifecycle import RunKind, RunState
@@ -267,6 +267,48 @@ def test_unknown_payments_are_shown_apart_and_are_looked_up_not_retried() -> Non
     assert "/ 미지급 0P / 확인 필요 9P\n" in text
     assert "`bulkpoint reconcile 12`" in text
     assert "retry" not in text
+
+
+def test_what_failed_is_told_by_kind_with_its_commonest_codes() -> None:
+    kinds = {"REJECTED": 120, "MISMATCH": 0, "UNAVAILABLE": 7, "UNKNOWN": 3}
+    codes = {"REJECTED": ["MEMBER_NOT_FOUND", "LIMIT_EXCEEDED"], "UNKNOWN": ["TIMEOUT"]}
+    ended = replace(COMPLETED, failed=130, unknown=3, failure_kinds=kinds, failure_codes=codes)
+    english = "By kind: Rejected 120 (MEMBER_NOT_FOUND, LIMIT_EXCEEDED) / Unavailable 7 / Unknown 3 (TIMEOUT)"
+    assert english in build_message(ended, language="en").text.splitlines()
+    assert english in build_message(ended, language="en").blocks[1]["text"]["text"]
+    assert "실패 내역: 거절 120 (MEMBER_NOT_FOUND" in build_message(ended, language="ko").text
+
+
+def test_a_message_links_to_the_page_where_there_is_one() -> None:
+    message = build_message(COMPLETED, language="ko", web_url="https://points.example/pay")
+    assert message.text.splitlines()[-1] == "https://points.example/pay/campaigns/12"
+    assert message.blocks[-1]["elements"][0]["text"].endswith("\n<https://points.example/pay/campaigns/12>")
+    assert "http" not in build_message(COMPLETED, language="ko").text
+
+
+def test_a_campaign_that_waits_for_approval_says_who_made_it_how_much_it_is_and_where_to_look() -> None:
+    created = Event(
+        campaign_id=5,
+        event_no=1,
+        event_id="019a0000-0000-7000-8000-000000000000",
+        type="campaign.created",
+        version=1,
+        run_no=None,
+        occurred_at=STARTED,
+        actor="kim <@U1>",
+        data={"name": "사과 & 쿠폰", "expected_count": 1_000, "expected_amount": 250_000, "not_before": None},
+    )
+    told = message_of(created, language="en", web_url="http://127.0.0.1:8484")
+    assert told.text == (
+        "🖊️ Waits for approval\n사과 & 쿠폰\n1,000 payments, 250,000 P\ncampaign 5\n"
+        "Created by kim <@U1>, who cannot approve it\nhttp://127.0.0.1:8484/campaigns/5"
+    )
+    body = json.dumps(told.blocks, ensure_ascii=False)
+    assert "<http://127.0.0.1:8484/campaigns/5>" in body
+    assert "kim &lt;@U1&gt;" in body
+    assert "`bulkpoint campaign approve 5`" in message_of(created, language="ko").text
+    assert "campaign.created" in notified_types(require_approval=True)
+    assert "campaign.created" not in notified_types(require_approval=False)
 
 
 def test_slack_gets_its_three_characters_escaped_and_the_console_does_not() -> None:
