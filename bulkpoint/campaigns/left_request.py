@@ -5,6 +5,7 @@ A campaign has one open request. It waits while something runs, and is refused w
 """
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from bulkpoint.campaigns.asked_run import audit_refused, options_of, this_process
@@ -75,8 +76,7 @@ def leave_request(connection: Connection, settings: Settings, request: RunReques
         )
         latest = latest_left_request(connection, campaign_id)
         if written:
-            detail = options_of(request) | {"kind": request.kind, "digest": request.digest, "reason": request.reason}
-            detail = {name: value for name, value in detail.items() if value is not None}
+            detail = _detail_of(request)
             write_audit(
                 connection, action="run.ask", campaign_id=campaign_id, run_no=None, actor=request.actor, detail=detail
             )
@@ -86,6 +86,14 @@ def leave_request(connection: Connection, settings: Settings, request: RunReques
         facts = {"asked": OPENED_BY[latest.kind], "by": latest.actor, "since": latest.requested_at}
         raise RefusedError("REQUEST_WAITS_ALREADY", "call_back_first", campaign_id=campaign_id, **facts)
     return latest
+
+
+def _detail_of(request: RunRequest) -> dict[str, Any]:
+    """What its audit row says: everything that was asked for, a retry's selection in the words of its run's row."""
+    options = options_of(request)
+    selection = options.pop("selection", {})
+    asked = {"kind": request.kind, "digest": request.digest, "reason": request.reason}
+    return {name: value for name, value in (options | selection | asked).items() if value not in (None, False)}
 
 
 def standing_of(connection: Connection, campaign_id: int) -> Standing | None:

@@ -164,6 +164,7 @@ def _begin(detail: _Detail) -> list[str]:
         *detail.flag("beyond_limit", "beyond_limit"),
         *detail.words("accepted", "accepted"),
         *detail.words("same_as", "same_as"),
+        *_who_asked(detail),
     ]
 
 
@@ -187,8 +188,30 @@ def _end(detail: _Detail) -> list[str]:
 
 
 def _call_back(detail: _Detail) -> list[str]:
+    return [*detail.words("kind", "run_of_kind"), *_who_asked(detail)]
+
+
+def _who_asked(detail: _Detail) -> list[str]:
+    """Of a run that one program asks for and another makes."""
     asked = detail.words("asked_by", "asked_by") + detail.words("asked_login", "asked_login")
-    return [*detail.words("kind", "run_of_kind"), "".join(asked)]
+    return ["".join(asked)] if asked else []
+
+
+def _ask(detail: _Detail) -> list[str]:
+    return [
+        *detail.words("kind", "run_of_kind"),
+        *detail.flag("force", "force"),
+        *detail.words("digest", "digest"),
+        *detail.words("kinds", "of_kind"),
+        *detail.words("code", "with_code"),
+        *detail.flag("beyond_limit", "beyond_limit"),
+        *detail.words("accept", "accepted"),
+        *detail.words("same_as", "same_as"),
+    ]
+
+
+def _refuse(detail: _Detail) -> list[str]:
+    return [*_call_back(detail), *detail.words("code", "refused")]
 
 
 def _limit(detail: _Detail) -> list[str]:
@@ -294,7 +317,7 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "approve": _approve,
     "withdraw": lambda _: [],
     "start": _begin,
-    "force": lambda _: [],
+    "force": _who_asked,
     "resume": _begin,
     "retry": _begin,
     "stop": _end,
@@ -303,6 +326,8 @@ _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "acknowledge": lambda _: [],
     "archive": _archive,
     "attempts.remove": _remove_attempts,
+    "run.ask": _ask,
+    "run.refuse": _refuse,
     "call_back": _call_back,
     "complete": _end,
     "fail": _end,

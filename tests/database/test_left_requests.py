@@ -22,8 +22,10 @@ from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.progress import RetrySelection
 from bulkpoint.store.run_request import LatestRequest, RequestState
+from bulkpoint.views.audit import HistoryView
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.sentences import sentence
+from bulkpoint.views.view import Screen
 from tests.world.campaigns import Campaign, World
 from tests.world.logins import member_of
 from tests.world.refusals import refused
@@ -177,6 +179,10 @@ def test_the_askers_right_counts_and_audit_shows_both_logins(world: World, kim: 
     assert (started.action, started.actor) == ("start", "kim")
     assert (started.detail["asked_by"], started.detail["asked_login"]) == ("kim", "kim")
     assert started.login == runner.info.user != "kim"
+    found = get_campaign(runner, campaign.id)
+    lines = list(HistoryView.of(found, list_history(runner, campaign.id), "UTC").as_text(Screen()))
+    assert "kim asked for a run, for an agent to make it: INITIAL run" in "\n".join(lines)
+    assert "asked for by kim (login kim)" in lines[-1]
 
 
 def test_a_right_that_is_revoked_between_refuses_the_run(world: World, kim: Connection, database_url: str) -> None:
