@@ -168,6 +168,7 @@ def show(*, campaign_id: int) -> None:
     Example:
       bulkpoint campaign show 3
     """
+    from bulkpoint.campaigns.left_request import standing_of
     from bulkpoint.campaigns.watch import time_left
     from bulkpoint.store.campaign import get_campaign, get_counts, list_campaign_runs
     from bulkpoint.store.finding import latest_findings
@@ -180,12 +181,21 @@ def show(*, campaign_id: int) -> None:
         counts = get_counts(session.connection, one)
         runs = list_campaign_runs(session.connection, campaign_id)
         on_its_way = live_run_requests(session.connection, campaign_id)
+        left = standing_of(session.connection, campaign_id)
         findings = latest_findings(session.connection, campaign_id)
         by_hand = count_settled_by_hand(session.connection, campaign_id)
         left_s = time_left(session.connection, one, still_open=counts.pending + counts.processing)
     zone = session.settings.timezone
     detail = campaign_detail(
-        one, counts, runs, on_its_way, by_hand=by_hand, findings=findings, left_s=left_s, timezone=zone
+        one,
+        counts,
+        runs,
+        on_its_way,
+        by_hand=by_hand,
+        findings=findings,
+        left_s=left_s,
+        left_request=None if left is None else left.said,
+        timezone=zone,
     )
     emit(detail, timezone=zone)
 

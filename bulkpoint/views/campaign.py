@@ -8,12 +8,14 @@ from pydantic import InstanceOf, WithJsonSchema
 
 from bulkpoint.rules.findings import Finding
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind, RunState
+from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.campaign import Campaign, CampaignRun, Counts
 from bulkpoint.store.run_request import AskedRun
 from bulkpoint.store.settle import SettledByHand
 from bulkpoint.text import escaped
 from bulkpoint.views.format import aligned, duration, local_time, standing_words, state_words
 from bulkpoint.views.headline import warning
+from bulkpoint.views.sentences import sentence
 from bulkpoint.views.view import NOT_IN_JSON, Moment, Screen, View
 from bulkpoint.views.waiting import WaitingView
 
@@ -154,6 +156,7 @@ class CampaignDetail(CampaignView):
 
     runs: list[RunView]
     on_its_way: Annotated[tuple[AskedRun, ...], NOT_IN_JSON] = ()
+    left_request: Annotated[str | None, NOT_IN_JSON] = None
     waiting: Annotated[WaitingView | None, NOT_IN_JSON] = None
     left_s: Annotated[float | None, NOT_IN_JSON] = None
     by_hand: Annotated[InstanceOf[SettledByHand], NOT_IN_JSON] = _NO_WORD
@@ -180,6 +183,14 @@ class CampaignDetail(CampaignView):
             yield ""
             yield from _table_of_runs(self.runs, screen.timezone)
 
+    def _asked_for(self, timezone: str) -> Iterator[str]:
+        if self.left_request is not None:
+            yield f"            {escaped(self.left_request)}"
+        for asked in self.on_its_way:
+            since = local_time(asked.requested_at, timezone)
+            yield f"            A run ({asked.kind}) is on its way, asked for by {escaped(asked.actor)} at {since}."
+            yield f"            `bulkpoint campaign stop {self.campaign_id}` calls it back."
+
     def _about(self, timezone: str) -> Iterator[str]:
         reason = f": {escaped(self.run_reason)}" if self.run_reason else ""
         yield f"state       {standing_words(self.state, stopping=self.stopping)}{reason}"
@@ -187,10 +198,7 @@ class CampaignDetail(CampaignView):
             yield f"            {happened}"
         if warning := self.warning():
             yield f"            {warning}"
-        for asked in self.on_its_way:
-            since = local_time(asked.requested_at, timezone)
-            yield f"            A run ({asked.kind}) is on its way, asked for by {escaped(asked.actor)} at {since}."
-            yield f"            `bulkpoint campaign stop {self.campaign_id}` calls it back."
+        yield from self._asked_for(timezone)
         if self.waiting is not None:
             yield f"waits for   {self.waiting.sentence}"
         elif self.left_s is not None:
@@ -234,11 +242,13 @@ def campaign_detail(
     by_hand: SettledByHand = _NO_WORD,
     left_s: float | None = None,
     findings: Iterable[Finding] = (),
+    left_request: Refusal | None = None,
     timezone: str = "UTC",
 ) -> CampaignDetail:
     """The view of `campaign show`; `timezone` is of the times in a sentence.
 
     by_hand: payments that are SUCCESS by a person's word. left_s: seconds until it ends, as far as that is known.
+    left_request: how a request stands that was left for others to run.
     """
     waiting = None if campaign.waiting is None else WaitingView.of(campaign.waiting, timezone=timezone)
     return CampaignDetail.of(
@@ -246,6 +256,7 @@ def campaign_detail(
         counts,
         runs=[RunView.of(run) for run in runs],
         on_its_way=tuple(on_its_way),
+        left_request=None if left_request is None else sentence(left_request, timezone=timezone),
         waiting=waiting,
         left_s=left_s,
         by_hand=by_hand,

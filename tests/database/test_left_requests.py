@@ -23,6 +23,7 @@ from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.progress import RetrySelection
 from bulkpoint.store.run_request import LatestRequest, RequestState
 from bulkpoint.views.audit import HistoryView
+from bulkpoint.views.campaign import campaign_detail
 from bulkpoint.views.languages import LANGUAGES
 from bulkpoint.views.sentences import sentence
 from bulkpoint.views.view import Screen
@@ -159,6 +160,9 @@ def test_it_says_what_it_waits_for_in_both_languages(world: World) -> None:
     agent_lives(connection, host="spark-1", pid=7)
     left(connection, younger)
     assert "An agent takes it within seconds." in said(connection, older)
+    found = get_campaign(connection, older.id)
+    shown = campaign_detail(found, older.counts(), [], left_request=standing(connection, older).said)
+    assert "An agent takes it within seconds." in "\n".join(shown.as_text(Screen()))
     assert f"campaign {older.id} was asked for before" in said(connection, younger)
     request = taken(connection)
     assert "has taken it" in said(connection, older)
