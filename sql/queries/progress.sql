@@ -79,7 +79,8 @@ group by 1, 2 order by count(*) desc, 1, 2 limit 1
 select kind::text, array_agg(code order by count desc, code) as codes from (
     select failure_kind as kind, failure_code as code, count(*) as count,
            row_number() over (partition by failure_kind order by count(*) desc, failure_code) as rank
-    from payment where campaign_id = %(campaign_id)s and state = 'FAILED' group by 1, 2) counted
+    from payment
+    where campaign_id = %(campaign_id)s and state = 'FAILED' and failure_code is not null group by 1, 2) counted
 where rank <= %(most)s group by kind
 
 -- name: last_call

@@ -14,7 +14,9 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events import patience
 from bulkpoint.events.patience import Recovered
+from bulkpoint.launch import job
 from bulkpoint.launch.agent import Agent
+from bulkpoint.launch.before_spark import may_pay
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.settings import load_settings
 from bulkpoint.store.agent import list_agents
@@ -87,6 +89,13 @@ def asked(world: World, **more: object) -> Campaign:
     return campaign
 
 
+def asked_past_it(world: World, ready: Campaign) -> Campaign:
+    """A younger campaign whose forced start somebody has asked for."""
+    campaign = asked(world, force=True, reason="today")
+    assert campaign.id > ready.id
+    return campaign
+
+
 def said_of(connection: Connection, campaign: Campaign) -> str:
     standing = standing_of(connection, campaign.id)
     return "" if standing is None else sentence(standing.said)
@@ -102,6 +111,40 @@ def test_once_runs_what_was_asked_for_and_ends_as_the_run(world: World, environm
     _, words = (process := agent(environment, MAKES_THE_RUN, "--once")).communicate(timeout=60)
     assert process.returncode == 0, "nothing to do"
     assert list_agents(world.connection) == []
+
+
+def test_start_next_takes_what_was_asked_for_before_what_is_only_ready(
+    world: World, environment: dict[str, str]
+) -> None:
+    ready = world.campaign(targets=2)
+    older = asked_past_it(world, ready)
+    Path(environment["STAND_IN"]).write_text(MAKES_THE_RUN)
+    ended = subprocess.run(
+        [*COMMAND, "campaign", "start", "next", "--yes"], env=environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 5, ended.stderr
+    assert f"Campaign {older.id}: kim (login " in ended.stderr
+    assert world.written(older.id)[1] == ["run.ask", "force", "start", "fail"]
+    assert world.written(ready.id)[1] == []
+
+
+def test_a_schedulers_next_takes_it_too_but_not_with_options_of_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(job, "say", lambda line, **_: said.append(line))
+    ready = world.campaign(targets=2)
+    older = asked_past_it(world, ready)
+    own = RunRequest(campaign="next", actor="cron", reason="mine")
+    found = job.find_campaign(world.connection, load_settings({}), own)
+    assert found is not None
+    assert (found.campaign, found.asked) == (ready.id, None)
+    found = job.find_campaign(world.connection, load_settings({}), RunRequest(campaign="next", actor="cron"))
+    assert found is not None
+    assert (found.campaign, found.actor, found.reason) == (older.id, "kim", "today")
+    assert said == [f"takes the INITIAL run of campaign {older.id} that kim has asked for"]
+    assert may_pay(RunRequest(campaign="next", actor="cron"), load_settings({}))
 
 
 def test_a_job_that_dies_before_its_run_ends_the_request_with_its_log(

@@ -93,6 +93,14 @@ def test_progress_is_not_told_of_a_run_that_ended(connection: Connection, world:
     assert [event.type for event in told(connection, campaign.id)][-1] == "campaign.stopped"
 
 
+def test_the_end_of_a_run_names_the_commonest_codes_of_what_failed_and_no_words_of_others(world: World) -> None:
+    campaign = world.campaign(targets=9).begun().failed([1, 2], code="LIMIT_EXCEEDED").failed([3], code="BLOCKED")
+    campaign.failed([4], code="member m4 is unknown").failed([5], "UNKNOWN", code="TIMEOUT").ended("COMPLETED")
+    row = world.connection.execute("select data from outbox_event where type = 'campaign.completed'").fetchone()
+    assert row is not None
+    assert row[0]["failure_codes"] == {"REJECTED": ["LIMIT_EXCEEDED", "BLOCKED"], "UNKNOWN": ["TIMEOUT"]}
+
+
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"\xff", b'{"event_id": "x"}'])
 def test_what_is_no_event_of_ours_is_none(value: bytes) -> None:
     assert decode(value) is None

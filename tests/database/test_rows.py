@@ -86,7 +86,7 @@ def test_a_query_returns_what_its_row_type_takes(database: Connection, name: str
     row, columns = QUERIES[name].row, columns_of(database, sql(name))
     if is_dataclass(row):
         hints = get_type_hints(row)
-        optional = {one.name for one in fields(row) if one.default is not MISSING}
+        optional = {one.name for one in fields(row) if one.default is not MISSING or one.default_factory is not MISSING}
         names = {column.name for column in columns}
         assert len(names) == len(columns), "two columns have one name"
         assert names <= hints.keys(), "columns without a field"
