@@ -27,7 +27,7 @@ CASES = int(os.environ.get("TEST_ODD_LINES", "48"))
 SEED = int(os.environ.get("TEST_SEED", random.randrange(10**6)))
 CODES = {0, 2, 3, 4, 5, 6, 128 + 2, 128 + 13, 128 + 15}
 # These run for minutes where nothing is wrong with their line.
-LONG = {("demo",), ("sandbox", "serve"), ("agent",)}
+LONG = {("demo",), ("sandbox", "serve"), ("agent",), ("web",)}
 LOOKS = ("settings", "doctor", "campaign list", "tps show", "notify", "outbox relay", "campaign history 1")
 
 

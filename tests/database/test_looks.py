@@ -30,7 +30,7 @@ CHANGES = {
     "campaign acknowledge", "campaign approve", "campaign archive", "campaign create", "campaign resume",
     "campaign retry", "campaign start", "campaign stop", "campaign withdraw", "payment settle",
     "reconcile", "report", "tps set", "money set", "outbox relay", "notify", "right grant", "right revoke",
-    "db migrate", "db roles", "db trim", "demo", "sandbox serve", "agent",
+    "db migrate", "db roles", "db trim", "demo", "sandbox serve", "agent", "web",
 }  # fmt: skip
 
 
