@@ -4,7 +4,8 @@ insert into run_request
     (request_id, campaign_id, kind, options, digest, reason, actor, requested_by, follows, state, holder, taken_by,
      alive_until)
 values (%(request_id)s, %(campaign_id)s, %(kind)s, %(options)s, %(digest)s, %(reason)s, %(actor)s,
-        coalesce((select q.requested_by from run_request q where q.request_id = %(follows)s), session_user), %(follows)s,
+        coalesce((select q.requested_by from run_request q where q.request_id = %(follows)s), session_user),
+        %(follows)s,
         case when %(taken_by)s::text is null then 'WAITING' else 'TAKEN' end, %(holder)s, %(taken_by)s,
         clock_timestamp() + %(alive_s)s * interval '1 s')
 
@@ -29,8 +30,8 @@ returning request_id
 select pg_try_advisory_xact_lock(hashtext('bulkpoint run_request'))
 
 -- name: take_next_run_request
--- The oldest one that may run now, also one whose taker died before its run began. One at a time: not while another is on
--- its way, or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
+-- The oldest one that may run now, also one whose taker died before its run began. One at a time: not while another is
+-- on its way, or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
 with next as (
     select request_id from run_request q
     where valid_until > clock_timestamp()
