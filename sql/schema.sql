@@ -941,6 +941,9 @@ create index run_request_open on run_request (campaign_id) where state in ('WAIT
 -- A second click asks for nothing more.
 create unique index run_request_one_waits on run_request (campaign_id)
     where state in ('WAITING', 'TAKEN') and valid_until is not null;
+-- Of those that were left, one is on its way at a time.
+create unique index run_request_one_on_its_way on run_request ((true))
+    where state = 'TAKEN' and valid_until is not null;
 
 -- Nobody asks in another login's name, or without the right; but a job does that retries what its own run has left.
 create function check_run_request() returns trigger language plpgsql as $$

@@ -106,7 +106,7 @@ def _start_left(session: Session, left: "LeftRequest", *, yes: bool, detach: boo
     if not take_run_request(
         session.connection, left.request_id, holder=request.holder, taken_by="`bulkpoint campaign start next`"
     ):
-        raise RefusedError("REQUEST_JUST_ENDED", "show", campaign_id=left.campaign_id)
+        raise RefusedError("REQUEST_NOT_TAKEN", "show", campaign_id=left.campaign_id)
     job = start_job(session.connection, session.settings, campaign, request)
     say(f"Starting campaign {left.campaign_id}; the job's log is {job.log}")
     run_to_the_end(session, job, campaign, detach=detach)

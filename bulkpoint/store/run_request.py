@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from bulkpoint.rules.lifecycle import RunKind
@@ -90,7 +91,6 @@ class Holding(NamedTuple):
 
 _LEAVE = Query("leave_run_request", UUID)
 _TAKE = Query("take_run_request", UUID)
-_ALONE = Query("one_taker_at_a_time", bool)
 _TAKE_NEXT = Query("take_next_run_request", LeftRequest)
 _NEXT = Query("next_left_request", LeftRequest)
 _GIVE_BACK = Query("give_back_run_request", UUID)
@@ -157,21 +157,26 @@ def leave_run_request(
 
 
 def take_run_request(connection: Connection, request_id: UUID, *, holder: UUID, taken_by: str) -> bool:
-    """Take a request that waits, or that an agent took for this driver; false where it is another's, or is over."""
-    taken = _TAKE.first(connection, request_id=request_id, holder=holder, taken_by=taken_by, alive_s=ALIVE_S)
+    """Take a request that waits, or that an agent took for this driver; false where it is another's or over, and
+    where it was left and another one is on its way."""
+    try:
+        taken = _TAKE.first(connection, request_id=request_id, holder=holder, taken_by=taken_by, alive_s=ALIVE_S)
+    except psycopg.errors.UniqueViolation:
+        return False
     return taken is not None
 
 
 def take_next_run_request(connection: Connection, *, holder: UUID, taken_by: str) -> LeftRequest | None:
-    """Take the oldest request that may run now; None where there is none, or another is taken at this moment.
+    """Take the oldest request that may run now; None where there is none, or another is on its way.
 
     One that was taken is taken again where its taker has given no sign of life: under a new holder, so that the old
     one makes no run.
     """
-    with connection.transaction():
-        if not _ALONE.one(connection):
-            return None
+    connection.execute(sql("release_dead_run_requests"))
+    try:
         return _TAKE_NEXT.first(connection, holder=holder, taken_by=taken_by, alive_s=ALIVE_S)
+    except psycopg.errors.UniqueViolation:
+        return None
 
 
 def next_left_request(connection: Connection) -> LeftRequest | None:

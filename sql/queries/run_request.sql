@@ -25,17 +25,17 @@ where request_id = %(request_id)s and (state = 'WAITING' or state = 'TAKEN' and 
   and (valid_until is null or holder = %(holder)s or valid_until > clock_timestamp())
 returning request_id
 
--- name: one_taker_at_a_time
--- Until the transaction ends; false where another looks for a request at this moment.
-select pg_try_advisory_xact_lock(hashtext('bulkpoint run_request'))
+-- name: release_dead_run_requests
+-- What was taken by a program that is gone waits again; should that one come back, it is not the holder any more.
+update run_request set state = 'WAITING', holder = null, taken_by = null, alive_until = valid_until
+where state = 'TAKEN' and alive_until <= clock_timestamp() and valid_until > clock_timestamp()
 
 -- name: take_next_run_request
--- The oldest one that may run now, also one whose taker died before its run began. One at a time: not while another is
--- on its way, or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
+-- The oldest one that may run now. One at a time: not while another is on its way (a unique index says so, too, to two
+-- takers of the same moment), or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
 with next as (
     select request_id from run_request q
-    where valid_until > clock_timestamp()
-      and (state = 'WAITING' or state = 'TAKEN' and alive_until <= clock_timestamp())
+    where state = 'WAITING' and valid_until > clock_timestamp()
       and not exists (
           select from run_request other
           where (other.state = 'TAKEN' or other.state = 'WAITING' and other.valid_until is null)

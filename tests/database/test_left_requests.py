@@ -1,6 +1,8 @@
 """A run that is asked for by one login and made by another: the asker's right counts, twice, and one job makes it."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import psycopg
@@ -98,15 +100,31 @@ def test_two_agents_never_take_the_same_nor_two_at_a_time(world: World, database
     left(connection, older)
     left(connection, younger)
     with connect(database_url) as first, connect(database_url) as second:
-        with first.transaction():
-            mine = taken(first)
-            assert take_next(second) is None, "another looks for one at this moment"
+        mine = taken(first)
         assert take_next(second) is None, "one is on its way"
         assert mine.campaign == older.id, "the oldest first"
         begin_run(first, mine, shares=2)
         assert take_next(second) is None, "a campaign runs"
         older.stopped()
         assert taken(second).campaign == younger.id
+
+
+def test_of_two_takers_of_the_same_moment_one_takes_something(world: World, database_url: str) -> None:
+    connection = world.connection
+    left(connection, world.campaign(targets=3))
+    left(connection, world.campaign(targets=4))
+
+    def take(together: threading.Barrier) -> RunRequest | None:
+        with connect(database_url) as own:
+            together.wait()
+            return take_next(own)
+
+    for _ in range(5):
+        together = threading.Barrier(2)
+        with ThreadPoolExecutor() as threads:
+            found = [each.result() for each in [threads.submit(take, together) for _ in range(2)]]
+        [request] = [each for each in found if each is not None]
+        end_request(connection, request, Refusal("BY_SIGNAL"))
 
 
 def test_a_start_by_a_command_that_is_on_its_way_is_waited_for(world: World) -> None:
