@@ -68,7 +68,7 @@ def _obstacle(
     campaign: Campaign, found: TargetsState | None, policy: Policy, count_targets: CountTargets
 ) -> Refusal | None:
     if found is not None:
-        return find_obstacle(campaign.campaign_id, found)
+        return _without_examples(find_obstacle(campaign.campaign_id, found))
     expected = campaign.expected_count, campaign.expected_amount
     missing = find_missing_targets(campaign.campaign_id, expected=expected, found=count_targets(campaign.campaign_id))
     if missing is not None or not policy.approval_required or campaign.approved_digest is not None:
@@ -79,3 +79,10 @@ def _obstacle(
 
 def _not_due(campaign: Campaign) -> Refusal:
     return Refusal("NOT_DUE", {"campaign_id": campaign.campaign_id, "not_before": campaign.not_before})
+
+
+def _without_examples(why: Refusal | None) -> Refusal | None:
+    """What is shown to everybody names findings, and no value of the list."""
+    if why is None or "lines" not in why.facts:
+        return why
+    return Refusal("FINDINGS_IN_THE_WAY", {"findings": why.facts["findings"]})

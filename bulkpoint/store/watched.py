@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
+from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind
 from bulkpoint.store.audit import AuditEvent
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
@@ -19,6 +19,8 @@ NEWEST = 2**63 - 1
 # The calls that say what the money API answers now: a second of them, or a quarter of an hour of a slow run's.
 CALLS_MAX = 1_000
 CALL_ROWS_MAX = 20
+# A campaign has one that others take, and what runs jobs takes one after the other.
+REQUESTS_MAX = 20
 
 
 class QueueHead(NamedTuple):
@@ -79,6 +81,17 @@ class WalkedPayment:
     finished_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """A run that was asked for by `actor`, a claimed name, and is not made yet."""
+
+    campaign_id: int
+    name: str
+    kind: RunKind
+    actor: str
+    requested_at: datetime
+
+
 _CAMPAIGNS = Query("page_of_campaigns", Campaign)
 _QUEUE = Query("head_of_queue", QueueHead)
 _CALLS = Query("count_latest_calls", CallsOfKind)
@@ -87,6 +100,7 @@ _HISTORY = Query("recent_history", AuditEvent)
 _PAYMENTS = Query("walk_payments", WalkedPayment)
 _MEMBER = Query("member_numbered", str)
 _NUMBER = Query("number_of_member", int)
+_REQUESTS = Query("open_run_requests", OpenRequest)
 _MAY_WRITE = Query("may_write", bool)
 
 
@@ -149,6 +163,11 @@ def member_numbered(connection: Connection, campaign_id: int, seq: int) -> str |
 def number_of_member(connection: Connection, campaign_id: int, member_id: str) -> int | None:
     """The number of a member's payment in a campaign; None where it has none."""
     return _NUMBER.first(connection, campaign_id=campaign_id, member_id=member_id)
+
+
+def open_run_requests(connection: Connection) -> list[OpenRequest]:
+    """What is asked for, in any campaign, the oldest first."""
+    return _REQUESTS.all(connection, rows_max=REQUESTS_MAX)
 
 
 def may_write(connection: Connection) -> bool:

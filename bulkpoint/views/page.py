@@ -155,8 +155,8 @@ def page_of(figures: Figures, *, language: str, timezone: str) -> str:
         ],
         states=states,
         total=_sum_of(states),
-        rates=_rates(figures, timezone),
-        runs=[_run_line(run, figures.samples, language) for run in figures.runs],
+        rates=draw_runs(figures.runs, figures.samples, timezone=timezone),
+        runs=[run_line(run, figures.samples, language) for run in figures.runs],
         failures=[_listed(of, figures.failures) for of in (failed, unknown) if of.count],
         failure_kinds=view.failure_kinds,
         by_hand=figures.by_hand,
@@ -179,7 +179,8 @@ def _listed(whole: Counted, failures: Sequence[Failures]) -> FailureTable:
     return FailureTable(whole, shown, others)
 
 
-def _run_line(run: ReportedRun, samples: Sequence[ReportedSample], language: str) -> RunLine:
+def run_line(run: ReportedRun, samples: Sequence[ReportedSample], language: str) -> RunLine:
+    """A run in words of ko or en; samples: of all runs."""
     lasted_s = None if run.finished_at is None else (run.finished_at - run.started_at).total_seconds()
     done = _done_in(run, samples)
     return RunLine(
@@ -201,8 +202,9 @@ def _done_in(run: ReportedRun, samples: Sequence[ReportedSample]) -> int | None:
     return None if after is None or run.done_before is None else max(0, after - run.done_before)
 
 
-def _rates(figures: Figures, timezone: str) -> RatesDrawing | None:
-    drawn = (_stretch(run, figures.samples) for run in figures.runs)
+def draw_runs(runs: Sequence[ReportedRun], samples: Sequence[ReportedSample], *, timezone: str) -> RatesDrawing | None:
+    """The drawing of all runs with their samples; None where none took time yet."""
+    drawn = (_stretch(run, samples) for run in runs)
     stretches = [stretch for stretch in drawn if stretch and stretch.length_s > 0]
     return draw_rates(stretches, timezone=timezone) if stretches else None
 

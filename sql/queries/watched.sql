@@ -1,15 +1,20 @@
 -- name: page_of_campaigns
 -- Campaigns for a list in a browser, newest first, below %(before)s: those of some states, or all; those with a text
--- in their name, or this number. Rows are read until there are enough.
+-- in their name, or this number. Rows are read until there are enough, which `offset 0` enforces: by what a state seems
+-- to be worth, all of them would be read and sorted.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
        approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, driver_is_gone, run_waiting, stopping, archived_at, archive_place
-from campaign_overview
-where campaign_id < %(before)s
-  and (%(states)s::text[] is null or state = any(%(states)s))
-  and (%(text)s::text is null or campaign_id = %(number)s or position(lower(%(text)s) in lower(name)) > 0)
-order by campaign_id desc limit %(rows_max)s
+from (
+    select campaign_id as id from campaign
+    where campaign_id < %(before)s
+      and (%(text)s::text is null or campaign_id = %(number)s or position(lower(%(text)s) in lower(name)) > 0)
+    order by campaign_id desc offset 0
+) newest
+cross join lateral (select * from campaign_overview where campaign_id = newest.id offset 0) o
+where %(states)s::text[] is null or state = any(%(states)s)
+order by newest.id desc limit %(rows_max)s
 
 -- name: head_of_queue
 -- The first campaigns that wait, oldest first, and how many wait in all.
@@ -75,3 +80,11 @@ select seq from payment where campaign_id = %(campaign_id)s and member_id = %(me
 -- name: may_write
 -- Whether this login may stop a run: what a group role gives, beside which no right is needed.
 select has_column_privilege('campaign_run', 'stop_asked_at', 'update')
+
+-- name: open_run_requests
+-- Every run that was asked for and is not made yet, the oldest first.
+select q.campaign_id, c.name, q.kind::text, q.actor, q.requested_at
+from run_request q join campaign c using (campaign_id)
+where q.state in ('WAITING', 'TAKEN')
+  and (q.alive_until > clock_timestamp() or q.valid_until > clock_timestamp())
+order by q.requested_at limit %(rows_max)s

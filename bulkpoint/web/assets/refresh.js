@@ -9,12 +9,18 @@
   let failed = 0;
   let timer = null;
 
+  // What was typed or ticked, and not sent, is not lost.
+  function isTouched(field) {
+    return field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+  }
+
   function isBusy(part) {
     // Whoever types, chooses or has opened something in a part keeps it as it is.
     const active = document.activeElement;
     if (active && active !== document.body && part.contains(active) && active.matches("input, select, textarea")) {
       return true;
     }
+    if ([...part.querySelectorAll("input, textarea")].some(isTouched)) return true;
     const selection = document.getSelection();
     return Boolean(selection && !selection.isCollapsed && part.contains(selection.anchorNode));
   }

@@ -47,6 +47,7 @@ MENDINGS = {
     TroubleKind.APPROVAL_WAITING: Mending("/approvals"),
     TroubleKind.FINDINGS_WAITING: Mending(_CAMPAIGN),
     TroubleKind.START_NOT_TAKEN: Mending(_CAMPAIGN, "call_back"),
+    TroubleKind.NO_AGENT: Mending(_CAMPAIGN, "call_back"),
     TroubleKind.LIMIT_ZERO: Mending("/limit"),
     TroubleKind.PARKED: Mending(act="publish_parked"),
     TroubleKind.EVENTS_WAITING: Mending(act="publish"),
@@ -76,6 +77,11 @@ def count_of(asked: Asked) -> int:
 
     found = asked.shared.get(("troubles, if any",), FOUND_S_MAX, find)
     return 0 if found is None else sum(one.needs_person for one in _tell(asked, found))
+
+
+def told(asked: Asked) -> list[Told]:
+    """All that `check` says, in the person's language: what needs a person first."""
+    return _tell(asked, _found(asked))
 
 
 def back(asked: Asked) -> Response:
@@ -139,15 +145,15 @@ def _reason(asked: Asked) -> str:
 
 
 def _page(asked: Asked, *, refusal: Refusal | None = None, status: int = 200, opened: int | None = None) -> Response:
-    told = _tell(asked, _found(asked))
+    found = told(asked)
     return render(
         asked,
         "trouble.html.j2",
         refusal=refusal,
         typed=asked.form if refusal else None,
         status=status,
-        needing=[_shown(one) for one in told if one.needs_person],
-        noted=[_shown(one) for one in told if not one.needs_person],
+        needing=[_shown(one) for one in found if one.needs_person],
+        noted=[_shown(one) for one in found if not one.needs_person],
         may_start=asked.may(Right.START),
         opened=opened,
         reason_max=REASON_MAX,
