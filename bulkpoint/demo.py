@@ -4,19 +4,16 @@ It has no special case: the same job, database and limit as in production, in a 
 """
 
 import csv
-import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -28,13 +25,14 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.start import plan_start
 from bulkpoint.campaigns.watch import follow_run
 from bulkpoint.database import connection_target
+from bulkpoint.demo_proof import compare, print_proof, read_ledger, read_stats
 from bulkpoint.embedded.kafka import embedded_kafka
 from bulkpoint.errors import FailedError, RefusedError, UnreachableError
 from bulkpoint.events.kafka import read_topic
 from bulkpoint.events.message import build_message
 from bulkpoint.extras import require_extra
 from bulkpoint.launch.process import end_job, start_job
-from bulkpoint.rules.lifecycle import PaymentState, RunState
+from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
@@ -44,7 +42,7 @@ from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import migrate
 from bulkpoint.store.outbox import Event
 from bulkpoint.store.progress import summarize_run, summarize_run_number
-from bulkpoint.store.proof import Result, list_results, list_sends
+from bulkpoint.store.proof import list_results, list_sends
 from bulkpoint.views.format import local_time, state_words
 from bulkpoint.views.progress import show_progress
 
@@ -56,27 +54,12 @@ AMOUNTS = (100, 500, 1_000, 2_500, 10_000)
 FAULTS = ("rejected=0.01", "unavailable=0.01", "credit_then_close=0.002")
 FAULT_WORDS = "1 % of the members unknown to it, 1 % of calls put off, 0.2 % of answers lost after the credit"
 LATENCY_MS = 50
-SANDBOX_STARTS_S_MAX = 20.0
+PROGRAM_ENDS_S_MAX = 20.0
+# A page that somebody forgot ends too.
+PAGE_STAYS_S_MAX = 3_600.0
 READY = "sandbox money on "
 EVENT_FIGURES = ("expected_count", "target_count", "percent", "success", "failed", "unknown")
 SEED = 20_260_101
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Our rows compared with the money API's ledger, member by member."""
-
-    paid: int
-    credited: int
-    credited_twice: int
-    other_amount: int
-    paid_not_credited: int
-    credited_not_paid: int
-
-    @property
-    def equal(self) -> bool:
-        wrong = (self.credited_twice, self.other_amount, self.paid_not_credited, self.credited_not_paid)
-        return not any(wrong) and self.paid == self.credited
 
 
 def run_demo(*, targets: int, tps: int) -> None:
@@ -111,6 +94,8 @@ def run_demo(*, targets: int, tps: int) -> None:
         console.print(
             f"campaign     {campaign_id}: {targets:,} members from {file.name}, at most {tps:,} calls a second"
         )
+        page = stack.enter_context(_page(folder, environ))
+        console.print(f"page         {page}\n             open it in a browser on this machine, and watch; the address works once")
         console.print("starting     Spark, the freeze, then the payments ...\n")
 
         run = _pay(connection, database.url, campaign_id, settings=settings, environ=environ)
@@ -121,51 +106,12 @@ def run_demo(*, targets: int, tps: int) -> None:
         console.print()
         _print_events(console, settings, read_topic(settings, key=campaign_id))
 
-        compared = compare(list_results(connection, campaign_id), _read_ledger(money_url))
-        _print_proof(console, compared, list_sends(connection, campaign_id), _read_stats(money_url), tps)
-    _print_next(console, folder, file)
+        compared = compare(list_results(connection, campaign_id), read_ledger(money_url))
+        print_proof(console, compared, list_sends(connection, campaign_id), read_stats(money_url), tps)
+        _print_next(console, folder, file)
+        _wait_for_enter(console)
     if not compared.equal:
         raise RefusedError("DEMO_PROOF_FAILED")
-
-
-def compare(results: Sequence[Result], ledger: Sequence[dict[str, Any]]) -> Comparison:
-    """Compare our rows with the ledger's lines."""
-    paid = {result.member_id: result for result in results if result.state == PaymentState.SUCCESS}
-    credited: dict[str, dict[str, Any]] = {}
-    twice = 0
-    for line in ledger:
-        twice += line["member_id"] in credited
-        credited[line["member_id"]] = line
-    both = paid.keys() & credited.keys()
-    return Comparison(
-        paid=len(paid),
-        credited=len(ledger),
-        credited_twice=twice,
-        other_amount=sum(paid[member].amount != credited[member]["amount"] for member in both),
-        paid_not_credited=len(paid.keys() - both),
-        credited_not_paid=len(credited.keys() - both),
-    )
-
-
-def most_in_a_second(instants: Sequence[float]) -> int:
-    """The largest number of instants in any sliding second (half-open); `instants` in seconds, ascending."""
-    most = first = 0
-    for last, instant in enumerate(instants):
-        while instants[first] <= instant - 1:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
-
-
-def share_used(sends: Sequence[tuple[float, int]], tps: int) -> float:
-    """How much of the limit was used while payments were sent for the first time; after that it waits for retries."""
-    firsts: dict[int, float] = {}
-    for instant, seq in sends:
-        firsts.setdefault(seq, instant)
-    begin, end = min(firsts.values()), max(firsts.values())
-    if end - begin < 1:
-        return 0.0
-    return sum(begin <= instant < end for instant, _ in sends) / (tps * (end - begin))
 
 
 def _environment(folder: Path, tps: int) -> dict[str, str]:
@@ -216,24 +162,43 @@ def _write_targets(file: Path, count: int) -> None:
 
 @contextmanager
 def _sandbox(folder: Path) -> Iterator[str]:
-    """The stand-in, in a separate process; it ends when the block or this process ends."""
-    command = [sys.executable, "-m", "bulkpoint.cli.main", "sandbox", "serve", "--port", "0", "--exit-with-parent"]
-    command += ["--ledger", str(folder / "ledger"), "--latency-ms", str(LATENCY_MS), "--seed", str(SEED)]
+    """The stand-in for the money API; gives its address."""
+    arguments = ["--ledger", str(folder / "ledger"), "--latency-ms", str(LATENCY_MS), "--seed", str(SEED)]
     for fault in FAULTS:
-        command += ["--fault", fault]
-    with (folder / "sandbox.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline().strip()
+        arguments += ["--fault", fault]
+    with _beside("sandbox", "serve", *arguments, log=folder / "sandbox.log", environ=os.environ) as line:
         if not line.startswith(READY):
             last = (folder / "sandbox.log").read_text().strip()
             raise UnreachableError("DEMO_SANDBOX_DID_NOT_START", why=last or line)
         yield line.removeprefix(READY)
+
+
+@contextmanager
+def _page(folder: Path, environ: dict[str, str]) -> Iterator[str]:
+    """The page; gives the address that lets one browser in."""
+    log = folder / "page.log"
+    with _beside("web", log=log, environ=environ) as address:
+        if not address.startswith("http://127.0.0.1:"):
+            raise UnreachableError("DEMO_PAGE_DID_NOT_START", why=log.read_text().strip() or address)
+        yield address
+
+
+@contextmanager
+def _beside(*command: str, log: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """A program of ours that listens on a free port, in a process that ends when the block or this process ends; gives
+    the first line that it says."""
+    program = [sys.executable, "-m", "bulkpoint.cli.main", *command, "--port", "0", "--exit-with-parent"]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True, env=environ
+        )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(SANDBOX_STARTS_S_MAX)
+            process.wait(PROGRAM_ENDS_S_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -274,54 +239,6 @@ def _run_id(connection: Connection, campaign_id: int, run: int) -> int:
     return next(listed.run_id for listed in list_campaign_runs(connection, campaign_id) if listed.run_no == run)
 
 
-def _read_ledger(money_url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{money_url}/sandbox/ledger", timeout=60) as answer:  # noqa: S310 (our own address)
-        return [json.loads(line) for line in answer if line.strip()]
-
-
-def _read_stats(money_url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{money_url}/sandbox/stats", timeout=60) as answer:  # noqa: S310 (our own address)
-        stats: dict[str, Any] = json.load(answer)
-        return stats
-
-
-def _print_proof(
-    console: Console, compared: Comparison, sends: Sequence[tuple[float, int]], stats: dict[str, Any], tps: int
-) -> None:
-    def mark(good: bool) -> str:
-        return "[green]ok[/]" if good else "[red]WRONG[/]"
-
-    ours = most_in_a_second([instant for instant, _ in sends])
-    theirs, stall_ms = stats["max_per_second"], stats["stall_ms_max"]
-    table = Table(show_header=False, title_justify="left", title_style="bold")
-    table.title = "The proof, by money's own ledger and clock"
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
-    table.add_row("paid, by our rows", f"{compared.paid:,}", "")
-    table.add_row("credited, by money's ledger", f"{compared.credited:,}", mark(compared.paid == compared.credited))
-    table.add_row("members credited twice", f"{compared.credited_twice:,}", mark(not compared.credited_twice))
-    table.add_row("credited with another amount", f"{compared.other_amount:,}", mark(not compared.other_amount))
-    table.add_row(
-        "paid by our rows, not in the ledger", f"{compared.paid_not_credited:,}", mark(not compared.paid_not_credited)
-    )
-    table.add_row(
-        "in the ledger, not paid by our rows", f"{compared.credited_not_paid:,}", mark(not compared.credited_not_paid)
-    )
-    table.add_section()
-    table.add_row("calls sent, tries again included", f"{len(sends):,}", "")
-    table.add_row(f"most in any sliding second, as they left (limit {tps:,})", f"{ours:,}", mark(ours <= tps))
-    arrived = mark(True) if theirs <= tps else "[yellow]*[/]"
-    table.add_row("most in any sliding second, as they arrived", f"{theirs:,}", arrived)
-    table.add_row("of the limit used", f"{100 * share_used(sends, tps):.1f} %", "")
-    console.print(table)
-    if theirs > tps:
-        console.print(
-            f"* Calls waited on their way and arrived together: this machine was busy (money stood still for"
-            f" {stall_ms:,.0f} ms).\n  BULKPOINT_LIMIT_COUNTS_FROM=answer holds the limit at money's clock even then."
-        )
-
-
 def _print_events(console: Console, settings: Settings, events: Sequence[Event]) -> None:
     table = Table(show_edge=False, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.title = f"Events on the topic {settings.kafka_topic}, as another team reads them"
@@ -355,6 +272,13 @@ def _print_next(console: Console, folder: Path, file: Path) -> None:
         ("the limit, from another terminal", f"{program} tps set 100"),
     ):
         console.print(f"  [dim]{what:<40}[/]{command}", soft_wrap=True, highlight=False)
+
+
+def _wait_for_enter(console: Console) -> None:
+    """Where a person is at the terminal, the page stays until they have seen enough."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        console.print("\nThe page stays open. Press Enter to end it, and the demo.")
+        select.select([sys.stdin], [], [], PAGE_STAYS_S_MAX)
 
 
 def _short(path: Path) -> Path:

@@ -11,7 +11,8 @@ from bulkpoint.extras import require_extra
     "--port", type=click.IntRange(0, 65535), default=8484, show_default=True, help="The port; 0 takes a free one."
 )
 @click.option("--behind-proxy", is_flag=True, help="A reverse proxy before it speaks TLS; see docs/page.md.")
-def web(*, host: str, port: int, behind_proxy: bool) -> None:
+@click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one ends.")
+def web(*, host: str, port: int, behind_proxy: bool, exit_with_parent: bool) -> None:
     """Serve the page until Ctrl-C. Prints its address when it is ready.
 
     People sign in with their own database login. With the embedded database the printed address lets one browser in,
@@ -25,10 +26,13 @@ def web(*, host: str, port: int, behind_proxy: bool) -> None:
     require_extra("web")
     from bulkpoint.cli.session import say
     from bulkpoint.database import connection_target
+    from bulkpoint.launch.signals import end_with_parent
     from bulkpoint.settings import load_settings
     from bulkpoint.store.migrate import migrate
     from bulkpoint.web.server import refuse_open_door, serve
 
+    if exit_with_parent:
+        end_with_parent()
     settings = load_settings()
     refuse_open_door(settings, host, behind_proxy=behind_proxy)
     with connection_target(settings) as database:

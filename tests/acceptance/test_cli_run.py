@@ -121,6 +121,7 @@ def test_the_demo_pays_and_proves_and_leaves_no_process(bulkpoint: CommandLine) 
     assert done.stdout.count(" ok ") >= 6
     assert "WRONG" not in done.stdout
     assert "What to try next" in done.stdout
+    assert re.search(r"^page +http://127\.0\.0\.1:\d+/sign-in\?token=\S+$", done.stdout, re.M)
     assert_nothing_left_behind(bulkpoint)
 
 

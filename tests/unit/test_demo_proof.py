@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bulkpoint.demo import compare, most_in_a_second, share_used, slack_box
+from bulkpoint.demo import slack_box
+from bulkpoint.demo_proof import compare, most_in_a_second, share_used
 from bulkpoint.rules.lifecycle import PaymentState
 from bulkpoint.store.proof import Result
 
