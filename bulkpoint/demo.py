@@ -95,7 +95,8 @@ def run_demo(*, targets: int, tps: int) -> None:
             f"campaign     {campaign_id}: {targets:,} members from {file.name}, at most {tps:,} calls a second"
         )
         page = stack.enter_context(_page(folder, environ))
-        console.print(f"page         {page}\n             open it in a browser on this machine, and watch; the address works once")
+        console.print(f"page         {page}")
+        console.print("             open it in a browser on this machine; the address works once")
         console.print("starting     Spark, the freeze, then the payments ...\n")
 
         run = _pay(connection, database.url, campaign_id, settings=settings, environ=environ)
