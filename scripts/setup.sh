@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the checkout ready: .venv with the locked packages, bulkpoint itself (editable), the PostgreSQL JDBC driver, and
 # the PostgreSQL and Kafka of the demo and the tests.
-# Needed on the machine: Python 3.11 or later, Java 17 or later, and PgBouncer, HAProxy and Chromium (with letters for
-# Korean) for the tests; root on Debian or Ubuntu gets all but Python by itself.
+# Needed on the machine: Python 3.11 or later, Java 17 or later, and PgBouncer, HAProxy, promtool and Chromium (with
+# letters for Korean) for the tests; root on Debian or Ubuntu gets all but Python by itself.
 # `make setup` runs it when something it depends on has changed; running it twice does no harm.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -65,7 +65,7 @@ if ! has_java; then
   has_java || give_up "Java 17 or later is needed by Spark and none is on PATH. Install it (Debian, Ubuntu: apt-get install default-jre-headless), or set JAVA_HOME."
 fi
 
-# --- PgBouncer, HAProxy and Chromium, for the tests -------------------------------------------------------------------
+# --- PgBouncer, HAProxy, Chromium and promtool, for the tests ---------------------------------------------------------
 
 has() { PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null; }
 for_test() { # program, test, more packages: the first package has the program's name
@@ -77,6 +77,26 @@ for_test() { # program, test, more packages: the first package has the program's
 for_test pgbouncer tests/acceptance/test_pooler.py
 for_test haproxy tests/acceptance/test_standby.py
 for_test chromium tests/browser fonts-noto-cjk
+
+# Debian's package of promtool would start Prometheus as a service, so only its program is taken out of it.
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/bulkpoint"
+has_promtool() { PATH="$PATH:$cache" command -v promtool >/dev/null; }
+fetch_promtool() (
+  set -e
+  mkdir -p "$cache"
+  folder="$(mktemp -d "$cache/promtool.XXXXXX")"
+  trap 'rm -rf "$folder"' EXIT
+  cd "$folder"
+  timeout 120 apt-get download -qq prometheus || { timeout 120 apt-get update -qq && timeout 120 apt-get download -qq prometheus; }
+  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+  usr/bin/promtool --version >/dev/null
+  mv usr/bin/promtool "$cache/promtool"
+)
+if ! has_promtool && is_root_on_debian; then
+  say "fetching promtool"
+  fetch_promtool >/dev/null 2>&1 || true
+fi
+has_promtool || say "promtool, of Prometheus, is not on PATH nor in $cache: tests/unit/test_alert_rules.py will fail."
 
 # --- Packages -------------------------------------------------------------------------------------------------------
 
