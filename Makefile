@@ -43,9 +43,10 @@ format: .venv/.set-up ## Format the code and fix what can be fixed automatically
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: .venv/.set-up ## Write docs/json.md, its schema and docs/errors.md from the code
+docs: .venv/.set-up ## Write docs/json.md, its schema, docs/errors.md and docs/metrics.md from the code
 	@$(BIN)/python -m bulkpoint.views.json_docs
 	@$(BIN)/python -m bulkpoint.views.error_docs
+	@$(BIN)/python -m bulkpoint.views.metrics_docs
 
 bench: .venv/.set-up ## Measure bulkpoint and wrk, a script, the literal job, Celery, DBOS in turn (about 20 minutes)
 	@$(BIN)/python -m bench.suite

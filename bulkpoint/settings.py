@@ -233,6 +233,9 @@ class Settings(BaseSettings):
         None, description="File with the certificate of the page's own TLS, and those it is signed by (PEM)"
     )
     web_key_file: _File | None = Field(None, description="File with the key of that certificate (PEM)")
+    web_metrics_token_file: _File | None = Field(
+        None, description="File with the bearer token for the page's /metrics; not set: only from its own machine"
+    )
     web_statement_timeout_s: _Number = Field(
         5, gt=0, le=600, description="Seconds that one question of a page may take in the database"
     )

@@ -43,14 +43,17 @@ SECONDS_A_DAY = 86_400
 _COMMANDS = {RunKind.INITIAL: "start", RunKind.RESUME: "resume", RunKind.RETRY: "retry"}
 
 
-def find_troubles(connection: Connection, settings: Settings, *, notified: Sequence[str]) -> list[Trouble]:
+def find_troubles(
+    connection: Connection, settings: Settings, *, notified: Sequence[str], look_at_targets: bool = True
+) -> list[Trouble]:
     """What needs a person, or should be known, beyond a run that is RUNNING (store/alert.py). Changes nothing.
 
-    notified: the types of the events of which people get a message.
+    notified: the types of the events of which people get a message. look_at_targets: whether to count those of a few
+    campaigns that are overdue, which scans them.
     """
     return [
         *_of_ended(connection, settings),
-        *_of_waiting(connection, settings),
+        *_of_waiting(connection, settings, LOOKED_AT_MAX if look_at_targets else 0),
         *_of_findings(connection, settings),
         *_of_starts(connection, settings),
         *_of_delivery(connection, settings, notified),
@@ -86,7 +89,7 @@ def _kind_of_end(ended: EndedTrouble) -> TroubleKind | None:
     return TroubleKind.RUN_STOPPED if ended.state == CampaignState.STOPPED and ended.open else None
 
 
-def _of_waiting(connection: Connection, settings: Settings) -> Iterator[Trouble]:
+def _of_waiting(connection: Connection, settings: Settings, looked_at_max: int) -> Iterator[Trouble]:
     """Campaigns that nobody started when they were due, and those that nobody approves."""
     running, looked_at = get_running_campaign(connection), 0
     for waiting in list_waiting_campaigns(connection):
@@ -105,7 +108,7 @@ def _of_waiting(connection: Connection, settings: Settings) -> Iterator[Trouble]
             )
         elif overdue and waiting.not_before is not None:
             looked_at += 1
-            why = _missing_targets(connection, waiting) if looked_at <= LOOKED_AT_MAX else None
+            why = _missing_targets(connection, waiting) if looked_at <= looked_at_max else None
             needs_person = recent and (why is not None or running is None)
             if why is None:
                 why = _not_started(waiting, running)

@@ -17,6 +17,7 @@ from bulkpoint.cli.check import check
 from bulkpoint.cli.deployment import database, demo, settings
 from bulkpoint.cli.doctor import doctor
 from bulkpoint.cli.every_command import watch_over
+from bulkpoint.cli.metrics import metrics
 from bulkpoint.cli.money import money
 from bulkpoint.cli.notify import notify
 from bulkpoint.cli.outbox import outbox
@@ -66,8 +67,8 @@ def bulkpoint() -> None:
 
 
 for command in (
-    campaign, payment, reconcile, report, tps, money, check, doctor, audit, outbox, notify, agent, right, settings,
-    database, web, demo, sandbox,
+    campaign, payment, reconcile, report, tps, money, check, metrics, doctor, audit, outbox, notify, agent, right,
+    settings, database, web, demo, sandbox,
 ):  # fmt: skip
     bulkpoint.add_command(command)
 watch_over(bulkpoint)

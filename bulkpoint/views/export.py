@@ -230,10 +230,11 @@ def _schema(*, masked_ids: bool = False) -> "pyarrow.Schema":
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """A stream whose bytes become the file `path` when the block ends without an error; else the old file stays.
 
-    Until then they are in `path`.part. Raises UsageError if nothing can be written there.
+    Until then they are in `path`.part. mode: its permissions, else those that the account gives new files. Raises
+    UsageError if nothing can be written there.
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
@@ -245,6 +246,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise _unwritable(path, error) from error
     try:
         with stream:
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

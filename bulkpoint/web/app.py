@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from bulkpoint.rules.refusals import Refusal
-from bulkpoint.web import assets, health, stop_bar
+from bulkpoint.web import assets, health, metrics, stop_bar
 from bulkpoint.web.asked import is_refresh
 from bulkpoint.web.cookies import cookie_of
 from bulkpoint.web.door import Door
@@ -53,6 +53,7 @@ def all_routes() -> list[BaseRoute]:
         *sign_in.routes,
         *assets.routes,
         Route("/healthz", health.healthz, methods=["GET"]),
+        Route("/metrics", metrics.metrics, methods=["GET"]),
     ]
 
 

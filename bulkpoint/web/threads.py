@@ -35,6 +35,7 @@ class Threads:
     long_acts: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     sign_ins: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(6))
     health: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    scrapes: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
     _any: CapacityLimiter = field(default_factory=_any_number)
 
     async def run(self, kind: CapacityLimiter, work: Callable[[], T]) -> T:

@@ -14,7 +14,8 @@ from tests.world.odd_lines import named_commands
 
 LOOKS = (
     "campaign list", "campaign show 1", "campaign history 1", "campaign watch 2", "tps show", "money show", "check",
-    "doctor", "audit log", "audit log --campaign 1", "audit readings", "audit verify", "outbox status", "right list",
+    "metrics", "doctor", "audit log", "audit log --campaign 1", "audit readings", "audit verify", "outbox status",
+    "right list",
     "settings", "campaign start 3", "campaign start 9 --yes", "campaign resume 2", "campaign retry 2", "notify",
     "outbox relay", "campaign create --name T --targets list.csv --expect-count 9", "tps set -1",
     "campaign watch 1", "report 3 --format csv", "db migrate",
