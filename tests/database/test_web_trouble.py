@@ -1,17 +1,20 @@
 """The page of what needs a person: what `check` says, the button that mends it, and calm where there is nothing."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from bulkpoint.campaigns.tps import set_tps
 from bulkpoint.errors import RefusedError
+from bulkpoint.events.relay import Relayed
 from bulkpoint.rules.troubles import TroubleKind
+from bulkpoint.settings import load_settings
 from bulkpoint.store.audit import AuditChoice, list_audit
 from bulkpoint.store.connect import Connection
 from bulkpoint.web.pages import trouble
 from bulkpoint.web.words import LANGUAGES, web_words
-from tests.world.browser import Browser, WebPage
+from tests.world.browser import Browser, WebPage, served
 from tests.world.campaigns import World
 from tests.world.logins import NewPerson
 
@@ -125,6 +128,30 @@ def test_events_cannot_be_sent_where_there_is_no_kafka(browser: Browser, world: 
     sent = browser.post("/trouble/publish", {"token": page.form("/language").fields["token"]})
     assert sent.status == 422
     assert "no Kafka" in sent.text or "Kafka" in sent.text
+
+
+def test_events_that_wait_go_out_at_a_click_and_what_kafka_refuses_again_is_said(
+    database_url: str, person: NewPerson, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings({"BULKPOINT_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    asked: list[bool] = []
+
+    def relayed(*_: object, parked: bool) -> Relayed:
+        asked.append(parked)
+        return Relayed(3, 1 if parked else 0)
+
+    monkeypatch.setattr("bulkpoint.events.relay.relay_once", relayed)
+    world.campaign().begun().ended("COMPLETED")
+    world.connection.execute("update outbox_event set occurred_at = occurred_at - interval '1 h'")
+    kim = person("start")
+    with served(database_url, tmp_path, settings=settings) as web:
+        browser = web.signed_in(kim.login, kim.password)
+        sent = browser.submit(browser.get("/trouble"), "/trouble/publish")
+        assert "3 events went to Kafka" in sent.text
+        world.connection.execute("update outbox_event set parked_at = now(), trouble = 'too large' where event_no = 1")
+        again = browser.submit(browser.get("/trouble"), "/trouble/publish")
+        assert "Kafka refused 1 again" in again.text
+    assert asked == [False, True]
 
 
 def test_it_says_the_same_as_check_and_in_korean(
