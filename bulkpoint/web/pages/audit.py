@@ -204,7 +204,7 @@ def _verification(
 routes = [
     get("/audit", show),
     get("/audit/export", back),
-    post("/audit/export", export),
+    post("/audit/export", export, is_long=True),
     get("/audit/verify", show_verification),
-    post("/audit/verify", verify),
+    post("/audit/verify", verify, is_long=True),
 ]

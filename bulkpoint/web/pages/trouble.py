@@ -202,5 +202,5 @@ routes = [
     *(get(f"/trouble/{act}", back) for act in ("acknowledge", "call-back", "publish")),
     post("/trouble/acknowledge", acknowledge),
     post("/trouble/call-back", call_back),
-    post("/trouble/publish", publish),
+    post("/trouble/publish", publish, is_long=True),
 ]
