@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.panel import Panel
@@ -23,6 +24,7 @@ from rich.text import Text
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.start import plan_start
+from bulkpoint.campaigns.stop import ask_to_stop, wait_until_ended
 from bulkpoint.campaigns.watch import follow_run
 from bulkpoint.database import connection_target
 from bulkpoint.demo_proof import compare, print_proof, read_ledger, read_stats
@@ -36,7 +38,7 @@ from bulkpoint.rules.lifecycle import RunState
 from bulkpoint.rules.readiness import NO_LIMITS
 from bulkpoint.settings import Settings, load_settings
 from bulkpoint.store.audit import os_user
-from bulkpoint.store.campaign import list_campaign_runs
+from bulkpoint.store.campaign import get_running_campaign, list_campaign_runs
 from bulkpoint.store.connect import Connection, connect
 from bulkpoint.store.limit import ensure_limit
 from bulkpoint.store.migrate import migrate
@@ -110,7 +112,7 @@ def run_demo(*, targets: int, tps: int) -> None:
         compared = compare(list_results(connection, campaign_id), read_ledger(money_url))
         print_proof(console, compared, list_sends(connection, campaign_id), read_stats(money_url), tps)
         _print_next(console, folder, file)
-        _wait_for_enter(console)
+        _stay(console, connection, settings, folder, environ)
     if not compared.equal:
         raise RefusedError("DEMO_PROOF_FAILED")
 
@@ -167,7 +169,8 @@ def _sandbox(folder: Path) -> Iterator[str]:
     arguments = ["--ledger", str(folder / "ledger"), "--latency-ms", str(LATENCY_MS), "--seed", str(SEED)]
     for fault in FAULTS:
         arguments += ["--fault", fault]
-    with _beside("sandbox", "serve", *arguments, log=folder / "sandbox.log", environ=os.environ) as line:
+    with _beside("sandbox", "serve", "--port", "0", *arguments, log=folder / "sandbox.log", environ=os.environ) as said:
+        line = said.readline().strip()
         if not line.startswith(READY):
             last = (folder / "sandbox.log").read_text().strip()
             raise UnreachableError("DEMO_SANDBOX_DID_NOT_START", why=last or line)
@@ -178,24 +181,24 @@ def _sandbox(folder: Path) -> Iterator[str]:
 def _page(folder: Path, environ: dict[str, str]) -> Iterator[str]:
     """The page; gives the address that lets one browser in."""
     log = folder / "page.log"
-    with _beside("web", log=log, environ=environ) as address:
+    with _beside("web", "--port", "0", log=log, environ=environ) as said:
+        address = said.readline().strip()
         if not address.startswith("http://127.0.0.1:"):
             raise UnreachableError("DEMO_PAGE_DID_NOT_START", why=log.read_text().strip() or address)
         yield address
 
 
 @contextmanager
-def _beside(*command: str, log: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """A program of ours that listens on a free port, in a process that ends when the block or this process ends; gives
-    the first line that it says."""
-    program = [sys.executable, "-m", "bulkpoint.cli.main", *command, "--port", "0", "--exit-with-parent"]
+def _beside(*command: str, log: Path, environ: Mapping[str, str]) -> Iterator[IO[str]]:
+    """A program of ours in a process that ends when the block or this process ends; gives its stdout."""
+    program = [sys.executable, "-m", "bulkpoint.cli.main", *command, "--exit-with-parent"]
     with log.open("w") as stderr:
         process = subprocess.Popen(
             program, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True, env=environ
         )
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        yield process.stdout
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -275,11 +278,21 @@ def _print_next(console: Console, folder: Path, file: Path) -> None:
         console.print(f"  [dim]{what:<40}[/]{command}", soft_wrap=True, highlight=False)
 
 
-def _wait_for_enter(console: Console) -> None:
-    """Where a person is at the terminal, the page stays until they have seen enough."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        console.print("\nThe page stays open. Press Enter to end it, and the demo.")
+def _stay(console: Console, connection: Connection, settings: Settings, folder: Path, environ: dict[str, str]) -> None:
+    """Where a person is at the terminal, the page stays until they have seen enough; what they start there is paid."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    with _beside("agent", log=folder / "agent.log", environ=environ):
+        console.print(
+            "\nThe page stays open: make a campaign of your own there, and start it. Press Enter to end the demo."
+        )
         select.select([sys.stdin], [], [], PAGE_STAYS_S_MAX)
+    running = get_running_campaign(connection)
+    if running is not None:
+        console.print(f"Campaign {running.campaign_id} still runs; it is stopped ...")
+        with suppress(RefusedError):  # it has ended just now
+            ask_to_stop(connection, running.campaign_id, actor=os_user(), reason="the demo was ended")
+            wait_until_ended(connection, settings, running.campaign_id, actor=os_user())
 
 
 def _short(path: Path) -> Path:

@@ -6,7 +6,7 @@ import click
 
 from bulkpoint.cli.session import open_session
 from bulkpoint.errors import BulkpointError, ExitCode, UnreachableError
-from bulkpoint.launch.signals import Terminated, hold_off_signals
+from bulkpoint.launch.signals import Terminated, end_with_parent, hold_off_signals
 
 if TYPE_CHECKING:
     from bulkpoint.launch.agent import Left, Seen
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Take start requests from the database, and run their jobs.")
 @click.option("--once", is_flag=True, help="Take one if there is one, run it, and end with its exit code.")
-def agent(*, once: bool) -> int:
+@click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one ends.")
+def agent(*, once: bool, exit_with_parent: bool) -> int:
     """Take start requests from the database, oldest first, and run each as a Spark job on this host.
 
     Requests come from the page; a campaign that waits for another one waits here, too. The right of whoever asked
@@ -32,6 +33,8 @@ def agent(*, once: bool) -> int:
     from bulkpoint import log
     from bulkpoint.launch.agent import Agent, Ended
 
+    if exit_with_parent:
+        end_with_parent()
     code = int(ExitCode.DONE)
     with open_session() as session:
         log.use(session.settings.log_format)
