@@ -130,8 +130,14 @@ def test_each_login_does_its_part_of_a_campaign(people: People, tmp_path: Path) 
     kim.succeed("audit", "verify")
     logins = kim.query(b"select distinct login from audit_event order by 1")
     assert logins == [("kim",), ("lee",), ("owner",), ("reader",)]
-    looked = kim.query(b"select action, detail->>'format' from audit_event where login = 'reader' order by audit_no")
-    assert looked == [("find", None), ("export", "csv"), ("export", "xlsx")], "a page names no member"
+    looked = kim.query(
+        b"select action, detail->>'format', detail->>'masked' from audit_event where login = 'reader' order by audit_no"
+    )
+    assert looked == [
+        ("find", None, "true"), ("export", "csv", "true"), ("export", "xlsx", "true")
+    ], "a page names no member, and nobody has the right `members`"  # fmt: skip
+    assert b"member-000001" not in (tmp_path / "report.csv").read_bytes()
+    assert kim.query(b"select distinct login from audit_event where action = 'preview'") == [("kim",)]
 
 
 def loads_what_another_created(people: People) -> None:
