@@ -56,12 +56,14 @@ def result_not_written(failed: StdoutFailedError) -> UnreachableError:
 
 def end_of_job(error: BulkpointError, *, followed: bool) -> int:
     """Print why a job ends, also for the command that follows it if one does; returns the exit code."""
-    from bulkpoint.views.sentences import sentence  # the command line starts without it
+    from bulkpoint.rules.findings import refusal_without_members  # the command line starts without these
+    from bulkpoint.views.sentences import sentence
 
-    packed = to_json(error.refusal)
+    refusal = refusal_without_members(error.refusal)  # a log names no member
+    packed = to_json(refusal)
     if followed and not log.is_json():
         say_on_stderr(f"{HANDED_OVER}{packed}")
-    said = sentence(error, timezone=_zone())
+    said = sentence(refusal, timezone=_zone())
     more = {"exit_code": int(error.exit_code), "refusal": packed}
     log.say(said, event=ENDED_WITHOUT, level=log.Level.ERROR, text=f"bulkpoint: {said}", more=more)
     return error.exit_code

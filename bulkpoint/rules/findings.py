@@ -129,6 +129,24 @@ def _without_member(example: Example, *, whole: bool) -> Example:
     return replace(example, value=example.value and value, why=replace(example.why, facts=facts))
 
 
+# Parts of a sentence that show an example, and its facts that are values of a list.
+_EXAMPLES = frozenset({"VALUE_FOUND", "ROW_FOUND", "LOOKS_LIKE_ID", "LOOKS_LIKE_ROW"})
+
+
+def refusal_without_members(refusal: Refusal) -> Refusal:
+    """A refusal for what others read too, a log or a request that is kept: the examples of findings are masked."""
+
+    def hide(name: str, fact: Any) -> Any:
+        if isinstance(fact, Refusal):
+            return refusal_without_members(fact)
+        if isinstance(fact, (list, tuple)):
+            return tuple(hide(name, each) for each in fact)
+        is_value = refusal.code in _EXAMPLES and name in ("value", "other") and isinstance(fact, str)
+        return masked_value(fact) if is_value else fact
+
+    return replace(refusal, facts={name: hide(name, fact) for name, fact in refusal.facts.items()})
+
+
 def refusing(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Those that refuse the list until a person accepts them."""
     return tuple(finding for finding in findings if finding.refuses)

@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from bulkpoint.rules.findings import refusal_without_members
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.refusals import Refusal, from_json, to_json
 from bulkpoint.rules.rights import Right
@@ -216,12 +217,12 @@ def refuse_run_requests(
 
 def overtake_run_requests(connection: Connection, campaign_id: int, refusal: Refusal, *, by: UUID) -> list[AskedRun]:
     """End what was left for a campaign as REFUSED, because request `by` makes its run."""
-    return _OVERTAKE.all(connection, campaign_id=campaign_id, request_id=by, refusal=to_json(refusal))
+    return _OVERTAKE.all(connection, campaign_id=campaign_id, request_id=by, refusal=_packed(refusal))
 
 
 def expire_run_requests(connection: Connection, refusal: Refusal) -> list[AskedRun]:
     """End as REFUSED what nobody took in time."""
-    return _EXPIRE.all(connection, refusal=to_json(refusal))
+    return _EXPIRE.all(connection, refusal=_packed(refusal))
 
 
 def refusal_of(connection: Connection, request_id: UUID) -> Refusal | None:
@@ -259,6 +260,11 @@ def _refuse(
     only_dead: bool = False,
     holder: UUID | None = None,
 ) -> list[AskedRun]:
-    packed = to_json(refusal)
+    packed = _packed(refusal)
     which = {"request_id": request_id, "campaign_id": campaign_id, "only_dead": only_dead, "holder": holder}
     return _REFUSE.all(connection, **which, refusal=packed)
+
+
+def _packed(refusal: Refusal) -> str:
+    """As it is kept, for everyone who sees the campaign: it names no member."""
+    return to_json(refusal_without_members(refusal))

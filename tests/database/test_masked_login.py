@@ -23,7 +23,7 @@ LINES = (
     "campaign preview 3 --json",
     "campaign preview 1 --reason tired", "campaign preview --targets list.csv --reason look --errors errors.csv",
     "campaign preview --targets list.csv --json",
-    "campaign approve 3", "campaign stop 3", "campaign withdraw 4 --reason r",
+    "campaign approve 3", "campaign reject 3 --reason r", "campaign stop 3", "campaign withdraw 4 --reason r",
     "campaign resume 2", "campaign retry 1 --json",
     "campaign acknowledge 1", "campaign archive 1 --out .",
     "campaign create --name T --expect-count 9 --expect-amount 9",
