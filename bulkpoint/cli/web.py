@@ -24,7 +24,7 @@ def web(*, host: str, port: int, behind_proxy: bool, exit_with_parent: bool) -> 
       bulkpoint web
     """
     require_extra("web")
-    from bulkpoint.cli.session import say
+    from bulkpoint import log
     from bulkpoint.database import connection_target
     from bulkpoint.launch.signals import end_with_parent
     from bulkpoint.settings import load_settings
@@ -34,6 +34,7 @@ def web(*, host: str, port: int, behind_proxy: bool, exit_with_parent: bool) -> 
     if exit_with_parent:
         end_with_parent()
     settings = load_settings()
+    log.use(settings.log_format)
     refuse_open_door(settings, host, behind_proxy=behind_proxy)
     with connection_target(settings) as database:
         if settings.database_url is None:
@@ -45,5 +46,5 @@ def web(*, host: str, port: int, behind_proxy: bool, exit_with_parent: bool) -> 
             port=port,
             behind_proxy=behind_proxy,
             say=click.echo,
-            log=lambda message, **_: say(message),
+            log=log.say,
         )

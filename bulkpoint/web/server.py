@@ -1,5 +1,6 @@
 """The page as a process: where it may listen, its TLS, and the address that it prints."""
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp
 
 from bulkpoint.addresses import is_loopback
 from bulkpoint.errors import UnreachableError, UsageError
+from bulkpoint.log import Level
 from bulkpoint.settings import Settings
 from bulkpoint.web.app import make_app
 from bulkpoint.web.site import Host
@@ -63,6 +65,7 @@ def serve(
             log=log,
         )
         app = make_app(ours)
+        logging.getLogger("uvicorn").addHandler(_Lines(log))
         config = configured(app, ssl_certfile=settings.web_cert_file, ssl_keyfile=settings.web_key_file)
         _Server(_loaded(config), app.state.site.say_address).run(sockets=[listener])
 
@@ -75,6 +78,7 @@ def configured(app: ASGIApp, **more: Any) -> uvicorn.Config:
         loop="asyncio",
         ws="none",
         lifespan="on",
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -104,6 +108,19 @@ def _loaded(config: uvicorn.Config) -> uvicorn.Config:
         files = f"{config.ssl_certfile}, {config.ssl_keyfile}"
         raise UsageError("WEB_CERTIFICATE_UNUSABLE", files=files, why=error.strerror or str(error)) from error
     return config
+
+
+class _Lines(logging.Handler):
+    """What uvicorn has to say becomes a line of the page's own log."""
+
+    def __init__(self, log: Callable[..., None]) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record; its traceback, if it has one, in the same line."""
+        level = Level.ERROR if record.levelno >= logging.ERROR else Level.WARNING
+        self._log(self.format(record), event="server", level=level)
 
 
 class _Server(uvicorn.Server):

@@ -161,6 +161,7 @@ def test_nobody_takes_it_within_its_time_and_it_is_refused_with_its_sentence(wor
         "update run_request set valid_until = %(at)s, alive_until = %(at)s where valid_until is not null",
         {"at": world.ago(1)},
     )
+    connection.execute("delete from run_request where valid_until is null")
     assert "Refused at" in said(connection, campaign), "also before an agent says so"
     assert take_next(connection) is None
     expire_requests(connection, actor="agent")

@@ -1,7 +1,9 @@
 """`bulkpoint web` as a process: where it may listen, how it says its address, its TLS, its end."""
 
 import http.client
+import json
 import signal
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -77,6 +79,21 @@ def test_a_signal_ends_it_in_order_and_nothing_is_left(
     assert list(folder.iterdir()) == []
 
 
+def test_its_log_is_an_event_a_line_also_of_what_is_no_request(bulkpoint: CommandLine) -> None:
+    with begun(bulkpoint, BULKPOINT_LOG_FORMAT="json") as (process, address):
+        at = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+        at.request("GET", "/campaigns/7")
+        at.getresponse().read()
+        with socket.create_connection(("127.0.0.1", urlsplit(address).port or 0)) as odd:
+            odd.sendall(b"no request at all\r\n\r\n")
+            odd.recv(1_000)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    events = [json.loads(line) for line in said.splitlines()]
+    assert {"request", "server"} <= {event["event"] for event in events}
+    assert all(event.keys() >= {"time", "level", "event", "campaign", "run", "message"} for event in events)
+
+
 def test_with_a_certificate_it_speaks_tls(bulkpoint: CommandLine, tmp_path: Path) -> None:
     made = make_certificates(tmp_path / "tls")
     certificate, key = made.server
@@ -84,7 +101,7 @@ def test_with_a_certificate_it_speaks_tls(bulkpoint: CommandLine, tmp_path: Path
     with begun(bulkpoint, **files) as (_, address):
         trust = ssl.create_default_context(cafile=str(made.root))
         at = http.client.HTTPSConnection(urlsplit(address).netloc, context=trust, timeout=30)
-        at.request("GET", "/sign-in")
+        at.request("GET", "/campaigns/7")
         answer = at.getresponse()
     assert address.startswith("https://127.0.0.1:")
     assert answer.status == 200
