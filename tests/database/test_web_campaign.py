@@ -108,11 +108,11 @@ def test_what_slows_a_run_is_said_of_each_share(
 
 
 def test_a_page_offers_what_the_state_and_the_rights_allow(web: WebPage, person: NewPerson, world: World) -> None:
-    everything = signed_in(web, person, "start", "force", "approve", "throttle")
-    nothing = signed_in(web, person)
     waiting, stopped = world.campaign(3), world.campaign(3).begun().paid(1).stopped()
     done = world.campaign(3).begun().failed(1).ended("COMPLETED")
     running = world.campaign(3).begun()
+    everything = signed_in(web, person, "start", "force", "approve", "throttle")
+    nothing = signed_in(web, person)
     expected = [
         (waiting, {"start", "withdraw"}, set()),
         (stopped, {"resume", "acknowledge", "report"}, {"report"}),
