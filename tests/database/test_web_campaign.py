@@ -142,6 +142,8 @@ def test_a_dangerous_act_asks_for_the_number_and_a_reason(
         assert get_campaign(connection, campaign.id).state == "WAITING"
     kept = browser.submit(page, action, number=7, reason="made twice")
     assert 'value="made twice"' in kept.html, "what was typed is still there"
+    assert "data-refresh" not in kept.html, "the answer to a form cannot be asked for again"
+    assert browser.get(action).path == f"/campaigns/{campaign.id}", "a reload is back on the page"
     after = browser.submit(page, action, number=campaign.id, reason="made twice")
     assert f"Campaign {campaign.id} is withdrawn." in after.text
     assert get_campaign(connection, campaign.id).state == "WITHDRAWN"
@@ -187,7 +189,10 @@ def test_resume_and_retry_are_asked_for_with_what_was_chosen(
     browser.submit(page, f"/campaigns/{stopped.id}/resume", number=stopped.id, reason="list is right")
     page = browser.get(f"/campaigns/{done.id}")
     action = f"/campaigns/{done.id}/retry"
-    assert browser.submit(page, action, number=done.id, reason="r", kind=None).status == 422
+    none = browser.submit(page, action, number=done.id, reason="r", kind=None, code="NO", beyond_limit="on")
+    assert none.status == 422
+    again = none.form(action).fields
+    assert (again.get("kind"), again["code"], again["beyond_limit"]) == (None, "NO", "on"), "as it was filled in"
     browser.submit(page, action, number=done.id, reason="members exist now", kind="REJECTED", code="NO")
     rows = connection.execute("select kind::text, options from run_request order by requested_at").fetchall()
     assert [kind for kind, _ in rows] == ["RESUME", "RETRY"]

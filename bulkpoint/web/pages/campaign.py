@@ -235,15 +235,24 @@ def report(asked: Asked) -> Response:
     return FileResponse(file, filename=name, background=BackgroundTask(partial(file.unlink, missing_ok=True)))
 
 
+def back(asked: Asked) -> Response:
+    """Whoever reloads the answer to a form that was refused, or changes the language there, is back on the page."""
+    return see_other(asked, f"/campaigns/{asked.path_number('campaign_id')}")
+
+
 PATH = "/campaigns/{campaign_id:int}"
+_ACTS = {
+    "stop": _stop,
+    "hold": _hold,
+    "start": _ask_start,
+    "resume": _ask_resume,
+    "retry": _ask_retry,
+    "withdraw": _withdraw,
+    "acknowledge": _acknowledge,
+}
 routes = [
     get(PATH, show),
-    post(f"{PATH}/stop", _act(_stop)),
-    post(f"{PATH}/hold", _act(_hold)),
-    post(f"{PATH}/start", _act(_ask_start)),
-    post(f"{PATH}/resume", _act(_ask_resume)),
-    post(f"{PATH}/retry", _act(_ask_retry)),
-    post(f"{PATH}/withdraw", _act(_withdraw)),
-    post(f"{PATH}/acknowledge", _act(_acknowledge)),
+    *(post(f"{PATH}/{name}", _act(do)) for name, do in _ACTS.items()),
     post(f"{PATH}/report", report, is_long=True),
+    *(get(f"{PATH}/{name}", back) for name in (*_ACTS, "report")),
 ]

@@ -165,6 +165,11 @@ def find(asked: Asked) -> Response:
     return see_other(asked, f"/campaigns/{campaign_id}/payments/{seq}")
 
 
+def back(asked: Asked) -> Response:
+    """Whoever reloads the answer to a search that found nothing is back on the page."""
+    return see_other(asked, f"/campaigns/{asked.path_number('campaign_id')}/payments")
+
+
 def show_one(asked: Asked) -> Response:
     """One payment with its calls, as `payment find` shows it; it leaves an audit row."""
     campaign_id, seq = asked.path_number("campaign_id"), asked.path_number("seq")
@@ -191,5 +196,6 @@ PATH = "/campaigns/{campaign_id:int}/payments"
 routes = [
     get(PATH, show),
     post(f"{PATH}/find", find),
+    get(f"{PATH}/find", back),
     get(f"{PATH}/{{seq:int}}", show_one),
 ]
