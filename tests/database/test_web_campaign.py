@@ -16,7 +16,6 @@ from bulkpoint.store.rows import Query
 from tests.world.browser import Browser, PageShown, WebPage
 from tests.world.campaigns import Campaign, World
 from tests.world.logins import NewPerson
-from tests.world.waiting import wait_for
 
 
 def signed_in(web: WebPage, person: NewPerson, *rights: str) -> Browser:
@@ -243,7 +242,8 @@ def test_a_report_is_downloaded_with_its_trace(
     else:
         assert row is not None
         assert (row[2]["format"], row[2]["reason"]) == (kind, "closing")
-    wait_for(lambda: not list(web.host.uploads.glob("report-*")), "the file to go")
+    assert len(file.body) == int(file.headers["content-length"])
+    assert not list(web.host.uploads.iterdir()), "nothing stays behind"
 
 
 def test_a_campaign_that_is_not_there_is_a_page_that_says_so(web: WebPage, person: NewPerson, world: World) -> None:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from bulkpoint.campaigns.check import acknowledge_end
 from bulkpoint.campaigns.left_request import leave_request
@@ -31,7 +30,7 @@ from bulkpoint.web.asked import ID_MAX, Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX, confirmed
 from bulkpoint.web.pages.campaigns import count_targets, in_the_way
 from bulkpoint.web.pages.trouble import told
-from bulkpoint.web.report import report_file
+from bulkpoint.web.report import download_report
 from bulkpoint.web.routes import get, post, render, see_other, status_of
 from bulkpoint.web.stop_bar import may_stop
 
@@ -225,14 +224,10 @@ def report(asked: Asked) -> Response:
     """The report as a file, with the audit row of whoever takes members out."""
     campaign_id = asked.path_number("campaign_id")
     try:
-        kind = asked.form.choice("format", FORMATS)
-        file = report_file(
-            asked, campaign_id, kind, failed_only=asked.form.checked("failed_only"), reason=_reason(asked)
-        )
+        kind, is_failed_only = asked.form.choice("format", FORMATS), asked.form.checked("failed_only")
+        return download_report(asked, campaign_id, kind, failed_only=is_failed_only, reason=_reason(asked))
     except UsageError as error:
         return _page(asked, campaign_id, refusal=error.refusal, typed=asked.form, status=422)
-    name = f"campaign-{campaign_id}.{kind}"
-    return FileResponse(file, filename=name, background=BackgroundTask(partial(file.unlink, missing_ok=True)))
 
 
 def back(asked: Asked) -> Response:
