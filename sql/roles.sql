@@ -71,7 +71,7 @@ grant insert, update on outbox_cursor, notification to bulkpoint_relay;
 grant select (campaign_id, run_no, action) on audit_event to bulkpoint_relay;
 grant select (campaign_id, amount) on campaign_target to bulkpoint_relay;
 -- `metrics`, from there too: only sums.
-grant select on call_tally, campaign_archive, money_share, live_share to bulkpoint_relay;
+grant select on call_tally, call_total, campaign_archive, money_share, live_share to bulkpoint_relay;
 grant select (campaign_id, digest, judged_at) on judged_list to bulkpoint_relay;
 grant select (campaign_id, digest, finding, at_stake, accepted_by) on campaign_finding to bulkpoint_relay;
 grant select (campaign_id, kind, actor, requested_at, valid_until, state, alive_until) on run_request

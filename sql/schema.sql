@@ -481,11 +481,11 @@ from campaign_counter where state = 'FAILED' group by campaign_id, failure_kind;
 
 -- Wire sends of a run by outcome, and how long their answers took: what payment_attempt would say, without reading it,
 -- and for good, because it stays when attempts are removed. Each share adds its own in the statement that writes them;
--- share -1 is that of reconciliations, and has all of a run that ended once the next one begins. buckets: answered
--- calls by duration; the bounds are in rules/durations.py.
+-- share -1 is that of reconciliations, share -2 has all of a run that ended, once the next one begins. buckets:
+-- answered calls by duration; the bounds are in rules/durations.py.
 create table call_tally (
     run_id      bigint not null references campaign_run,
-    share       smallint not null check (share >= -1),
+    share       smallint not null check (share >= -2),
     method      text not null,
     outcome     text not null,
     calls       bigint not null,
@@ -494,29 +494,49 @@ create table call_tally (
     primary key (run_id, share, method, outcome)
 ) with (fillfactor = 50);
 
--- The shares' rows of runs that ended become one for each outcome, as share -1: ten thousand campaigns are few rows. A
--- late result adds a row again, for the next time; one that is being written now is left alone, and not waited for. By
--- this function, because nobody may delete from the table: what it counts never becomes less.
+create index call_tally_open on call_tally (run_id) where share > -2;
+
+-- The sums of all rows of share -2: with the few other rows, every call there ever was.
+create table call_total (
+    method      text not null,
+    outcome     text not null,
+    calls       bigint not null,
+    seconds_sum double precision not null,
+    buckets     bigint[] not null,
+    primary key (method, outcome)
+);
+
+-- Element by element; of two histograms with the same bounds.
+create function added(had bigint[], more bigint[]) returns bigint[] language sql immutable strict as $$
+    select array(select u.one + u.other from unnest(had, more) with ordinality as u(one, other, place) order by place)
+$$;
+
+create aggregate sum_of(bigint[]) (sfunc = added, stype = bigint[]);
+
+-- Makes the rows of runs that ended one for each outcome, as share -2, and adds them to call_total: a scrape reads a
+-- few rows, however many campaigns there were. A late result adds a row again, for the next time; one that is being
+-- written now is left alone, and not waited for. By this function, because what is counted never becomes less.
 create function fold_call_tally() returns void language sql security definer set search_path from current as $$
     with over as materialized (
         select t.run_id, t.share, t.method, t.outcome from call_tally t join campaign_run r using (run_id)
-        where t.share >= 0 and r.state <> 'RUNNING' for update of t skip locked
+        where t.share > -2 and r.state <> 'RUNNING' for update of t skip locked
     ), folded as (
         delete from call_tally t using over o
         where (t.run_id, t.share, t.method, t.outcome) = (o.run_id, o.share, o.method, o.outcome) returning t.*
-    ), bucket as (
-        select f.run_id, f.method, f.outcome, b.place, sum(b.calls)::bigint as calls
-        from folded f cross join unnest(f.buckets) with ordinality as b(calls, place) group by 1, 2, 3, 4
+    ), of_run as (
+        insert into call_tally as t (run_id, share, method, outcome, calls, seconds_sum, buckets)
+        select run_id, -2, method, outcome, sum(calls), sum(seconds_sum), sum_of(buckets)
+        from folded group by run_id, method, outcome order by run_id, method, outcome
+        on conflict (run_id, share, method, outcome) do update set
+            calls = t.calls + excluded.calls, seconds_sum = t.seconds_sum + excluded.seconds_sum,
+            buckets = added(t.buckets, excluded.buckets)
     )
-    insert into call_tally as t (run_id, share, method, outcome, calls, seconds_sum, buckets)
-    select f.run_id, -1, f.method, f.outcome, sum(f.calls), sum(f.seconds_sum),
-           array(select b.calls from bucket b
-                 where (b.run_id, b.method, b.outcome) = (f.run_id, f.method, f.outcome) order by b.place)
-    from folded f group by f.run_id, f.method, f.outcome order by 1, 3, 4
-    on conflict (run_id, share, method, outcome) do update set
+    insert into call_total as t (method, outcome, calls, seconds_sum, buckets)
+    select method, outcome, sum(calls), sum(seconds_sum), sum_of(buckets)
+    from folded group by method, outcome order by method, outcome
+    on conflict (method, outcome) do update set
         calls = t.calls + excluded.calls, seconds_sum = t.seconds_sum + excluded.seconds_sum,
-        buckets = array(select u.had + u.new from unnest(t.buckets, excluded.buckets) with ordinality as u(had, new, n)
-                        order by n)
+        buckets = added(t.buckets, excluded.buckets)
 $$;
 revoke execute on function fold_call_tally() from public;
 

@@ -49,9 +49,9 @@ def calls_of_all(connection: Connection) -> list[CallTally]:
 
 
 def fold_ended_calls(connection: Connection) -> None:
-    """Make the rows of all shares of a run that ended one row for each outcome; no sum changes.
+    """Make the rows of runs that ended one for each outcome, and add them to the total; no sum changes.
 
-    For whoever begins a run: then there are few such rows, those of the run before.
+    For whoever begins a run: so there are few rows that are not in the total, those of the latest run.
     """
     connection.execute(sql("fold_ended_calls"))
 

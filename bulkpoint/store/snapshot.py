@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from psycopg.pq import TransactionStatus
 
 from bulkpoint.store.connect import Connection
+from bulkpoint.store.rows import Query
 from bulkpoint.store.sql import sql
+
+_LIMIT = Query("limit_statements", str)
 
 
 @contextmanager
@@ -27,5 +30,5 @@ def one_snapshot(connection: Connection) -> Iterator[None]:
 def reading(connection: Connection, *, statement_s_max: float) -> Iterator[None]:
     """The same for whoever asks from outside: a statement that takes longer than that is cancelled."""
     with one_snapshot(connection):
-        connection.execute(sql("limit_statements"), {"milliseconds": str(round(statement_s_max * 1000))})
+        _LIMIT.one(connection, milliseconds=str(round(statement_s_max * 1000)))
         yield

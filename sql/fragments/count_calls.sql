@@ -14,6 +14,5 @@ timed as (
     from timed a group by a.method, a.outcome order by a.method, a.outcome
     on conflict (run_id, share, method, outcome) do update set
         calls = t.calls + excluded.calls, seconds_sum = t.seconds_sum + excluded.seconds_sum,
-        buckets = array(select u.had + u.new from unnest(t.buckets, excluded.buckets) with ordinality as u(had, new, n)
-                        order by n)
+        buckets = added(t.buckets, excluded.buckets)
 )

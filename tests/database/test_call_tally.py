@@ -192,21 +192,31 @@ def test_the_shares_of_a_run_that_ended_become_one_row_and_no_sum_changes(
         campaign.record(token, [success(seq, token)], sent)
     run = campaign.run.token.run_id
     kept = calls_of_run(connection, run)
+    assert calls_of_all(connection) == kept
     fold_ended_calls(connection)
     assert rows_by_share(connection) == {0: 2, 1: 2}, "it still runs"
     campaign.stopped()
     with connect(database_url) as other, other.transaction():
         other.execute("select from call_tally where share = 1 for update")
         fold_ended_calls(connection)
-        assert rows_by_share(connection) == {-1: 2, 1: 2}, "what a recorder writes is left alone, and not waited for"
-        assert calls_of_run(connection, run) == kept
+        assert rows_by_share(connection) == {-2: 2, 1: 2}, "what a recorder writes is left alone, and not waited for"
+        assert calls_of_run(connection, run) == calls_of_all(connection) == kept
     campaign.begun("RESUME")
-    assert rows_by_share(connection) == {-1: 2}
-    assert calls_of_run(connection, run) == kept
+    assert rows_by_share(connection) == {-2: 2}
+    assert calls_of_run(connection, run) == calls_of_all(connection) == kept
+    assert connection.execute("select method, outcome, calls from call_total order by 2").fetchall() == [
+        ("POST", "CREDITED", 2),
+        ("POST", "LOST", 2),
+    ]
     late = replace(campaign.run.token, run_id=run)
     record_results(connection, late, 0, [call(1, took_s=0.3)], [], reasons=REASONS)
-    assert rows_by_share(connection) == {-1: 2, 0: 1}
+    assert rows_by_share(connection) == {-2: 2, 0: 1}
     assert add_up(calls_of_run(connection, run)) == histogram(0.003, 0.3, 0.3)
+    assert calls_of_all(connection) == calls_of_run(connection, run)
+    campaign.stopped()
+    fold_ended_calls(connection)
+    assert rows_by_share(connection) == {-2: 2}
+    assert calls_of_all(connection) == calls_of_run(connection, run)
     campaign.assert_sums_hold()
 
 

@@ -1,6 +1,7 @@
 """What Prometheus gets: exactly the names that are documented, in bounded number, without a person in them."""
 
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bulkpoint.campaigns import check
 from bulkpoint.campaigns.metrics import read_metrics
+from bulkpoint.cli.metrics import MODE
 from bulkpoint.rules.durations import DURATION_BOUNDS_S
 from bulkpoint.settings import load_settings
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.metrics import SHOWN_CAMPAIGNS_MAX, SHOWN_DAYS
 from bulkpoint.store.migrate import make_roles
 from bulkpoint.store.payment import Attempt
+from bulkpoint.views.export import replacing
 from bulkpoint.views.metrics import METRICS, exposition
 from bulkpoint.views.metrics_docs import document
 from tests.world.campaigns import World
@@ -241,6 +244,17 @@ def test_the_file_is_replaced_whole_and_everybody_may_read_it(bulkpoint: Command
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     assert value(series(file.read_text()), "bulkpoint_campaigns", state="RUNNING") == 1
     assert sorted(bulkpoint.folder.glob("bulkpoint.prom*")) == [file], "nothing is left beside it"
+
+
+def test_everybody_may_read_it_whatever_the_account_gives_new_files(tmp_path: Path) -> None:
+    file = tmp_path / "bulkpoint.prom"
+    usual = os.umask(0o077)
+    try:
+        with replacing(file, mode=MODE) as stream:
+            stream.write(b"new")
+    finally:
+        os.umask(usual)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
 def test_without_the_database_the_old_file_stays(bulkpoint: CommandLine) -> None:

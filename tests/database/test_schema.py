@@ -46,7 +46,11 @@ union all
 select format('%s: %s', name, pg_get_viewdef(oid)) from relation where relkind = 'v'
 union all
 select format('function grants %s: %s', proacl, pg_get_functiondef(oid))
-from pg_proc where pronamespace = 'public'::regnamespace
+from pg_proc where pronamespace = 'public'::regnamespace and prokind <> 'a'
+union all
+select format('aggregate %s: %s of %s from %L', p.oid::regprocedure, a.aggtransfn, a.aggtranstype::regtype,
+              a.agginitval)
+from pg_aggregate a join pg_proc p on p.oid = a.aggfnoid where p.pronamespace = 'public'::regnamespace
 union all
 select format('type %s: %s', t.typname, string_agg(e.enumlabel, ', ' order by e.enumsortorder))
 from pg_type t join pg_enum e on e.enumtypid = t.oid where t.typnamespace = 'public'::regnamespace group by t.typname
