@@ -80,9 +80,7 @@ class Job:
                 raise failure
             if time.monotonic() > deadline:
                 self.terminate()
-                raise UnreachableError(
-                    "JOB_MADE_NO_RUN", "see_log", minutes=round(RUN_APPEARS_S_MAX / 60), log=str(self.log)
-                )
+                raise self.too_late()
             time.sleep(0.2)
 
     def wait(self) -> None:
@@ -114,6 +112,11 @@ class Job:
         """Ask the job to end."""
         if self.alive():
             os.killpg(self._process.pid, signal.SIGTERM)
+
+    def too_late(self) -> UnreachableError:
+        """The error of a job that is alive, and has made no run within RUN_APPEARS_S_MAX."""
+        minutes = round(RUN_APPEARS_S_MAX / 60)
+        return UnreachableError("JOB_MADE_NO_RUN", "see_log", minutes=minutes, log=str(self.log))
 
     def failure(self) -> BulkpointError:
         """Why the job ended without a run, with its exit code."""

@@ -14,12 +14,14 @@ from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.errors import UnreachableError
 from bulkpoint.events import patience
 from bulkpoint.events.patience import Recovered
+from bulkpoint.launch import agent as launch_agent
 from bulkpoint.launch import job
-from bulkpoint.launch.agent import Agent
+from bulkpoint.launch.agent import Agent, Ended, Taken
 from bulkpoint.launch.before_spark import may_pay
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.settings import load_settings
 from bulkpoint.store.agent import list_agents
+from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.views.sentences import sentence
 from tests.world.campaigns import Campaign, World
@@ -48,7 +50,7 @@ with RequestInHand(url, request), connect(url) as connection:
     end_run(connection, run, RunState.FAILED, "a test")
 sys.exit(5)
 """
-WAITS = "import time\ntime.sleep(60)\n"
+WAITS = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)\ntime.sleep(60)\n"
 DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n"
 
 pytestmark = pytest.mark.usefixtures("world")
@@ -176,6 +178,33 @@ def test_sigterm_before_the_run_lets_the_request_wait_again(world: World, enviro
     assert f"Campaign {campaign.id}: its request waits again" in words
     assert "none is alive" in said_of(world.connection, campaign)
     assert list_agents(world.connection) == []
+
+
+def test_sigterm_leaves_a_run_alone_that_has_begun(world: World, environment: dict[str, str]) -> None:
+    campaign = asked(world)
+    slow = MAKES_THE_RUN.replace("    end_run(", "    import time; time.sleep(3)\n    end_run(")
+    process = agent(environment, slow)
+    wait_for(lambda: get_campaign(world.connection, campaign.id).state == "RUNNING", "the run")
+    process.send_signal(signal.SIGTERM)
+    _, words = process.communicate(timeout=60)
+    assert f"Campaign {campaign.id} goes on without the agent" in words
+    wait_for(lambda: get_campaign(world.connection, campaign.id).run_reason == "a test", "the job to end it itself")
+
+
+def test_a_job_that_makes_no_run_is_not_waited_for_without_an_end(
+    world: World, database_url: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = asked(world)
+    monkeypatch.setattr(launch_agent, "RUN_APPEARS_S_MAX", 0.5)
+    Path(environment["STAND_IN"]).write_text(WAITS)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with Agent(load_settings(environment), database_url) as one:
+        taken, ended = one.follow(once=True)
+    assert isinstance(taken, Taken)
+    assert isinstance(ended, Ended)
+    assert ended.run_no is None
+    assert "The job has made no run for" in said_of(world.connection, campaign)
 
 
 def test_an_agent_waits_for_a_database_that_is_away_and_says_so(
