@@ -63,16 +63,16 @@ def test_a_person_says_that_it_stays_so_by_typing_the_number_and_a_reason(
     world.campaign().begun().paid(1).stopped()
     page = browser.get("/trouble")
     act = "/trouble/acknowledge"
-    assert browser.submit(page, act, campaign_again="1", reason=" ").status == 422
-    wrong = browser.submit(page, act, campaign_again="2", reason="old list")
+    assert browser.submit(page, act, number="1", reason=" ").status == 422
+    wrong = browser.submit(page, act, number="2", reason="old list")
     assert wrong.status == 422
     assert wrong.form(act).fields["reason"] == "old list", "what was typed is there"
     assert list_audit(connection, AuditChoice(action="acknowledge"), rows_max=1) == []
-    done = browser.submit(page, act, campaign_again="1", reason="old list")
+    done = browser.submit(page, act, number="1", reason="old list")
     assert "Nothing needs a person" in done.text
     (row,) = list_audit(connection, AuditChoice(action="acknowledge"), rows_max=2)
     assert (row.login, row.detail["reason"]) == ("watcher", "old list")
-    assert "to stay as it is already" in browser.submit(page, act, campaign_again="1", reason="twice").text
+    assert "to stay as it is already" in browser.submit(page, act, number="1", reason="twice").text
 
 
 def test_a_start_that_no_job_takes_is_called_back(browser: Browser, connection: Connection, world: World) -> None:
@@ -118,7 +118,7 @@ def test_a_login_without_the_right_sees_it_and_has_no_button(
     page = browser.get("/trouble")
     assert "Stopped before its end" in page.text
     assert not [form for form in page.forms if form.action.startswith("/trouble")]
-    fields = {"token": page.form("/language").fields["token"], "campaign": "1", "campaign_again": "1", "reason": "r"}
+    fields = {"token": page.form("/language").fields["token"], "campaign": "1", "number": "1", "reason": "r"}
     assert browser.post("/trouble/acknowledge", fields).status in (403, 409)
     assert list_audit(connection, AuditChoice(action="acknowledge"), rows_max=1) == []
 

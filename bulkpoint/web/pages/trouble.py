@@ -16,14 +16,15 @@ from bulkpoint.store.alert import find_alerts
 from bulkpoint.store.campaign import get_running_campaign
 from bulkpoint.store.connect import DatabaseAwayError, connect, reachable
 from bulkpoint.store.snapshot import reading
+from bulkpoint.text import one_line
 from bulkpoint.views.troubles import Found, Told, shareable, tell
 from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.confirm import REASON_CHARACTERS_MAX, confirmed
 from bulkpoint.web.door import NAME
 from bulkpoint.web.routes import get, post, render, see_other, status_of
 
 # Some of it is a scan of an overdue campaign's targets: one question for all pages, and not each second.
 FOUND_S_MAX = 15.0
-REASON_MAX = 500
 
 
 class Mending(NamedTuple):
@@ -94,8 +95,7 @@ def acknowledge(asked: Asked) -> Response:
     form = asked.form
     campaign_id = form.number("campaign", least=1, most=ID_MAX)
     try:
-        _check_number(asked, campaign_id)
-        reason = _reason(asked)
+        reason = one_line(confirmed(form, campaign_id), REASON_CHARACTERS_MAX)
         run_no, said_before = acknowledge_end(asked.connection, campaign_id, actor=asked.actor, reason=reason)
     except (RefusedError, UsageError) as error:
         return _page(asked, refusal=error.refusal, status=status_of(error), opened=campaign_id)
@@ -107,7 +107,7 @@ def call_back(asked: Asked) -> Response:
     """A start that no job takes is not wanted any more."""
     campaign_id = asked.form.number("campaign", least=1, most=ID_MAX)
     try:
-        reason = _reason(asked)
+        reason = one_line(asked.form.text("reason", most=REASON_CHARACTERS_MAX, least=1), REASON_CHARACTERS_MAX)
         _, called_back = call_back_starts(asked.connection, campaign_id, actor=asked.actor, reason=reason)
     except (RefusedError, UsageError) as error:
         return _page(asked, refusal=error.refusal, status=status_of(error), opened=campaign_id)
@@ -130,18 +130,9 @@ def publish(asked: Asked) -> Response:
     return see_other(asked, "/trouble", said, published=f"{relayed.published:,}", set_aside=f"{relayed.parked:,}")
 
 
-def _check_number(asked: Asked, campaign_id: int) -> None:
-    if asked.form.number("campaign_again", least=1, most=ID_MAX) != campaign_id:
-        raise UsageError("FORM_OTHER_CAMPAIGN", campaign_id=campaign_id)
-
-
 def _check_kafka(asked: Asked) -> None:
     if asked.settings.kafka_bootstrap_servers is None:
         raise UsageError("NO_KAFKA", "name_brokers")
-
-
-def _reason(asked: Asked) -> str:
-    return " ".join(asked.form.text("reason", most=REASON_MAX, least=1).split())
 
 
 def _page(asked: Asked, *, refusal: Refusal | None = None, status: int = 200, opened: int | None = None) -> Response:
@@ -156,7 +147,7 @@ def _page(asked: Asked, *, refusal: Refusal | None = None, status: int = 200, op
         noted=[_shown(one) for one in found if not one.needs_person],
         may_start=asked.may(Right.START),
         opened=opened,
-        reason_max=REASON_MAX,
+        reason_max=REASON_CHARACTERS_MAX,
         deployment=DEPLOYMENT,
     )
 
