@@ -35,8 +35,9 @@ grant select on campaign, migration to bulkpoint_loader;
 grant bulkpoint_reader, bulkpoint_loader to bulkpoint_operator;
 grant insert (name, note, expected_count, expected_amount, creator, creator_login, not_before) on campaign
     to bulkpoint_operator;
-grant update (last_event_no, approved_by, approved_login, approved_at, approved_digest, withdrawn_by, withdrawn_at,
-              withdrawn_reason, same_as, same_as_reason) on campaign to bulkpoint_operator;
+grant update (last_event_no, created_digest, approved_by, approved_login, approved_at, approved_digest, rejected_by,
+              rejected_login, rejected_at, rejected_reason, withdrawn_by, withdrawn_at, withdrawn_reason, same_as,
+              same_as_reason) on campaign to bulkpoint_operator;
 grant insert on judged_list, campaign_finding to bulkpoint_operator;
 grant update (facts, at_stake, accepted_by, accepted_login, accepted_at) on campaign_finding to bulkpoint_operator;
 grant insert, update on campaign_run, campaign_counter, call_tally, money_limit, money_promise, money_transaction,

@@ -22,10 +22,18 @@ create table campaign (
     creator_login    name not null default session_user,              -- what the database knows
     created_at       timestamptz not null default clock_timestamp(),
     not_before       timestamptz,
+    -- Of the list that it was created with; null where another program loads it. A list that is another one by now
+    -- starts only after a person has accepted that.
+    created_digest   bytea check (length(created_digest) = 32),
     approved_by      text,
     approved_login   name,
     approved_at      timestamptz,
     approved_digest  bytea,
+    -- A no stands until somebody else than the creator says yes.
+    rejected_by      text,
+    rejected_login   name,
+    rejected_at      timestamptz,
+    rejected_reason  text check (length(rejected_reason) between 1 and 500),
     -- The earlier campaign whose list this one repeats on purpose, and why.
     same_as          bigint references campaign,
     same_as_reason   text,
@@ -39,6 +47,9 @@ create table campaign (
     last_event_no    bigint not null default 0,
     constraint approved_whole check (num_nulls(approved_by, approved_login, approved_at, approved_digest) in (0, 4)),
     constraint approver_is_not_the_creator check (approved_login <> creator_login),
+    constraint rejected_whole check (num_nulls(rejected_by, rejected_login, rejected_at, rejected_reason) in (0, 4)),
+    constraint rejecter_is_not_the_creator check (rejected_login <> creator_login),
+    constraint approved_or_rejected check (approved_at is null or rejected_at is null),
     constraint same_as_has_its_reason check (num_nulls(same_as, same_as_reason) in (0, 2)),
     constraint frozen_whole check (num_nulls(frozen_at, target_count, target_amount, digest) in (0, 4))
 );
@@ -80,6 +91,37 @@ create trigger approved_in_ones_own_name before update of approved_by, approved_
           is distinct from (old.approved_by, old.approved_login, old.approved_at, old.approved_digest)
           and new.approved_login is not null)
     execute function refuse_the_name_of_another();
+
+-- Who may approve says no in the own name, and takes a no back; the creator does neither.
+create function refuse_the_no_of_another() returns trigger language plpgsql set search_path from current as $$
+begin
+    if new.creator_login = session_user then
+        raise exception 'campaign %: login % created it, and does not decide about its rejection',
+            new.campaign_id, session_user using errcode = 'check_violation';
+    end if;
+    if coalesce(new.rejected_login, session_user) <> session_user
+       or not exists (select from operator_right where login = session_user and permission = 'approve') then
+        raise exception 'campaign %: login % may not reject it in the name of %, or take a rejection back',
+            new.campaign_id, session_user, new.rejected_login
+            using errcode = 'insufficient_privilege';
+    end if;
+    return new;
+end $$;
+
+create trigger rejected_in_ones_own_name before update of rejected_by, rejected_login, rejected_at, rejected_reason
+    on campaign for each row
+    when ((new.rejected_by, new.rejected_login, new.rejected_at, new.rejected_reason)
+          is distinct from (old.rejected_by, old.rejected_login, old.rejected_at, old.rejected_reason))
+    execute function refuse_the_no_of_another();
+
+create function keep_created_digest() returns trigger language plpgsql as $$
+begin
+    raise exception 'campaign %: created_digest never changes, the list is compared with it', old.campaign_id;
+end $$;
+
+create trigger created_digest_never_changes before update of created_digest on campaign
+    for each row when (old.created_digest is not null and old.created_digest is distinct from new.created_digest)
+    execute function keep_created_digest();
 
 -- A check that only says true or false would name a constraint; a loader's program gets a sentence. Called only for an
 -- amount that is refused, so it costs a load nothing.
@@ -761,9 +803,9 @@ create table outbox_event (
     event_no     bigint not null check (event_no > 0),
     event_id     uuid not null unique,
     type         text not null check (type in (
-        'campaign.created', 'campaign.approved', 'campaign.withdrawn', 'campaign.started', 'campaign.progressed',
-        'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.corrected', 'campaign.retried',
-        'campaign.resumed', 'campaign.forced', 'tps.changed')),
+        'campaign.created', 'campaign.approved', 'campaign.rejected', 'campaign.withdrawn', 'campaign.started',
+        'campaign.progressed', 'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.corrected',
+        'campaign.retried', 'campaign.resumed', 'campaign.forced', 'tps.changed'),
     version      int not null default 1,
     run_no       int,
     occurred_at  timestamptz not null default clock_timestamp(),

@@ -23,7 +23,7 @@ from bulkpoint.rules.lifecycle import Command
 from bulkpoint.rules.readiness import PaymentLimits, refuse_new_list
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import AMOUNT_MAX
-from bulkpoint.store.campaign import get_campaign, insert_campaign
+from bulkpoint.store.campaign import get_campaign, insert_campaign, remember_created_digest
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import (
     NO_CAMPAIGN,
@@ -47,7 +47,7 @@ class NewCampaign:
     """What a person gives for a new campaign; the expected figures may be left out if a file has the targets.
 
     same_as: the earlier campaign whose list this one repeats on purpose, with the reason for it. accept: findings
-    that the person accepts.
+    that the person accepts. digest: of the list that the person has looked at, hexadecimal; None: whatever it is.
     """
 
     name: str
@@ -58,6 +58,7 @@ class NewCampaign:
     same_as: int | None = None
     reason: str | None = None
     accept: tuple[FindingName, ...] = ()
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,10 @@ def _check_file(
     """Everything that can be known before anything is stored; raises what speaks against loading it."""
     noticed, maker = FileFindings(), SketchMaker()
     totals = check_targets(file, limits, errors_file, noticed, maker=maker)
-    _refuse_other_totals(new, totals, file.path)
+    if others := other_totals(new, totals.count, totals.amount, file.path.name):
+        raise RefusedError(others)
     copies = compare_file(connection, maker.sketch())
-    findings = _accepted((*noticed.found(), *copies.findings(limits.copy_share)), new, actor)
+    findings = as_decided((*noticed.found(), *copies.findings(limits.copy_share)), new, actor)
     checked = _CheckedFile(file, totals, findings, copies)
     if may_be_seen_before(connection, count=totals.count, amount=totals.amount):
         _refuse_seen_before(connection, checked, new)
@@ -200,11 +202,13 @@ def _load(connection: Connection, campaign_id: int, new: NewCampaign, checked: _
     if loaded.totals() != checked.totals:
         raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=checked.file.name)
     digest = _remember(connection, campaign_id, new, checked.repeated)
+    if new.digest is not None and digest.hex() != new.digest:
+        raise RefusedError("TARGETS_FILE_CHANGED", "try_again", file=checked.file.name)
     keep_judgement(connection, campaign_id, digest, checked.findings)
     keep_list_sample(connection, campaign_id, checked.copies.sample(digest))
 
 
-def _accepted(found: tuple[Finding, ...], new: NewCampaign, actor: str) -> tuple[Finding, ...]:
+def as_decided(found: tuple[Finding, ...], new: NewCampaign, actor: str) -> tuple[Finding, ...]:
     """The findings, with those accepted that the person accepts, and the near copy that the person confirms."""
     if new.expected_amount is not None:  # a line that was cut would have another sum
         found = tuple(finding for finding in found if finding.name != FindingName.LAST_LINE_CUT)
@@ -237,6 +241,7 @@ def _remember(connection: Connection, campaign_id: int, new: NewCampaign, repeat
     if refused is not None:
         raise RefusedError(refused)
     remember_list(connection, campaign_id, digest)
+    remember_created_digest(connection, campaign_id, digest)
     if new.same_as is not None:
         if not new.reason:
             raise DefectError("a list may repeat another one's, and nothing says why")
@@ -284,13 +289,15 @@ def _expected(new: NewCampaign) -> Totals:
     return Totals(new.expected_count, new.expected_amount)
 
 
-def _refuse_other_totals(new: NewCampaign, totals: Totals, targets: Path) -> None:
+def other_totals(new: NewCampaign, count: int, amount: int, file: str) -> Refusal | None:
+    """Why a file's targets and points are not the expected ones; None where they are, or none are expected."""
     for code, expected, found in (
-        ("EXPECTED_COUNT_DIFFERS", new.expected_count, totals.count),
-        ("EXPECTED_AMOUNT_DIFFERS", new.expected_amount, totals.amount),
+        ("EXPECTED_COUNT_DIFFERS", new.expected_count, count),
+        ("EXPECTED_AMOUNT_DIFFERS", new.expected_amount, amount),
     ):
         if expected is not None and expected != found:
-            raise RefusedError(code, file=targets.name, expected=expected, found=found)
+            return Refusal(code, {"file": file, "expected": expected, "found": found})
+    return None
 
 
 def _refuse_too_much(totals: Totals, limits: PaymentLimits) -> None:

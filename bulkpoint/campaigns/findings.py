@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from bulkpoint.errors import UsageError
 from bulkpoint.intake.list_looks import BLOCK_ROWS, ListLooks
 from bulkpoint.rules.findings import FileFindings, Finding, FindingName
+from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.finding import get_judgement, read_targets, shown_to_login
 
@@ -26,10 +27,20 @@ def check_names(names: Iterable[str]) -> tuple[FindingName, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def judge(connection: Connection, campaign_id: int, digest: bytes) -> tuple[Finding, ...]:
-    """What is found in a campaign's targets, whose digest this is: as it was kept, else by a scan of them."""
-    kept = get_judgement(connection, campaign_id, digest)
-    return _judge_targets(connection, campaign_id) if kept is None else kept
+def judge(connection: Connection, campaign: Campaign, digest: bytes) -> tuple[Finding, ...]:
+    """What is found in a campaign's targets, whose digest this is: as it was kept, else by a scan of them.
+
+    A list that is not the one that the campaign was created with was changed in the database: that is found too.
+    """
+    kept = get_judgement(connection, campaign.campaign_id, digest)
+    found = _judge_targets(connection, campaign.campaign_id) if kept is None else kept
+    created = campaign.created_digest
+    if created is None or created == digest or FindingName.LIST_CHANGED in {finding.name for finding in found}:
+        return found
+    changed = Finding.of(
+        FindingName.LIST_CHANGED, campaign.expected_count, created_digest=created.hex(), digest=digest.hex()
+    )
+    return (*found, changed)
 
 
 def not_found(findings: Iterable[Finding], names: Collection[FindingName]) -> tuple[FindingName, ...]:

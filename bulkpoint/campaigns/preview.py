@@ -3,14 +3,14 @@
 import heapq
 from array import array
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bulkpoint.campaigns.copies import compare_file, judge_copies, with_copies
 from bulkpoint.campaigns.create import BIGINT_MAX, excess
 from bulkpoint.campaigns.findings import judge
 from bulkpoint.intake.form import PLAIN_FORM, ListForm
-from bulkpoint.intake.list_sketch import SketchMaker
+from bulkpoint.intake.list_sketch import ListSketch, SketchMaker
 from bulkpoint.intake.problems import Problems
 from bulkpoint.intake.target_digest import TargetDigest
 from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicates
@@ -18,9 +18,11 @@ from bulkpoint.rules.copies import confirm
 from bulkpoint.rules.findings import FileFindings
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import (
+    LARGEST_SHOWN,
     REASONS_SHOWN,
     Bucket,
     Figures,
+    LargeRow,
     Listed,
     Pace,
     Preview,
@@ -55,14 +57,15 @@ def preview_file(
     form: ListForm = PLAIN_FORM,
     *,
     maker: SketchMaker | None = None,
+    inform: Callable[[Refusal], None] = lambda _: None,
 ) -> Preview:
     """Figures of a file's good rows, what is wrong with the others, its digest; touches no database.
 
-    `say` gets a line before long work, and what is unusual in the file, `maker` every row. Memory: 16 bytes a row, and
-    as many for `maker`. Raises RefusedError for a file that is no list.
+    `say` gets a line before long work, `inform` what is unusual in the file, `maker` every row. Memory: 16 bytes a row,
+    and as many for `maker`. Raises RefusedError for a file that is no list.
     """
     say(f"Reading {path.name} ...")
-    file = TargetFile(path, form, lambda read: say(sentence(read)))
+    file = TargetFile(path, form, inform)
     tally = _Tally()
     hashes = array("q")
     noticed = FileFindings()
@@ -70,6 +73,8 @@ def preview_file(
     with Problems(errors_file) as problems, TargetDigest() as digest:
         for row, member_id, points, reason in check_rows(file, problems, noticed, hashes, amount_max=AMOUNT_MAX):
             tally.add(points, reason)
+            if points > tally.small:
+                tally.keep_large(LargeRow(row, member_id, points, reason))
             digest.add(member_id, points, reason)
             if maker is not None:
                 maker.add(member_id, points)
@@ -98,7 +103,50 @@ def preview_file(
             open_count=figures.count,
             findings=(*_row_findings(invalid, duplicates), *_limit_findings(figures, above, limits)),
             noticed=noticed.found(),
+            largest=tally.largest(),
         )
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A file that was read once, without a database. sketch: to compare it; None where it cannot be loaded.
+
+    remarks: what the file is read as, a sentence each, as parts of the language files.
+    """
+
+    seen: Preview
+    sketch: ListSketch | None
+    remarks: tuple[Refusal, ...] = ()
+
+
+def read_file(
+    path: Path,
+    limits: PaymentLimits,
+    form: ListForm = PLAIN_FORM,
+    *,
+    errors_file: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    maker: SketchMaker | None = None,
+) -> ReadFile:
+    """All that a person is shown of a file before it is loaded, but for what a database knows: compare_read.
+
+    maker: a new one, which gets every row. Raises RefusedError for a file that is no list.
+    """
+    maker = SketchMaker() if maker is None else maker
+    remarks: list[Refusal] = []
+
+    def inform(remark: Refusal) -> None:
+        remarks.append(remark)
+        say(sentence(remark))
+
+    seen = preview_file(path, limits, errors_file, say, form, maker=maker, inform=inform)
+    return ReadFile(seen, None if seen.digest is None else maker.sketch(), tuple(remarks))
+
+
+def compare_read(connection: Connection, read: ReadFile, limits: PaymentLimits) -> Preview:
+    """The preview of a file that was read, with the same list and near copies of it in the database."""
+    seen = note_same_list(connection, read.seen)
+    return seen if read.sketch is None else note_copies(connection, seen, read.sketch, limits)
 
 
 def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLimits) -> Preview:
@@ -112,7 +160,7 @@ def preview_campaign(connection: Connection, campaign_id: int, limits: PaymentLi
         figures, above = store.measure_targets(connection, campaign_id, row_max=limits.per_row)
         digest = campaign.digest or (digest_targets(connection, campaign_id) if figures.count else None)
         open_count = _open_count(connection, campaign, figures)
-        noticed = () if digest is None else judge(connection, campaign_id, digest)
+        noticed = () if digest is None else judge(connection, campaign, digest)
         if digest is not None and campaign.state == CampaignState.WAITING and limits.copy_share is not None:
             found, _ = judge_copies(connection, campaign_id, digest, count=figures.count, share=limits.copy_share)
             noticed = confirm(with_copies(noticed, found), campaign.same_as, campaign.creator)
@@ -157,11 +205,11 @@ def note_same_list(connection: Connection, seen: Preview) -> Preview:
     return replace(seen, findings=(*seen.findings, finding))
 
 
-def note_copies(connection: Connection, seen: Preview, maker: SketchMaker, limits: PaymentLimits) -> Preview:
-    """The same preview of a file, with what its list has in common with others; `maker` has its rows."""
+def note_copies(connection: Connection, seen: Preview, sketch: ListSketch, limits: PaymentLimits) -> Preview:
+    """The same preview of a file, with what its list, of which this is the sketch, has in common with others."""
     if seen.digest is None or any(finding.code == "SAME_LIST" for finding in seen.findings):
         return seen
-    found = compare_file(connection, maker.sketch()).findings(limits.copy_share)
+    found = compare_file(connection, sketch).findings(limits.copy_share)
     return replace(seen, noticed=(*seen.noticed, *found))
 
 
@@ -174,6 +222,8 @@ class _Tally:
     """Counts amounts and reasons, row by row."""
 
     def __init__(self) -> None:
+        self.small = 0  # rows with no more points than that are not among the largest
+        self._largest: list[tuple[int, int, LargeRow]] = []
         self._amounts = array("q")
         self._by_reason: dict[str, list[int]] = {}
         self._all_reasons = True
@@ -188,6 +238,16 @@ class _Tally:
             self._by_reason[reason] = [1, points]
         else:
             self._all_reasons = False
+
+    def keep_large(self, row: LargeRow) -> None:
+        """Keep a row that has more points than `small`; of equal ones the first."""
+        heapq.heappush(self._largest, (row.amount, -(row.row or 0), row))
+        if len(self._largest) > LARGEST_SHOWN:
+            heapq.heappop(self._largest)
+            self.small = self._largest[0][0]
+
+    def largest(self) -> tuple[LargeRow, ...]:
+        return tuple(row for *_, row in sorted(self._largest, key=lambda each: each[:2], reverse=True))
 
     def figures(self) -> Figures:
         if not self._amounts:

@@ -50,7 +50,7 @@ def inspect_targets(
     if (count, amount) == (campaign.expected_count, campaign.expected_amount):
         digest = digest_targets(connection, campaign.campaign_id)
         same_list = find_same_list(connection, campaign.campaign_id, digest)
-        findings = accept(judge(connection, campaign.campaign_id, digest), accepted, actor)
+        findings = accept(judge(connection, campaign, digest), accepted, actor)
         if policy.limits.copy_share is not None:
             found, sample = judge_copies(
                 connection, campaign.campaign_id, digest, count=count, share=policy.limits.copy_share
@@ -70,6 +70,7 @@ def inspect_targets(
         same_as=same_as,
         findings=findings,
         sample=sample,
+        rejected=_rejection_of(campaign),
     )
 
 
@@ -103,7 +104,14 @@ def recall_targets(
         same_list=find_same_list(connection, campaign.campaign_id, digest),
         same_as=same_as,
         findings=confirm(accept(kept, accepted, actor), same_as, actor),
+        rejected=_rejection_of(campaign),
     )
+
+
+def _rejection_of(campaign: Campaign) -> tuple[str, str] | None:
+    if campaign.rejected_by is None or campaign.rejected_reason is None:
+        return None
+    return campaign.rejected_by, campaign.rejected_reason
 
 
 def check_ready(campaign_id: int, targets: TargetsState, *, same_as: int | None) -> bytes:

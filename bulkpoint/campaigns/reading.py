@@ -84,5 +84,6 @@ def note_list(
 def note_preview(note: Note, seen: Preview, *, reason: str | None = None) -> Preview:
     """Before a preview is shown, of a campaign or of a file; returns it as the login may see it."""
     campaign_id = None if seen.campaign is None else seen.campaign.campaign_id
-    detail = {"file": seen.file, "rows": seen.figures.count, "reason": reason}
+    digest = None if seen.digest is None else seen.digest.hex()
+    detail = {"file": seen.file, "rows": seen.figures.count, "digest": digest, "reason": reason}
     return seen.shown_to(note(action=Reading.PREVIEW, campaign_id=campaign_id, detail=detail).eyes)

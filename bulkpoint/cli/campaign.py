@@ -272,3 +272,25 @@ def approve(*, campaign_id: int, digest: str | None) -> None:
             show=say_findings,
         )
     emit(CampaignApproved(campaign_id=campaign_id, digest=found.hex()))
+
+
+@campaign.command(short_help="Say why a campaign is not to be paid, as a second person.")
+@click.argument("campaign_id", type=int, metavar="ID")
+@click.option("--reason", required=True, metavar="T", help="Why; shown to its creator, kept in the audit log.")
+@json_option()
+def reject(*, campaign_id: int, reason: str) -> None:
+    """Reject a waiting campaign: it stays in the queue, and does not start until somebody approves it.
+
+    Needs the right `approve`, and a different database login from the one that created the campaign. An approval that
+    it had is taken back. Whoever created it withdraws it and creates it again with the right list, or has it approved.
+
+    \b
+    Example:
+      bulkpoint campaign reject 3 --reason "the amounts of July, not of August"
+    """
+    from bulkpoint.campaigns.reject import reject_campaign
+    from bulkpoint.views.changes import CampaignRejected
+
+    with open_session() as session:
+        reject_campaign(session.connection, campaign_id, actor=session.actor, reason=reason)
+    emit(CampaignRejected(campaign_id=campaign_id, reason=reason.strip()))

@@ -62,11 +62,10 @@ def preview(
       bulkpoint campaign preview --targets members.csv --errors errors.csv
       bulkpoint campaign preview 3 --deadline 18:00
     """
-    from bulkpoint.campaigns.preview import note_copies, note_same_list, present_pace, preview_campaign, preview_file
+    from bulkpoint.campaigns.preview import compare_read, note_same_list, present_pace, preview_campaign, read_file
     from bulkpoint.campaigns.readiness import limits_of
     from bulkpoint.campaigns.reading import note_preview, writes_on
     from bulkpoint.intake.form import PLAIN_FORM
-    from bulkpoint.intake.list_sketch import SketchMaker
     from bulkpoint.intake.target_file import COLUMNS
     from bulkpoint.rules.preview import look_ahead
     from bulkpoint.views.preview import PreviewView
@@ -83,16 +82,12 @@ def preview(
         zone = settings.timezone
         due = None if deadline is None else _due(deadline, zone)
         limits = limits_of(settings)
-        maker = None
         if targets is not None:
-            maker = SketchMaker()
-            seen = preview_file(targets, limits, errors, say, form, maker=maker)
+            read = read_file(targets, limits, form, errors_file=errors, say=say)
+            seen = compare_read(session.connection, read, limits)
         else:
             assert campaign_id is not None, "one of the two is given"
-            seen = preview_campaign(session.connection, campaign_id, limits)
-        seen = note_same_list(session.connection, seen)
-        if maker is not None:
-            seen = note_copies(session.connection, seen, maker, limits)
+            seen = note_same_list(session.connection, preview_campaign(session.connection, campaign_id, limits))
         pace = present_pace(session.connection, settings)
         seen = note_preview(writes_on(session.connection, actor=session.actor), seen, reason=reason)
     outlook = look_ahead(seen.open_count, pace, now=datetime.now(UTC), deadline=due)

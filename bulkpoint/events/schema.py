@@ -35,6 +35,13 @@ class Approved(_Data):
     creator: str
 
 
+class Rejected(_Data):
+    """A second login said why it is not to be paid. It waits, and does not start until it is approved."""
+
+    reason: str
+    creator: str
+
+
 class Withdrawn(_Data):
     """A waiting campaign was taken out of the queue permanently."""
 
@@ -91,6 +98,7 @@ class TpsChanged(_Data):
 DATA: dict[str, type[BaseModel]] = {
     "campaign.created": Created,
     "campaign.approved": Approved,
+    "campaign.rejected": Rejected,
     "campaign.withdrawn": Withdrawn,
     "campaign.forced": Forced,
     "campaign.started": Begun,

@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from bulkpoint.errors import RefusedError
 from bulkpoint.intake.form import ListForm
+from bulkpoint.rules.targets import LIST_HEADERS
 from bulkpoint.text import quoted
 
 NAMES_SHOWN = 12
@@ -55,6 +56,9 @@ def place_columns(
     """
     # The same letters may be composed or not (macOS writes the latter); nobody sees the difference.
     header = [normalize("NFC", name) for name in header]
+    for given in LIST_HEADERS.values():  # of a list that we gave out to be filled in
+        if not form.columns and tuple(ours) == LIST_HEADERS["en"] and sorted(header) == sorted(given):
+            return [header.index(name) for name in given]
     theirs = [normalize("NFC", form.name_of(name)) for name in ours]
     facts = {"file": file, "row": row, "columns": ",".join(ours), "header": shown_header(header)}
     missing = [name for name in theirs if name not in header]

@@ -32,6 +32,7 @@ class FindingName(StrEnum):
     INVISIBLE_IN_REASON = "INVISIBLE_IN_REASON"
     NEAR_COPY = "NEAR_COPY"
     MEMBERS_WAITING = "MEMBERS_WAITING"
+    LIST_CHANGED = "LIST_CHANGED"
 
 
 # Whether a list with this finding is refused until a person accepts it: true where a wrong member or a wrong amount
@@ -49,10 +50,14 @@ AT_STAKE: Mapping[FindingName, bool] = {
     FindingName.INVISIBLE_IN_REASON: False,
     FindingName.NEAR_COPY: True,
     FindingName.MEMBERS_WAITING: False,
+    FindingName.LIST_CHANGED: True,
 }
 
 # What helps where it is not --accept: an option of the command that refuses, and of another one.
-_REMEDIES = {FindingName.NEAR_COPY: ("pay_again", "pay_again_by")}
+_REMEDIES = {
+    FindingName.NEAR_COPY: ("pay_again", "pay_again_by"),
+    FindingName.LIST_CHANGED: ("find_change_or_accept", "find_change_or_accept_by"),
+}
 _ACCEPT = ("correct_or_accept", "correct_or_accept_by")
 # Whose examples are whole lines of a file, and whose are no member ids: those of all others are.
 _LINES = frozenset({FindingName.FIELD_OVER_LINES, FindingName.LAST_LINE_CUT})

@@ -104,6 +104,7 @@ class Command(StrEnum):
 
     CREATE = "create"
     APPROVE = "approve"
+    REJECT = "reject"
     WITHDRAW = "withdraw"
     START = "start"
     FORCE = "force"
@@ -157,6 +158,13 @@ TRANSITIONS: dict[Command, Transition] = {
         CampaignState.WAITING,
         event="campaign.approved",
         action="approve",
+        right=Right.APPROVE,
+    ),
+    Command.REJECT: Transition(
+        {CampaignState.WAITING: "a second person has looked at it and says why it is not to be paid; a yes undoes it"},
+        CampaignState.WAITING,
+        event="campaign.rejected",
+        action="reject",
         right=Right.APPROVE,
     ),
     Command.WITHDRAW: Transition(

@@ -17,6 +17,7 @@ BARS_MAX = 12
 # Amounts that differ by no more than this factor are divided evenly; wider ranges at 1, 2, 5, 10, 20, 50, ...
 EVEN_RATIO_MAX = 25
 REASONS_SHOWN = 20
+LARGEST_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,16 @@ class ReasonSum:
     reason: str
     count: int
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class LargeRow:
+    """One of the targets with the most points. row: of the file, None for targets in the database."""
+
+    row: int | None
+    member_id: str
+    amount: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,8 @@ class Preview:
     problems: at most 20 lines about them, problems_masked: the same without member ids; problem_count: all;
     problems_unsaid: those in no line. digest: None where the list cannot be loaded, or for the reason in
     digest_trouble. findings: why the list cannot be paid as it is. noticed: what a person decides about, and who
-    accepted it. open_count: payments still to be sent. limits: the deployment's.
+    accepted it. open_count: payments still to be sent. limits: the deployment's. largest: the good rows with the most
+    points, first.
     """
 
     file: str | None
@@ -104,13 +116,15 @@ class Preview:
     findings: tuple[Refusal, ...]
     noticed: tuple[Finding, ...] = ()
     problems_unsaid: int = 0
+    largest: tuple[LargeRow, ...] = ()
     problems_masked: tuple[str, ...] = ()
 
     def shown_to(self, eyes: Eyes) -> "Preview":
         """The same as somebody may see it."""
         if eyes.sees:
             return self
-        return replace(self, problems=self.problems_masked, noticed=hide_members(self.noticed))
+        largest = tuple(replace(each, member_id=eyes.member(each.member_id)) for each in self.largest)
+        return replace(self, problems=self.problems_masked, noticed=hide_members(self.noticed), largest=largest)
 
     @property
     def command(self) -> str:

@@ -52,9 +52,9 @@ class TargetsState:
     """What is known about a campaign's targets. Amounts are points.
 
     digest: None where the totals do not match (it is not needed then). approved_digest: what was approved, None if
-    nothing was. same_as: the earlier campaign that this one repeats on purpose. findings: in the list of this digest,
-    with those accepted that were accepted for it before, or are now. sample: what is to be kept of the list, so that
-    later ones are compared with it; None where it is kept.
+    nothing was. rejected: who said no, and why. same_as: the earlier campaign that this one repeats on purpose.
+    findings: in the list of this digest, with those accepted that were accepted for it before, or are now. sample:
+    what is to be kept of the list, so that later ones are compared with it; None where it is kept.
     """
 
     expected_count: int
@@ -70,6 +70,7 @@ class TargetsState:
     same_as: int | None
     findings: tuple[Finding, ...] = ()
     sample: ListSample | None = None
+    rejected: tuple[str, str] | None = None
 
     @property
     def expected(self) -> tuple[int, int]:
@@ -123,6 +124,9 @@ def _limits(campaign_id: int, targets: TargetsState) -> Refusal | None:
 
 def _approval(campaign_id: int, targets: TargetsState) -> Refusal | None:
     facts = {"campaign_id": campaign_id, "creator_login": targets.creator_login}
+    if targets.rejected is not None:
+        who, why = targets.rejected
+        return Refusal("REJECTED", {**facts, "rejected_by": who, "why_not": why}, ("approve_or_create_again",))
     if targets.approved_digest is None:
         return Refusal("NOT_APPROVED", facts, ("approve",)) if targets.policy.approval_required else None
     if targets.approved_digest != targets.digest:

@@ -10,6 +10,12 @@ MEMBER_ID_CHARACTERS_MAX = 128
 AMOUNT_MAX = 10**12  # points
 REASON_CHARACTERS_MAX = 500
 
+# The header of the lists that are given out to be filled in, by language: each is read as it is.
+LIST_HEADERS = {
+    "en": ("member_id", "amount", "reason"),
+    "ko": ("회원 ID", "지급 포인트", "지급 사유"),
+}
+
 _AMOUNT_DIGITS_MAX = len(str(AMOUNT_MAX))
 _SHOWN_MAX = 40  # characters of a wrong amount in a sentence
 

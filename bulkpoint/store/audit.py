@@ -145,6 +145,15 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class Look:
+    """When somebody looked at a campaign's list before it was paid, and which list it was; None: not known."""
+
+    at: datetime
+    digest: str | None
+    count: int | None
+
+
+@dataclass(frozen=True)
 class _Links:
     rows: int
     last_no: int | None
@@ -162,6 +171,7 @@ class _Links:
 
 _NOTE = Query("note_reading", Reader)
 _AUDIT = Query("list_audit", AuditEvent)
+_LAST_LOOK = Query("last_look", Look)
 _READINGS = Query("sum_readings", ReadingSum)
 _ACTIONS = Query("list_audit_actions", str)
 _HISTORY = Query("list_history", AuditEvent)
@@ -224,6 +234,11 @@ def note_reading_apart(
     """
     with connect(conninfo, name="bulkpoint trace") as connection, reachable(conninfo):
         return note_reading(connection, action=action, campaign_id=campaign_id, actor=actor, detail=detail)
+
+
+def last_look(connection: Connection, campaign_id: int) -> Look | None:
+    """When this session's login looked at a campaign's list last; None where it never did."""
+    return _LAST_LOOK.first(connection, campaign_id=campaign_id)
 
 
 def member_hash(member_id: str) -> str:

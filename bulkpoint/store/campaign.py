@@ -22,8 +22,9 @@ class Campaign:
     driver_until: the end of the driver's lease. driver_is_gone: the run says RUNNING, but no driver is alive. stopping:
     a person has stopped the run, and answers to its calls still come in. run_waiting: what its driver waits for
     (rules.patience.Waiting). creator and approved_by are claimed names, creator_login and approved_login the database's
-    own. same_as: the earlier campaign whose list this one repeats on purpose. archived_at: since then its payments are
-    not in the database, but in files in the folder archive_place.
+    own; so are rejected_by and rejected_login. created_digest: of the list it was created with, None where another
+    program loads it. same_as: the earlier campaign whose list this one repeats on purpose. archived_at: since then its
+    payments are not in the database, but in files in the folder archive_place.
 
     Amounts are points. target_count, target_amount and digest are None before the freeze.
     """
@@ -59,6 +60,11 @@ class Campaign:
     stopping: bool = False
     archived_at: datetime | None = None
     archive_place: str | None = None
+    created_digest: bytes | None = None
+    rejected_by: str | None = None
+    rejected_login: str | None = None
+    rejected_at: datetime | None = None
+    rejected_reason: str | None = None
 
     @property
     def waiting(self) -> Waiting | None:
@@ -170,6 +176,22 @@ def approve(connection: Connection, campaign_id: int, *, actor: str, digest: byt
         connection.execute(sql("approve_campaign"), {"campaign_id": campaign_id, "actor": actor, "digest": digest})
     except psycopg.errors.CheckViolation as error:
         raise RefusedError("CREATOR_CANNOT_APPROVE", "approve_by_another_login", campaign_id=campaign_id) from error
+
+
+def reject(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:
+    """Mark a campaign as rejected, in the caller's transaction, which has locked its row.
+
+    Raises RefusedError where this login created the campaign itself: the database enforces it.
+    """
+    try:
+        connection.execute(sql("reject_campaign"), {"campaign_id": campaign_id, "actor": actor, "reason": reason})
+    except psycopg.errors.CheckViolation as error:
+        raise RefusedError("CREATOR_CANNOT_REJECT", "withdraw_instead", campaign_id=campaign_id) from error
+
+
+def remember_created_digest(connection: Connection, campaign_id: int, digest: bytes) -> None:
+    """Note with which list a campaign is created, in the caller's transaction."""
+    connection.execute(sql("remember_created_digest"), {"campaign_id": campaign_id, "digest": digest})
 
 
 def withdraw(connection: Connection, campaign_id: int, *, actor: str, reason: str) -> None:

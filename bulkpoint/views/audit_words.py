@@ -315,6 +315,7 @@ def _right(detail: _Detail) -> list[str]:
 _WORDS: dict[str, Callable[[_Detail], list[str]]] = {
     "create": _create,
     "approve": _approve,
+    "reject": lambda detail: detail.words("creator", "created_by"),
     "withdraw": lambda _: [],
     "start": _begin,
     "force": _who_asked,

@@ -67,6 +67,9 @@ class CampaignView(View):
     created_at: Annotated[datetime, NOT_IN_JSON]
     approved_by: Annotated[str | None, NOT_IN_JSON]
     approved_at: Annotated[datetime | None, NOT_IN_JSON]
+    rejected_by: Annotated[str | None, NOT_IN_JSON]
+    rejected_at: Annotated[datetime | None, NOT_IN_JSON]
+    rejected_reason: Annotated[str | None, NOT_IN_JSON]
     not_before: Annotated[datetime | None, NOT_IN_JSON]
     same_as: Annotated[int | None, NOT_IN_JSON]
     frozen_at: Annotated[datetime | None, NOT_IN_JSON]
@@ -204,8 +207,7 @@ class CampaignDetail(CampaignView):
         elif self.left_s is not None:
             yield f"time left   {duration(self.left_s)}, at the pace of the last minute"
         yield f"created     {local_time(self.created_at, timezone)} by {escaped(self.creator)}"
-        if self.approved_at is not None:
-            yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
+        yield from self._decided(timezone)
         if self.same_as is not None:
             yield f"same as     campaign {self.same_as}: this list was paid before, on purpose"
         if self.findings:
@@ -220,6 +222,14 @@ class CampaignDetail(CampaignView):
             yield f"digest      {self.digest.hex()}"
         expected = " expected" if self.frozen_at is None else ""
         yield f"targets     {self.target_count:,} with {self.target_amount:,} points{expected}"
+
+    def _decided(self, timezone: str) -> Iterator[str]:
+        """What a second person said."""
+        if self.approved_at is not None:
+            yield f"approved    {local_time(self.approved_at, timezone)} by {escaped(self.approved_by or '')}"
+        if self.rejected_at is not None:
+            who, why = escaped(self.rejected_by or ""), escaped(self.rejected_reason or "")
+            yield f"rejected    {local_time(self.rejected_at, timezone)} by {who}: {why}"
 
 
 def _finding_words(finding: Finding) -> str:

@@ -38,6 +38,18 @@ class CampaignApproved(Line):
         return f"approved campaign {self.campaign_id} with digest {self.digest}"
 
 
+class CampaignRejected(Line):
+    """A campaign was rejected: it waits, and does not start until it is approved."""
+
+    printed_by = ("campaign reject",)
+
+    campaign_id: int
+    reason: str
+
+    def as_line(self) -> str:
+        return f"rejected campaign {self.campaign_id}: {escaped(self.reason)}"
+
+
 class CampaignWithdrawn(Line):
     """A campaign was taken out of the queue."""
 

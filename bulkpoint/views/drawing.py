@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from bulkpoint.rules.preview import Bucket
 from bulkpoint.views.format import share
 
 WIDTH, LEFT, RIGHT = 760, 52, 8
@@ -302,3 +303,12 @@ def draw_bars(bars: Sequence[Bar]) -> BarsDrawing:
         said = f"{bar.total:,} ({share(bar.total, total)})"
         drawn.append(BarDrawing(Label(left - 8, y + 12, bar.label), parts, Label(round(x + 6, 1), y + 12, said)))
     return BarsDrawing(WIDTH, len(bars) * BAR_HEIGHT + 4, drawn)
+
+
+def draw_buckets(buckets: Sequence[Bucket]) -> BarsDrawing:
+    """The targets of a list by amount, before any is paid; of at least one bucket."""
+
+    def label(bucket: Bucket) -> str:
+        return f"{bucket.first:,}" if bucket.first == bucket.last else f"{bucket.first:,} – {bucket.last:,}"
+
+    return draw_bars([Bar(f"{label(bucket)} P", 0, 0, 0, bucket.count) for bucket in buckets])

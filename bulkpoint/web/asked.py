@@ -13,11 +13,10 @@ from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within, connect, reachable
 from bulkpoint.store.right import own_rights
 from bulkpoint.store.snapshot import reading
-from bulkpoint.web.door import NAME, Session
+from bulkpoint.web.door import NAME, Kept, Session
 from bulkpoint.web.form import Form
 from bulkpoint.web.shared import Shared
 from bulkpoint.web.site import Site
-from bulkpoint.web.uploads import Upload
 from bulkpoint.web.words import web_words
 
 # A right that was taken is noticed by a page after this long; an act asks the database itself.
@@ -109,12 +108,12 @@ class Asked:
         """Whether the page asks by itself, to show what is new."""
         return is_refresh(self.request)
 
-    def keep(self, upload: Upload) -> str:
-        """Keep a file that was sent for the session's later requests; returns the name by which `kept` finds it."""
-        return self.session.keep(upload)
+    def keep(self, what: Kept) -> str:
+        """Keep something for the session's later requests; returns the name by which `kept` finds it."""
+        return self.session.keep(what)
 
-    def kept(self, name: str) -> Upload | None:
-        """A file that was kept; None where it has gone: the session keeps a few, the latest ones."""
+    def kept(self, name: str) -> Kept | None:
+        """What was kept; None where it has gone: the session keeps a few, the latest ones."""
         return self.session.kept.get(name)
 
     def close(self, error: BaseException | None = None) -> None:

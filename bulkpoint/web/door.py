@@ -11,11 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.connect import Connection, connect
-from bulkpoint.web.uploads import Upload
 
 COOKIE_BYTES = 32
 IDLE_S_MAX = 15 * 60.0
@@ -28,6 +27,13 @@ CONNECTION_IDLE_S_MAX = 60.0
 SAID_MAX = 5
 KEPT_MAX = 3
 NAME = "bulkpoint web"
+
+
+class Kept(Protocol):
+    """What a session keeps for later requests, until it ends."""
+
+    def remove(self) -> None:
+        """It is there no more."""
 
 
 @dataclass(eq=False)
@@ -48,7 +54,7 @@ class Session:
     rights: frozenset[Right] | None = None
     rights_at: float = 0.0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-    kept: dict[str, Upload] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
     acts: int = 0
     _connection: Connection | None = field(default=None, repr=False)
     _used_at: float = 0.0
@@ -79,10 +85,10 @@ class Session:
         """To be said once, at the top of the next page that this person sees."""
         self.said = [*self.said, (what, facts)][-SAID_MAX:]
 
-    def keep(self, upload: Upload) -> str:
-        """Keep a file for later requests; the oldest goes where there are too many. Returns its name here."""
+    def keep(self, what: Kept) -> str:
+        """Keep something for later requests; the oldest goes where there are too many. Returns its name here."""
         name = secrets.token_urlsafe(16)
-        self.kept[name] = upload
+        self.kept[name] = what
         while len(self.kept) > KEPT_MAX:
             self.kept.pop(next(iter(self.kept))).remove()
         return name

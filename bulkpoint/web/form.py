@@ -90,7 +90,7 @@ class Form:
         labels: dict[str, str] = web_words(self.language)["fields"]
         return labels.get(name, name)
 
-    def remove_files(self, *, but: Iterable[Upload] = ()) -> None:
+    def remove_files(self, *, but: Iterable[object] = ()) -> None:
         """What no session keeps is there no more."""
         kept = set(but)
         for upload in self.files.values():

@@ -51,7 +51,7 @@ def upload_folder() -> Iterator[Path]:
 def has_room(folder: Path, more: int) -> bool:
     """Whether so many bytes more can be kept."""
     kept = 0
-    for file in folder.iterdir():
+    for file in folder.rglob("*"):
         with suppress(FileNotFoundError):
             kept += file.stat().st_size
     return kept + more <= BYTES_MAX

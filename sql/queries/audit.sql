@@ -74,3 +74,9 @@ left join audit_event broken on broken.audit_no = t.broken_no
 left join audit_head head on true
 left join audit_event beyond on beyond.audit_no = head.audit_no + 1
 left join audit_event kept on kept.audit_no = %(kept_no)s
+
+-- name: last_look
+-- When this session's own login looked at a campaign's list last, and which list that was.
+select occurred_at as at, detail->>'digest' as digest, (detail->>'rows')::bigint as count
+from audit_event where campaign_id = %(campaign_id)s and action = 'preview' and login = session_user
+order by audit_no desc limit 1

@@ -9,7 +9,8 @@ returning campaign_id
 -- queue, or the `latest` ones, newest first: of any state, then no older campaign is looked at.
 select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
        creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
+       approved_digest, created_digest, rejected_by, rejected_login::text, rejected_at, rejected_reason, same_as,
+       frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
        driver_until, driver_is_gone, run_waiting, stopping, archived_at, archive_place
 from campaign_overview
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
@@ -57,5 +58,17 @@ where campaign_id = %(campaign_id)s
 -- name: approve_campaign
 -- The caller has locked the campaign's row; the digest is that of its present targets.
 update campaign set approved_by = %(actor)s, approved_login = session_user, approved_at = clock_timestamp(),
-    approved_digest = %(digest)s
+    approved_digest = %(digest)s,
+    rejected_by = null, rejected_login = null, rejected_at = null, rejected_reason = null
 where campaign_id = %(campaign_id)s
+
+-- name: reject_campaign
+-- The caller has locked the campaign's row; an earlier approval is taken back.
+update campaign set rejected_by = %(actor)s, rejected_login = session_user, rejected_at = clock_timestamp(),
+    rejected_reason = %(reason)s,
+    approved_by = null, approved_login = null, approved_at = null, approved_digest = null
+where campaign_id = %(campaign_id)s
+
+-- name: remember_created_digest
+-- In the transaction that creates the campaign with a list.
+update campaign set created_digest = %(digest)s where campaign_id = %(campaign_id)s

@@ -112,6 +112,7 @@ def test_watch_of_an_archived_campaign_says_how_it_ended_and_when(
         "campaign stop 1 --reason r",
         "campaign withdraw 1 --reason r",
         "campaign approve 1",
+        "campaign reject 1 --reason r",
         "campaign acknowledge 1 --reason r",
         "campaign preview 1",
         "reconcile 1",

@@ -276,6 +276,7 @@ def test_the_log_is_listed_by_every_choice_the_latest_rows_last(connection: Conn
             {"count": 3, "amount": 60, "digest": "3f9a", "creator": "kim"},
             "3 targets, 60 points; digest 3f9a; created by kim",
         ),
+        ("reject", {"reason": "of July", "creator": "kim"}, "created by kim; reason: of July"),
         ("withdraw", {"reason": "sent twice"}, "reason: sent twice"),
         ("start", {"kind": "INITIAL", "target_count": 3, "target_amount": 60}, "3 payments, 60 points"),
         (

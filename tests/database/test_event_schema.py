@@ -40,7 +40,13 @@ def told(connection: Connection, campaign_id: int) -> list[Event]:
 def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
     connection: Connection, world: World, tmp_path: Path
 ) -> None:
-    waits = create(world, tmp_path, "a").created_by("kim").approved(actor="lee").withdrawn(actor="kim", reason="wrong")
+    waits = (
+        create(world, tmp_path, "a")
+        .created_by("kim")
+        .approved(actor="lee")
+        .rejected(actor="lee")
+        .withdrawn(actor="kim", reason="wrong")
+    )
     campaign = create(world, tmp_path, "b").begun(reason="because", force=True).paid(2)
     publish_progress(connection, campaign.run)
     publish_progress(connection, campaign.run)  # told once
@@ -57,6 +63,7 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
     assert [(event.type.removeprefix("campaign."), event.data.get("percent")) for event in events] == [
         ("created", None),
         ("approved", None),
+        ("rejected", None),
         ("withdrawn", None),
         ("created", None),
         ("forced", None),
@@ -78,7 +85,7 @@ def test_every_event_of_a_campaigns_life_is_as_the_schema_says(
         DATA[event.type].model_validate(event.data)
         to_the_ms = event.occurred_at.replace(microsecond=event.occurred_at.microsecond // 1_000 * 1_000)
         assert decode(encode(event)) == replace(event, occurred_at=to_the_ms)
-    failed = summary_of(events[9])
+    failed = summary_of(events[10])
     assert (failed.state, failed.reason, failed.open, failed.name) == (
         "FAILED",
         "UNAUTHORIZED: token expired",

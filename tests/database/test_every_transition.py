@@ -20,6 +20,7 @@ from tests.world.refusals import refused
 # What people ask of one campaign; its driver's two, and those without a campaign, come after them.
 ASKED = [
     Command.APPROVE,
+    Command.REJECT,
     Command.WITHDRAW,
     Command.START,
     Command.FORCE,
@@ -63,6 +64,8 @@ def give(campaign: Campaign, command: Command) -> None:
             campaign.stopped()
         case Command.APPROVE:
             campaign.approved()
+        case Command.REJECT:
+            campaign.rejected()
         case Command.WITHDRAW:
             campaign.withdrawn()
 

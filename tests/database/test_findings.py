@@ -1,6 +1,8 @@
 """Findings in lists: refused until a person accepts them by name, for that very list, with a row in the audit log."""
 
+import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -211,12 +213,14 @@ def test_a_forced_start_skips_no_finding(connection: Connection, lists: Lists) -
 def test_a_list_that_changed_is_judged_again(connection: Connection, lists: Lists) -> None:
     campaign_id = lists.create(accept=[TOTAL])
     connection.execute("update campaign_target set member_id = '#REF!' where member_id = 'M1'")
-    with refused("2 findings that nobody has accepted:\n.*'#REF!'.*\n.*합계"):
+    with refused("3 findings that nobody has accepted:\n.*'#REF!'.*\n.*합계.*\nThe list was changed"):
         plan_start(connection, SETTINGS, request(campaign_id))
-    with refused("2 findings that nobody has accepted"):
+    with refused("3 findings that nobody has accepted"):
         begin(connection, request(campaign_id))
-    begin(connection, request(campaign_id, "TOTAL_ROW", "SPREADSHEET_DAMAGE"))
-    assert named(latest_findings(connection, campaign_id)) == {"TOTAL_ROW": "bob", "SPREADSHEET_DAMAGE": "bob"}
+    begin(connection, request(campaign_id, "TOTAL_ROW", "SPREADSHEET_DAMAGE", "LIST_CHANGED"))
+    assert named(latest_findings(connection, campaign_id)) == {
+        "TOTAL_ROW": "bob", "SPREADSHEET_DAMAGE": "bob", "LIST_CHANGED": "bob",
+    }  # fmt: skip
 
 
 def test_what_is_accepted_that_is_not_there_is_taken(connection: Connection, lists: Lists) -> None:
@@ -298,7 +302,7 @@ def test_a_table_has_the_findings_of_a_file(connection: Connection, lists: Lists
         ("1.23457E+15", 10, "r"), ("whale", 10_000_000, "r"),
     ]  # fmt: skip
     campaign_id = lists.load(rows)
-    of_table = judge(connection, campaign_id, digest_targets(connection, campaign_id))
+    of_table = judge(connection, get_campaign(connection, campaign_id), digest_targets(connection, campaign_id))
     of_file = preview_file(lists.file(rows), NO_LIMITS).noticed
     assert {each.name: each.count for each in of_table} == {each.name: each.count for each in of_file} == {
         "LOOK_ALIKE_IDS": 2, "IDS_DIFFER_IN_CASE": 1, "SPREADSHEET_DAMAGE": 1, "OUTLIER_AMOUNT": 1,
@@ -310,5 +314,64 @@ def test_the_greatest_target_of_a_table_that_is_the_sum_of_the_others_is_a_total
     connection: Connection, lists: Lists
 ) -> None:
     campaign_id = lists.load([("X", 4_000, "r"), *[(f"m{number}", 1_000, "r") for number in range(4)]])
-    found = judge(connection, campaign_id, digest_targets(connection, campaign_id))
+    found = judge(connection, get_campaign(connection, campaign_id), digest_targets(connection, campaign_id))
     assert [(each.name, each.examples[0].value) for each in found] == [(TOTAL, "'X'")]
+
+
+def change_amounts(connection: Connection, campaign_id: int) -> None:
+    """Past bulkpoint, so that number and sum stay what they were."""
+    connection.execute(
+        "update campaign_target set amount = case member_id when 'M1' then 2000 else 1000 end where campaign_id = %s",
+        (campaign_id,),
+    )
+
+
+AHEAD = look_ahead(2, Pace(10), now=datetime(2026, 1, 31, tzinfo=UTC))
+FAIR = [("M1", 1_000, "r"), ("M2", 2_000, "r")]
+
+
+def test_a_list_that_was_changed_since_it_was_created_is_not_paid_without_a_word(
+    connection: Connection, lists: Lists, lee: Connection
+) -> None:
+    campaign_id = lists.create(FAIR)
+    created = get_campaign(connection, campaign_id).created_digest
+    assert created == digest_targets(connection, campaign_id)
+    change_amounts(connection, campaign_id)
+    changed = digest_targets(connection, campaign_id)
+
+    said = rf"digest {changed.hex()[:12]}, and had {created.hex()[:12]}.*--accept LIST_CHANGED"
+    assert re.search(
+        said, PreviewView.of(preview_campaign(connection, campaign_id, NO_LIMITS), AHEAD).findings[0].sentence
+    )
+    with refused(said, code="CAMPAIGN_NOT_READY"):
+        plan_start(connection, SETTINGS, request(campaign_id))
+    with refused(said):
+        begin(connection, request(campaign_id))
+    shown: list[Finding] = []
+    approve_campaign(lee, campaign_id, actor="Lee", digest=changed.hex(), limits=NO_LIMITS, show=shown.extend)
+    assert named(shown) == {"LIST_CHANGED": None}, "the approver sees it, and accepts nothing"
+    with refused(said):
+        begin(connection, request(campaign_id))
+    begin(connection, request(campaign_id, "LIST_CHANGED"))
+    assert named(get_judgement(connection, campaign_id, changed)) == {"LIST_CHANGED": "bob"}
+    assert accepted_in_audit(connection, "start") == [(["LIST_CHANGED"], "bob")]
+
+
+def test_a_list_that_is_again_what_it_was_is_not_a_changed_one(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.create(FAIR)
+    change_amounts(connection, campaign_id)
+    connection.execute("update campaign_target set amount = case member_id when 'M1' then 1000 else 2000 end")
+    plan_start(connection, SETTINGS, request(campaign_id))
+    begin(connection, request(campaign_id))
+
+
+def test_what_a_loader_brings_later_is_no_change(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.load(FAIR)
+    change_amounts(connection, campaign_id)
+    begin(connection, request(campaign_id))
+
+
+def test_the_digest_of_the_creation_cannot_be_changed(connection: Connection, lists: Lists) -> None:
+    campaign_id = lists.create(FAIR)
+    with pytest.raises(psycopg.errors.RaiseException, match="created_digest never changes"):
+        connection.execute("update campaign set created_digest = null where campaign_id = %s", (campaign_id,))

@@ -28,8 +28,8 @@ LOOKS_WITH_A_TRACE = (
 TRACE = {"audit_event", "audit_head"}
 # What these do is kept.
 CHANGES = {
-    "campaign acknowledge", "campaign approve", "campaign archive", "campaign create", "campaign resume",
-    "campaign retry", "campaign start", "campaign stop", "campaign withdraw", "payment settle",
+    "campaign acknowledge", "campaign approve", "campaign archive", "campaign create", "campaign reject",
+    "campaign resume", "campaign retry", "campaign start", "campaign stop", "campaign withdraw", "payment settle",
     "reconcile", "report", "tps set", "money set", "outbox relay", "notify", "right grant", "right revoke",
     "db migrate", "db roles", "db trim", "demo", "sandbox serve", "agent", "web",
 }  # fmt: skip

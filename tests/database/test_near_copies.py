@@ -13,7 +13,7 @@ from bulkpoint.campaigns import near_copies
 from bulkpoint.campaigns.approve import approve_campaign
 from bulkpoint.campaigns.copies import compare_file
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
-from bulkpoint.campaigns.preview import note_copies, note_same_list, preview_campaign, preview_file
+from bulkpoint.campaigns.preview import compare_read, preview_campaign, read_file
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.campaigns.start import plan_start
@@ -58,9 +58,7 @@ class Lists:
         return path
 
     def preview(self, rows: Iterable[Row]) -> Preview:
-        maker = SketchMaker()
-        seen = preview_file(self.file(rows), LIMITS, maker=maker)
-        return note_copies(self.world.connection, note_same_list(self.world.connection, seen), maker, LIMITS)
+        return compare_read(self.world.connection, read_file(self.file(rows), LIMITS), LIMITS)
 
     def create(self, rows: Iterable[Row], say: Callable[[str], None] = lambda _: None, **fields: Any) -> Campaign:
         new = NewCampaign(**({"name": "c"} | fields))

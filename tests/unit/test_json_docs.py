@@ -14,7 +14,7 @@ from bulkpoint.views.sentences import error_fields
 from bulkpoint.views.view import Line, View
 
 # These print no result: they stay, or what they write is itself a file or a page.
-WITHOUT = {"agent", "demo", "notify", "sandbox serve", "web"}
+WITHOUT = {"agent", "demo", "metrics", "notify", "sandbox serve", "web"}
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:

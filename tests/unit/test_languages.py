@@ -79,7 +79,8 @@ def test_no_text_is_left_that_nothing_shows() -> None:
     package = Path(files.__file__).parent
     sources = " ".join(path.read_text() for suffix in ("py", "j2") for path in package.rglob(f"*.{suffix}"))
     shown = set(re.findall(r"\w+", sources))
-    assert {key for key in ENGLISH if key.rpartition(".")[2] not in shown} == set()
+    tried = {key for key in ENGLISH if key.startswith("row_rules.")}  # each in turn: views/row_rules.py
+    assert {key for key in ENGLISH.keys() - tried if key.rpartition(".")[2] not in shown} == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

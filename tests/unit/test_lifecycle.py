@@ -26,7 +26,7 @@ OF_A_CAMPAIGN = [command for command, row in TRANSITIONS.items() if row.to is no
     ("state", "commands"),
     [
         (None, {Command.CREATE}),
-        (CampaignState.WAITING, {Command.START, Command.FORCE, Command.APPROVE, Command.WITHDRAW}),
+        (CampaignState.WAITING, {Command.START, Command.FORCE, Command.APPROVE, Command.REJECT, Command.WITHDRAW}),
         (CampaignState.WITHDRAWN, set()),
         (CampaignState.RUNNING, {Command.STOP, Command.RESUME, Command.COMPLETE, Command.FAIL}),
         (CampaignState.COMPLETED, {Command.RETRY}),

@@ -259,8 +259,8 @@ def test_a_name_that_is_none_is_refused_with_all_there_are() -> None:
         check_names(["TOTALS"])
 
 
-# These have no place in the list itself: tests/unit/test_copies.py.
-IN_OTHER_LISTS = (FindingName.NEAR_COPY, FindingName.MEMBERS_WAITING)
+# These have no place in the list itself: tests/unit/test_copies.py, tests/database/test_findings.py.
+IN_OTHER_LISTS = (FindingName.NEAR_COPY, FindingName.MEMBERS_WAITING, FindingName.LIST_CHANGED)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from uuid import uuid4
 
 from bulkpoint.campaigns.approve import approve_campaign
+from bulkpoint.campaigns.reject import reject_campaign
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run, end_run
 from bulkpoint.campaigns.withdraw import withdraw_campaign
@@ -217,6 +218,10 @@ class Campaign:
 
     def approved(self, *, actor: str = ACTOR) -> Self:
         approve_campaign(self._connection, self.id, actor=actor)
+        return self
+
+    def rejected(self, *, actor: str = ACTOR, reason: str = "r") -> Self:
+        reject_campaign(self._connection, self.id, actor=actor, reason=reason)
         return self
 
     def withdrawn(self, *, actor: str = ACTOR, reason: str = "r") -> Self:

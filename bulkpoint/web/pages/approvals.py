@@ -1,5 +1,108 @@
-"""What waits for an approval, and what became of it."""
+"""Approvals: what waits for a second person, what has changed since somebody looked, and the yes or the no."""
 
-from starlette.routing import BaseRoute
+from datetime import UTC, datetime
 
-routes: list[BaseRoute] = []
+from starlette.responses import Response
+
+from bulkpoint.campaigns.approve import approve_campaign
+from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_campaign
+from bulkpoint.campaigns.readiness import limits_of
+from bulkpoint.campaigns.reading import note_preview, writes_apart
+from bulkpoint.campaigns.reject import REASON_CHARACTERS_MAX, reject_campaign
+from bulkpoint.rules.findings import FindingName
+from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.preview import look_ahead
+from bulkpoint.rules.rights import Right
+from bulkpoint.store.audit import last_look
+from bulkpoint.store.campaign import Campaign, get_campaign, list_campaigns
+from bulkpoint.store.finding import latest_findings
+from bulkpoint.views.drawing import draw_buckets
+from bulkpoint.web.asked import Asked
+from bulkpoint.web.pages.new import examples_of, plain
+from bulkpoint.web.routes import get, post, render, see_other
+
+# Hexadecimal digits of a digest.
+DIGEST_DIGITS = 64
+
+
+def show(asked: Asked) -> Response:
+    """The campaigns that wait: those that this person may decide about first, without reading a single list."""
+    waiting = list_campaigns(asked.connection, [CampaignState.WAITING])
+    mine, others, decided = [], [], []
+    for campaign in waiting:
+        line = (campaign, latest_findings(asked.connection, campaign.campaign_id))
+        if campaign.approved_at is not None:
+            decided.append(line)
+        elif _may_decide(asked, campaign):
+            mine.append(line)
+        else:
+            others.append(line)
+    return render(
+        asked,
+        "approvals.html.j2",
+        mine=mine,
+        others=others,
+        decided=decided,
+        may_approve=asked.may(Right.APPROVE),
+        approval_required=asked.settings.require_approval,
+    )
+
+
+def look(asked: Asked) -> Response:
+    """One of them: its list as it is now, and what has changed since it was created, approved and looked at."""
+    campaign = get_campaign(asked.connection, asked.path_number("campaign_id"))
+    if campaign.state != CampaignState.WAITING:
+        return see_other(asked, f"/campaigns/{campaign.campaign_id}", "waits_no_more", campaign_id=campaign.campaign_id)
+    before = last_look(asked.connection, campaign.campaign_id)
+    limits = limits_of(asked.settings)
+    whole = note_same_list(asked.connection, preview_campaign(asked.connection, campaign.campaign_id, limits))
+    seen = note_preview(writes_apart(asked.conninfo, actor=asked.actor), whole)
+    pace = present_pace(asked.connection, asked.settings)
+    digest = None if seen.digest is None else seen.digest.hex()
+    return render(
+        asked,
+        "approval.html.j2",
+        campaign=campaign,
+        seen=seen,
+        figures=seen.figures,
+        outlook=look_ahead(seen.open_count, pace, now=datetime.now(UTC)),
+        histogram=draw_buckets(seen.figures.buckets) if seen.figures.count else None,
+        obstacles=[plain(asked, each) for each in seen.findings],
+        findings=[(each, plain(asked, each.as_refusal()), examples_of(asked, each)) for each in seen.noticed],
+        changed=FindingName.LIST_CHANGED in {each.name for each in seen.noticed},
+        changed_since_approval=campaign.approved_digest not in (None, seen.digest),
+        before=before if before is not None and before.digest not in (None, digest) else None,
+        may_decide=_may_decide(asked, campaign),
+        is_creator=campaign.creator_login == asked.session.login,
+        may_approve=asked.may(Right.APPROVE),
+        can_be_approved=digest is not None and not any(each.code == "TOTALS" for each in seen.findings),
+        reason_max=REASON_CHARACTERS_MAX,
+    )
+
+
+def approve(asked: Asked) -> Response:
+    """Yes to exactly the list that was shown; another one by now is refused."""
+    campaign_id = asked.path_number("campaign_id")
+    digest = asked.form.text("digest", least=DIGEST_DIGITS, most=DIGEST_DIGITS)
+    approve_campaign(asked.connection, campaign_id, actor=asked.actor, digest=digest, limits=limits_of(asked.settings))
+    return see_other(asked, "/approvals", "approved", campaign_id=campaign_id)
+
+
+def reject(asked: Asked) -> Response:
+    """No, and why: whoever created it reads that."""
+    campaign_id = asked.path_number("campaign_id")
+    reason = asked.form.text("reason", least=1, most=REASON_CHARACTERS_MAX)
+    reject_campaign(asked.connection, campaign_id, actor=asked.actor, reason=reason)
+    return see_other(asked, "/approvals", "rejected", campaign_id=campaign_id)
+
+
+routes = [
+    get("/approvals", show),
+    get("/approvals/{campaign_id:int}", look),
+    post("/approvals/{campaign_id:int}/approve", approve),
+    post("/approvals/{campaign_id:int}/reject", reject),
+]
+
+
+def _may_decide(asked: Asked, campaign: Campaign) -> bool:
+    return asked.may(Right.APPROVE) and campaign.creator_login != asked.session.login
