@@ -805,7 +805,7 @@ create table outbox_event (
     type         text not null check (type in (
         'campaign.created', 'campaign.approved', 'campaign.rejected', 'campaign.withdrawn', 'campaign.started',
         'campaign.progressed', 'campaign.completed', 'campaign.failed', 'campaign.stopped', 'campaign.corrected',
-        'campaign.retried', 'campaign.resumed', 'campaign.forced', 'tps.changed'),
+        'campaign.retried', 'campaign.resumed', 'campaign.forced', 'tps.changed')),
     version      int not null default 1,
     run_no       int,
     occurred_at  timestamptz not null default clock_timestamp(),
