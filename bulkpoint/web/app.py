@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.web import assets, health, metrics, stop_bar
-from bulkpoint.web.asked import is_refresh
+from bulkpoint.web.asked import Asked, is_refresh
 from bulkpoint.web.cookies import cookie_of
 from bulkpoint.web.door import Door
 from bulkpoint.web.guard import Guard
@@ -30,7 +30,7 @@ from bulkpoint.web.pages import (
     sign_in,
     trouble,
 )
-from bulkpoint.web.routes import error_page
+from bulkpoint.web.routes import error_page, get, render
 from bulkpoint.web.site import Host, Site
 
 # What the frame of every page shows, beside what is always known (routes.render).
@@ -52,6 +52,7 @@ def all_routes() -> list[BaseRoute]:
         *trouble.routes,
         *sign_in.routes,
         *assets.routes,
+        get("/frame", _frame),
         Route("/healthz", health.healthz, methods=["GET"]),
         Route("/metrics", metrics.metrics, methods=["GET"]),
     ]
@@ -91,6 +92,11 @@ async def _sweep(door: Door) -> None:
         for session in door.idle_ones():
             async with session.turn:
                 session.close()
+
+
+def _frame(asked: Asked) -> Response:
+    """What every page shows, for a page that has nothing of its own to refresh."""
+    return render(asked, "base.html.j2")
 
 
 async def _not_there(request: Request, error: Exception) -> Response:

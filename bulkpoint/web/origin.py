@@ -39,13 +39,14 @@ def sign_in_first(request: Request, *, has_ended: bool) -> Response:
     """To the sign-in, and from there back to this page; a page that refreshes itself learns it by the status."""
     if "x-refresh" in request.headers:
         return Response(status_code=401)
-    asked = {"next": here} if (here := _here(request)) != "/" else {}
+    asked = {"next": here} if (here := here_of(request)) != "/" else {}
     if has_ended:
         asked["ended"] = "1"
     return RedirectResponse(f"/sign-in?{urlencode(asked)}" if asked else "/sign-in", status_code=303)
 
 
-def _here(request: Request) -> str:
+def here_of(request: Request) -> str:
+    """The address of this page, to come back to."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "auto"]
     return own_path(request.url.path + (f"?{urlencode(kept)}" if kept else ""))
 

@@ -31,7 +31,7 @@ from bulkpoint.web.cookies import cookie_of, drop_cookie
 from bulkpoint.web.defects import say_defect
 from bulkpoint.web.door import Session
 from bulkpoint.web.form import Form
-from bulkpoint.web.origin import comes_from_elsewhere, is_same_origin, sign_in_first
+from bulkpoint.web.origin import comes_from_elsewhere, here_of, is_same_origin, sign_in_first
 from bulkpoint.web.site import Site
 from bulkpoint.web.threads import BusyError
 from bulkpoint.web.words import web_sentence, web_words
@@ -94,6 +94,7 @@ def render(
         language=asked.session.language,
         timezone=asked.settings.timezone,
         path=asked.request.url.path,
+        here=here_of(asked.request),
         is_answer=asked.is_act,
         who=asked.session.login,
         embedded=asked.site.host.embedded,
@@ -126,6 +127,7 @@ def error_page(
         language=language or (session.language if session else site.host.settings.language),
         timezone=site.host.settings.timezone,
         path=request.url.path,
+        here=here_of(request),
         is_answer=request.method == "POST",
         who=session.login if session else None,
         embedded=site.host.embedded,
@@ -151,6 +153,7 @@ def page_without_session(
         language=language,
         timezone=site.host.settings.timezone,
         path=request.url.path,
+        here=here_of(request),
         is_answer=request.method == "POST",
         who=None,
         embedded=site.host.embedded,

@@ -102,8 +102,10 @@ def token(browser: Browser) -> str:
     return browser.get("/nothing-here").form("/language").fields["token"]
 
 
-def test_a_page_can_change_nothing(kim: Browser, connection: Connection) -> None:
-    assert kim.get("/probe/write").status >= 400
+def test_a_page_can_change_nothing_whoever_asks(web: WebPage, person: NewPerson, connection: Connection) -> None:
+    made = person()
+    connection.execute(f"alter role {made.login} superuser".encode())
+    assert web.signed_in(made.login, made.password).get("/probe/write").status == 503
     assert connection.execute("select to_regclass('was_written')").fetchone() == (None,)
 
 
@@ -341,6 +343,12 @@ def test_no_page_has_a_style_or_script_of_its_own(kim: Browser, web: WebPage) ->
         assert " style=" not in page.html
         assert "<style" not in page.html
         assert page.html.count("<script") == page.html.count('<script src="/assets/refresh.js" defer>')
+
+
+def test_what_every_page_shows_can_be_asked_for_alone(kim: Browser) -> None:
+    page = kim.refresh("/frame")
+    assert page.status == 200
+    assert 'id="trouble-count" data-refresh="frame"' in page.html
 
 
 def test_an_asset_that_the_browser_has_is_not_sent_again(web: WebPage) -> None:

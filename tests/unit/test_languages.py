@@ -61,6 +61,16 @@ def test_the_page_says_the_same_things_in_both_languages() -> None:
     assert [key for key, text in texts if not text.strip() or "" in fields(text)] == []
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_in_other_words_only_what_the_command_line_says_too(language: str) -> None:
+    ours, theirs = web_words(language), words(language)
+    for table, said in (("refusals", theirs["errors"] | theirs["parts"]), ("remedies", theirs["remedies"])):
+        assert ours[table].keys() - said.keys() == set()
+        known = {"cause_words": "cause", "login": "login"}
+        added = {key: fields(text) - fields(said[key]) - known.keys() for key, text in ours[table].items()}
+        assert {key: names for key, names in added.items() if names} == {}
+
+
 def test_a_text_has_the_same_fields_in_both_languages() -> None:
     assert {key: fields(KOREAN[key]) for key in KOREAN} == {key: fields(ENGLISH[key]) for key in KOREAN}
 

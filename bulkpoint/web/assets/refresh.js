@@ -1,11 +1,12 @@
 // Fetches this same page again every few seconds while somebody can see it, and swaps the parts that are marked
-// with data-refresh (each has an id). A page without such parts is left alone. Without script, pages say so and are
-// read by reloading them.
+// with data-refresh (each has an id). Without script, a page is read by reloading it.
 "use strict";
 (function () {
   const EVERY_MS = 3000;
-  // The answer to a form stays as it is: its address shows another page.
-  const parts = () => document.querySelectorAll("body:not([data-still]) [data-refresh][id]");
+  // What a page shows of its own, and what every page shows (the stop bar, the count of troubles): the latter is asked
+  // for alone where the page has nothing of its own, and on the answer to a form, whose address shows another page.
+  const ofFrame = () => document.querySelectorAll("[data-refresh=frame][id]");
+  const ofPage = () => document.querySelectorAll("body:not([data-still]) [data-refresh]:not([data-refresh=frame])[id]");
   let failed = 0;
   let timer = null;
 
@@ -25,9 +26,9 @@
     return Boolean(selection && !selection.isCollapsed && part.contains(selection.anchorNode));
   }
 
-  function swap(text) {
+  function swap(text, parts) {
     const page = new DOMParser().parseFromString(text, "text/html");
-    parts().forEach((part) => {
+    parts.forEach((part) => {
       const fresh = page.getElementById(part.id);
       if (!fresh || isBusy(part) || fresh.innerHTML === part.innerHTML) {
         return;
@@ -51,9 +52,11 @@
   }
 
   async function turn() {
-    if (document.hidden || parts().length === 0) return later(EVERY_MS);
+    const own = ofPage();
+    const parts = [...own, ...ofFrame()];
+    if (document.hidden || parts.length === 0) return later(EVERY_MS);
     try {
-      const answer = await fetch(location.href, {
+      const answer = await fetch(own.length ? location.href : "/frame", {
         headers: { "X-Refresh": "1" },
         credentials: "same-origin",
         redirect: "error",
@@ -62,7 +65,7 @@
       });
       if (answer.status === 401) return location.reload(); // the session has ended: the sign-in says so
       if (!answer.ok) throw new Error(String(answer.status));
-      swap(await answer.text());
+      swap(await answer.text(), parts);
       failed = 0;
       away(false);
     } catch {
@@ -87,7 +90,10 @@
       event.preventDefault();
       return;
     }
-    if (form.method === "post") form.dataset.sent = "1";
+    if (form.method === "post") {
+      form.dataset.sent = "1";
+      setTimeout(() => delete form.dataset.sent, 5000); // the answer may be a file, and the page stays
+    }
   });
   window.addEventListener("pageshow", () => {
     document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
