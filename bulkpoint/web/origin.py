@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from bulkpoint.addresses import is_loopback
 from bulkpoint.web.asked import is_refresh
 
 
@@ -49,9 +48,3 @@ def here_of(request: Request) -> str:
     """The address of this page, to come back to."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "auto"]
     return own_path(request.url.path + (f"?{urlencode(kept)}" if kept else ""))
-
-
-def is_asked_from_here(request: Request) -> bool:
-    """Whether a program of this machine asks, with no proxy between: every request of a proxy may be from here."""
-    client = request.client.host if request.client else ""
-    return is_loopback(client) and not any(name.startswith("x-forwarded") for name in request.headers)

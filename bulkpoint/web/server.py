@@ -65,7 +65,8 @@ def serve(
             log=log,
         )
         app = make_app(ours)
-        logging.getLogger("uvicorn").addHandler(_Lines(log))
+        logger = logging.getLogger("uvicorn")
+        logger.handlers, logger.propagate = [_Lines(log)], False
         config = configured(app, ssl_certfile=settings.web_cert_file, ssl_keyfile=settings.web_key_file)
         _Server(_loaded(config), app.state.site.say_address).run(sockets=[listener])
 
@@ -111,16 +112,16 @@ def _loaded(config: uvicorn.Config) -> uvicorn.Config:
 
 
 class _Lines(logging.Handler):
-    """What uvicorn has to say becomes a line of the page's own log."""
+    """What uvicorn has to say becomes a line of the page's own log; without tracebacks, which quote values."""
 
     def __init__(self, log: Callable[..., None]) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One record; its traceback, if it has one, in the same line."""
+        """One record."""
         level = Level.ERROR if record.levelno >= logging.ERROR else Level.WARNING
-        self._log(self.format(record), event="server", level=level)
+        self._log(record.getMessage(), event="server", level=level)
 
 
 class _Server(uvicorn.Server):

@@ -168,5 +168,5 @@ def test_a_page_whose_every_look_leaves_a_trace_does_not_ask_by_itself(
 ) -> None:
     campaign = world.campaign(3).begun()
     browser = signed_in(web, person)
-    assert "data-refresh" in browser.get(f"/campaigns/{campaign.id}").html
-    assert "data-refresh" not in browser.get(f"/campaigns/{campaign.id}/payments").html
+    assert browser.get(f"/campaigns/{campaign.id}").refreshing != []
+    assert browser.get(f"/campaigns/{campaign.id}/payments").refreshing == []

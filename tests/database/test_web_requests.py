@@ -81,6 +81,7 @@ PROBES: list[BaseRoute] = [
     post("/probe/say", say),
     post("/probe/go", go),
     post("/probe/slow", slow),
+    post("/probe/write", write),
     post("/probe/take", take, takes_file=True),
 ]
 
@@ -107,6 +108,14 @@ def test_a_page_can_change_nothing_whoever_asks(web: WebPage, person: NewPerson,
     connection.execute(f"alter role {made.login} superuser".encode())
     assert web.signed_in(made.login, made.password).get("/probe/write").status == 503
     assert connection.execute("select to_regclass('was_written')").fetchone() == (None,)
+
+
+def test_an_act_may_change_what_its_login_may(web: WebPage, person: NewPerson, connection: Connection) -> None:
+    made = person()
+    connection.execute(f"alter role {made.login} superuser".encode())
+    browser = web.signed_in(made.login, made.password)
+    assert browser.post("/probe/write", {"token": token(browser)}).text == "written"
+    connection.execute("drop table was_written")
 
 
 def test_a_question_that_takes_too_long_is_a_page_that_says_so(
@@ -421,7 +430,7 @@ def test_the_log_has_the_way_and_the_outcome_and_nothing_that_was_asked(
         f"{made.login} signed in from 127.0.0.1",
     ]
     told = [line.rpartition(" ")[0].rpartition(" ")[0] for line in logged[2:]]
-    assert told == ["GET /probe/rights 200", "POST /probe/say 422"]
+    assert told == ["GET / 200", "GET /probe/rights 200", "POST /probe/say 422"]
 
 
 def test_a_defect_is_a_page_and_its_place_in_the_log_without_any_value(

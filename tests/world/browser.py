@@ -39,10 +39,15 @@ class _Reader(HTMLParser):
         self._select = ""
         self._area = ""
         self._hidden = 0
+        self.refreshing: list[str] = []
+        self.is_still = False
 
     def handle_starttag(self, tag: str, given: list[tuple[str, str | None]]) -> None:
         attributes = dict(given)
         name = attributes.get("name") or ""
+        self.is_still = self.is_still or "data-still" in attributes
+        if "data-refresh" in attributes and attributes["data-refresh"] != "frame":
+            self.refreshing.append(attributes.get("id") or "?")
         if tag == "form":
             self._form = FormShown(attributes.get("action") or "", (attributes.get("method") or "get").lower())
             self.forms.append(self._form)
@@ -104,6 +109,12 @@ class PageShown:
     @property
     def forms(self) -> list[FormShown]:
         return self._read().forms
+
+    @property
+    def refreshing(self) -> list[str]:
+        """The parts for which the page asks itself again; none where it asks only for what every page shows."""
+        reader = self._read()
+        return [] if reader.is_still else reader.refreshing
 
     def form(self, action: str) -> FormShown:
         """The form that goes there."""

@@ -63,7 +63,10 @@
         cache: "no-store",
         signal: AbortSignal.timeout(20000),
       });
-      if (answer.status === 401) return location.reload(); // the session has ended: the sign-in says so
+      if (answer.status === 401) {
+        // The session has ended: the sign-in says so, and what is shown goes.
+        return document.body.hasAttribute("data-still") ? location.assign("/sign-in?ended=1") : location.reload();
+      }
       if (!answer.ok) throw new Error(String(answer.status));
       swap(await answer.text(), parts);
       failed = 0;
