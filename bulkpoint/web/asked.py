@@ -25,23 +25,27 @@ RIGHTS_S_MAX = 3.0
 ID_MAX = 2**63 - 1
 # A page asks a few questions, none longer than the statement timeout.
 STATEMENTS_OF_A_PAGE = 4
-# An act may load a list of millions; a link that accepts bytes and returns none ends it.
-ACT_S_MAX = 3600.0
+# An act may wait for a lock; one that is long may load a list of millions. Then the connection is broken.
+ACT_S_MAX = 60.0
+LONG_ACT_S_MAX = 3600.0
 
 
 class Asked:
     """What a handler gets. For one thread; `connection` and `rights` ask the database only when they are used.
 
     is_act: a POST: its connection is new, and may change things, under the person's own login. Else it reads one
-    snapshot, in which no statement may take longer than the setting says.
+    snapshot, in which no statement may take longer than the setting says. is_long: of an act that takes its time.
     """
 
-    def __init__(self, site: Site, session: Session, request: Request, form: Form, *, is_act: bool) -> None:
+    def __init__(
+        self, site: Site, session: Session, request: Request, form: Form, *, is_act: bool, is_long: bool = False
+    ) -> None:
         self.site = site
         self.session = session
         self.request = request
         self.form = form
         self.is_act = is_act
+        self._act_s_max = LONG_ACT_S_MAX if is_long else ACT_S_MAX
         self._open = ExitStack()
 
     @property
@@ -137,7 +141,7 @@ class Asked:
     def _act(self) -> Connection:
         connection = self._open.enter_context(connect(self.conninfo, name=NAME))
         self._open.enter_context(reachable(self.conninfo))
-        self._open.enter_context(answered_within(connection, ACT_S_MAX))
+        self._open.enter_context(answered_within(connection, self._act_s_max))
         return connection
 
 

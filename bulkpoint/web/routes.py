@@ -234,7 +234,7 @@ async def _act_once(
         if not form.has_token(session.form_token):
             refusal = Refusal("FORM_NOT_OURS", {}, ("open_page_again",))
             return error_page(request, refusal, status=403, session=session)
-        work = partial(_answer, site, session, request, form, handler, is_act=True)
+        work = partial(_answer, site, session, request, form, handler, is_act=True, is_long=is_long)
         return await in_thread(request, site.threads.long_acts if is_long else site.threads.acts, work)
     finally:
         form.remove_files(but=session.kept.values())
@@ -269,18 +269,27 @@ async def in_thread(request: Request, kind: CapacityLimiter, work: Callable[[], 
 
 
 def _answer(
-    site: Site, session: Session, request: Request, form: Form, handler: Handler, *, is_act: bool = False
+    site: Site,
+    session: Session,
+    request: Request,
+    form: Form,
+    handler: Handler,
+    *,
+    is_act: bool = False,
+    is_long: bool = False,
 ) -> Response:
     """What the handler answers; for a page whose connection was lost since the last one, on another connection."""
     was_open = session.is_open
     try:
         try:
-            return _ask(site, session, request, form, handler, is_act=is_act)
+            with Asked(site, session, request, form, is_act=is_act, is_long=is_long) as asked:
+                return _ask(asked, handler)
         except DatabaseAwayError as error:
             if is_act or not was_open or error.ruling.cause is Cause.STATEMENT_TIMEOUT:
                 raise
         session.close()
-        return _ask(site, session, request, form, handler, is_act=is_act)
+        with Asked(site, session, request, form, is_act=False) as asked:
+            return _ask(asked, handler)
     except BulkpointError as error:
         return _refused(site, session, request, error)
     except Exception as error:  # noqa: BLE001 (a defect is a page, too; the log has its place)
@@ -289,14 +298,13 @@ def _answer(
         return error_page(request, Refusal("PAGE_BROKE"), status=500, session=session)
 
 
-def _ask(site: Site, session: Session, request: Request, form: Form, handler: Handler, *, is_act: bool) -> Response:
-    with Asked(site, session, request, form, is_act=is_act) as asked:
-        try:
-            return handler(asked)
-        finally:
-            if is_act:
-                session.rights = None
-                site.shared.forget()
+def _ask(asked: Asked, handler: Handler) -> Response:
+    try:
+        return handler(asked)
+    finally:
+        if asked.is_act:
+            asked.session.rights = None
+            asked.shared.forget()
 
 
 def status_of(error: BulkpointError) -> int:
@@ -324,7 +332,15 @@ def _refused(site: Site, session: Session, request: Request, error: BulkpointErr
                 frame = {name: ask(asked) for name, ask in site.every_page.items()}
         except BulkpointError:
             session.close()
-    return error_page(request, error.refusal, status=status, session=session, frame=frame, again_s=again_s)
+    return error_page(request, _told(request, error), status=status, session=session, frame=frame, again_s=again_s)
+
+
+def _told(request: Request, error: BulkpointError) -> Refusal:
+    """The refusal; of an act whose connection broke, it is not known whether it was done."""
+    refusal = error.refusal
+    if request.method == "POST" and isinstance(error, DatabaseAwayError) and refusal.code != "DATABASE_UNREACHABLE":
+        return Refusal(refusal.code, refusal.facts, (*refusal.remedies, "look_whether_done"))
+    return refusal
 
 
 def _out(site: Site, session: Session, request: Request) -> Response:

@@ -224,6 +224,16 @@ def test_a_stop_does_not_wait_for_a_page_that_is_slow(kim: Browser) -> None:
     assert is_still_slow, f"the act took {took_s} s"
 
 
+def test_an_act_whose_connection_breaks_says_that_nobody_knows_whether_it_was_done(
+    kim: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpoint.web.asked.ACT_S_MAX", 0.3)
+    page = kim.post("/probe/slow?s=5", {"token": token(kim)})
+    assert page.status == 503
+    assert "Look first whether what you did was done" in page.text
+    assert 'http-equiv="refresh"' not in page.html, "it is not done a second time"
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

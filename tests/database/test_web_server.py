@@ -101,7 +101,7 @@ def test_with_a_certificate_it_speaks_tls(bulkpoint: CommandLine, tmp_path: Path
     with begun(bulkpoint, **files) as (_, address):
         trust = ssl.create_default_context(cafile=str(made.root))
         at = http.client.HTTPSConnection(urlsplit(address).netloc, context=trust, timeout=30)
-        at.request("GET", "/campaigns/7")
+        at.request("GET", "/sign-in")
         answer = at.getresponse()
     assert address.startswith("https://127.0.0.1:")
     assert answer.status == 200
