@@ -120,10 +120,6 @@ class Asked:
         """What was kept; None where it has gone: the session keeps a few, the latest ones."""
         return self.session.kept.get(name)
 
-    def close(self, error: BaseException | None = None) -> None:
-        """The transaction ends, and an act's connection is closed."""
-        self._open.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
-
     def __enter__(self) -> "Asked":
         return self
 

@@ -87,25 +87,13 @@ def render(
     """
     frame = {name: ask(asked) for name, ask in asked.site.every_page.items()}
     said = [] if asked.is_refresh else asked.session.take_said()
-    return _page(
-        template,
-        status=status,
-        headers=headers,
-        language=asked.session.language,
-        timezone=asked.settings.timezone,
-        path=asked.request.url.path,
-        here=here_of(asked.request),
-        is_answer=asked.is_act,
-        who=asked.session.login,
-        embedded=asked.site.host.embedded,
-        rights=asked.rights,
-        token=asked.session.form_token,
-        said=[_said(asked, what, facts) for what, facts in said],
-        refusal=refusal,
-        typed=typed or Form(),
-        **frame,
-        **values,
-    )
+    known = _known(asked.request, asked.session, asked.session.language) | {
+        "rights": asked.rights,
+        "said": [_said(asked, what, facts) for what, facts in said],
+        "typed": typed or Form(),
+        "refusal": refusal,
+    }
+    return _page(template, status=status, headers=headers, **known, **frame, **values)
 
 
 def error_page(
@@ -120,24 +108,13 @@ def error_page(
 ) -> Response:
     """A page that says why there is no other one. again_s: after so many seconds it asks again by itself."""
     site: Site = request.app.state.site
+    language = language or (session.language if session else site.host.settings.language)
+    again_at = request.url.include_query_params(auto=1).components._replace(scheme="", netloc="").geturl()
     return _page(
         "error.html.j2",
         status=status,
         headers={"Retry-After": str(again_s)} if again_s else None,
-        language=language or (session.language if session else site.host.settings.language),
-        timezone=site.host.settings.timezone,
-        path=request.url.path,
-        here=here_of(request),
-        is_answer=request.method == "POST",
-        who=session.login if session else None,
-        embedded=site.host.embedded,
-        rights=(session.rights if session else None) or frozenset(),
-        token=session.form_token if session else "",
-        said=[],
-        refusal=refusal,
-        typed=Form(),
-        again_s=again_s,
-        again_at=request.url.include_query_params(auto=1).components._replace(scheme="", netloc="").geturl(),
+        **_known(request, session, language) | {"refusal": refusal, "again_s": again_s, "again_at": again_at},
         **(frame or dict.fromkeys(site.every_page)),
     )
 
@@ -147,22 +124,26 @@ def page_without_session(
 ) -> Response:
     """A page for whoever is not signed in."""
     site: Site = request.app.state.site
-    return _page(
-        template,
-        status=status,
-        language=language,
-        timezone=site.host.settings.timezone,
-        path=request.url.path,
-        here=here_of(request),
-        is_answer=request.method == "POST",
-        who=None,
-        embedded=site.host.embedded,
-        rights=frozenset(),
-        token="",
-        said=[],
-        typed=Form(),
-        **{"refusal": None, **dict.fromkeys(site.every_page), **values},
-    )
+    return _page(template, status=status, **_known(request, None, language) | dict.fromkeys(site.every_page) | values)
+
+
+def _known(request: Request, session: Session | None, language: str) -> dict[str, Any]:
+    """What every template may use, where nobody has said more."""
+    site: Site = request.app.state.site
+    return {
+        "language": language,
+        "timezone": site.host.settings.timezone,
+        "path": request.url.path,
+        "here": here_of(request),
+        "is_answer": request.method == "POST",
+        "who": session.login if session else None,
+        "embedded": site.host.embedded,
+        "rights": (session.rights if session else None) or frozenset(),
+        "token": session.form_token if session else "",
+        "said": [],
+        "refusal": None,
+        "typed": Form(),
+    }
 
 
 def _page(template: str, *, status: int, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
