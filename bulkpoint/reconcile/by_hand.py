@@ -115,11 +115,13 @@ def settle_payment(connection: Connection, database_url: str, settings: Settings
 
 
 def _as_seen(says: Refusal, word: Word) -> Refusal:
-    """The money API's own word names a member where it has another credit under our key."""
-    at_member = says.facts.get("at_member")
-    if not isinstance(at_member, str):
-        return says
-    return replace(says, facts={**says.facts, "at_member": word.eyes.member(at_member)})
+    """The money API's own word, which names a member where it has another credit under our key."""
+    facts = dict(says.facts)
+    if isinstance(facts.get("at_member"), str):
+        facts["at_member"] = word.eyes.member(facts["at_member"])
+    if isinstance(facts.get("at_money"), str):
+        facts["at_money"] = word.eyes.text(facts["at_money"], word.member_id)
+    return replace(says, facts=facts)
 
 
 def _check(word: Word) -> None:
@@ -146,7 +148,7 @@ def _find(connection: Connection, run: EndedRun, word: Word) -> PaymentToSettle:
 def _settled_before(connection: Connection, row: PaymentToSettle, word: Word) -> Settled:
     """The same word again is harmless; SUCCESS never changes its transaction id."""
     if row.transaction_id != word.transaction_id:
-        ids = {"ours": row.transaction_id, "named": word.transaction_id}
+        ids = {"ours": word.eyes.optional(row.transaction_id, row.member_id), "named": word.transaction_id}
         raise RefusedError("PAYMENT_PAID_ALREADY", "look_before_settling", **ids, **_facts(word))
     by_hand = is_settled_by_hand(connection, word.campaign_id, row.seq)
     return Settled(word.campaign_id, word.eyes.member(row.member_id), row.amount, word.transaction_id, None, by_hand)

@@ -17,15 +17,15 @@ ROWS = [(member, 100 * n, f"gift {n}") for n, member in enumerate(MEMBERS, start
 
 def members_everywhere(world: World) -> list[Campaign]:
     """Campaign 1 ended, with failures that the money API explains by the id; 2 was halted for a member that its reason
-    names; 3 waits, with findings in its list; 4 waits.
+    names, and has a transaction that names another; 3 waits, with findings in its list; 4 waits.
     """
     first = world.campaign(ROWS).begun().paid(1)
     for seq in (2, 3):
         first.failed([seq], code="GONE", failure_message=f"no member {MEMBERS[seq - 1]}")
     first.failed([4], "UNKNOWN", failure_message=f"late: {MEMBERS[3]}").ended("COMPLETED")
     why = f"MISMATCH: differs (payment 3 of campaign 2, member {named(MEMBERS[2])})"
-    second = world.campaign([(member, 7, "again") for member in MEMBERS]).begun().paid(1)
-    second.halted("MISMATCH", why).ended("FAILED")
+    second = world.campaign([(member, 7, "again") for member in MEMBERS]).begun()
+    second.paid(1, transaction=f"tx-{MEMBERS[0]}-").halted("MISMATCH", why).ended("FAILED")
     odd = [(member, 10**9 if member == RICH else 5, "odd") for member in ODD]
     return [first, second, world.campaign([*ROWS, *odd]), world.campaign([(RICH, 5, "r")])]
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from bulkpoint.campaigns.reading import find_member, note_list, writes_apart
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.rules.member_names import Eyes
 from bulkpoint.store.audit import Reading, member_hash
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts, refuse_archived
 from bulkpoint.store.payment_history import FoundPayment
@@ -133,13 +134,15 @@ def _walk(asked: Asked, campaign: Campaign, choice: Choice) -> Walked:
     return Walked(found, choice.after + 1, up_to, up_to if up_to < total else None)
 
 
-def _seen(one: WalkedPayment, eyes: Any) -> WalkedPayment:
+def _seen(one: WalkedPayment, eyes: Eyes) -> WalkedPayment:
     """As the reader may see it."""
     return replace(
         one,
         member_id=eyes.member(one.member_id),
         reason=eyes.text(one.reason, one.member_id),
+        failure_code=eyes.optional(one.failure_code, one.member_id),
         failure_message=eyes.optional(one.failure_message, one.member_id),
+        transaction_id=eyes.optional(one.transaction_id, one.member_id),
     )
 
 
