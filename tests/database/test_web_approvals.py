@@ -80,7 +80,22 @@ def test_a_list_that_changes_while_somebody_looks_is_not_approved_unseen(
     assert "The list was changed since the campaign was created" in again.text
     assert "This is not the list that you looked at" in again.text
     assert "LIST_CHANGED" in again.text
-    assert browser.submit(again, f"/approvals/{waits}/approve").status == 200, "with open eyes it may be approved"
+    assert browser.submit(again, f"/approvals/{waits}/approve").status == 422, "somebody says that it was seen"
+    assert get_campaign(connection, waits).approved_at is None
+    assert "Campaign 1 is approved" in browser.submit(again, f"/approvals/{waits}/approve", changed_seen="yes").text
+
+
+def test_a_list_that_is_too_long_for_a_page_is_read_by_the_approval(
+    connection: Connection, browser: Browser, waits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bulkpoint.web.pages.approvals.READ_ROWS_MAX", 1)
+    page = browser.get(f"/approvals/{waits}")
+    assert "was not read for this page" in page.text
+    assert digest_targets(connection, waits).hex() in page.text
+    swap_amounts(connection)
+    assert browser.submit(page, f"/approvals/{waits}/approve").status == 409, "it is another list by now"
+    swap_amounts(connection)
+    assert "Campaign 1 is approved" in browser.submit(page, f"/approvals/{waits}/approve").text
 
 
 def test_a_list_that_changed_after_its_approval_says_so(connection: Connection, browser: Browser, waits: int) -> None:

@@ -1,6 +1,7 @@
 """Approvals: what waits for a second person, what has changed since somebody looked, and the yes or the no."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.responses import Response
 
@@ -9,13 +10,13 @@ from bulkpoint.campaigns.preview import note_same_list, present_pace, preview_ca
 from bulkpoint.campaigns.readiness import limits_of
 from bulkpoint.campaigns.reading import note_preview, writes_apart
 from bulkpoint.campaigns.reject import REASON_CHARACTERS_MAX, reject_campaign
-from bulkpoint.rules.findings import FindingName
+from bulkpoint.rules.findings import FindingName, hide_members
 from bulkpoint.rules.lifecycle import CampaignState
 from bulkpoint.rules.preview import look_ahead
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.audit import last_look
 from bulkpoint.store.campaign import Campaign, get_campaign, list_campaigns
-from bulkpoint.store.finding import latest_findings
+from bulkpoint.store.finding import latest_findings, latest_judged
 from bulkpoint.views.drawing import draw_buckets
 from bulkpoint.web.asked import Asked
 from bulkpoint.web.pages.new import examples_of, plain
@@ -23,6 +24,8 @@ from bulkpoint.web.routes import get, post, render, see_other
 
 # Hexadecimal digits of a digest.
 DIGEST_DIGITS = 64
+# A longer list takes more than a statement of a page may: a million is read in two seconds, and summed in one more.
+READ_ROWS_MAX = 1_000_000
 
 
 def show(asked: Asked) -> Response:
@@ -53,6 +56,8 @@ def look(asked: Asked) -> Response:
     campaign = get_campaign(asked.connection, asked.path_number("campaign_id"))
     if campaign.state != CampaignState.WAITING:
         return see_other(asked, f"/campaigns/{campaign.campaign_id}", "waits_no_more", campaign_id=campaign.campaign_id)
+    if campaign.expected_count > READ_ROWS_MAX:
+        return _long_page(asked, campaign)
     before = last_look(asked.connection, campaign.campaign_id)
     limits = limits_of(asked.settings)
     whole = note_same_list(asked.connection, preview_campaign(asked.connection, campaign.campaign_id, limits))
@@ -72,18 +77,46 @@ def look(asked: Asked) -> Response:
         changed=FindingName.LIST_CHANGED in {each.name for each in seen.noticed},
         changed_since_approval=campaign.approved_digest not in (None, seen.digest),
         before=before if before is not None and before.digest not in (None, digest) else None,
-        may_decide=_may_decide(asked, campaign),
-        is_creator=campaign.creator_login == asked.session.login,
-        may_approve=asked.may(Right.APPROVE),
-        can_be_approved=digest is not None and not any(each.code == "TOTALS" for each in seen.findings),
-        reason_max=REASON_CHARACTERS_MAX,
+        digest=None if any(each.code == "TOTALS" for each in seen.findings) else digest,
+        count=seen.figures.count,
+        amount=seen.figures.amount,
+        **_decision(asked, campaign),
     )
+
+
+def _long_page(asked: Asked, campaign: Campaign) -> Response:
+    """Of a list that is too long to be read for a page: what was known last. The approval itself reads all of it."""
+    digest = latest_judged(asked.connection, campaign.campaign_id) or campaign.created_digest
+    findings = hide_members(latest_findings(asked.connection, campaign.campaign_id))
+    return render(
+        asked,
+        "approval_long.html.j2",
+        campaign=campaign,
+        findings=[(each, plain(asked, each.as_refusal()), examples_of(asked, each)) for each in findings],
+        changed=digest is not None and campaign.created_digest not in (None, digest),
+        digest=None if digest is None else digest.hex(),
+        count=campaign.expected_count,
+        amount=campaign.expected_amount,
+        **_decision(asked, campaign),
+    )
+
+
+def _decision(asked: Asked, campaign: Campaign) -> dict[str, Any]:
+    """What _decide.html.j2 needs beside the list."""
+    return {
+        "may_decide": _may_decide(asked, campaign),
+        "is_creator": campaign.creator_login == asked.session.login,
+        "reason_max": REASON_CHARACTERS_MAX,
+    }
 
 
 def approve(asked: Asked) -> Response:
     """Yes to exactly the list that was shown; another one by now is refused."""
     campaign_id = asked.path_number("campaign_id")
     digest = asked.form.text("digest", least=DIGEST_DIGITS, most=DIGEST_DIGITS)
+    created = get_campaign(asked.connection, campaign_id).created_digest
+    if created is not None and created.hex() != digest:
+        asked.form.text("changed_seen", least=1, most=DIGEST_DIGITS)
     approve_campaign(asked.connection, campaign_id, actor=asked.actor, digest=digest, limits=limits_of(asked.settings))
     return see_other(asked, "/approvals", "approved", campaign_id=campaign_id)
 
