@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bulkpoint.campaigns.readiness import policy_of, recall_targets
-from bulkpoint.rules.readiness import Policy, TargetsState, find_missing_targets, find_obstacle
+from bulkpoint.campaigns.readiness import policy_of, recall_targets, suppose_targets
+from bulkpoint.rules.readiness import Policy, TargetsState, find_obstacle
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
 from bulkpoint.store.campaign import Campaign, get_campaign
@@ -67,14 +67,10 @@ def look_at_start(
 def _obstacle(
     campaign: Campaign, found: TargetsState | None, policy: Policy, count_targets: CountTargets
 ) -> Refusal | None:
-    if found is not None:
-        return _without_examples(find_obstacle(campaign.campaign_id, found))
-    expected = campaign.expected_count, campaign.expected_amount
-    missing = find_missing_targets(campaign.campaign_id, expected=expected, found=count_targets(campaign.campaign_id))
-    if missing is not None or not policy.approval_required or campaign.approved_digest is not None:
-        return missing
-    facts = {"campaign_id": campaign.campaign_id, "creator_login": campaign.creator_login}
-    return Refusal("NOT_APPROVED", facts, ("approve",))
+    if found is None:
+        count, amount = count_targets(campaign.campaign_id)
+        found = suppose_targets(campaign, policy, count=count, amount=amount)
+    return _without_examples(find_obstacle(campaign.campaign_id, found))
 
 
 def _not_due(campaign: Campaign) -> Refusal:

@@ -108,6 +108,26 @@ def recall_targets(
     )
 
 
+def suppose_targets(campaign: Campaign, policy: Policy, *, count: int, amount: int) -> TargetsState:
+    """What is known of a list that nobody has judged: its totals, as they are; nothing of it counts as changed since it
+    was approved. Good enough to say what a start waits for, never to pay.
+    """
+    return TargetsState(
+        expected_count=campaign.expected_count,
+        expected_amount=campaign.expected_amount,
+        count=count,
+        amount=amount,
+        largest=0,
+        digest=campaign.approved_digest,
+        creator_login=campaign.creator_login,
+        approved_digest=campaign.approved_digest,
+        policy=policy,
+        same_list=None,
+        same_as=campaign.same_as,
+        rejected=_rejection_of(campaign),
+    )
+
+
 def _rejection_of(campaign: Campaign) -> tuple[str, str] | None:
     if campaign.rejected_by is None or campaign.rejected_reason is None:
         return None

@@ -7,11 +7,8 @@ returning campaign_id
 -- name: get_campaigns
 -- With their latest runs: one campaign, or all of them, or those of some states; oldest first, in the order of the
 -- queue, or the `latest` ones, newest first: of any state, then no older campaign is looked at.
-select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, created_digest, rejected_by, rejected_login::text, rejected_at, rejected_reason, same_as,
-       frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
-       driver_until, driver_is_gone, run_waiting, stopping, archived_at, archive_place
+select
+-- include: campaign_with_run
 from campaign_overview
 where (%(campaign_id)s::bigint is null or campaign_id = %(campaign_id)s)
       and campaign_id >= (

@@ -2,10 +2,8 @@
 -- Campaigns for a list in a browser, newest first, below %(before)s: those of some states, or all; those with a text
 -- in their name, or this number. Rows are read until there are enough, which `offset 0` enforces: by what a state seems
 -- to be worth, all of them would be read and sorted.
-select campaign_id, name, note, state, expected_count, expected_amount, target_count, target_amount, digest,
-       creator, creator_login::text, created_at, not_before, approved_by, approved_login::text, approved_at,
-       approved_digest, same_as, frozen_at, run_id, run_no, run_kind::text, run_reason, run_started_at, run_finished_at,
-       driver_until, driver_is_gone, run_waiting, stopping, archived_at, archive_place
+select
+-- include: campaign_with_run
 from (
     select campaign_id as id from campaign
     where campaign_id < %(before)s

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bulkpoint.campaigns.left_request import leave_request
+from bulkpoint.campaigns.reject import reject_campaign
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.rules.findings import Example, Finding, FindingName
 from bulkpoint.rules.refusals import Refusal
@@ -35,6 +36,17 @@ def test_the_queue_is_in_order_with_what_stands_in_each_ones_way(web: WebPage, p
     assert text.count("It is next, and may start.") == 1
     assert text.index("Ready") < text.index("It is next") < text.index("After it")
     assert "May start after the ones before it." in text
+
+
+def test_a_no_stands_in_the_way_with_its_reason_also_of_a_list_that_nobody_judged(
+    web: WebPage, person: NewPerson, world: World, connection: Connection
+) -> None:
+    campaign = world.campaign(3, name="Refused")
+    reject_campaign(connection, campaign.id, actor="lee", reason="wrong amounts")
+    browser = signed_in(web, person)
+    assert "wrong amounts" in browser.get("/").text
+    assert "It is next" not in browser.get("/").text
+    assert "lee" in browser.get(f"/campaigns/{campaign.id}").text
 
 
 def test_a_finding_in_the_way_is_named_without_a_value_of_the_list(
