@@ -32,7 +32,7 @@ def with_codes(connection: Connection, summary: RunSummary) -> RunSummary:
     if not summary.failed or summary.success + summary.failed + summary.open > CODES_ROWS_MAX:
         return summary
     found = commonest_codes(connection, summary.campaign_id, most=CODES_MAX)
-    codes = {str(each.kind): [code for code in each.codes if _CODE.fullmatch(code)] for each in found}
+    codes = {each.kind: [code for code in each.codes if _CODE.fullmatch(code)] for each in found}
     return replace(summary, failure_codes=codes)
 
 

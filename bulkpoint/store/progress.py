@@ -145,9 +145,9 @@ class RunSummary(FailedApart, OpenApart):
 
 
 class CodesOfKind(NamedTuple):
-    """The commonest codes of one kind of failure, as the money API says them."""
+    """The commonest codes of one kind of failure, as the money API says them. kind: perhaps one of a later version."""
 
-    kind: FailureKind
+    kind: str
     codes: list[str]
 
 

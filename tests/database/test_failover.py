@@ -15,7 +15,7 @@ from bulkpoint.store.run import renew_driver
 from bulkpoint.store.share import ShareToken, renew_share
 from tests.world.campaigns import Campaign, World
 
-TABLES = ("payment", "payment_attempt", "campaign_counter", "money_share", "campaign_run")
+TABLES = ("payment", "payment_attempt", "campaign_counter", "call_tally", "call_total", "money_share", "campaign_run")
 
 
 @pytest.fixture
