@@ -26,3 +26,4 @@ def reject_campaign(connection: Connection, campaign_id: int, *, actor: str, rea
         reject(connection, campaign_id, actor=actor, reason=said)
         call_back(connection, campaign_id, actor=actor, reason=said)
         change.detail = {"reason": said, "creator": campaign.creator}
+        change.event_only["name"] = campaign.name

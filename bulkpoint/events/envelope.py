@@ -80,6 +80,16 @@ class CreatedCampaign(BaseModel):
     expected_amount: int
 
 
+class RejectedCampaign(BaseModel):
+    """What is read of `campaign.rejected` to say so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    reason: str
+    creator: str
+
+
 def encode(event: Event) -> bytes:
     """The event's JSON, UTF-8."""
     envelope = Envelope(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bulkpoint.events.envelope import CORRECTED, CreatedCampaign, summary_of
+from bulkpoint.events.envelope import CORRECTED, CreatedCampaign, RejectedCampaign, summary_of
 from bulkpoint.rules.lifecycle import FailureKind, RunState
 from bulkpoint.rules.member_names import without_members
 from bulkpoint.store.outbox import Event
@@ -20,8 +20,10 @@ from bulkpoint.views.languages import words
 
 # The events for which people get a message.
 NOTIFIED_TYPES = ("campaign.completed", "campaign.failed", "campaign.stopped", "campaign.corrected", "campaign.forced")
-# Also, where a second person approves campaigns: somebody is waited for.
+# Where a second person approves campaigns: somebody is waited for.
 CREATED = "campaign.created"
+# A second person has said no: whoever made it should hear why.
+REJECTED = "campaign.rejected"
 
 # A reason is a person's text; Slack refuses sections of more than 3,000 characters.
 REASON_CHARACTERS_MAX = 500
@@ -38,7 +40,7 @@ class Message:
 
 def notified_types(*, require_approval: bool) -> tuple[str, ...]:
     """The events for which people get a message; with approval also a campaign that waits for it."""
-    return (*NOTIFIED_TYPES, CREATED) if require_approval else NOTIFIED_TYPES
+    return (*NOTIFIED_TYPES, REJECTED, CREATED) if require_approval else (*NOTIFIED_TYPES, REJECTED)
 
 
 def message_of(event: Event, *, language: str, web_url: str | None = None) -> Message:
@@ -50,6 +52,8 @@ def message_of(event: Event, *, language: str, web_url: str | None = None) -> Me
         return _forced(event, language, web_url)
     if event.type == CREATED:
         return _waits_for_approval(event, language, web_url)
+    if event.type == REJECTED:
+        return _rejected(event, language, web_url)
     return build_message(summary_of(event), language=language, web_url=web_url, corrected=event.type == CORRECTED)
 
 
@@ -67,6 +71,16 @@ def _waits_for_approval(event: Event, language: str, web_url: str | None) -> Mes
     small = [say["campaign_only"].format(campaign_id=event.campaign_id), creator, *how]
     link = _link(web_url, event.campaign_id)
     return _plain(say["APPROVAL"], body=[_one_line(made.name), totals], small=small, link=link)
+
+
+def _rejected(event: Event, language: str, web_url: str | None) -> Message:
+    """Who said no to whose campaign, and why."""
+    say, no = words(language)["message"], RejectedCampaign.model_validate(event.data)
+    reason = say["reason"].format(reason=_one_line(no.reason))
+    who = say["rejected_by"].format(actor=_one_line(event.actor), creator=_one_line(no.creator))
+    small = [say["campaign_only"].format(campaign_id=event.campaign_id), who]
+    body, link = [_one_line(no.name), reason], _link(web_url, event.campaign_id)
+    return _plain(say["REJECTION"], body=body, small=small, link=link)
 
 
 def _forced(event: Event, language: str, web_url: str | None) -> Message:

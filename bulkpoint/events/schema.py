@@ -38,6 +38,7 @@ class Approved(_Data):
 class Rejected(_Data):
     """A second login said why it is not to be paid. It waits, and does not start until it is approved."""
 
+    name: str
     reason: str
     creator: str
 

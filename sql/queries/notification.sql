@@ -19,9 +19,10 @@ update notification set claimed_until = clock_timestamp() - interval '1 s'
 where event_id = %(event_id)s and channel = %(channel)s and sent_at is null
 
 -- name: awaits_approval
--- Whether a campaign still waits for somebody to approve it.
-select approved_at is null and state = 'WAITING' and frozen_at is null and withdrawn_at is null
-from campaign_overview where campaign_id = %(campaign_id)s
+-- Whether a campaign still waits for somebody to approve it, or to say no.
+select o.approved_at is null and o.state = 'WAITING' and o.frozen_at is null and o.withdrawn_at is null
+       and c.rejected_at is null
+from campaign_overview o join campaign c using (campaign_id) where campaign_id = %(campaign_id)s
 
 -- name: unsent_notifications
 -- Events of these types that were not notified yet, the oldest first; without those that are too old to matter, which

@@ -311,6 +311,28 @@ def test_a_campaign_that_waits_for_approval_says_who_made_it_how_much_it_is_and_
     assert "campaign.created" not in notified_types(require_approval=False)
 
 
+def test_a_no_of_the_second_person_says_why_to_whoever_made_it() -> None:
+    rejected = Event(
+        campaign_id=5,
+        event_no=2,
+        event_id="019a0000-0000-7000-8000-000000000000",
+        type="campaign.rejected",
+        version=1,
+        run_no=None,
+        occurred_at=STARTED,
+        actor="lee",
+        data={"name": "사과 & 쿠폰", "reason": "wrong\nlist <x>", "creator": "kim"},
+    )
+    told = message_of(rejected, language="en", web_url="https://p.example")
+    assert told.text == (
+        "↩️ Not approved\n사과 & 쿠폰\nReason: wrong list <x>\ncampaign 5\n"
+        "Rejected by lee, created by kim\nhttps://p.example/campaigns/5"
+    )
+    assert "&lt;x&gt;" in json.dumps(told.blocks)
+    assert "거절: lee" in message_of(rejected, language="ko").text
+    assert "campaign.rejected" in notified_types(require_approval=False)
+
+
 def test_slack_gets_its_three_characters_escaped_and_the_console_does_not() -> None:
     message = build_message(replace(STOPPED, name="A&B <!channel>"), language="ko")
     body = json.dumps(message.blocks, ensure_ascii=False)
