@@ -7,10 +7,11 @@ import pytest
 
 from bulkpoint.rules.member_names import masked
 from bulkpoint.store.connect import Connection
-from tests.world.browser import Browser, PageShown, WebPage
+from tests.world.browser import Browser, File, PageShown, WebPage
 from tests.world.campaigns import World
 from tests.world.logins import NewPerson, Person
-from tests.world.members import MEMBERS, members_everywhere, named_in, text_of
+from tests.world.members import MEMBERS, a_list, members_everywhere, named_in, text_of
+from tests.world.waiting import wait_for
 
 PAGES_MAX = 120
 LINK = re.compile(r'href="(/[^"#]*)')
@@ -63,7 +64,7 @@ def test_no_page_shows_a_member_to_a_login_without_the_right(
         assert page.status < 500, (path, page.text)
         assert not named_in(text_of(page.body)), path
     assert len(pages) > len(TYPED) + 10, "it comes somewhere"
-    assert {("list", 1, True), ("find", 1, True)} <= readings(connection, kim.login)
+    assert {("list", 1, True), ("find", 1, True), ("preview", 3, True)} <= readings(connection, kim.login)
     assert all(is_masked for _, _, is_masked in readings(connection, kim.login))
 
 
@@ -115,3 +116,14 @@ def test_nothing_is_shown_on_a_page_where_the_trace_cannot_be_written(
     assert looked.status in {403, 503}
     assert "gift" not in looked.text
     assert readings(connection, kim.login) == set()
+
+
+def test_a_list_that_is_sent_is_shown_without_its_members_and_leaves_a_trace(
+    web: WebPage, kim: Person, connection: Connection
+) -> None:
+    browser = web.signed_in(kim.login, kim.password)
+    sent = browser.submit(browser.get("/new"), "/new", name="Spring", files={"file": File("l.csv", a_list().encode())})
+    wait_for(lambda: masked(MEMBERS[0]) in browser.get(sent.path).text, "the list, read")
+    page = browser.get(sent.path)
+    assert not named_in(page.html)
+    assert readings(connection, kim.login) == {("preview", None, True)}
