@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bulkpoint.rules.lifecycle import RunState
+from bulkpoint.rules.lifecycle import RunKind, RunState
 from bulkpoint.store.audit import AuditEvent
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.text import escaped
@@ -53,6 +53,16 @@ class _Detail:
             return []
         form = "one" if value == 1 else "more"
         return [phrase(self._language, f"audit.nouns.{noun}.{form}", number=self._plain(value))]
+
+    def run_kind(self) -> list[str]:
+        """Which kind of run it is; one that this version does not know, as it is."""
+        kind = self._left.pop("kind", None)
+        if kind is None:
+            return []
+        known = kind in set(RunKind)
+        return [
+            self.say("run_of_kind", value=phrase(self._language, f"run_kinds.{kind}") if known else self._plain(kind))
+        ]
 
     def moment(self, key: str) -> list[str]:
         """A time in ISO format as people read it; anything else as it is."""
@@ -188,7 +198,7 @@ def _end(detail: _Detail) -> list[str]:
 
 
 def _call_back(detail: _Detail) -> list[str]:
-    return [*detail.words("kind", "run_of_kind"), *_who_asked(detail)]
+    return [*detail.run_kind(), *_who_asked(detail)]
 
 
 def _who_asked(detail: _Detail) -> list[str]:
@@ -199,7 +209,7 @@ def _who_asked(detail: _Detail) -> list[str]:
 
 def _ask(detail: _Detail) -> list[str]:
     return [
-        *detail.words("kind", "run_of_kind"),
+        *detail.run_kind(),
         *detail.flag("force", "force"),
         *detail.words("digest", "digest"),
         *detail.words("kinds", "of_kind"),
