@@ -1,8 +1,9 @@
 """What needs a person, in one sentence: what, since when, and what to do next; for a console and for Slack."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Self
 
 from bulkpoint.rules.patience import MONEY_WAITS, WaitsFor
 from bulkpoint.rules.refusals import Refusal
@@ -136,22 +137,37 @@ def _trouble_view(trouble: Trouble, timezone: str) -> AlertView:
     )
 
 
-def trouble_sentence(trouble: Trouble, timezone: str, language: str) -> str:
-    """One line with the command to type, in ko or en; what people wrote with its control characters escaped."""
+def trouble_sentence(
+    trouble: Trouble,
+    timezone: str,
+    language: str,
+    *,
+    forms: Mapping[str, str] = MappingProxyType({}),
+    say: Callable[..., str] = sentence,
+) -> str:
+    """One line with the command to type, in ko or en; what people wrote with its control characters escaped.
+
+    forms: other words than a command line's, by kind; say: what puts a refusal into words.
+    """
     values = {name: escaped(fact) if isinstance(fact, str) else fact for name, fact in trouble.facts.items()}
     why = trouble.facts.get("why")
     if isinstance(why, Refusal):
-        values["why"] = sentence(why, language=language, timezone=timezone)
+        values["why"] = say(why, language=language, timezone=timezone)
     values["details"] = _details(None if isinstance(why, Refusal) else why, None, timezone, language)
     values |= {"campaign_id": trouble.campaign_id, "name": escaped(trouble.name)}
     values |= number_words(trouble.facts, language)
     values["since"] = local_time(trouble.since, timezone)
     begin = "" if trouble.campaign_id == DEPLOYMENT else phrase(language, "alerts.campaign", **values)
-    return begin + phrase(language, f"alerts.{trouble.kind}", **values)
+    return begin + _filled(trouble.kind, language, values, forms)
 
 
-def alert_sentence(alert: Alert, timezone: str, language: str) -> str:
-    """One line, in ko or en; times of `timezone`, what people wrote with its control characters escaped."""
+def alert_sentence(
+    alert: Alert, timezone: str, language: str, *, forms: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """One line, in ko or en; times of `timezone`, what people wrote with its control characters escaped.
+
+    forms: other words than a command line's, by kind.
+    """
     values = {
         "campaign_id": alert.campaign_id,
         "name": escaped(alert.name),
@@ -159,7 +175,11 @@ def alert_sentence(alert: Alert, timezone: str, language: str) -> str:
         "who": escaped(alert.who or ""),
         "details": _details(alert.why, alert.until, timezone, language),
     }
-    return phrase(language, "alerts.campaign", **values) + phrase(language, f"alerts.{alert.kind}", **values)
+    return phrase(language, "alerts.campaign", **values) + _filled(alert.kind, language, values, forms)
+
+
+def _filled(kind: TroubleKind, language: str, values: Mapping[str, Any], forms: Mapping[str, str]) -> str:
+    return forms[kind].format_map(values) if kind in forms else phrase(language, f"alerts.{kind}", **values)
 
 
 def _details(why: str | None, until: datetime | None, timezone: str, language: str) -> str:

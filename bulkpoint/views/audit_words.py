@@ -89,6 +89,12 @@ class _Detail:
         if isinstance(why, str) and self._language != "en":
             self._left["reason"] = reason_in(self._language, why)
 
+    def name_parts(self, key: str, table: str) -> None:
+        """Give the parts of the value under `key` the names of a table of the language."""
+        value, names = self._left.get(key), words(self._language)["audit"][table]
+        if isinstance(value, dict):
+            self._left[key] = {names.get(part, part): each for part, each in value.items()}
+
     def is_nothing(self, key: str) -> bool:
         """Whether the value is a count of 0, or false."""
         return self._left.get(key) == 0
@@ -137,6 +143,7 @@ class _Detail:
 
 
 def _create(detail: _Detail) -> list[str]:
+    detail.name_parts("read_with", "read_with")
     totals = detail.number("expected_count", "target") + detail.number("expected_amount", "point")
     return [
         *detail.words("name", "quoted"),

@@ -1,8 +1,9 @@
 """The sentence of a refusal, for a terminal, a log, Slack or a page; and the same refusal for programs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +27,8 @@ def sentence(
     """
     refusal = refused.refusal if isinstance(refused, BulkpointError) else refused
     table = words(language)
-    facts = {name: _shown(value, language, timezone) for name, value in refusal.facts.items()}
+    say = partial(sentence, language=language, timezone=timezone, errors=errors, remedies=remedies)
+    facts = {name: _shown(value, timezone, say) for name, value in refusal.facts.items()}
     facts |= _words_of(refusal.facts, language)
     said = errors.get(refusal.code) or table["errors"].get(refusal.code) or table["parts"][refusal.code]
     helps = [remedies.get(remedy, table["remedies"][remedy]) for remedy in refusal.remedies]
@@ -62,17 +64,18 @@ def number_words(facts: Mapping[str, Any], language: str) -> dict[str, str]:
     return said
 
 
-def _shown(value: Any, language: str, timezone: str) -> Any:
+def _shown(value: Any, timezone: str, say: Callable[[Refusal], str]) -> Any:
+    """say: puts a refusal within a refusal into the same words as the one around it."""
     match value:
         case Refusal():
-            return sentence(value, language=language, timezone=timezone)
+            return say(value)
         case datetime():
             return local_time(value, timezone)
         case bytes():
             return value.hex()
         case tuple() | list():
             between = "\n" if all(isinstance(each, Refusal) for each in value) else ", "
-            return between.join(str(_shown(each, language, timezone)) for each in value)
+            return between.join(str(_shown(each, timezone, say)) for each in value)
     return value
 
 

@@ -1,6 +1,6 @@
 """Everything that `check` says, as a list for the page: in the person's language, and without members."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -45,10 +45,29 @@ def _without_members(facts: dict[str, object]) -> dict[str, object]:
     return {name: without_members(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
 
 
-def tell(found: Found, *, now: datetime, patience_s: float, timezone: str, language: str) -> list[Told]:
-    """What needs a person first, then what should only be known; times of `timezone`."""
+def tell(
+    found: Found,
+    *,
+    now: datetime,
+    patience_s: float,
+    timezone: str,
+    language: str,
+    forms: Mapping[str, str],
+    say: Callable[..., str],
+) -> list[Told]:
+    """What needs a person first, then what should only be known; times of `timezone`.
+
+    forms, say: the words of whoever has no command line, as `trouble_sentence` takes them.
+    """
     told = [
-        Told(alert.kind, alert.campaign_id, alert.name, alert.since, alert_sentence(alert, timezone, language), True)
+        Told(
+            alert.kind,
+            alert.campaign_id,
+            alert.name,
+            alert.since,
+            alert_sentence(alert, timezone, language, forms=forms),
+            True,
+        )
         for alert in found.alerts
     ]
     long = long_wait(found.running, now, patience_s=patience_s, timezone=timezone, language=language)
@@ -59,7 +78,7 @@ def tell(found: Found, *, now: datetime, patience_s: float, timezone: str, langu
             trouble.campaign_id,
             trouble.name,
             trouble.since,
-            trouble_sentence(trouble, timezone, language),
+            trouble_sentence(trouble, timezone, language, forms=forms, say=say),
             trouble.needs_person,
         )
         for trouble in troubles

@@ -3,17 +3,19 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from bulkpoint.settings import load_settings
 from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
 from bulkpoint.store.rows import Query
-from tests.world.browser import Browser, PageShown, WebPage
+from tests.world.browser import Browser, PageShown, WebPage, served
 from tests.world.campaigns import Campaign, World
 from tests.world.logins import NewPerson
 
@@ -287,3 +289,46 @@ def test_fifty_open_pages_are_one_question_to_the_database(
     assert {name: count for name, count in often.items() if name not in each and count > 4} == {}, (
         "a question that every page asks"
     )
+
+
+def test_what_the_first_run_brings_appears_on_a_page_that_is_open_already(
+    web: WebPage, person: NewPerson, world: World
+) -> None:
+    campaign = world.campaign(3)
+    browser = signed_in(web, person)
+    before = browser.get(f"/campaigns/{campaign.id}").refreshing
+    campaign.begun().share()
+    during = browser.get(f"/campaigns/{campaign.id}").refreshing
+    assert {"chart", "calls", "shares", "deadline-form", "payments-link"} <= set(during)
+    assert set(during) == set(before), "a part that is not there is never swapped in"
+
+
+def test_why_a_start_is_refused_names_a_page_and_no_command(
+    database_url: str, person: NewPerson, world: World, tmp_path: Path
+) -> None:
+    campaign = world.campaign(3)
+    kim = person("start")
+    with served(database_url, tmp_path, settings=load_settings({"BULKPOINT_REQUIRE_APPROVAL": "true"})) as web:
+        browser = web.signed_in(kim.login, kim.password)
+        page = browser.get(f"/campaigns/{campaign.id}")
+        answer = browser.submit(page, f"/campaigns/{campaign.id}/start", number=campaign.id, reason="spring")
+    assert answer.status == 409
+    assert "page of approvals" in answer.text
+    assert "bulkpoint campaign" not in answer.text
+
+
+def test_the_story_is_in_the_persons_language(
+    web: WebPage, person: NewPerson, world: World, connection: Connection
+) -> None:
+    campaign = world.campaign(3)
+    connection.execute(
+        "insert into run_request (request_id, campaign_id, kind, actor, requested_at, alive_until)"
+        " values (gen_random_uuid(), %s, 'INITIAL', 'lee', now(), now() + interval '1 h')",
+        (campaign.id,),
+    )
+    kim = person("start")
+    browser = web.signed_in(kim.login, kim.password, language="ko")
+    page = browser.get(f"/campaigns/{campaign.id}")
+    called_back = browser.submit(page, f"/campaigns/{campaign.id}/stop", reason="tomorrow")
+    assert "최초 지급 실행" in called_back.text
+    assert "INITIAL" not in called_back.text

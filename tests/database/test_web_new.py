@@ -328,3 +328,35 @@ def test_the_page_says_what_is_wrong_with_a_list_in_korean(web: WebPage, kim: Pe
     page = send(browser, csv("member_id,amount,reason\nm1,0,r\n, 5,r\n"))
     assert "이 명단으로는 만들 수 없습니다" in page.text
     assert "2행" in page.text
+
+
+def test_files_that_cannot_be_read_make_way_for_the_next_one(web: WebPage, browser: Browser) -> None:
+    for n in range(5):
+        page = send(browser, {"file": File(f"list-{n}.pdf", b"%PDF-1.7\n")})
+        assert f"list-{n}.pdf" in page.text
+        assert "PDF" in page.text
+    assert len([name for name in waiting(web) if name.endswith(".pdf")]) == waiting_list.LISTS_OF_A_SESSION_MAX
+
+
+def test_one_list_too_many_is_said_above_the_lists_one_of_which_has_to_go(browser: Browser) -> None:
+    for n in range(waiting_list.LISTS_OF_A_SESSION_MAX):
+        send(browser, csv(GOOD.replace("spring", f"spring {n}"), f"list-{n}.csv"))
+    page = browser.submit(browser.get("/new"), "/new", files=csv(GOOD), name="Summer")
+    assert page.status == 409
+    assert "Remove one of them first" in page.text
+    assert "list-0.csv" in page.text
+    assert page.form("/new").fields["name"] == "Summer"
+
+
+def test_a_corrected_file_is_sent_from_the_page_that_says_what_is_wrong(web: WebPage, browser: Browser) -> None:
+    page = send(browser, csv("member_id,amount,reason\nM1,-5,r\n"), note="for April")
+    assert "Nothing is created" not in page.text
+    page = settled(browser, browser.submit(page, "/new", files=csv(GOOD, "right.csv")))
+    for said in ("right.csv", "Spring", "for April", "82,000 P"):
+        assert said in page.text, said
+    assert [name for name in waiting(web) if name.endswith(".csv")] == ["right.csv"], "it took the other's place"
+
+
+def test_the_columns_that_were_named_are_shown_with_what_they_are_read_as(browser: Browser) -> None:
+    page = send(browser, csv("회원번호,금액,사유\nM1,5,r\n"), columns="member_id=회원번호,amount=금액,reason=사유")
+    assert "회원번호 → Member" in page.text

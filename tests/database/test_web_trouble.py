@@ -193,3 +193,28 @@ def test_a_check_that_fails_costs_no_other_page(
     monkeypatch.setattr(trouble, "find_troubles", broken)
     assert browser.get("/limit").status == 200
     assert browser.get("/trouble").status == 409
+
+
+@pytest.mark.parametrize(
+    ("language", "button"), [("en", "Ask to resume it on its page"), ("ko", "‘이어서 지급 요청’을")]
+)
+def test_who_has_no_command_line_reads_of_buttons(
+    web: WebPage, person: NewPerson, world: World, language: str, button: str
+) -> None:
+    campaign = world.campaign().begun().paid(1).stopped()
+    kim = person("start")
+    browser = web.signed_in(kim.login, kim.password, language=language)
+    for path in ("/trouble", f"/campaigns/{campaign.id}"):
+        page = browser.get(path)
+        assert button in page.text
+        assert "bulkpoint campaign" not in page.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_that_a_button_mends_has_words_without_a_command(language: str) -> None:
+    words = web_words(language)["alerts"]
+    mended = {kind for kind, mending in trouble.MENDINGS.items() if mending.page or mending.act}
+    assert mended - words.keys() == {TroubleKind.EVENTS_WAITING, TroubleKind.OVERDUE}, "the latter says why"
+    for kind, said in words.items():
+        assert "bulkpoint campaign" not in said, kind
+        assert "bulkpoint tps" not in said, kind

@@ -12,7 +12,9 @@
 
   // What was typed or ticked, and not sent, is not lost.
   function isTouched(field) {
-    return field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+    // A box without a value of its own has the value "on" and the default value "": only its tick counts.
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    return field.value !== field.defaultValue;
   }
 
   function isBusy(part) {

@@ -8,7 +8,6 @@ from bulkpoint.campaigns.tps import (
     REASON_CHARACTERS_MAX,
     TPS_MAX,
     change_limit,
-    differing_setting,
     figure_before_hold,
     show_limit,
 )
@@ -89,7 +88,6 @@ def _page(asked: Asked, *, refusal: Refusal | None = None, status: int = 200) ->
         typed=asked.form if refusal else None,
         status=status,
         limit=limit,
-        remark=differing_setting(limit, asked.settings),
         drawing=None if before_no else _drawing(asked, limit),
         days=DAYS_DRAWN,
         changes=[_shown(change) for change in changes[:CHANGES_SHOWN]],

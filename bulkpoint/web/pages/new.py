@@ -27,8 +27,8 @@ from bulkpoint.web.asked import Asked
 from bulkpoint.web.form import Form
 from bulkpoint.web.list_work import Load, Read
 from bulkpoint.web.moments import moment
-from bulkpoint.web.routes import get, post, render, see_other
-from bulkpoint.web.waiting_list import Phase, WaitingList, refuse_too_many
+from bulkpoint.web.routes import get, post, render, see_other, status_of
+from bulkpoint.web.waiting_list import LISTS_OF_A_SESSION_MAX, Phase, WaitingList, refuse_too_many
 from bulkpoint.web.words import web_sentence
 
 # What a short list needs is awaited; a longer one has a page that says how far it is.
@@ -68,7 +68,11 @@ def send(asked: Asked) -> Response:
         if waiting is not None and not waiting.is_at_work:
             _give_up(asked, form.raw("waiting"))
         _forget_loaded(asked)
-        refuse_too_many(asked.site.host.uploads, [each for _, each in _lists(asked)])
+        _forget_refused(asked)
+        try:
+            refuse_too_many(asked.site.host.uploads, [each for _, each in _lists(asked)])
+        except RefusedError as error:  # with the lists, one of which has to go, and what was typed
+            return _form_page(asked, status=status_of(error), refusal=error.refusal, typed=form)
         waiting = WaitingList(asked.site.host.uploads, form.file("file"), {})
         asked.keep(waiting)
     try:
@@ -255,6 +259,7 @@ def _preview_page(asked: Asked, waiting: WaitingList) -> Response:
         problems=[row_problem(line, asked.session.language) for line in seen.problems],
         remarks=[plain(asked, each) for each in waiting.read.file.remarks],
         repeats=repeats,
+        kept_fields=FIELDS,
         can_be_created=seen.digest is not None and all(each is same for each in obstacles),
         approval_required=asked.settings.require_approval,
     )
@@ -319,6 +324,16 @@ def _forget_loaded(asked: Asked) -> None:
     for name, each in list(asked.session.kept.items()):
         if isinstance(each, WaitingList) and each.phase is Phase.LOADED:
             _give_up(asked, name)
+
+
+def _forget_refused(asked: Asked) -> None:
+    """What could not be read makes way where there is no more room: a person who tries one file after another need not
+    tidy up.
+    """
+    lists = _lists(asked)
+    refused = [name for name, each in lists if each.phase is Phase.REFUSED]
+    for name in refused[: max(0, len(lists) + 1 - LISTS_OF_A_SESSION_MAX)]:
+        _give_up(asked, name)
 
 
 def _list_of(asked: Asked, name: str) -> WaitingList | None:

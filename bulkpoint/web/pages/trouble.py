@@ -22,6 +22,7 @@ from bulkpoint.web.asked import ID_MAX, Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX, confirmed
 from bulkpoint.web.door import NAME
 from bulkpoint.web.routes import get, post, render, see_other, status_of
+from bulkpoint.web.words import web_sentence
 
 # Some of it is a scan of an overdue campaign's targets: one question for all pages, and not each second.
 FOUND_S_MAX = 15.0
@@ -166,6 +167,8 @@ def _tell(asked: Asked, found: Found) -> list[Told]:
         patience_s=settings.breaker_patience_s,
         timezone=settings.timezone,
         language=asked.session.language,
+        forms=asked.words["alerts"],
+        say=web_sentence,
     )
 
 
