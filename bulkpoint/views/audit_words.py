@@ -59,10 +59,9 @@ class _Detail:
         kind = self._left.pop("kind", None)
         if kind is None:
             return []
-        known = kind in set(RunKind)
-        return [
-            self.say("run_of_kind", value=phrase(self._language, f"run_kinds.{kind}") if known else self._plain(kind))
-        ]
+        is_said = self._language != "en" and kind in set(RunKind)  # English has the command line's own word
+        value = phrase(self._language, f"run_kinds.{kind}") if is_said else self._plain(kind)
+        return [self.say("run_of_kind", value=value)]
 
     def moment(self, key: str) -> list[str]:
         """A time in ISO format as people read it; anything else as it is."""

@@ -87,3 +87,16 @@ def look(seen: Visit, path: str, wrong: list[str]) -> None:
     if (pixels := seen.wider_than_the_window()) > 0:
         wrong.append(f"{path}: {pixels} pixels wider than the window")
     wrong += [f"{path}: {barrier}" for barrier in seen.barriers()]
+
+
+def test_what_may_be_done_follows_the_run_on_a_page_that_stays_open(
+    browser: Browser, web: WebPage, person: NewPerson, world: World
+) -> None:
+    campaign = world.campaign(3).begun().paid(1)
+    kim = person(*Right)
+    with visit(browser, web.address, size=WIDE, language="ko", scheme="light") as seen:
+        seen.sign_in(kim.login, kim.password)
+        seen.go(f"/campaigns/{campaign.id}")
+        seen.page.locator("#act-STOP").wait_for()
+        campaign.stopped(reason="잘못된 명단")
+        seen.page.locator("#act-RESUME").wait_for()
