@@ -1011,6 +1011,9 @@ create unique index run_request_one_on_its_way on run_request ((true))
 create function check_run_request() returns trigger language plpgsql as $$
 begin
     if new.follows is null and new.requested_by <> session_user
+       or new.follows is not null and (
+           new.kind <> 'RETRY' or new.valid_until is not null
+           or coalesce((new.options #>> '{selection,beyond_limit}')::boolean, false))
        or new.follows is not null and not exists (
            select from run_request q where q.request_id = new.follows and q.campaign_id = new.campaign_id
               and q.state = 'DONE' and q.requested_by = new.requested_by and q.taken_login = session_user) then

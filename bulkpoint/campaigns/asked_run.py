@@ -81,9 +81,19 @@ def finish_request(connection: Connection, request: RunRequest) -> None:
     """End the request as DONE, as the last step of the transaction that makes its run.
 
     Others that wait for this campaign are refused: their run is made. Raises StoppedError where it was called back
-    meanwhile, or where it was taken from this driver; the run is then not made.
+    meanwhile, where it was taken from this driver, or where it asks for another run; the run is then not made.
     """
-    if not finish_run_request(connection, request.request_id, holder=request.holder):
+    is_ours = finish_run_request(
+        connection,
+        request.request_id,
+        request.campaign_id,
+        kind=request.kind,
+        options=options_of(request),
+        digest=request.digest,
+        reason=request.reason,
+        holder=request.holder,
+    )
+    if not is_ours:
         _refuse_if_not_ours(connection, request)
     overtaken = overtake_run_requests(connection, request.campaign_id, _OVERTAKEN, by=request.request_id)
     audit_refused(connection, overtaken, _OVERTAKEN, actor=request.actor)

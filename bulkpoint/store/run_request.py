@@ -195,9 +195,21 @@ def keep_run_request(connection: Connection, request_id: UUID, *, holder: UUID) 
     return _KEEP.first(connection, request_id=request_id, holder=holder, alive_s=ALIVE_S) is not None
 
 
-def finish_run_request(connection: Connection, request_id: UUID, *, holder: UUID) -> bool:
-    """End a request as DONE, in the transaction that makes its run; false where it is over, another's, or never was."""
-    return _FINISH.first(connection, request_id=request_id, holder=holder) is not None
+def finish_run_request(
+    connection: Connection,
+    request_id: UUID,
+    campaign_id: int,
+    *,
+    kind: RunKind,
+    options: dict[str, Any],
+    digest: str | None,
+    reason: str | None,
+    holder: UUID,
+) -> bool:
+    """End a request as DONE, in the transaction that makes its run; false where it is over, another's, or never was,
+    and where it was left for others and asks for another run than this."""
+    made = {"campaign_id": campaign_id, "kind": kind, "options": Jsonb(options), "digest": digest, "reason": reason}
+    return _FINISH.first(connection, request_id=request_id, **made, holder=holder) is not None
 
 
 def refuse_run_request(

@@ -26,12 +26,13 @@ where request_id = %(request_id)s and (state = 'WAITING' or state = 'TAKEN' and 
 returning request_id
 
 -- name: release_dead_run_requests
--- What was taken by a program that is gone waits again; should that one come back, it is not the holder any more.
+-- What was taken by a program that is gone waits again; should that one come back, it is not the holder any more. Also
+-- what is over its time: it is not taken again, but as TAKEN it would keep all others from being taken.
 update run_request set state = 'WAITING', holder = null, taken_by = null, alive_until = valid_until
-where state = 'TAKEN' and alive_until <= clock_timestamp() and valid_until > clock_timestamp()
+where state = 'TAKEN' and alive_until <= clock_timestamp() and valid_until is not null
 
 -- name: take_next_run_request
--- The oldest one that may run now. One at a time: not while another is on its way (a unique index says so, too, to two
+-- The oldest one that may run now, forced starts first. One at a time: not while another is on its way (a unique index says so, too, to two
 -- takers of the same moment), or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
 with next as (
     select request_id from run_request q
@@ -44,7 +45,7 @@ with next as (
           select from campaign_run r
           where r.state = 'RUNNING'
             and (r.driver_until > clock_timestamp() or q.kind <> 'RESUME' or r.campaign_id <> q.campaign_id))
-    order by requested_at limit 1 for update skip locked
+    order by not options ? 'force', requested_at limit 1 for update skip locked
 )
 update run_request q set state = 'TAKEN', holder = %(holder)s, taken_by = %(taken_by)s,
     alive_until = clock_timestamp() + %(alive_s)s * interval '1 s'
@@ -64,9 +65,14 @@ where request_id = %(request_id)s and state = 'TAKEN' and holder = %(holder)s
 returning request_id
 
 -- name: finish_run_request
--- In the transaction that makes the run. A call-back of the same moment waits for its end, or has come first.
+-- In the transaction that makes the run. A call-back of the same moment waits for its end, or has come first. What was
+-- left for others is only that driver's, and only for the run that was asked for; one without a digest leaves the list
+-- to its job.
 update run_request set state = 'DONE', ended_at = clock_timestamp()
-where request_id = %(request_id)s and state in ('WAITING', 'TAKEN') and (valid_until is null or holder = %(holder)s)
+where request_id = %(request_id)s and state in ('WAITING', 'TAKEN')
+  and (valid_until is null
+       or holder = %(holder)s and campaign_id = %(campaign_id)s and kind = %(kind)s and options = %(options)s
+          and reason is not distinct from %(reason)s and (digest is null or digest = %(digest)s))
 returning request_id
 
 -- name: refuse_run_requests
@@ -124,7 +130,8 @@ select q.request_id, q.campaign_id, q.kind::text, q.actor, q.requested_by::text,
            as running_id,
        (select earlier.campaign_id from run_request earlier
         where earlier.state in ('WAITING', 'TAKEN') and earlier.valid_until > clock_timestamp()
-          and earlier.requested_at < q.requested_at order by earlier.requested_at limit 1) as after_id
+          and (not earlier.options ? 'force', earlier.requested_at) < (not q.options ? 'force', q.requested_at)
+        order by not earlier.options ? 'force', earlier.requested_at limit 1) as after_id
 from run_request q
 where q.campaign_id = %(campaign_id)s and q.valid_until is not null and q.state <> 'DONE'
   and not exists (
@@ -138,4 +145,4 @@ select q.request_id, q.campaign_id, q.kind::text, q.actor, q.requested_by::text,
        q.reason
 from run_request q
 where q.state = 'WAITING' and q.valid_until > clock_timestamp()
-order by q.requested_at limit 1
+order by not q.options ? 'force', q.requested_at limit 1

@@ -13,7 +13,7 @@ from bulkpoint.campaigns.left_request import Standing, expire_requests, leave_re
 from bulkpoint.campaigns.run_request import RunRequest
 from bulkpoint.campaigns.runs import begin_run
 from bulkpoint.campaigns.stop import call_back_starts
-from bulkpoint.errors import StoppedError
+from bulkpoint.errors import RefusedError, StoppedError
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, RunKind
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import load_settings
@@ -168,6 +168,56 @@ def test_nobody_takes_it_within_its_time_and_it_is_refused_with_its_sentence(wor
     assert "nobody took it within 12 hours" in said(connection, campaign)
     assert world.written(campaign.id)[1] == ["run.ask", "run.refuse"]
     left(connection, campaign)
+
+
+def test_one_that_was_lost_and_is_over_keeps_no_other_from_being_taken(world: World) -> None:
+    connection = world.connection
+    lost, waiting = world.campaign(targets=3), world.campaign(targets=4)
+    left(connection, lost)
+    left(connection, waiting)
+    assert taken(connection).campaign == lost.id
+    connection.execute(
+        "update run_request set valid_until = %(at)s, alive_until = %(at)s where state = 'TAKEN'", {"at": world.ago(1)}
+    )
+    assert taken(connection).campaign == waiting.id, "a scheduler's `next` takes it, with no agent that clears away"
+    expire_requests(connection, actor="agent")
+    assert "nobody took it within 12 hours" in said(connection, lost)
+
+
+def test_a_forced_start_is_taken_before_what_waits_for_longer(world: World) -> None:
+    connection = world.connection
+    older, younger = world.campaign(targets=3), world.campaign(targets=4)
+    agent_lives(connection, host="spark-1", pid=7)
+    left(connection, older)
+    left(connection, younger, force=True, reason="today")
+    assert f"campaign {younger.id} was asked for before" in said(connection, older)
+    assert "An agent takes it within seconds." in said(connection, younger)
+    assert taken(connection).campaign == younger.id
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"force": True}, {"reason": "another"}, {"same_as": 1}, {"accept": ("LOOK_ALIKE_IDS",)}, {"digest": "0" * 64}],
+)
+def test_a_job_makes_no_other_run_of_a_request_than_the_one_that_was_asked_for(
+    world: World, other: dict[str, object]
+) -> None:
+    connection, campaign = world.connection, world.campaign(targets=3)
+    left(connection, campaign, reason="spring")
+    request = taken(connection)
+    with pytest.raises((StoppedError, RefusedError)):
+        begin_run(connection, request.model_copy(update=other), shares=2)
+    assert list_campaign_runs(connection, campaign.id) == []
+    begin_run(connection, request, shares=2)
+
+
+def test_the_request_of_one_campaign_makes_no_run_of_another(world: World) -> None:
+    connection, asked_for, other = world.connection, world.campaign(targets=3), world.campaign(targets=4)
+    left(connection, asked_for)
+    request = taken(connection)
+    with refused("another job has taken the request", StoppedError):
+        begin_run(connection, request.model_copy(update={"campaign": other.id, "digest": None}), shares=2)
+    assert list_campaign_runs(connection, other.id) == []
 
 
 def test_it_says_what_it_waits_for_in_both_languages(world: World) -> None:
@@ -325,6 +375,26 @@ def test_an_automatic_retry_is_asked_for_in_the_askers_name_by_the_job_that_made
         pytest.raises(psycopg.errors.InsufficientPrivilege, match="lee asks for a run in the name of kim"),
     ):
         ask_for_run(lee, again.model_copy(update={"holder": uuid4()}), taken=True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kind": RunKind.RESUME},
+        {"kind": RunKind.INITIAL, "force": True, "reason": "mine"},
+        {"selection": RetrySelection(beyond_limit=True), "reason": "mine"},
+    ],
+)
+def test_who_made_a_persons_run_asks_for_nothing_else_in_that_name(
+    world: World, kim: Connection, other: dict[str, object]
+) -> None:
+    runner, campaign = world.connection, world.campaign(targets=3)
+    left(kim, campaign)
+    request = taken(runner)
+    begin_run(runner, request, shares=2)
+    again = RunRequest(campaign=campaign.id, kind=RunKind.RETRY, actor="kim", follows=request.request_id)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="in the name of kim"):
+        ask_for_run(runner, again.model_copy(update=other), taken=True)
 
 
 def test_what_is_over_stays_over(world: World) -> None:
