@@ -19,7 +19,7 @@ from bulkpoint.campaigns.run_request import RunRequest, asker
 from bulkpoint.errors import BulkpointError, UnreachableError
 from bulkpoint.events.patience import Recovered, repeat
 from bulkpoint.launch.before_spark import check_before_spark
-from bulkpoint.launch.process import RUN_APPEARS_S_MAX, Job, start_job
+from bulkpoint.launch.process import JOB_ENDS_S_MAX, RUN_APPEARS_S_MAX, Job, start_job
 from bulkpoint.rules.lifecycle import RunKind
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
@@ -71,7 +71,8 @@ class Agent:
         self._link = Link(conninfo, name="bulkpoint agent", answer_s_max=ANSWER_S_MAX, patience_s=0)
         self._request: RunRequest | None = None
         self._job: Job | None = None
-        self._late_at = float("inf")  # when the job must have made its run
+        self._late_at = float("inf")  # when the job must have made its run, and once it was told to end, be gone
+        self._told_to_end = False
         self._host, self._pid = socket.gethostname(), os.getpid()
 
     def __enter__(self) -> Self:
@@ -148,17 +149,21 @@ class Agent:
             self._link.ask(lambda connection: end_request(connection, request, why.refusal))
             self._request = None
             return Ended(request.campaign_id, None, error.exit_code, error)
-        self._job, self._late_at = job, time.monotonic() + RUN_APPEARS_S_MAX
+        self._job, self._late_at, self._told_to_end = job, time.monotonic() + RUN_APPEARS_S_MAX, False
         return Taken(request.campaign_id, request.kind, request.actor, job.run_no, str(job.log))
 
     def _end_if_late(self, job: Job) -> None:
         """Of a job that makes no run, nothing is waited for without an end."""
         if time.monotonic() < self._late_at:
             return
-        self._late_at = float("inf")
-        if not self._link.ask(job.has_run):
+        if self._told_to_end:
+            job.kill()
+        elif self._link.ask(job.has_run):
+            self._late_at = float("inf")
+        else:
             self._link.ask(lambda connection: job.call_back(connection, job.too_late().refusal))
             job.terminate()
+            self._late_at, self._told_to_end = time.monotonic() + JOB_ENDS_S_MAX, True
 
     def _look_at(self, job: Job) -> Ended | None:
         exit_code, request = job.exit_code(), self._request

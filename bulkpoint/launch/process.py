@@ -113,6 +113,11 @@ class Job:
         if self.alive():
             os.killpg(self._process.pid, signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End the job, which did not end when it was asked to."""
+        if self.alive():
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def too_late(self) -> UnreachableError:
         """The error of a job that is alive, and has made no run within RUN_APPEARS_S_MAX."""
         minutes = round(RUN_APPEARS_S_MAX / 60)

@@ -207,6 +207,26 @@ def test_a_job_that_makes_no_run_is_not_waited_for_without_an_end(
     assert "The job has made no run for" in said_of(world.connection, campaign)
 
 
+def test_a_job_that_does_not_end_when_it_is_told_to_is_ended(
+    world: World, database_url: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign, deaf = asked(world), Path(environment["STAND_IN"]).with_name("deaf")
+    monkeypatch.setattr(launch_agent, "JOB_ENDS_S_MAX", 0.5)
+    told = f"import pathlib\npathlib.Path({str(deaf)!r}).touch()\ntime.sleep("
+    Path(environment["STAND_IN"]).write_text(WAITS.replace("SIG_DFL", "SIG_IGN").replace("time.sleep(", told))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with Agent(load_settings(environment), database_url) as one:
+        seen = one.follow(once=True)
+        assert isinstance(next(seen), Taken)
+        wait_for(deaf.exists, "the job to hear no signal any more")
+        one._late_at = 0.0
+        ended = next(seen)
+    assert isinstance(ended, Ended)
+    assert ended.exit_code == 128 + signal.SIGKILL
+    assert "The job has made no run for" in said_of(world.connection, campaign)
+
+
 def test_an_agent_waits_for_a_database_that_is_away_and_says_so(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
