@@ -66,10 +66,19 @@ def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
     if host == "localhost":
         return True
+    found = ip_of(host.strip("[]"))
+    return found is not None and found.is_loopback
+
+
+def ip_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text is; None where it is none. An IPv4 address as a socket for both families has it
+    (::ffff:192.0.2.1) is the IPv4 address.
+    """
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        found = ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def shown(url: str) -> str:

@@ -4,7 +4,6 @@ One class around the whole application. It believes what a proxy says only where
 request comes from this machine or a private network; then nobody else is served at all.
 """
 
-import ipaddress
 import time
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bulkpoint.addresses import ip_of
 from bulkpoint.web.defects import say_defect
 from bulkpoint.web.site import Host
 
@@ -100,11 +100,8 @@ class Guard:
 
 def is_near(address: str) -> bool:
     """Whether a proxy may be there: on this machine, or in a private network."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return found.is_loopback or found.is_private
+    found = ip_of(address)
+    return found is not None and (found.is_loopback or found.is_private)
 
 
 def _take_forwarded(scope: Scope, headers: Headers) -> None:

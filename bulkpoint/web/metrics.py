@@ -1,12 +1,12 @@
 """/metrics: the figures for Prometheus, to whoever shows the token, or asks from this very machine."""
 
 import hmac
-import ipaddress
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from bulkpoint.addresses import ip_of
 from bulkpoint.campaigns.metrics import read_metrics
 from bulkpoint.errors import BulkpointError
 from bulkpoint.settings import read_secret
@@ -72,10 +72,8 @@ def _is_here(host: Host, request: Request) -> bool:
         return False
     if request.url.hostname not in _OWN_NAMES:
         return False
-    try:
-        return ipaddress.ip_address(_peer(request)).is_loopback
-    except ValueError:
-        return False
+    peer = ip_of(_peer(request))
+    return peer is not None and peer.is_loopback
 
 
 def _peer(request: Request) -> str:

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from bulkpoint.addresses import ip_of
+
 # Names and addresses that are remembered; the one that was not tried for the longest time is forgotten first.
 KEPT_MAX = 10_000
 
@@ -77,8 +79,7 @@ def _keys(name: str, address: str) -> list[tuple[tuple[str, ...], Allowance]]:
 
 def _network(address: str) -> str:
     """One person has a whole /64 of IPv6."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
+    found = ip_of(address)
+    if found is None:
         return address
     return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)

@@ -112,10 +112,9 @@ def test_with_a_certificate_it_speaks_tls(bulkpoint: CommandLine, tmp_path: Path
 
 
 def test_only_loopback_is_this_machine() -> None:
-    here = ("127.0.0.1", "localhost", "::1", "[::1]", "127.8.9.1")
-    assert [is_loopback(host) for host in (*here, "0.0.0.0", "10.0.0.1", "localhost.example", "")] == [True] * 5 + [
-        False
-    ] * 4
+    here = ("127.0.0.1", "localhost", "::1", "[::1]", "127.8.9.1", "::ffff:127.0.0.1")
+    there = ("0.0.0.0", "10.0.0.1", "localhost.example", "", "::ffff:10.0.0.1")
+    assert [is_loopback(host) for host in (*here, *there)] == [True] * len(here) + [False] * len(there)
 
 
 def test_what_a_killed_page_has_left_is_removed_by_the_next_and_a_running_ones_stays(

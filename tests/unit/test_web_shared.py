@@ -124,6 +124,14 @@ def test_a_whole_network_of_ipv6_is_one_place() -> None:
     assert sum(tried) == OF_ADDRESS.tries
 
 
+def test_people_with_ipv4_are_no_one_network_where_the_page_listens_for_both_families() -> None:
+    throttle = Throttle(clock=Clock())
+    for number in range(OF_ADDRESS.tries):
+        assert throttle.take(f"name-{number}", "::ffff:192.0.2.1") == 0
+    assert throttle.take("kim", "::ffff:192.0.2.1") > 0
+    assert throttle.take("kim", "::ffff:198.51.100.7") == 0, "others may still sign in"
+
+
 def test_the_throttle_remembers_only_so_many() -> None:
     throttle = Throttle(clock=Clock(), kept_max=30)
     for number in range(100):
