@@ -32,8 +32,9 @@ update run_request set state = 'WAITING', holder = null, taken_by = null, alive_
 where state = 'TAKEN' and alive_until <= clock_timestamp() and valid_until is not null
 
 -- name: take_next_run_request
--- The oldest one that may run now, forced starts first. One at a time: not while another is on its way (a unique index says so, too, to two
--- takers of the same moment), or while a campaign runs; but a run whose driver is gone is what a RESUME is for.
+-- The oldest one that may run now, forced starts first. One at a time: not while another is on its way (a unique index
+-- says so, too, to two takers of the same moment), or while a campaign runs; but a run whose driver is gone is what a
+-- RESUME is for.
 with next as (
     select request_id from run_request q
     where state = 'WAITING' and valid_until > clock_timestamp()
