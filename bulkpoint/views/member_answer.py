@@ -10,8 +10,6 @@ from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState
 from bulkpoint.store.payment_history import FoundPayment, FoundTarget
 from bulkpoint.views.languages import phrase
 
-NOTHING = "nothing"
-
 
 def answer_key(one: FoundPayment | FoundTarget) -> str:
     """Which of the answers fits: a key of the language files' table `to_member`."""

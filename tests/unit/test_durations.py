@@ -2,7 +2,8 @@
 
 import pytest
 
-from bulkpoint.rules.durations import DURATION_BOUNDS_S, quantile_s
+from bulkpoint.rules.durations import DURATION_BOUNDS_S
+from bulkpoint.rules.latency import quantile
 
 NONE = [0] * (len(DURATION_BOUNDS_S) + 1)
 
@@ -10,6 +11,12 @@ NONE = [0] * (len(DURATION_BOUNDS_S) + 1)
 def buckets(**calls: int) -> list[int]:
     """`buckets(b3=10)`: ten calls in bucket 3."""
     return [calls.get(f"b{place}", 0) for place in range(len(NONE))]
+
+
+def quantile_s(counts: list[int], part: float) -> float | None:
+    """Of a histogram with our bounds."""
+    found = quantile(DURATION_BOUNDS_S, counts, part)
+    return None if found is None else found.seconds
 
 
 def test_without_a_call_there_is_no_quantile() -> None:
