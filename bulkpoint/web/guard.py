@@ -34,6 +34,8 @@ HEADERS = [
 STRICT = (b"strict-transport-security", b"max-age=15552000")
 # Asked without a name of ours, and without TLS: by supervisors and Prometheus, which do not go through a proxy.
 FOR_MACHINES = ("/healthz", "/metrics")
+# No page has an address so long; a number of thousands of digits in one is more than Python makes a number of.
+PATH_CHARACTERS_MAX = 1_000
 
 
 class Guard:
@@ -75,6 +77,8 @@ class Guard:
     def _refused(self, scope: Scope) -> PlainTextResponse | None:
         """Why it is not answered; None where it is, its scope then being that of the browser before the proxy."""
         headers = Headers(scope=scope)
+        if len(scope["path"]) > PATH_CHARACTERS_MAX:
+            return PlainTextResponse("bulkpoint: no page has an address so long.\n", 404)
         is_for_machines = scope["path"] in FOR_MACHINES
         if self._host.behind_proxy:
             if not is_near((scope.get("client") or ("",))[0]):

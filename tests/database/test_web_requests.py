@@ -411,6 +411,11 @@ def test_without_a_proxy_nobody_is_believed_who_claims_to_be_one(database_url: s
         assert [key[1] for key in web.site.throttle._left if key[0] == "address"] == ["127.0.0.1"]
 
 
+def test_a_number_of_thousands_of_digits_in_an_address_is_no_page_and_no_defect(web: WebPage) -> None:
+    for path in ("/campaigns/{}", "/campaigns/{}/payments", "/approvals/{}", "/campaigns/1/payments/{}"):
+        assert web.browser().get(path.format("9" * 5_000)).status == 404, path
+
+
 def test_a_link_in_a_message_leads_to_the_page_also_where_the_browser_keeps_the_cookie(web: WebPage) -> None:
     from_elsewhere = web.browser().get("/probe/rights", headers={"Sec-Fetch-Site": "cross-site"}, follow=False)
     assert from_elsewhere.status == 200
