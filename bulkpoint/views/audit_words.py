@@ -320,7 +320,12 @@ def _find(detail: _Detail) -> list[str]:
 
 
 def _look(detail: _Detail) -> list[str]:
-    return [*detail.words("file", "file"), *detail.number("rows", "row"), *detail.flag("masked", "masked")]
+    return [
+        *detail.words("file", "file"),
+        *detail.number("rows", "row"),
+        *detail.flag("masked", "masked"),
+        *detail.words("digest", "digest"),
+    ]
 
 
 def _right(detail: _Detail) -> list[str]:

@@ -360,3 +360,9 @@ def test_a_corrected_file_is_sent_from_the_page_that_says_what_is_wrong(web: Web
 def test_the_columns_that_were_named_are_shown_with_what_they_are_read_as(browser: Browser) -> None:
     page = send(browser, csv("회원번호,금액,사유\nM1,5,r\n"), columns="member_id=회원번호,amount=금액,reason=사유")
     assert "회원번호 → Member" in page.text
+
+
+def test_who_may_only_look_reads_so_before_a_list_is_sent(web: WebPage, person: NewPerson, browser: Browser) -> None:
+    park = person(role="bulkpoint_reader")
+    assert "may only look" in web.signed_in(park.login, park.password).get("/new").text
+    assert "may only look" not in browser.get("/new").text

@@ -28,6 +28,7 @@ from bulkpoint.web.form import Form
 from bulkpoint.web.list_work import Load, Read
 from bulkpoint.web.moments import moment
 from bulkpoint.web.routes import get, post, render, see_other, status_of
+from bulkpoint.web.stop_bar import may_stop
 from bulkpoint.web.waiting_list import LISTS_OF_A_SESSION_MAX, Phase, WaitingList, refuse_too_many
 from bulkpoint.web.words import web_sentence
 
@@ -194,6 +195,7 @@ def _form_page(
         waiting=waiting,
         waiting_name=None if waiting is None else _name_of(asked, waiting),
         others=[(name, each) for name, each in _lists(asked) if each is not waiting],
+        may_create=may_stop(asked),
         limits=limits_of(asked.settings),
         words_max=(NAME_CHARACTERS_MAX, NOTE_CHARACTERS_MAX),
         now=datetime.now(ZoneInfo(asked.settings.timezone)),
