@@ -161,3 +161,18 @@ def test_what_waits_no_more_leads_to_the_campaign(browser: Browser, world: World
     campaign = world.campaign().withdrawn()
     assert browser.get(f"/approvals/{campaign.id}", follow=False).headers["location"] == f"/campaigns/{campaign.id}"
     assert browser.get("/approvals/99").status == 404
+
+
+def test_of_very_many_that_wait_the_oldest_are_shown_and_the_others_counted(
+    web: WebPage, world: World, person: NewPerson
+) -> None:
+    world.connection.execute(
+        "insert into campaign (name, expected_count, expected_amount, creator)"
+        " select 'many-' || n, 1, 1, 'lee' from generate_series(1, 130) n"
+    )
+    kim = person("approve")
+    page = web.signed_in(kim.login, kim.password).get("/approvals")
+    assert page.html.count('href="/approvals/1"') == 2
+    assert "many-100 " in page.text
+    assert "many-101 " not in page.text
+    assert "30개가 더 대기 중" in page.text

@@ -22,6 +22,8 @@ from bulkpoint.web.asked import Asked
 from bulkpoint.web.pages.new import examples_of, plain
 from bulkpoint.web.routes import get, post, render, see_other
 
+# Of those for this person, of others and of decided ones: the oldest; each costs a question for its findings.
+ROWS_SHOWN = 100
 # Hexadecimal digits of a digest.
 DIGEST_DIGITS = 64
 # A longer list takes more than a statement of a page may: a million is read in two seconds, and summed in one more.
@@ -31,21 +33,25 @@ READ_ROWS_MAX = 1_000_000
 def show(asked: Asked) -> Response:
     """The campaigns that wait: those that this person may decide about first, without reading a single list."""
     waiting = list_campaigns(asked.connection, [CampaignState.WAITING])
-    mine, others, decided = [], [], []
+    mine: list[Campaign] = []
+    others: list[Campaign] = []
+    decided: list[Campaign] = []
     for campaign in waiting:
-        line = (campaign, latest_findings(asked.connection, campaign.campaign_id))
         if campaign.approved_at is not None:
-            decided.append(line)
-        elif _may_decide(asked, campaign):
-            mine.append(line)
+            decided.append(campaign)
         else:
-            others.append(line)
+            (mine if _may_decide(asked, campaign) else others).append(campaign)
+    shown = [
+        [(each, latest_findings(asked.connection, each.campaign_id)) for each in group[:ROWS_SHOWN]]
+        for group in (mine, others, decided)
+    ]
     return render(
         asked,
         "approvals.html.j2",
-        mine=mine,
-        others=others,
-        decided=decided,
+        mine=shown[0],
+        others=shown[1],
+        decided=shown[2],
+        unshown=len(waiting) - sum(map(len, shown)),
         may_approve=asked.may(Right.APPROVE),
         approval_required=asked.settings.require_approval,
     )
