@@ -175,4 +175,4 @@ def test_of_very_many_that_wait_the_oldest_are_shown_and_the_others_counted(
     assert page.html.count('href="/approvals/1"') == 2
     assert "many-100 " in page.text
     assert "many-101 " not in page.text
-    assert "30개가 더 대기 중" in page.text
+    assert "30 more wait" in page.text
