@@ -92,6 +92,7 @@ def test_a_list_loaded_by_others_is_looked_at_approved_and_asked_about(
     owner_login = rows[0][0]
     assert [(login == owner_login, actor, action) for login, actor, action in rows] == [
         (True, "Kim of marketing", "create"),
+        (True, "Kim of marketing", "preview"),
         (True, "Kim of marketing", "right.grant"),
         (False, "Lee of finance", "approve"),
     ]

@@ -62,10 +62,11 @@ def test_who_takes_members_out_is_in_the_audit_log_before_it_has_them(bulkpoint:
     assert bulkpoint("report", "1", "--format", "csv", "--out", "/dev/full").returncode == 2
     log = bulkpoint.succeed("audit", "log", "--json").json["events"]
     export, find = (event for event in log if event["action"] in ("export", "find"))
-    assert export["detail"] == {"format": "csv", "failed_only": True, "file": "f.csv", "reason": "회계 감사"}
-    assert find["detail"] == {"member_sha256": sha256(b"=m1").hexdigest(), "reason": "call of the member"}
+    assert export["detail"] == {"format": "csv", "failed_only": True, "file": "f.csv", "rows": 0, "reason": "회계 감사"}
+    found = {"member_sha256": sha256(b"=m1").hexdigest(), "rows": 2, "reason": "call of the member"}
+    assert find["detail"] == found
     story = bulkpoint.succeed("campaign", "history", "1").stdout
-    assert "exported its payments: as csv; only FAILED payments; to f.csv; reason: 회계 감사" in story
+    assert "exported its payments: 0 rows; as csv; only FAILED payments; to f.csv; reason: 회계 감사" in story
     assert bulkpoint("report", "1", "--format", "csv", "--reason", "\udcff").returncode == 2
 
 

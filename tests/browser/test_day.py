@@ -64,7 +64,9 @@ def send_list(seen: Visit, name: str, file: Path) -> None:
 
 def create(seen: Visit) -> None:
     """A short list is there at once; a longer one is loaded on a page that leads to the campaign."""
-    seen.click("캠페인 만들기").reads("만들었습니다").go("/campaigns/1").reads("시작 요청")
+    seen.reads("만들 수 있는 명단입니다").click("캠페인 만들기").reads("만들었습니다").go("/campaigns/1").reads(
+        "시작 요청"
+    )
 
 
 def open_act(seen: Visit, name: str) -> Visit:
@@ -148,8 +150,9 @@ def test_a_live_run_is_stopped_from_any_page_by_who_has_no_right(
         wait_for(lambda: "진행 중" in kim.text, "the run, on the page as it is", seconds=120)
         wait_for(lambda: len(place.money.ledger()) > 100, "payments")
         kim.picture("stop-1-runs")
-        lee.go("/audit")
-        lee.page.locator(".stop-bar button.danger").click()
+        stop = lee.page.locator(".stop-bar button.danger")
+        wait_for(lambda: lee.go("/audit") and stop.count(), "the stop on a page without script")
+        stop.click()
         lee.reads("캠페인 1을(를) 중단했습니다.")
         state = b"select state = 'STOPPED' from campaign_overview where campaign_id = 1"
         place.wait_for(state)

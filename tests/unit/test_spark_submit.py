@@ -212,7 +212,7 @@ def start(tmp_path: Path, how: str) -> "subprocess.Popen[str]":
     stand_in.write_text(STAND_IN)
     program = (
         "import os, sys; from bulkpoint.launch.spark_submit import _run; "
-        "sys.exit(_run([sys.executable, *sys.argv[1:]], dict(os.environ)))"
+        "sys.exit(_run([sys.executable, *sys.argv[1:]], dict(os.environ), wrap=False))"
     )
     return subprocess.Popen(
         [sys.executable, "-c", program, str(stand_in), "jvm", how],
