@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bulkpoint.campaigns.readiness import policy_of, recall_targets, suppose_targets
+from bulkpoint.campaigns.start import not_due
 from bulkpoint.rules.readiness import Policy, TargetsState, find_obstacle
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.settings import Settings
@@ -48,7 +49,7 @@ def look_at_queue(
     for row in rows:
         campaign = get_campaign(connection, row.campaign_id)
         found = recall_targets(connection, campaign, policy)
-        why = _not_due(campaign) if not row.due else _obstacle(campaign, found, policy, count_targets)
+        why = not_due(campaign) if not row.due else _obstacle(campaign, found, policy, count_targets)
         is_next = why is None and not next_is_known
         next_is_known = next_is_known or is_next
         head.append(Queued(campaign, why, is_judged=found is not None, is_next=is_next))
@@ -71,10 +72,6 @@ def _obstacle(
         count, amount = count_targets(campaign.campaign_id)
         found = suppose_targets(campaign, policy, count=count, amount=amount)
     return _without_examples(find_obstacle(campaign.campaign_id, found))
-
-
-def _not_due(campaign: Campaign) -> Refusal:
-    return Refusal("NOT_DUE", {"campaign_id": campaign.campaign_id, "not_before": campaign.not_before})
 
 
 def _without_examples(why: Refusal | None) -> Refusal | None:

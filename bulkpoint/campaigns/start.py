@@ -56,7 +56,7 @@ def find_next(connection: Connection, settings: Settings) -> tuple[int | None, l
     skipped: list[Skipped] = []
     for waiting in list_queue(connection):
         campaign = get_campaign(connection, waiting.campaign_id)
-        why = _not_due(campaign) if not waiting.due else _why_not_ready(connection, campaign, settings)
+        why = not_due(campaign) if not waiting.due else _why_not_ready(connection, campaign, settings)
         if why is None:
             return waiting.campaign_id, skipped
         skipped.append(Skipped(campaign.campaign_id, campaign.name, replace(why, remedies=())))
@@ -145,7 +145,8 @@ def _is_first_and_due(connection: Connection, campaign_id: int) -> bool:
     return bool(queue) and queue[0].campaign_id == campaign_id and queue[0].due
 
 
-def _not_due(campaign: Campaign) -> Refusal:
+def not_due(campaign: Campaign) -> Refusal:
+    """What stands in the way of a campaign whose time has not come."""
     facts = {"campaign_id": campaign.campaign_id, "not_before": campaign.not_before}
     return Refusal("NOT_DUE", facts, ("start_by_force",))
 
@@ -161,7 +162,7 @@ def _refuse_out_of_order(connection: Connection, settings: Settings, campaign: C
     for waiting in list_queue(connection):
         if waiting.campaign_id == campaign.campaign_id:
             if not waiting.due:
-                raise not_ready(campaign.campaign_id, _not_due(campaign))
+                raise not_ready(campaign.campaign_id, not_due(campaign))
             return
         if may_wait and live_run_requests(connection, waiting.campaign_id):
             continue

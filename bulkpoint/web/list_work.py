@@ -3,11 +3,11 @@
 A list of millions takes minutes of a core: in the page's own process every other page would wait for it.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import file_digest
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bulkpoint.campaigns.create import NewCampaign, create_campaign
 from bulkpoint.campaigns.preview import ReadFile, read_file
@@ -19,7 +19,6 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.connect import connect, reachable
 
 SAID_EVERY_ROWS = 20_000
-_HASHED_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -92,15 +91,8 @@ class Load:
 
 def sha256_of(path: Path) -> bytes:
     """Of a file's bytes."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while piece := _piece(stream):
-            digest.update(piece)
-    return digest.digest()
-
-
-def _piece(stream: IO[bytes]) -> bytes:
-    return stream.read(_HASHED_BYTES)
+        return file_digest(stream, "sha256").digest()
 
 
 class _TellingMaker(SketchMaker):

@@ -28,13 +28,13 @@ from bulkpoint.views.audit import break_refusal
 from bulkpoint.views.audit_file import audit_csv
 from bulkpoint.views.audit_words import ACTIONS, action_words, what
 from bulkpoint.web.asked import Asked
+from bulkpoint.web.confirm import REASON_CHARACTERS_MAX
 from bulkpoint.web.moments import ROW_NO_MAX, later, moment_of
 from bulkpoint.web.routes import get, post, render, see_other, status_of
 
 ROWS_SHOWN = 50
 # Rows of an export are in memory; more of them are several exports.
 EXPORTED_MAX = 100_000
-REASON_MAX = 500
 NAME_MAX = 200
 # 200,000 rows take 2.4 s on two busy cores; a log of many millions is verified on the command line.
 VERIFY_S_MAX = 50.0
@@ -113,7 +113,7 @@ def _page(
         older=f"?{urlencode({**chosen, 'before': shown[-1].audit_no})}" if len(events) > ROWS_SHOWN else None,
         first_page=choice.before_no is None,
         exported_max=EXPORTED_MAX,
-        reason_max=REASON_MAX,
+        reason_max=REASON_CHARACTERS_MAX,
     )
 
 
@@ -130,7 +130,7 @@ def export(asked: Asked) -> Response:
     if wrong is not None:
         return _page(asked, typed, choice, refusal=wrong, status=422)
     try:
-        reason = " ".join(form.text("reason", most=REASON_MAX, least=1).split())
+        reason = " ".join(form.text("reason", most=REASON_CHARACTERS_MAX, least=1).split())
         events = _chosen(asked, choice)
     except (RefusedError, UsageError) as error:
         return _page(asked, typed, choice, refusal=error.refusal, status=status_of(error))

@@ -23,10 +23,12 @@ from bulkpoint.rules.rights import Right
 from bulkpoint.views.drawing import draw_buckets
 from bulkpoint.views.empty_lists import empty_csv, empty_workbook
 from bulkpoint.views.row_rules import row_problem
-from bulkpoint.web.asked import Asked
+from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.confirm import REASON_CHARACTERS_MAX
 from bulkpoint.web.form import Form
 from bulkpoint.web.list_work import Load, Read
 from bulkpoint.web.moments import moment
+from bulkpoint.web.report import MEDIA_TYPES
 from bulkpoint.web.routes import get, post, render, see_other, status_of
 from bulkpoint.web.stop_bar import may_stop
 from bulkpoint.web.waiting_list import LISTS_OF_A_SESSION_MAX, Phase, WaitingList, refuse_too_many
@@ -34,17 +36,15 @@ from bulkpoint.web.words import web_sentence
 
 # What a short list needs is awaited; a longer one has a page that says how far it is.
 SHORT_S = 2.0
-REASON_CHARACTERS_MAX = 500
 OPTION_CHARACTERS_MAX = 500
-BIGINT_MAX = 2**63 - 1
 ENCODINGS = (UTF_8, CP949, UTF_16)
 # Fields beside the file that are kept with it, and shown again where it is refused.
 FIELDS = (
     "name", "note", "expect_count", "expect_amount", "not_before", "encoding", "delimiter", "columns", "sheet",
 )  # fmt: skip
 _TEMPLATES = {
-    "csv": ("text/csv; charset=utf-8", empty_csv),
-    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", empty_workbook),
+    "csv": empty_csv,
+    "xlsx": empty_workbook,
 }
 
 
@@ -125,7 +125,7 @@ def create(asked: Asked) -> Response:
     try:
         new = replace(
             _wanted(asked, waiting.typed).new,
-            same_as=form.optional_number("same_as", least=1, most=BIGINT_MAX),
+            same_as=form.optional_number("same_as", least=1, most=ID_MAX),
             reason=form.optional_text("reason", most=REASON_CHARACTERS_MAX),
             accept=check_names(form.all("accept")),
             digest=digest,
@@ -157,9 +157,12 @@ def give_up(asked: Asked) -> Response:
 
 def template(asked: Asked, ending: str) -> Response:
     """A list to be filled in, with a header of the person's language."""
-    kind, make = _TEMPLATES[ending]
     file = f'attachment; filename="bulkpoint-{asked.session.language}.{ending}"'
-    return Response(make(asked.session.language), media_type=kind, headers={"Content-Disposition": file})
+    return Response(
+        _TEMPLATES[ending](asked.session.language),
+        media_type=MEDIA_TYPES[ending],
+        headers={"Content-Disposition": file},
+    )
 
 
 routes = [
@@ -297,8 +300,8 @@ def _wanted(asked: Asked, typed: dict[str, str]) -> Wanted:
     new = NewCampaign(
         name,
         form.text("note", most=NOTE_CHARACTERS_MAX),
-        form.optional_number("expect_count", least=1, most=BIGINT_MAX),
-        form.optional_number("expect_amount", least=1, most=BIGINT_MAX),
+        form.optional_number("expect_count", least=1, most=ID_MAX),
+        form.optional_number("expect_amount", least=1, most=ID_MAX),
         moment(form, "not_before", timezone=asked.settings.timezone),
     )
     options = {name: form.optional_text(name, most=OPTION_CHARACTERS_MAX) for name in ("encoding", "columns", "sheet")}

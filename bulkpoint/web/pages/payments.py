@@ -10,6 +10,7 @@ from bulkpoint.campaigns.reading import find_member, note_list, writes_apart
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.member_names import Eyes
+from bulkpoint.rules.targets import MEMBER_ID_CHARACTERS_MAX
 from bulkpoint.store.audit import Reading, member_hash
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts, refuse_archived
 from bulkpoint.store.payment_history import FoundPayment
@@ -22,7 +23,6 @@ from bulkpoint.web.routes import get, post, render, see_other, status_of
 ROWS_SHOWN = 50
 # Payments that one page looks through at most: with what they are asked for in memory, some 15 ms (docs/page.md).
 LOOKED_MAX = 50_000
-MEMBER_CHARACTERS_MAX = 128
 CODE_CHARACTERS_MAX = 100
 NOT_UNKNOWN = tuple(kind for kind in FailureKind if kind is not FailureKind.UNKNOWN)
 UNKNOWN = str(FailureKind.UNKNOWN)
@@ -111,7 +111,7 @@ def _page(asked: Asked, campaign: Campaign, **more: Any) -> Response:
         kinds=list(FailureKind),
         onward=None if walked is None or walked.after is None else choice.address(campaign_id, walked.after),
         first=replace(choice, after=0).address(campaign_id) if choice.after else None,
-        member_most=MEMBER_CHARACTERS_MAX,
+        member_most=MEMBER_ID_CHARACTERS_MAX,
         reason_most=REASON_CHARACTERS_MAX,
         **more,
     )
@@ -152,7 +152,7 @@ def find(asked: Asked) -> Response:
     campaign_id = campaign.campaign_id
     try:
         refuse_archived(campaign)
-        member = asked.form.text("member", least=1, most=MEMBER_CHARACTERS_MAX)
+        member = asked.form.text("member", least=1, most=MEMBER_ID_CHARACTERS_MAX)
         reason = asked.form.optional_text("reason", most=REASON_CHARACTERS_MAX)
         seq = number_of_member(asked.connection, campaign_id, member)
         detail: dict[str, object] = {"member_sha256": member_hash(member), "rows": 0 if seq is None else 1}
