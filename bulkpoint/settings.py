@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         "send", description="When a call's second starts: send (fast), or answer (exact at the money API's clock)"
     )
     guard_ms: _Whole = Field(
-        10, ge=0, le=1000, description="Milliseconds added to the second, for network delay that varies"
+        8, ge=0, le=1000, description="Milliseconds added to the second, for network delay that varies"
     )
     partitions: _Whole | None = Field(
         None, ge=1, le=10_000, description="Shares of the limit, one partition each; not set: Spark's slots less one"

@@ -194,20 +194,21 @@ class Lease:
             self._first_answer.set()
             if slowed and self._idle_ones:
                 link.ask(self._give_idle_ones_back)
-            elif renewal.idle_share and not slowed and not self.over:
-                link.ask(self._take_idle_one)
+            elif renewal.idle_share and not slowed and not self.over and link.ask(self._take_idle_one):
+                self._permit(renewal, asked_at, self._idle_ones)
         return True
 
-    def _take_idle_one(self, connection: Connection) -> None:
-        """Lease one more share; its permits count from the next renewal on."""
+    def _take_idle_one(self, connection: Connection) -> bool:
+        """Lease one more share; False where another one has just taken it."""
         asked_at = boot_clock()
         holder, lease_s = self.token.holder, self._terms.in_database_s
         acquired = acquire_share(connection, self._terms.run, holder, lease_s=lease_s, idle=True)
         if acquired is None:
-            return
+            return False
         clock = DatabaseClock(asked_at, boot_clock(), acquired.database_now)
         self.gate.remember([clock.instant(at) for at in acquired.sent_at])
         self._idle_ones.append(acquired.token)
+        return True
 
     def _give_idle_ones_back(self, connection: Connection) -> None:
         """After their permits were taken from the gate. It goes on counting the sends that it hands over: for a second
@@ -253,9 +254,12 @@ class Lease:
             self.moved_away = True
             self.gate.close()
             return
+        self._permit(renewal, asked_at, idle_ones)
+        self._hear_turns(renewal.others)
+
+    def _permit(self, renewal: Renewal, asked_at: float, idle_ones: Sequence[ShareToken]) -> None:
         self._permits = {token: permits(renewal.tps, renewal.shares, token.share) for token in (self.token, *idle_ones)}
         self.gate.learn(rate=sum(self._permits.values()), fresh_until=asked_at + FRESH_S, tps=renewal.tps)
-        self._hear_turns(renewal.others)
 
     def _renewals_ended(self, error: Exception) -> None:
         self.trouble = error

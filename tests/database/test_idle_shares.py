@@ -1,8 +1,9 @@
 """A worker still at work uses the shares that finished ones gave back: the limit is used to the last payment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from bulkpoint.pay.lease import Lease, LeaseTerms, take_share
 from bulkpoint.rules.answers import Overload
 from bulkpoint.rules.promises import MoneyPromises
 from bulkpoint.store.connect import Connection
-from bulkpoint.store.share import RunToken
+from bulkpoint.store.share import RunToken, acquire_share, renew_share
 from tests.world.campaigns import Campaign, World
 from tests.world.waiting import wait_for
 
@@ -52,7 +53,7 @@ def send_all_it_may(lease: Lease) -> int:
     return sent
 
 
-def test_a_share_that_was_given_back_a_second_ago_is_used_by_a_worker_still_at_work(
+def test_a_share_that_nobody_else_takes_is_used_by_a_worker_still_at_work(
     connection: Connection, database_url: str, campaign: Campaign
 ) -> None:
     run = campaign.run.token
@@ -62,6 +63,29 @@ def test_a_share_that_was_given_back_a_second_ago_is_used_by_a_worker_still_at_w
         wait_until_permits(at_work, 31)
         assert connection.execute("select count(distinct holder), count(*) from live_share").fetchone() == (1, 3)
     assert connection.execute("select count(*) from live_share").fetchone() == (0,), "all were given back"
+
+
+def test_its_permits_count_at_once(
+    connection: Connection, database_url: str, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str, what: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*arguments: Any, **named: Any) -> Any:
+            done.append(f"{name} {named['rate']}" if "rate" in named else name)
+            return what(*arguments, **named)
+
+        return note
+
+    with leased(connection, database_url, campaign.run.token) as at_work:
+        with leased(connection, database_url, campaign.run.token):
+            pass
+        monkeypatch.setattr("bulkpoint.pay.lease.renew_share", noted("renew", renew_share))
+        monkeypatch.setattr("bulkpoint.pay.lease.acquire_share", noted("take", acquire_share))
+        monkeypatch.setattr(at_work.gate, "learn", noted("learn", at_work.gate.learn))
+        wait_until_permits(at_work, 21)
+    taken = done.index("take")
+    assert done[taken : taken + 2] == ["take", "learn 21"], "no renewal in between"
 
 
 def test_what_its_last_holder_sent_still_counts(connection: Connection, database_url: str, campaign: Campaign) -> None:
