@@ -18,6 +18,7 @@ from bulkpoint.store.audit import write_audit
 from bulkpoint.store.connect import Connection, Link, PeriodicLink, connect, reachable
 from bulkpoint.store.run_request import (
     AskedRun,
+    WantedRun,
     finish_run_request,
     give_back_run_request,
     insert_run_request,
@@ -50,11 +51,7 @@ def ask_for_run(connection: Connection, request: RunRequest, *, taken: bool = Fa
         insert_run_request(
             connection,
             request.request_id,
-            request.campaign_id,
-            kind=request.kind,
-            options=options_of(request),
-            digest=request.digest,
-            reason=request.reason,
+            wanted_run(request),
             actor=request.actor,
             holder=request.holder,
             taken_by=this_process() if taken else None,
@@ -62,12 +59,12 @@ def ask_for_run(connection: Connection, request: RunRequest, *, taken: bool = Fa
         )
 
 
-def options_of(request: RunRequest) -> dict[str, Any]:
-    """What else is asked for, as it is written beside digest and reason."""
+def wanted_run(request: RunRequest) -> WantedRun:
+    """The run that is asked for, as its request is written."""
     options = request.model_dump(mode="json", include={"force", "same_as", "accept"}, exclude_defaults=True)
     if request.kind == RunKind.RETRY:
         options |= request.model_dump(mode="json", include={"selection"})
-    return options
+    return WantedRun(request.campaign_id, request.kind, options, request.digest, request.reason)
 
 
 def refuse_if_called_back(connection: Connection, request: RunRequest) -> None:
@@ -83,17 +80,7 @@ def finish_request(connection: Connection, request: RunRequest) -> None:
     Others that wait for this campaign are refused: their run is made. Raises StoppedError where it was called back
     meanwhile, where it was taken from this driver, or where it asks for another run; the run is then not made.
     """
-    is_ours = finish_run_request(
-        connection,
-        request.request_id,
-        request.campaign_id,
-        kind=request.kind,
-        options=options_of(request),
-        digest=request.digest,
-        reason=request.reason,
-        holder=request.holder,
-    )
-    if not is_ours:
+    if not finish_run_request(connection, request.request_id, wanted_run(request), holder=request.holder):
         _refuse_if_not_ours(connection, request)
     overtaken = overtake_run_requests(connection, request.campaign_id, _OVERTAKEN, by=request.request_id)
     audit_refused(connection, overtaken, _OVERTAKEN, actor=request.actor)

@@ -20,13 +20,13 @@ from bulkpoint.rules.copies import confirm, repeated_by
 from bulkpoint.rules.findings import FileFindings, Finding, FindingName, accept, refusing, why_refused
 from bulkpoint.rules.invariants import DefectError
 from bulkpoint.rules.lifecycle import Command
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.readiness import PaymentLimits, refuse_new_list
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.targets import AMOUNT_MAX
 from bulkpoint.store.campaign import get_campaign, insert_campaign, remember_created_digest
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.duplicate_list import (
-    NO_CAMPAIGN,
     allow_repetition,
     find_same_list,
     may_be_seen_before,
@@ -39,7 +39,6 @@ from bulkpoint.views.sentences import sentence
 
 NAME_CHARACTERS_MAX = 200
 NOTE_CHARACTERS_MAX = 2_000
-BIGINT_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ def _refuse_seen_before(connection: Connection, checked: _CheckedFile, new: NewC
         digest = sorted_rows.digest()
     if digest is None:  # no room to sort: the database does it
         return
-    refused = refuse_new_list(find_same_list(connection, NO_CAMPAIGN, digest), new.same_as, checked.repeated)
+    refused = refuse_new_list(find_same_list(connection, BIGINT_MAX, digest), new.same_as, checked.repeated)
     if refused is not None:
         raise RefusedError(refused)
 

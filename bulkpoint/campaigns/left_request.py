@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from bulkpoint.campaigns.asked_run import audit_refused, options_of, this_process
+from bulkpoint.campaigns.asked_run import audit_refused, this_process, wanted_run
 from bulkpoint.campaigns.resume import check_resumable
 from bulkpoint.campaigns.retry import plan_retry
 from bulkpoint.campaigns.run_request import RunRequest
@@ -25,6 +25,7 @@ from bulkpoint.store.run_request import (
     LatestRequest,
     LeftRequest,
     RequestState,
+    WantedRun,
     expire_run_requests,
     latest_left_request,
     leave_run_request,
@@ -61,38 +62,29 @@ def leave_request(connection: Connection, settings: Settings, request: RunReques
             check_resumable(connection, request)
         case RunKind.RETRY:
             plan_retry(connection, request, settings)
-    campaign_id = request.campaign_id
+    campaign_id, wanted = request.campaign_id, wanted_run(request)
     with connection.transaction():
         expire_requests(connection, actor=request.actor)
-        written = leave_run_request(
-            connection,
-            request.request_id,
-            campaign_id,
-            kind=request.kind,
-            options=options_of(request),
-            digest=request.digest,
-            reason=request.reason,
-            actor=request.actor,
-        )
+        written = leave_run_request(connection, request.request_id, wanted, actor=request.actor)
         latest = latest_left_request(connection, campaign_id)
         if written:
-            detail = _detail_of(request)
+            detail = _detail_of(wanted)
             write_audit(
                 connection, action="run.ask", campaign_id=campaign_id, run_no=None, actor=request.actor, detail=detail
             )
     if latest is None or latest.state not in (RequestState.WAITING, RequestState.TAKEN):
         raise RefusedError("REQUEST_JUST_ENDED", "show", campaign_id=campaign_id)
-    if not written and not _asks_the_same(latest, request):
+    if not written and not _asks_the_same(latest, wanted):
         facts = {"asked": OPENED_BY[latest.kind], "by": latest.actor, "since": latest.requested_at}
         raise RefusedError("REQUEST_WAITS_ALREADY", "call_back_first", campaign_id=campaign_id, **facts)
     return latest
 
 
-def _detail_of(request: RunRequest) -> dict[str, Any]:
+def _detail_of(wanted: WantedRun) -> dict[str, Any]:
     """What its audit row says: everything that was asked for, a retry's selection in the words of its run's row."""
-    options = options_of(request)
+    options = dict(wanted.options)
     selection = options.pop("selection", {})
-    asked = {"kind": request.kind, "digest": request.digest, "reason": request.reason}
+    asked = {"kind": wanted.kind, "digest": wanted.digest, "reason": wanted.reason}
     return {name: value for name, value in (options | selection | asked).items() if value not in (None, False)}
 
 
@@ -156,7 +148,6 @@ def _what_for(latest: LatestRequest) -> Refusal:
     return Refusal("WAITS_FOR_ITS_TURN")
 
 
-def _asks_the_same(latest: LatestRequest, request: RunRequest) -> bool:
-    asked = (latest.kind, latest.options, latest.digest, latest.reason)
-    again = (request.kind, options_of(request), request.digest, request.reason)
-    return latest.own and asked == again
+def _asks_the_same(latest: LatestRequest, wanted: WantedRun) -> bool:
+    asked = WantedRun(latest.campaign_id, latest.kind, latest.options, latest.digest, latest.reason)
+    return latest.own and asked == wanted

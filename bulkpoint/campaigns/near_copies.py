@@ -23,6 +23,7 @@ from bulkpoint.intake.list_sketch import (
     hashes_of,
 )
 from bulkpoint.rules.copies import Comparison, ListSample, Overlap
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.store import near_copy as store
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.near_copy import EarlierList
@@ -30,7 +31,6 @@ from bulkpoint.store.near_copy import EarlierList
 if TYPE_CHECKING:
     from bulkpoint.intake.list_sketch import Amounts, Hashes
 
-BIGINT_MAX = 2**63 - 1
 # Lists whose samples are looked up in one step: 2 MB of hashes.
 BATCH_LISTS = 500
 # An earlier list that is so many times as long as the new one has it in its sample by 64 members or more.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bulkpoint.campaigns.copies import compare_file, judge_copies, with_copies
-from bulkpoint.campaigns.create import BIGINT_MAX, excess
+from bulkpoint.campaigns.create import excess
 from bulkpoint.campaigns.findings import judge
 from bulkpoint.intake.form import PLAIN_FORM, ListForm
 from bulkpoint.intake.list_sketch import ListSketch, SketchMaker
@@ -17,6 +17,7 @@ from bulkpoint.intake.target_file import TargetFile, check_rows, report_duplicat
 from bulkpoint.rules.copies import confirm
 from bulkpoint.rules.findings import FileFindings
 from bulkpoint.rules.lifecycle import CampaignState
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.preview import (
     LARGEST_SHOWN,
     REASONS_SHOWN,

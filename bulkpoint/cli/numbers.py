@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-BIGINT_MAX = 2**63 - 1
+from bulkpoint.rules.numbers import BIGINT_MAX
 
 
 class FromOne(click.ParamType[int]):

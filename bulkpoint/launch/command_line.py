@@ -13,13 +13,13 @@ import click
 
 from bulkpoint.errors import UsageError
 from bulkpoint.launch.ends import error_of
+from bulkpoint.rules.numbers import BIGINT_MAX
 
 if TYPE_CHECKING:
     from bulkpoint.campaigns.run_request import RunRequest
 
 AnyParameter = TypeVar("AnyParameter", bound=click.Parameter)
 
-BIGINT_MAX = 2**63 - 1
 DIGITS_MAX = 18  # surely a BIGINT
 
 PROGRAM = "scripts/submit.sh"

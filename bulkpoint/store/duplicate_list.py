@@ -8,8 +8,6 @@ from bulkpoint.store.sql import sql
 
 _SAME_LIST = Query("find_same_list", SameList)
 _MAY_BE = Query("list_of_these_totals_exists", bool)
-# A list that no campaign has yet: every campaign is older.
-NO_CAMPAIGN = 2**63 - 1
 
 
 def remember_list(connection: Connection, campaign_id: int, digest: bytes) -> None:

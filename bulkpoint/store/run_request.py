@@ -34,6 +34,16 @@ class RequestState(StrEnum):
     REFUSED = "REFUSED"
 
 
+class WantedRun(NamedTuple):
+    """What a request asks for. options: what else than digest and reason, as a JSON object."""
+
+    campaign_id: int
+    kind: RunKind
+    options: dict[str, Any]
+    digest: str | None
+    reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class AskedRun:
     """A request that is open. requested_by: the database login; actor: the name that was claimed."""
@@ -110,51 +120,22 @@ _HAS_RIGHT = Query("asker_has_right", Holding)
 def insert_run_request(
     connection: Connection,
     request_id: UUID,
-    campaign_id: int,
+    wanted: WantedRun,
     *,
-    kind: RunKind,
-    options: dict[str, Any],
-    digest: str | None,
-    reason: str | None,
     actor: str,
     holder: UUID,
     taken_by: str | None,
     follows: UUID | None,
 ) -> None:
     """Write a request whose program starts the job itself; the database refuses a login without the right."""
-    connection.execute(
-        sql("insert_run_request"),
-        {
-            "request_id": request_id,
-            "campaign_id": campaign_id,
-            "kind": kind,
-            "options": Jsonb(options),
-            "digest": digest,
-            "reason": reason,
-            "actor": actor,
-            "holder": holder,
-            "taken_by": taken_by,
-            "follows": follows,
-            "alive_s": ALIVE_S,
-        },
-    )
+    asked = _row(wanted) | {"actor": actor, "holder": holder, "taken_by": taken_by, "follows": follows}
+    connection.execute(sql("insert_run_request"), {"request_id": request_id, **asked, "alive_s": ALIVE_S})
 
 
-def leave_run_request(
-    connection: Connection,
-    request_id: UUID,
-    campaign_id: int,
-    *,
-    kind: RunKind,
-    options: dict[str, Any],
-    digest: str | None,
-    reason: str | None,
-    actor: str,
-) -> bool:
+def leave_run_request(connection: Connection, request_id: UUID, wanted: WantedRun, *, actor: str) -> bool:
     """Write a request for whoever runs jobs; false where one waits for this campaign already. The database refuses a
     login without the right."""
-    asked = {"campaign_id": campaign_id, "kind": kind, "options": Jsonb(options), "digest": digest, "reason": reason}
-    return _LEAVE.first(connection, request_id=request_id, **asked, actor=actor, valid_s=VALID_S) is not None
+    return _LEAVE.first(connection, request_id=request_id, **_row(wanted), actor=actor, valid_s=VALID_S) is not None
 
 
 def take_run_request(connection: Connection, request_id: UUID, *, holder: UUID, taken_by: str) -> bool:
@@ -195,21 +176,10 @@ def keep_run_request(connection: Connection, request_id: UUID, *, holder: UUID) 
     return _KEEP.first(connection, request_id=request_id, holder=holder, alive_s=ALIVE_S) is not None
 
 
-def finish_run_request(
-    connection: Connection,
-    request_id: UUID,
-    campaign_id: int,
-    *,
-    kind: RunKind,
-    options: dict[str, Any],
-    digest: str | None,
-    reason: str | None,
-    holder: UUID,
-) -> bool:
+def finish_run_request(connection: Connection, request_id: UUID, made: WantedRun, *, holder: UUID) -> bool:
     """End a request as DONE, in the transaction that makes its run; false where it is over, another's, or never was,
     and where it was left for others and asks for another run than this."""
-    made = {"campaign_id": campaign_id, "kind": kind, "options": Jsonb(options), "digest": digest, "reason": reason}
-    return _FINISH.first(connection, request_id=request_id, **made, holder=holder) is not None
+    return _FINISH.first(connection, request_id=request_id, **_row(made), holder=holder) is not None
 
 
 def refuse_run_request(
@@ -261,6 +231,10 @@ def asker_of_run(connection: Connection, request_id: UUID) -> Asker | None:
 def asker_has_right(connection: Connection, request_id: UUID, right: Right) -> Holding:
     """Whether the login that asked has the right; where no request was written, the login of this connection."""
     return _HAS_RIGHT.one(connection, request_id=request_id, permission=right)
+
+
+def _row(wanted: WantedRun) -> dict[str, Any]:
+    return wanted._asdict() | {"options": Jsonb(wanted.options)}
 
 
 def _refuse(

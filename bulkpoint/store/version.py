@@ -9,6 +9,7 @@ from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
 _APPLIED = Query("list_migrations", str)
+_IS_EMPTY = Query("is_empty_database", bool)
 
 
 def shipped_migrations() -> list[str]:
@@ -25,3 +26,9 @@ def refuse_other_version(connection: Connection) -> None:
     refused = refusal(shipped_migrations(), applied)
     if refused is not None:
         raise RefusedError(refused)
+
+
+def refuse_empty_database(connection: Connection) -> None:
+    """Raises RefusedError where nobody has made our tables; also for a login that may not look at any."""
+    if _IS_EMPTY.one(connection):
+        raise RefusedError("DATABASE_EMPTY", "migrate_database")

@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from bulkpoint.rules.lifecycle import CampaignState, FailureKind, PaymentState, RunKind
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.store.audit import AuditEvent
 from bulkpoint.store.campaign import Campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.rows import Query
 
-# Above every campaign's id: where a list begins.
-NEWEST = 2**63 - 1
+# Where a list of campaigns begins, newest first.
+NEWEST = BIGINT_MAX
 # The calls that say what the money API answers now: a second of them, or a quarter of an hour of a slow run's.
 CALLS_MAX = 1_000
 CALL_ROWS_MAX = 20

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from bulkpoint.errors import RefusedError
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.rights import Right
 from bulkpoint.settings import Settings
 from bulkpoint.store.connect import Connection, answered_within, connect, reachable
@@ -21,8 +22,6 @@ from bulkpoint.web.words import web_words
 
 # A right that was taken is noticed by a page after this long; an act asks the database itself.
 RIGHTS_S_MAX = 3.0
-# What a number in an address may be: PostgreSQL's bigint.
-ID_MAX = 2**63 - 1
 # A page asks a few questions, none longer than the statement timeout.
 STATEMENTS_OF_A_PAGE = 4
 # An act may wait for a lock; one that is long may load a list of millions. Then the connection is broken.
@@ -105,7 +104,7 @@ class Asked:
     def path_number(self, name: str) -> int:
         """A part of the path that is a number, as an id; one that no id can be is 0, which no row has."""
         number = int(self.request.path_params[name])
-        return number if number <= ID_MAX else 0
+        return number if number <= BIGINT_MAX else 0
 
     @property
     def is_refresh(self) -> bool:

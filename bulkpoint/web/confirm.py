@@ -1,7 +1,7 @@
 """What a dangerous act asks for: the campaign's number, typed by hand, and a reason."""
 
 from bulkpoint.errors import UsageError
-from bulkpoint.web.asked import ID_MAX
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.web.form import Form
 
 REASON_CHARACTERS_MAX = 500
@@ -12,6 +12,6 @@ def confirmed(form: Form, campaign_id: int) -> str:
 
     Raises UsageError where the number is another campaign's, and where either is missing.
     """
-    if form.number("number", least=1, most=ID_MAX) != campaign_id:
+    if form.number("number", least=1, most=BIGINT_MAX) != campaign_id:
         raise UsageError("FORM_OTHER_CAMPAIGN", campaign_id=campaign_id)
     return form.text("reason", least=1, most=REASON_CHARACTERS_MAX)

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 from bulkpoint.errors import UsageError
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.views.times import parse_time
 from bulkpoint.web.form import Form
 
 MOMENT_CHARACTERS_MAX = 40
-ROW_NO_MAX = 2**63 - 1
 
 
 def moment(form: Form, name: str, *, timezone: str) -> datetime | None:
@@ -35,4 +35,4 @@ def later(text: str | None) -> int | None:
     """The row number behind which a next page goes on; None where the address has none."""
     if text is None or not (text.isascii() and text.isdecimal() and len(text) <= 19):
         return None
-    return min(int(text), ROW_NO_MAX)
+    return min(int(text), BIGINT_MAX)

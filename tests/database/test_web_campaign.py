@@ -15,6 +15,7 @@ from bulkpoint.store.campaign import get_campaign
 from bulkpoint.store.connect import Connection
 from bulkpoint.store.payment import Attempt
 from bulkpoint.store.rows import Query
+from bulkpoint.web.pages import campaign as campaign_page
 from tests.world.browser import Browser, PageShown, WebPage, served
 from tests.world.campaigns import Campaign, World
 from tests.world.logins import NewPerson
@@ -211,6 +212,18 @@ def test_a_hold_is_at_once_and_says_who(web: WebPage, person: NewPerson, world: 
     row = audited(connection, "tps.set")
     assert row is not None
     assert (row[0], row[2]["tps"], row[2]["reason"]) == (one.login, 0, "look")
+
+
+def test_what_an_end_left_is_on_the_page_as_soon_as_the_end_is(
+    web: WebPage, person: NewPerson, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign_page, "LIVE_S_MAX", -1.0)
+    campaign = world.campaign(3).begun()
+    browser = signed_in(web, person, "start")
+    address = f"/campaigns/{campaign.id}"
+    assert "acknowledge" not in acts(browser.get(address), campaign)
+    campaign.stopped()
+    assert "acknowledge" in acts(browser.get(address), campaign)
 
 
 def test_what_a_stopped_run_left_is_acknowledged(

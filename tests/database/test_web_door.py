@@ -55,6 +55,16 @@ def test_a_login_that_may_not_look_is_not_let_in(web: WebPage, person: NewPerson
         assert f"The login {kim.login} may not look" in page.text
 
 
+def test_where_the_tables_are_missing_the_sign_in_says_how_to_make_them(
+    web: WebPage, person: NewPerson, connection: Connection
+) -> None:
+    kim = person(role=None)
+    connection.execute("drop schema public cascade")
+    page = web.browser().sign_in(kim.login, kim.password)
+    assert page.status == 403
+    assert "The database has no tables of bulkpoint's yet. Ask those who run the database" in page.text
+
+
 def test_the_page_that_was_asked_for_is_shown_after_the_sign_in(web: WebPage, person: NewPerson) -> None:
     kim = person()
     browser = web.browser()

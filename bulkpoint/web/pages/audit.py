@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.causes import Cause
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.audit import (
     AuditChoice,
@@ -29,7 +30,7 @@ from bulkpoint.views.audit_file import audit_csv
 from bulkpoint.views.audit_words import ACTIONS, action_words, what
 from bulkpoint.web.asked import Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX
-from bulkpoint.web.moments import ROW_NO_MAX, later, moment_of
+from bulkpoint.web.moments import later, moment_of
 from bulkpoint.web.routes import get, post, render, see_other, status_of
 
 ROWS_SHOWN = 50
@@ -176,7 +177,7 @@ def _verify(asked: Asked, kept: KeptHash | None) -> Verification:
 
 
 def _kept(asked: Asked) -> KeptHash | None:
-    number = asked.form.optional_number("kept_no", least=1, most=ROW_NO_MAX)
+    number = asked.form.optional_number("kept_no", least=1, most=BIGINT_MAX)
     text = asked.form.text("kept_hash", most=HASH_CHARACTERS)
     if number is None and not text:
         return None

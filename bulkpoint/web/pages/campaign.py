@@ -19,6 +19,7 @@ from bulkpoint.errors import BulkpointError, UsageError
 from bulkpoint.rules.acts import Act, Situation, acts_for
 from bulkpoint.rules.findings import FindingName, refusing
 from bulkpoint.rules.lifecycle import RETRIED_KINDS, CampaignState, FailureKind, RunKind
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.rights import Right
 from bulkpoint.rules.troubles import TroubleKind
 from bulkpoint.store.progress import RetrySelection
@@ -26,7 +27,7 @@ from bulkpoint.views.campaign import CampaignView
 from bulkpoint.views.live import LiveView, live_view
 from bulkpoint.views.times import parse_time
 from bulkpoint.views.troubles import Told
-from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.asked import Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX, confirmed
 from bulkpoint.web.pages.campaigns import count_targets, in_the_way
 from bulkpoint.web.pages.trouble import told
@@ -48,7 +49,7 @@ def show(asked: Asked) -> Response:
 def _page(asked: Asked, campaign_id: int, **more: Any) -> Response:
     live = asked.shared.get(("live", campaign_id), LIVE_S_MAX, lambda: read_live(asked.connection, campaign_id))
     story = asked.shared.get(("story", campaign_id), STORY_S_MAX, lambda: read_story(asked.connection, campaign_id))
-    troubles = [each for each in told(asked) if each.campaign_id == campaign_id]
+    troubles = [each for each in told(asked, since=live.campaign.run_finished_at) if each.campaign_id == campaign_id]
     language, timezone = asked.session.language, asked.settings.timezone
     acts = _acts(asked, live, troubles)
     deadline, deadline_refused = _deadline(asked)
@@ -181,7 +182,7 @@ def _ask_start(asked: Asked, campaign_id: int) -> str:
         digest=form.optional_text("digest", most=64),
         force=form.checked("force"),
         accept=tuple(name for name in form.all("accept") if name in set(FindingName)),
-        same_as=form.optional_number("same_as", least=1, most=ID_MAX),
+        same_as=form.optional_number("same_as", least=1, most=BIGINT_MAX),
     )
     leave_request(asked.connection, asked.settings, request)
     return "start_asked"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from bulkpoint.campaigns.reading import FoundMember, find_member, writes_on
 from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.rules.targets import MEMBER_ID_CHARACTERS_MAX
@@ -18,7 +19,7 @@ from bulkpoint.store.payment_history import FoundPayment, FoundTarget
 from bulkpoint.views.languages import LANGUAGES, phrase
 from bulkpoint.views.member_answer import answer, answer_key
 from bulkpoint.views.payment import PaymentView, explain
-from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.asked import Asked
 from bulkpoint.web.routes import get, post, render, status_of
 
 REASON_MAX = 400
@@ -51,7 +52,7 @@ def find(asked: Asked) -> Response:
     form = asked.form
     try:
         member_id = form.text("member", most=MEMBER_ID_CHARACTERS_MAX, least=1)
-        campaign_id = form.optional_number("campaign", least=1, most=ID_MAX)
+        campaign_id = form.optional_number("campaign", least=1, most=BIGINT_MAX)
         note = writes_on(asked.connection, actor=asked.actor)
         found = find_member(asked.connection, member_id, note=note, campaign_id=campaign_id, reason=_reason(asked))
     except (RefusedError, UsageError) as error:

@@ -17,13 +17,14 @@ from bulkpoint.intake.form import CP949, UTF_8, UTF_16, ListForm
 from bulkpoint.intake.target_file import COLUMNS
 from bulkpoint.rules.findings import Finding, FindingName
 from bulkpoint.rules.member_names import Eyes
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.preview import look_ahead
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.views.drawing import draw_buckets
 from bulkpoint.views.empty_lists import empty_csv, empty_workbook
 from bulkpoint.views.row_rules import row_problem
-from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.asked import Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX
 from bulkpoint.web.form import Form
 from bulkpoint.web.list_work import Load, Read
@@ -125,7 +126,7 @@ def create(asked: Asked) -> Response:
     try:
         new = replace(
             _wanted(asked, waiting.typed).new,
-            same_as=form.optional_number("same_as", least=1, most=ID_MAX),
+            same_as=form.optional_number("same_as", least=1, most=BIGINT_MAX),
             reason=form.optional_text("reason", most=REASON_CHARACTERS_MAX),
             accept=check_names(form.all("accept")),
             digest=digest,
@@ -300,8 +301,8 @@ def _wanted(asked: Asked, typed: dict[str, str]) -> Wanted:
     new = NewCampaign(
         name,
         form.text("note", most=NOTE_CHARACTERS_MAX),
-        form.optional_number("expect_count", least=1, most=ID_MAX),
-        form.optional_number("expect_amount", least=1, most=ID_MAX),
+        form.optional_number("expect_count", least=1, most=BIGINT_MAX),
+        form.optional_number("expect_amount", least=1, most=BIGINT_MAX),
         moment(form, "not_before", timezone=asked.settings.timezone),
     )
     options = {name: form.optional_text(name, most=OPTION_CHARACTERS_MAX) for name in ("encoding", "columns", "sheet")}

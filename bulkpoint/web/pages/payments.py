@@ -10,13 +10,14 @@ from bulkpoint.campaigns.reading import find_member, note_list, writes_apart
 from bulkpoint.errors import BulkpointError, RefusedError
 from bulkpoint.rules.lifecycle import FailureKind, PaymentState
 from bulkpoint.rules.member_names import Eyes
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.targets import MEMBER_ID_CHARACTERS_MAX
 from bulkpoint.store.audit import Reading, member_hash
 from bulkpoint.store.campaign import Campaign, Counts, get_campaign, get_counts, refuse_archived
 from bulkpoint.store.payment_history import FoundPayment
 from bulkpoint.store.watched import WalkedPayment, member_numbered, number_of_member, walk_payments
 from bulkpoint.views.payment import PaymentView, explain
-from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.asked import Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX
 from bulkpoint.web.routes import get, post, render, see_other, status_of
 
@@ -43,7 +44,7 @@ class Choice:
         if what not in (*PaymentState, *FailureKind):
             what = ""
         code = (asked.query("code") or "").strip()[:CODE_CHARACTERS_MAX] or None
-        is_number = after.isascii() and after.isdecimal() and int(after) < ID_MAX
+        is_number = after.isascii() and after.isdecimal() and int(after) < BIGINT_MAX
         return cls(what, code, int(after) if is_number else 0)
 
     @property

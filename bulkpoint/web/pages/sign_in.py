@@ -13,7 +13,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.store.connect import DatabaseAwayError, connect, reachable, was_asked_for_password
 from bulkpoint.store.database_address import as_login
 from bulkpoint.store.right import own_rights
-from bulkpoint.store.version import refuse_other_version
+from bulkpoint.store.version import refuse_empty_database, refuse_other_version
 from bulkpoint.web.asked import Asked
 from bulkpoint.web.cookies import cookie_of, drop_cookie, set_cookie
 from bulkpoint.web.door import NAME, Session
@@ -108,7 +108,9 @@ def _try_at_database(conninfo: str, login: str) -> tuple[Refusal, int] | None:
             if not was_asked_for_password(connection):
                 return Refusal("SIGN_IN_WITHOUT_PASSWORD"), 403
             rights = own_rights(connection)
-            if rights is not None:
+            if rights is None:
+                refuse_empty_database(connection)
+            else:
                 refuse_other_version(connection)
     except DatabaseAwayError as error:
         if error.ruling.cause is Cause.LOGIN_REFUSED:

@@ -9,6 +9,7 @@ from bulkpoint.campaigns.check import acknowledge_end, find_troubles
 from bulkpoint.campaigns.stop import call_back_starts
 from bulkpoint.errors import BulkpointError, RefusedError, UnreachableError, UsageError
 from bulkpoint.events.message import NOTIFIED_TYPES
+from bulkpoint.rules.numbers import BIGINT_MAX
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.rules.troubles import DEPLOYMENT, TroubleKind
@@ -18,7 +19,7 @@ from bulkpoint.store.connect import DatabaseAwayError, connect, reachable
 from bulkpoint.store.snapshot import reading
 from bulkpoint.text import one_line
 from bulkpoint.views.troubles import Found, Told, shareable, tell
-from bulkpoint.web.asked import ID_MAX, Asked
+from bulkpoint.web.asked import Asked
 from bulkpoint.web.confirm import REASON_CHARACTERS_MAX, confirmed
 from bulkpoint.web.door import NAME
 from bulkpoint.web.routes import get, post, render, see_other, status_of
@@ -81,9 +82,9 @@ def count_of(asked: Asked) -> int:
     return 0 if found is None else sum(one.needs_person for one in _tell(asked, found))
 
 
-def told(asked: Asked) -> list[Told]:
-    """All that `check` says, in the person's language: what needs a person first."""
-    return _tell(asked, _found(asked))
+def told(asked: Asked, *, since: datetime | None = None) -> list[Told]:
+    """All that `check` says, in the person's language: what needs a person first. since: asked after that moment."""
+    return _tell(asked, _found(asked, since))
 
 
 def back(asked: Asked) -> Response:
@@ -94,7 +95,7 @@ def back(asked: Asked) -> Response:
 def acknowledge(asked: Asked) -> Response:
     """What a run left stays as it is, a person says."""
     form = asked.form
-    campaign_id = form.number("campaign", least=1, most=ID_MAX)
+    campaign_id = form.number("campaign", least=1, most=BIGINT_MAX)
     try:
         reason = one_line(confirmed(form, campaign_id), REASON_CHARACTERS_MAX)
         run_no, said_before = acknowledge_end(asked.connection, campaign_id, actor=asked.actor, reason=reason)
@@ -106,7 +107,7 @@ def acknowledge(asked: Asked) -> Response:
 
 def call_back(asked: Asked) -> Response:
     """A start that no job takes is not wanted any more."""
-    campaign_id = asked.form.number("campaign", least=1, most=ID_MAX)
+    campaign_id = asked.form.number("campaign", least=1, most=BIGINT_MAX)
     try:
         reason = one_line(asked.form.text("reason", most=REASON_CHARACTERS_MAX, least=1), REASON_CHARACTERS_MAX)
         _, called_back = call_back_starts(asked.connection, campaign_id, actor=asked.actor, reason=reason)
@@ -172,8 +173,11 @@ def _tell(asked: Asked, found: Found) -> list[Told]:
     )
 
 
-def _found(asked: Asked) -> Found:
-    return asked.shared.get(("troubles",), FOUND_S_MAX, lambda: _find(asked))
+def _found(asked: Asked, since: datetime | None = None) -> Found:
+    age_s_max = FOUND_S_MAX
+    if since is not None:
+        age_s_max = min(FOUND_S_MAX, max(0.0, (datetime.now(UTC) - since).total_seconds()))
+    return asked.shared.get(("troubles",), age_s_max, lambda: _find(asked))
 
 
 def _find(asked: Asked) -> Found:
