@@ -13,7 +13,7 @@ REASON_CHARACTERS_MAX = 500
 # The header of the lists that are given out to be filled in, by language: each is read as it is.
 LIST_HEADERS = {
     "en": ("member_id", "amount", "reason"),
-    "ko": ("회원 ID", "지급 포인트", "지급 사유"),
+    "ko": ("회원 번호", "지급 포인트", "지급 사유"),
 }
 
 _AMOUNT_DIGITS_MAX = len(str(AMOUNT_MAX))

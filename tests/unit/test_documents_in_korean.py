@@ -99,3 +99,16 @@ def test_a_korean_document_quotes_what_people_see(korean: Path) -> None:
     quotations = re.findall(r"‘([^’]+)’", " ".join(text_of(korean).split()))
     unseen = [quoted for quoted in quotations if any(piece not in shown for piece in quoted.split("..."))]
     assert unseen == []
+
+
+# Words that once stood next to the one for the same thing (docs/glossary.md): 반려, 이대로 두기, 확인 사항, 몫, money API,
+# 감사 로그, 회원 번호, 이어서 지급, 대사, 보장값, 규격, 따로 두다, 명단 지문.
+RETIRED = (
+    "승인 거절|그대로 두기|그대로 두겠|확인할 내용|확인할 점|확인된 점|지분|머니|(?<!-)money[가-힣]"
+    "|감사 기록|회원 ID|재개|이어서 실행|reconcile ?하|API의? 약속|계약|따로 보관했|대상 목록 지문"
+)
+
+
+@pytest.mark.parametrize("text", [*KOREAN, *LANGUAGE_FILES], ids=name_of)
+def test_there_is_one_korean_word_for_each_thing(text: Path) -> None:
+    assert re.findall(RETIRED, text_of(text)) == []

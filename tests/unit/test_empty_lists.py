@@ -56,6 +56,6 @@ def test_one_that_nobody_filled_in_has_no_rows(tmp_path: Path, language: str, en
 
 def test_the_names_of_another_language_are_taken_all_together_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
-    file.write_text("회원 ID,지급 포인트,reason\nm1,1,r\n")
+    file.write_text("회원 번호,지급 포인트,reason\nm1,1,r\n")
     with refused("the column 'member_id' is missing"):
         list(TargetFile(file).rows(Problems()))

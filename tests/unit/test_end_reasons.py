@@ -42,9 +42,9 @@ def test_what_is_inside_a_reason_is_said_in_korean_too() -> None:
     in_english = waiting_words(waiting, language="en", timezone="UTC")
     reason = f"MONEY_UNAVAILABLE: {end_reason('NOTHING_USABLE', patience_s='120', waiting=in_english)}"
     assert reason_in("ko", reason) == (
-        "money에 연결되지 않거나 쓸 수 있는 응답이 없음(MONEY_UNAVAILABLE):"
+        "money API에 연결되지 않거나 쓸 수 있는 응답이 없음(MONEY_UNAVAILABLE):"
         " BULKPOINT_BREAKER_PATIENCE_S(120초)가 넘도록 쓸 수 있는 응답이 없음:"
-        " 머니 API(https://m)에 연결할 수 없습니다 (연결이 거부됨)"
+        " money API(https://m)에 연결할 수 없습니다 (연결이 거부됨)"
     )
     two = f"{end_reason('WAVES_FAILED', number=3, why=end_reason('SEE_JOBS_LOG'))}; STALLED: x"
     assert reason_in("ko", two) == (
@@ -76,7 +76,7 @@ def test_what_the_database_has_none_left_of_is_said_in_korean_with_its_remedy(
 def test_what_a_person_or_the_money_api_said_stays_as_it_is() -> None:
     for text in ("wrong list", "잘못된 명단", "a: b (c)", "X {0} %s", "", "line\nline"):
         assert reason_in("ko", text) == text
-    assert reason_in("ko", "UNAUTHORIZED: token {expired}") == "money가 인증을 거절함(UNAUTHORIZED): token {expired}"
+    assert reason_in("ko", "UNAUTHORIZED: token {x}") == "money API가 인증을 거절함(UNAUTHORIZED): token {x}"
 
 
 def test_a_long_text_is_read_in_no_time() -> None:

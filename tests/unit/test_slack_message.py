@@ -329,7 +329,7 @@ def test_a_no_of_the_second_person_says_why_to_whoever_made_it() -> None:
         "Rejected by lee, created by kim\nhttps://p.example/campaigns/5"
     )
     assert "&lt;x&gt;" in json.dumps(told.blocks)
-    assert "거절: lee" in message_of(rejected, language="ko").text
+    assert "반려한 사람: lee" in message_of(rejected, language="ko").text
     assert "campaign.rejected" in notified_types(require_approval=False)
 
 
