@@ -101,8 +101,8 @@ def test_a_korean_document_quotes_what_people_see(korean: Path) -> None:
     assert unseen == []
 
 
-# Words that once stood next to the one for the same thing (docs/glossary.md): 반려, 이대로 두기, 확인 사항, 몫, money API,
-# 감사 로그, 회원 번호, 이어서 지급, 대사, 보장값, 규격, 따로 두다, 명단 지문.
+# Words that once stood next to the one for the same thing (docs/glossary.md): 반려, 이대로 두기, 확인 사항, 몫,
+# money API, 감사 로그, 회원 번호, 이어서 지급, 대사, 보장값, 규격, 따로 두다, 명단 지문.
 RETIRED = (
     "승인 거절|그대로 두기|그대로 두겠|확인할 내용|확인할 점|확인된 점|지분|머니|(?<!-)money[가-힣]"
     "|감사 기록|회원 ID|재개|이어서 실행|reconcile ?하|API의? 약속|계약|따로 보관했|대상 목록 지문"
