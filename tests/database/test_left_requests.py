@@ -359,14 +359,19 @@ def test_a_resume_of_a_run_whose_driver_is_gone_is_taken_although_it_says_runnin
     assert taken(connection).kind == RunKind.RESUME
 
 
+def retry_after(runner: Connection, kim: Connection, campaign: Campaign) -> RunRequest:
+    """The retry that follows by itself a run that kim has asked for and `runner` has made."""
+    left(kim, campaign)
+    request = taken(runner)
+    begin_run(runner, request, shares=2)
+    return RunRequest(campaign=campaign.id, kind=RunKind.RETRY, actor="kim", follows=request.request_id)
+
+
 def test_an_automatic_retry_is_asked_for_in_the_askers_name_by_the_job_that_made_the_run(
     world: World, kim: Connection, database_url: str
 ) -> None:
     runner, campaign = world.connection, world.campaign(targets=3)
-    left(kim, campaign)
-    request = taken(runner)
-    begin_run(runner, request, shares=2)
-    again = RunRequest(campaign=campaign.id, kind=RunKind.RETRY, actor="kim", follows=request.request_id)
+    again = retry_after(runner, kim, campaign)
     ask_for_run(runner, again, taken=True)
     asked = "select requested_by::text from run_request where follows is not null"
     assert runner.execute(asked).fetchall() == [("kim",)]
@@ -389,10 +394,7 @@ def test_who_made_a_persons_run_asks_for_nothing_else_in_that_name(
     world: World, kim: Connection, other: dict[str, object]
 ) -> None:
     runner, campaign = world.connection, world.campaign(targets=3)
-    left(kim, campaign)
-    request = taken(runner)
-    begin_run(runner, request, shares=2)
-    again = RunRequest(campaign=campaign.id, kind=RunKind.RETRY, actor="kim", follows=request.request_id)
+    again = retry_after(runner, kim, campaign)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="in the name of kim"):
         ask_for_run(runner, again.model_copy(update=other), taken=True)
 

@@ -286,18 +286,24 @@ def test_a_message_links_to_the_page_where_there_is_one() -> None:
     assert "http" not in build_message(COMPLETED, language="ko").text
 
 
-def test_a_campaign_that_waits_for_approval_says_who_made_it_how_much_it_is_and_where_to_look() -> None:
-    created = Event(
+def event(kind: str, data: dict[str, Any], *, event_no: int, actor: str, run_no: int | None = None) -> Event:
+    """One of campaign 5."""
+    return Event(
         campaign_id=5,
-        event_no=1,
+        event_no=event_no,
         event_id="019a0000-0000-7000-8000-000000000000",
-        type="campaign.created",
+        type=kind,
         version=1,
-        run_no=None,
+        run_no=run_no,
         occurred_at=STARTED,
-        actor="kim <@U1>",
-        data={"name": "사과 & 쿠폰", "expected_count": 1_000, "expected_amount": 250_000, "not_before": None},
+        actor=actor,
+        data=data,
     )
+
+
+def test_a_campaign_that_waits_for_approval_says_who_made_it_how_much_it_is_and_where_to_look() -> None:
+    data = {"name": "사과 & 쿠폰", "expected_count": 1_000, "expected_amount": 250_000, "not_before": None}
+    created = event("campaign.created", data, event_no=1, actor="kim <@U1>")
     told = message_of(created, language="en", web_url="http://127.0.0.1:8484")
     assert told.text == (
         "🖊️ Waits for approval\n사과 & 쿠폰\n1,000 payments, 250,000 P\ncampaign 5\n"
@@ -312,17 +318,8 @@ def test_a_campaign_that_waits_for_approval_says_who_made_it_how_much_it_is_and_
 
 
 def test_a_no_of_the_second_person_says_why_to_whoever_made_it() -> None:
-    rejected = Event(
-        campaign_id=5,
-        event_no=2,
-        event_id="019a0000-0000-7000-8000-000000000000",
-        type="campaign.rejected",
-        version=1,
-        run_no=None,
-        occurred_at=STARTED,
-        actor="lee",
-        data={"name": "사과 & 쿠폰", "reason": "wrong\nlist <x>", "creator": "kim"},
-    )
+    data = {"name": "사과 & 쿠폰", "reason": "wrong\nlist <x>", "creator": "kim"}
+    rejected = event("campaign.rejected", data, event_no=2, actor="lee")
     told = message_of(rejected, language="en", web_url="https://p.example")
     assert told.text == (
         "↩️ Not approved\n사과 & 쿠폰\nReason: wrong list <x>\ncampaign 5\n"
@@ -404,17 +401,8 @@ def test_a_retry_does_not_claim_the_first_runs_payments_in_its_rate() -> None:
 
 
 def test_a_forced_start_and_a_trouble_are_told_escaped() -> None:
-    forced = Event(
-        campaign_id=5,
-        event_no=2,
-        event_id="019a0000-0000-7000-8000-000000000000",
-        type="campaign.forced",
-        version=1,
-        run_no=1,
-        occurred_at=STARTED,
-        actor="kim <@U1>",
-        data={"name": "사과 & 쿠폰", "reason": "오늘\n안에 <지급>"},
-    )
+    data = {"name": "사과 & 쿠폰", "reason": "오늘\n안에 <지급>"}
+    forced = event("campaign.forced", data, event_no=2, actor="kim <@U1>", run_no=1)
     told = message_of(forced, language="ko")
     assert told.text == (
         "⚡ 순서를 앞당긴 지급 시작\n사과 & 쿠폰\n사유: 오늘 안에 <지급>\n캠페인 5 · 실행 1\n요청: kim <@U1>"

@@ -25,6 +25,7 @@ from bulkpoint.store.audit import (
 )
 from bulkpoint.store.connect import DatabaseAwayError, reachable
 from bulkpoint.store.snapshot import reading
+from bulkpoint.text import one_line
 from bulkpoint.views.audit import break_refusal
 from bulkpoint.views.audit_file import audit_csv
 from bulkpoint.views.audit_words import ACTIONS, action_words, what
@@ -131,7 +132,7 @@ def export(asked: Asked) -> Response:
     if wrong is not None:
         return _page(asked, typed, choice, refusal=wrong, status=422)
     try:
-        reason = " ".join(form.text("reason", most=REASON_CHARACTERS_MAX, least=1).split())
+        reason = one_line(form.text("reason", most=REASON_CHARACTERS_MAX, least=1), REASON_CHARACTERS_MAX)
         events = _chosen(asked, choice)
     except (RefusedError, UsageError) as error:
         return _page(asked, typed, choice, refusal=error.refusal, status=status_of(error))

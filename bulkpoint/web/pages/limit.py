@@ -15,6 +15,7 @@ from bulkpoint.errors import RefusedError, UsageError
 from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.store.limit import Limit, LimitChange, list_limit_changes
+from bulkpoint.text import one_line
 from bulkpoint.views.limit_drawing import CHANGES_DRAWN, DAYS_DRAWN, LimitDrawing, draw_limit
 from bulkpoint.web.asked import Asked
 from bulkpoint.web.moments import later, moment
@@ -67,7 +68,7 @@ def release(asked: Asked) -> Response:
 
 
 def _set(asked: Asked, tps: int, *, until: datetime | None = None, seen: int | None = None) -> None:
-    reason = " ".join(asked.form.text("reason", most=REASON_CHARACTERS_MAX, least=1).split())
+    reason = one_line(asked.form.text("reason", most=REASON_CHARACTERS_MAX, least=1), REASON_CHARACTERS_MAX)
     change_limit(
         asked.connection, asked.settings, tps=tps, actor=asked.actor, reason=reason, until=until, seen_tps=seen
     )

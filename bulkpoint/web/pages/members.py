@@ -16,6 +16,7 @@ from bulkpoint.rules.refusals import Refusal
 from bulkpoint.rules.rights import Right
 from bulkpoint.rules.targets import MEMBER_ID_CHARACTERS_MAX
 from bulkpoint.store.payment_history import FoundPayment, FoundTarget
+from bulkpoint.text import one_line
 from bulkpoint.views.languages import LANGUAGES, phrase
 from bulkpoint.views.member_answer import answer, answer_key
 from bulkpoint.views.payment import PaymentView, explain
@@ -63,7 +64,7 @@ def find(asked: Asked) -> Response:
 def _reason(asked: Asked) -> str:
     """What it is for: one of the usual reasons, and more in the person's own words; one of both at least."""
     purpose = asked.form.choice("purpose", PURPOSES)
-    more = " ".join(asked.form.text("reason", most=REASON_MAX, least=purpose == "other").split())
+    more = one_line(asked.form.text("reason", most=REASON_MAX, least=purpose == "other"), REASON_MAX)
     if purpose == "other":
         return more
     said: str = asked.words["members"]["purposes"][purpose]
