@@ -194,9 +194,14 @@ class Lease:
             self._first_answer.set()
             if slowed and self._idle_ones:
                 link.ask(self._give_idle_ones_back)
-            elif renewal.idle_share and not slowed and not self.over and link.ask(self._take_idle_one):
+            elif self._may_take_idle(renewal) and not slowed and not self.over and link.ask(self._take_idle_one):
                 self._permit(renewal, asked_at, self._idle_ones)
         return True
+
+    def _may_take_idle(self, renewal: Renewal) -> bool:
+        """Not where calls count from their answers: one without an answer may arrive after its share was given back,
+        and the next holder cannot know when."""
+        return renewal.idle_share and self._terms.counts_from == "send"
 
     def _take_idle_one(self, connection: Connection) -> bool:
         """Lease one more share; False where another one has just taken it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bulkpoint.rules.clocks import DatabaseClock
 from bulkpoint.rules.gate import CountsFrom, Gate
@@ -218,6 +218,7 @@ class Limit(RuleBasedStateMachine):
             self.change_tps(usual, delays)
         self.run_for(TICKS, frozenset(), 1)
 
+    @precondition(lambda self: self.counts_from == "send")  # as pay/lease.py takes them
     @rule(number=NUMBERS, by=NUMBERS, old=ANSWERS, gap=GAPS, new=ANSWERS, stalled=STALLED, spell=SPELLS)
     def a_holder_takes_an_idle_share(
         self,
